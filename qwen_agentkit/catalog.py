@@ -1,0 +1,95 @@
+"""What is known of each checkpoint: rows of data, no code. Knows names and numbers, loads nothing.
+
+Figures: the model cards at https://huggingface.co/Qwen and the technical report, arXiv:2505.09388.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+from qwen_agentkit.errors import InputError
+
+__all__ = ["CHECKPOINTS", "PRESETS", "Checkpoint", "Role", "nano_folder", "preset_checkpoint"]
+
+Role = Literal["embedding", "reranker", "chat"]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One checkpoint.
+
+    Attributes:
+        name: hub id, or the name of a bundled nano checkpoint.
+        role: what it is for.
+        parameters: in millions.
+        context: native context, in tokens.
+        dimensions: length of the vectors, for embedders; any smaller size works too (MRL).
+    """
+
+    name: str
+    role: Role
+    parameters: float
+    context: int
+    dimensions: int | None = None
+
+    @property
+    def bf16_gigabytes(self) -> float:
+        """Memory for the weights in bf16, in GB: two bytes a parameter."""
+        return self.parameters * 2 / 1000
+
+
+CHECKPOINTS = (
+    Checkpoint("Qwen/Qwen3-Embedding-0.6B", "embedding", 596, 32768, 1024),
+    Checkpoint("Qwen/Qwen3-Embedding-4B", "embedding", 4022, 32768, 2560),
+    Checkpoint("Qwen/Qwen3-Embedding-8B", "embedding", 7568, 32768, 4096),
+    Checkpoint("Qwen/Qwen3-Reranker-0.6B", "reranker", 596, 32768),
+    Checkpoint("Qwen/Qwen3-Reranker-4B", "reranker", 4022, 32768),
+    Checkpoint("Qwen/Qwen3-Reranker-8B", "reranker", 8189, 32768),
+    Checkpoint("Qwen/Qwen3-0.6B", "chat", 596, 32768),
+    Checkpoint("Qwen/Qwen3-1.7B", "chat", 1721, 32768),
+    Checkpoint("Qwen/Qwen3-4B", "chat", 4022, 32768),
+    Checkpoint("Qwen/Qwen3-8B", "chat", 8191, 32768),
+    Checkpoint("Qwen/Qwen3-14B", "chat", 14768, 32768),
+    Checkpoint("Qwen/Qwen3-32B", "chat", 32762, 32768),
+    Checkpoint("Qwen/Qwen3-30B-A3B", "chat", 30532, 32768),
+)
+
+PRESETS: dict[str, dict[Role, str]] = {
+    "nano": {"embedding": "nano-embedding", "reranker": "nano-reranker", "chat": "nano-chat"},
+    "0.6b": {
+        "embedding": "Qwen/Qwen3-Embedding-0.6B",
+        "reranker": "Qwen/Qwen3-Reranker-0.6B",
+        "chat": "Qwen/Qwen3-0.6B",
+    },
+    "4b": {
+        "embedding": "Qwen/Qwen3-Embedding-4B",
+        "reranker": "Qwen/Qwen3-Reranker-4B",
+        "chat": "Qwen/Qwen3-4B",
+    },
+    "8b": {
+        "embedding": "Qwen/Qwen3-Embedding-8B",
+        "reranker": "Qwen/Qwen3-Reranker-8B",
+        "chat": "Qwen/Qwen3-8B",
+    },
+}
+
+_NANO = ("nano-embedding", "nano-reranker", "nano-chat")
+
+
+def preset_checkpoint(preset: str, role: Role) -> str:
+    """Name of the checkpoint that `preset` uses as `role`.
+
+    Raises:
+        InputError: there is no such preset.
+    """
+    if preset not in PRESETS:
+        raise InputError(f"Unknown preset {preset!r}; expected one of {', '.join(PRESETS)}. Try --preset nano.")
+    return PRESETS[preset][role]
+
+
+def nano_folder(name: str) -> Path | None:
+    """Folder of the bundled checkpoint `name`, or None when `name` is not one of the nano family."""
+    return Path(str(files("qwen_agentkit") / "nano" / name)) if name in _NANO else None

@@ -1,0 +1,59 @@
+"""Keys and values of one token sequence, preallocated. Knows tensors and lengths, not tokens."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from transformers import PretrainedConfig
+
+__all__ = ["KVCache"]
+
+
+class KVCache:
+    """The keys and values of one sequence in every layer, in one slab that grows by doubling.
+
+    transformers' own cache concatenates, which copies everything at every decoding step.
+
+    Attributes:
+        length: tokens stored so far, the same in every layer.
+    """
+
+    def __init__(self, config: PretrainedConfig, dtype: torch.dtype, device: torch.device) -> None:
+        head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        # (layers, key or value, key/value heads, capacity in tokens, head dimension)
+        self._slab = torch.empty(
+            config.num_hidden_layers, 2, config.num_key_value_heads, 0, head_dim, dtype=dtype, device=device
+        )
+        self.length = 0
+
+    @property
+    def bytes(self) -> int:
+        """Memory held by the slab, in bytes."""
+        return self._slab.numel() * self._slab.element_size()
+
+    def reserve(self, capacity: int) -> None:
+        """Make room for `capacity` tokens in all, keeping what is stored."""
+        layers, two, heads, held, dim = self._slab.shape
+        if capacity <= held:
+            return
+        grown = self._slab.new_empty(layers, two, heads, max(capacity, 2 * held), dim)
+        grown[..., : self.length, :] = self._slab[..., : self.length, :]
+        self._slab = grown
+
+    def truncate(self, length: int) -> None:
+        """Forget everything after the first `length` tokens; their memory is kept for reuse."""
+        self.length = min(self.length, length)
+
+    def read(self, layer: int, length: int) -> tuple[Tensor, Tensor]:
+        """Keys and values of the first `length` tokens, each (heads, length, head dimension)."""
+        keys, values = self._slab[layer, :, :, :length]
+        return keys, values
+
+    def write(self, layer: int, keys: Tensor, values: Tensor) -> None:
+        """Store keys and values (heads, tokens, head dimension) after the current length.
+
+        `length` moves on once, when every layer has been written: see `packed.forward`.
+        """
+        end = self.length + keys.shape[1]
+        self._slab[layer, 0, :, self.length : end] = keys
+        self._slab[layer, 1, :, self.length : end] = values

@@ -1,0 +1,82 @@
+"""Small real things: random Qwen3 checkpoints on disk, with a real tokenizer and chat template."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import (
+    AutoTokenizer,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
+)
+from transformers import logging as transformers_logging
+
+from qwen_agentkit.catalog import nano_folder
+from tests import real_tokenizer as real_tokenizer_module
+
+transformers_logging.disable_progress_bar()
+
+SaveModel = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def nano_chat_dir() -> Path:
+    """The bundled nano-chat checkpoint."""
+    folder = nano_folder("nano-chat")
+    assert folder is not None
+    return folder
+
+
+@pytest.fixture(scope="session")
+def save_random_model(tmp_path_factory: pytest.TempPathFactory, nano_chat_dir: Path) -> SaveModel:
+    """Save a random checkpoint of a few thousand weights with nano-chat's tokenizer; returns its folder."""
+    tokenizer = AutoTokenizer.from_pretrained(nano_chat_dir)
+
+    def save(architecture: str = "qwen3", seed: int = 0, **changes: object) -> Path:
+        shape: dict[str, object] = {
+            "vocab_size": len(tokenizer),
+            "hidden_size": 64,
+            "intermediate_size": 96,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "head_dim": 16,
+            "max_position_embeddings": 2048,
+            "tie_word_embeddings": True,
+            **changes,
+        }
+        torch.manual_seed(seed)
+        if architecture == "qwen3_moe":
+            experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+            model: torch.nn.Module = Qwen3MoeForCausalLM(Qwen3MoeConfig(**shape, **experts))
+        else:
+            model = Qwen3ForCausalLM(Qwen3Config(**shape))
+        with torch.no_grad():
+            # The default initialisation is so small that attention is near uniform: any mask would pass.
+            for weight in model.parameters():
+                if weight.dim() > 1:
+                    weight.mul_(4)
+        folder = tmp_path_factory.mktemp(architecture)
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return folder
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen3_dir(save_random_model: SaveModel) -> Path:
+    """A random three-layer Qwen3 with nano-chat's tokenizer and chat template."""
+    return save_random_model()
+
+
+@pytest.fixture(scope="session")
+def real_tokenizer() -> PreTrainedTokenizerFast:
+    """The tokenizer of every Qwen3 checkpoint, without weights."""
+    return real_tokenizer_module.build()

@@ -1,0 +1,111 @@
+"""The packed forward equals the stock model: in fp32 to 1e-5, for every way of cutting a sequence."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from qwen_agentkit.engine import packed
+from qwen_agentkit.engine.kv import KVCache
+from qwen_agentkit.engine.loading import Loaded, load
+from qwen_agentkit.engine.packed import Segment, forward, token_batches
+
+
+@pytest.fixture(scope="module", params=["qwen3", "qwen3_moe"])
+def pair(request: pytest.FixtureRequest, save_random_model) -> tuple[Loaded, torch.nn.Module]:
+    """Our loaded model and the stock one, of the same weights."""
+    folder: Path = save_random_model(request.param)
+    stock = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    return load(str(folder), dtype="float32", device="cpu"), stock
+
+
+def stock_hidden(stock: torch.nn.Module, ids: list[int]) -> torch.Tensor:
+    with torch.inference_mode():
+        return stock.base_model(input_ids=torch.tensor([ids])).last_hidden_state[0, -1]
+
+
+def random_ids(length: int, seed: int) -> list[int]:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(10, 3000, (length,), generator=generator).tolist()
+
+
+LENGTHS = [1, 2, 7, 64, 255, 256, 257, 600]
+
+
+def test_a_packed_row_equals_each_sequence_alone(pair) -> None:
+    loaded, stock = pair
+    sequences = [random_ids(length, seed) for seed, length in enumerate(LENGTHS)]
+    hidden = forward(loaded.model, [Segment(ids) for ids in sequences])
+    for ids, row in zip(sequences, hidden, strict=True):
+        torch.testing.assert_close(row, stock_hidden(stock, ids), atol=1e-5, rtol=0)
+
+
+def test_a_sequence_in_pieces_equals_it_whole(pair) -> None:
+    loaded, stock = pair
+    ids = random_ids(300, 1)
+    cache = KVCache(loaded.model.config, loaded.dtype, loaded.device)
+    for start, end in [(0, 120), (120, 121), (121, 290), (290, 300)]:
+        hidden = forward(loaded.model, [Segment(ids[start:end], cache)])
+        torch.testing.assert_close(hidden[0], stock_hidden(stock, ids[:end]), atol=1e-5, rtol=0)
+    assert cache.length == 300
+
+
+def test_segments_share_a_prefix_that_none_changes(pair) -> None:
+    loaded, stock = pair
+    prefix = random_ids(76, 2)
+    cache = KVCache(loaded.model.config, loaded.dtype, loaded.device)
+    forward(loaded.model, [Segment(prefix, cache)])
+    tails = [random_ids(length, 10 + length) for length in (1, 40, 300)]
+    for _ in range(2):
+        hidden = forward(loaded.model, [Segment(tail, cache, keep=False) for tail in tails])
+        for tail, row in zip(tails, hidden, strict=True):
+            torch.testing.assert_close(row, stock_hidden(stock, prefix + tail), atol=1e-5, rtol=0)
+    assert cache.length == 76
+
+
+def test_truncating_a_cache_goes_back_to_an_earlier_turn(pair) -> None:
+    loaded, stock = pair
+    first, other = random_ids(50, 3), random_ids(20, 4)
+    cache = KVCache(loaded.model.config, loaded.dtype, loaded.device)
+    forward(loaded.model, [Segment(first, cache)])
+    cache.truncate(30)
+    hidden = forward(loaded.model, [Segment(other, cache)])
+    torch.testing.assert_close(hidden[0], stock_hidden(stock, first[:30] + other), atol=1e-5, rtol=0)
+
+
+def test_the_fused_kernel_computes_the_same(pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a GPU runs, run here: same segments, same numbers."""
+    loaded, _ = pair
+    cache = KVCache(loaded.model.config, loaded.dtype, loaded.device)
+    forward(loaded.model, [Segment(random_ids(33, 5), cache)])
+    segments = [Segment(random_ids(n, n), cache if n % 2 else None, keep=False) for n in (1, 2, 31, 260)]
+    expected = forward(loaded.model, segments)
+    monkeypatch.setattr(packed, "_attend_cpu", packed._attend_sdpa)
+    torch.testing.assert_close(forward(loaded.model, segments), expected, atol=1e-5, rtol=0)
+
+
+def test_bf16_stays_within_its_own_rounding(save_random_model) -> None:
+    """bf16 has eight bits of mantissa: the packed path may differ from fp32 as much as stock bf16 does."""
+    folder = save_random_model()
+    exact = load(str(folder), dtype="float32", device="cpu")
+    rounded = load(str(folder), dtype="bfloat16", device="cpu")
+    stock = copy.deepcopy(exact.model).to(torch.bfloat16)
+    stock.set_attn_implementation("sdpa")
+    sequences = [random_ids(length, length) for length in (5, 64, 300)]
+    truth = forward(exact.model, [Segment(ids) for ids in sequences])
+    ours = forward(rounded.model, [Segment(ids) for ids in sequences]).float()
+    theirs = torch.stack([stock_hidden(stock, ids) for ids in sequences]).float()
+    assert (ours - truth).norm() < 1.5 * (theirs - truth).norm() + 1e-3
+
+
+def test_batches_hold_the_budget_and_every_item_once() -> None:
+    lengths = [5, 900, 30, 2048, 2500, 1, 700, 700]
+    batches = list(token_batches(lengths, 2048))
+    assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
+    for batch in batches:
+        assert sum(lengths[i] for i in batch) <= 2048 or len(batch) == 1
+    assert list(token_batches([], 2048)) == []
