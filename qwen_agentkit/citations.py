@@ -1,0 +1,90 @@
+"""From markers in an answer to the sentences they point at. Knows text and documents, no model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TypedDict
+
+from langchain_core.documents import Document
+
+from qwen_agentkit.languages import detect_language
+from qwen_agentkit.sentences import split_sentences
+from qwen_agentkit.sparse import sparse_document
+
+__all__ = ["Citation", "document_source", "resolve_citations"]
+
+# [1], [1, 2] and the full-width brackets that models write in Chinese and Japanese.
+_MARKER = re.compile(r"\s?[\[【［](\d{1,3}(?:\s*[,，、]\s*\d{1,3})*)[\]】］]")
+
+
+class Citation(TypedDict):
+    """One marker of an answer.
+
+    Attributes:
+        marker: its number; passage `marker` of the documents, counted from one.
+        source: where the passage comes from.
+        quote: the sentence of the passage, word for word, that is nearest to what the answer says.
+    """
+
+    marker: int
+    source: str
+    quote: str
+
+
+def resolve_citations(answer: str, documents: Sequence[Document]) -> tuple[str, list[Citation]]:
+    """Check every marker of `answer` against the numbered `documents`.
+
+    Markers that point at no document are taken out of the text; the others become citations, one for
+    each marker and sentence, without repetition.
+
+    Returns:
+        The answer with the markers that resolve, as ``[n]``, and their citations in order.
+    """
+    citations: list[Citation] = []
+    parts: list[str] = []
+    claim_start = end = 0
+    for match in _MARKER.finditer(answer):
+        between = answer[end : match.start()]
+        if between.strip():
+            claim_start = end
+        claim = answer[claim_start : match.start()]
+        numbers = [int(n) for n in re.findall(r"\d+", match[1])]
+        valid = [number for number in numbers if 1 <= number <= len(documents)]
+        for number in valid:
+            citation = _citation(number, documents[number - 1], claim)
+            if citation not in citations:
+                citations.append(citation)
+        parts += [between, *(f" [{number}]" for number in valid)]
+        end = match.end()
+    return "".join([*parts, answer[end:]]).strip(), citations
+
+
+def document_source(document: Document) -> str:
+    """Where a document comes from: its `source`, else its id."""
+    return str(document.metadata.get("source") or document.id or "")
+
+
+def _citation(number: int, document: Document, claim: str) -> Citation:
+    return {
+        "marker": number,
+        "source": document_source(document),
+        "quote": _nearest_sentence(claim, document.page_content),
+    }
+
+
+def _nearest_sentence(claim: str, text: str) -> str:
+    """The sentence of `text` that shares most terms with the last sentence of `claim`."""
+    said = split_sentences(_MARKER.sub("", claim))
+    wanted = _terms(said[-1].text if said else claim)
+    found = [sentence.text for sentence in split_sentences(text)]
+    return max(found, key=lambda sentence: _likeness(wanted, _terms(sentence)), default="")
+
+
+def _terms(text: str) -> set[int]:
+    return set(sparse_document(text, detect_language(text))[0])
+
+
+def _likeness(one: set[int], other: set[int]) -> float:
+    """Shared terms over all terms (Jaccard)."""
+    return len(one & other) / max(1, len(one | other))
