@@ -54,7 +54,8 @@ def extract_answer(
         near = [s for s in ranked if float(s.metadata.get("relevance_score", 0)) >= bar]
         best = near[:sentences]
     citations: list[Citation] = [
-        {"marker": s.metadata["marker"], "source": s.metadata["source"], "quote": s.page_content} for s in best
+        {"marker": s.metadata["marker"], "source": s.metadata["source"], "quote": s.page_content}
+        for s in best
     ]
     lines = [f"{c['quote']} [{c['marker']}]" for c in citations]
     return "\n".join([phrase(language, "from_documents"), *lines]), citations

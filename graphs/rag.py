@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from langchain_core.documents import BaseDocumentCompressor, Document
+from langchain_core.documents import BaseDocumentCompressor
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage
 from langchain_core.retrievers import BaseRetriever
@@ -17,15 +17,15 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 from langgraph.store.base import BaseStore
-
-from qwen_agentkit.citations import document_source, resolve_citations
-from qwen_agentkit.errors import InputError
 from qwen_agentkit.graphs.extract import extract_answer
 from qwen_agentkit.graphs.prompts import ANSWER, PASSAGE, QUESTION
 from qwen_agentkit.graphs.state import RagContext, RagInput, RagState
+
+from qwen_agentkit.citations import document_source, resolve_citations
+from qwen_agentkit.errors import InputError
 from qwen_agentkit.languages import detect_language, language_name, phrase
 
-__all__ = ["build_rag_graph", "create_rag_graph"]
+__all__ = ["build_rag_graph", "create_rag_graph", "passage_prompt"]
 
 Update = dict[str, Any]
 RagGraph = StateGraph[RagState, RagContext, RagInput, RagState]
@@ -89,10 +89,12 @@ def build_rag_graph(
 
     def retrieve(state: RagState, runtime: Runtime[RagContext]) -> Update:
         limit = _settings(runtime).candidates
-        if isinstance(retriever, VectorStore):
-            found = retriever.similarity_search(state["question"], k=limit)
-        else:
-            found = retriever.invoke(state["question"])[:limit]
+        source = (
+            retriever.as_retriever(search_kwargs={"k": limit})
+            if isinstance(retriever, VectorStore)
+            else retriever
+        )
+        found = source.invoke(state["question"])[:limit]
         return {"retrieved": found, "documents": found}
 
     def rerank(state: RagState, runtime: Runtime[RagContext]) -> Update:
@@ -112,7 +114,7 @@ def build_rag_graph(
         if model is None:
             return _extract(state, settings, reranker)
         switch = {} if settings.thinking is None else {"thinking": settings.thinking}
-        message = model.invoke(_prompt(state), **switch)
+        message = model.invoke(passage_prompt(state), **switch)
         reasoning = str(message.additional_kwargs.get("reasoning_content", ""))
         return {"messages": [message], "answer": message.text, "reasoning": reasoning}
 
@@ -177,7 +179,8 @@ def _question(messages: Sequence[AnyMessage]) -> str:
     )
 
 
-def _prompt(state: RagState) -> list[AnyMessage]:
+def passage_prompt(state: RagState) -> list[AnyMessage]:
+    """What the chat model reads: the instruction, the numbered passages and the question."""
     passages = "\n\n".join(
         PASSAGE.format(number=number, source=document_source(document), text=document.page_content)
         for number, document in enumerate(state["documents"], 1)

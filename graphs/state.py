@@ -45,7 +45,9 @@ class RagContext(BaseModel):
         default=0.3, ge=0, le=1, description="Reranker score under which a passage is irrelevant"
     )
     sentences: int = Field(default=2, ge=1, le=10, description="Most sentences of an extractive answer")
-    thinking: bool | None = Field(default=None, description="Think before answering; empty: as the model does")
+    thinking: bool | None = Field(
+        default=None, description="Think before answering; empty: as the model does"
+    )
     answer_language: str | None = Field(
         default=None, description="ISO 639-1 code of the answer's language; empty: the question's"
     )

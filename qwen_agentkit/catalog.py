@@ -86,7 +86,9 @@ def preset_checkpoint(preset: str, role: Role) -> str:
         InputError: there is no such preset.
     """
     if preset not in PRESETS:
-        raise InputError(f"Unknown preset {preset!r}; expected one of {', '.join(PRESETS)}. Try --preset nano.")
+        raise InputError(
+            f"Unknown preset {preset!r}; expected one of {', '.join(PRESETS)}. Try --preset nano."
+        )
     return PRESETS[preset][role]
 
 

@@ -157,9 +157,7 @@ class QwenReranker(BaseDocumentCompressor):
             )
         return tails
 
-    def _prefixes(
-        self, pairs: Sequence[tuple[str, str]], heads: dict[str, list[int]]
-    ) -> dict[str, KVCache]:
+    def _prefixes(self, pairs: Sequence[tuple[str, str]], heads: dict[str, list[int]]) -> dict[str, KVCache]:
         """Keys and values of what the documents of each query share."""
         loaded = self._loaded
         queries = list(dict.fromkeys(query for query, _ in pairs))

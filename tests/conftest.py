@@ -21,6 +21,8 @@ from qwen_agentkit.catalog import nano_folder
 from tests import real_tokenizer as real_tokenizer_module
 
 transformers_logging.disable_progress_bar()
+# Tiny models: handing work to a second thread costs more than the work.
+torch.set_num_threads(1)
 
 SaveModel = Callable[..., Path]
 

@@ -98,5 +98,5 @@ def test_every_preset_names_known_checkpoints() -> None:
         for role, name in family.items():
             assert preset_checkpoint(preset, role) == name
             assert preset == "nano" or known[name] == role
-    with pytest.raises(InputError, match="nano, 0.6b, 4b, 8b"):
+    with pytest.raises(InputError, match=r"nano, 0\.6b, 4b, 8b"):
         preset_checkpoint("9b", "chat")

@@ -105,9 +105,7 @@ def test_only_the_document_is_cut(tiny: QwenReranker, tiny_qwen3_dir: Path) -> N
     kept = short._loaded.tokenizer.decode(short._loaded.encode_data([" " + long])[0][:room])[1:]
     with pytest.warns(UserWarning, match="1 of 1 documents do not fit max_length=120"):
         scores = short.score([(QUERY, long)])
-    assert scores == pytest.approx(
-        stock_scores(tiny_qwen3_dir, QUERY, [kept], DEFAULT_INSTRUCTION), abs=1e-5
-    )
+    assert scores == pytest.approx(stock_scores(tiny_qwen3_dir, QUERY, [kept], DEFAULT_INSTRUCTION), abs=1e-5)
 
 
 def test_a_query_that_leaves_no_room_is_refused(tiny: QwenReranker) -> None:

@@ -165,9 +165,7 @@ def find(name: str, *, revision: str | None = None) -> Path:
             "'Qwen/Qwen3-Embedding-0.6B'. To run without any download, use --preset nano."
         )
     try:
-        return Path(
-            snapshot_download(name, revision=revision, allow_patterns=_FILES, local_files_only=True)
-        )
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES, local_files_only=True))
     except LocalEntryNotFoundError:
         return _download(name, revision)
     except HFValidationError as error:

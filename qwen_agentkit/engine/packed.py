@@ -25,6 +25,7 @@ ATTENTION = "qwen_agentkit_packed"
 
 # Query rows scored at once on CPU: bounds the score matrix, and skips the upper triangle beyond a chunk.
 _CHUNK = 256
+_FUTURE = torch.ones(_CHUNK, _CHUNK, dtype=torch.bool).triu_(1)
 
 
 @dataclass
@@ -119,9 +120,7 @@ def _attention(
     return out.transpose(0, 1)[None], None
 
 
-def _with_past(
-    cache: KVCache, keep: bool, layer: int, keys: Tensor, values: Tensor
-) -> tuple[Tensor, Tensor]:
+def _with_past(cache: KVCache, keep: bool, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     if keep:
         cache.write(layer, keys, values)
         return cache.read(layer, cache.length + keys.shape[1])
@@ -154,8 +153,7 @@ def _attend_cpu(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> 
         )
         scores = scores.view(groups, share, rows, seen).float()
         if rows > 1:
-            future = torch.ones(rows, rows, dtype=torch.bool).triu_(1)
-            scores[..., past + begin :].masked_fill_(future, float("-inf"))
+            scores[..., past + begin :].masked_fill_(_FUTURE[:rows, :rows], float("-inf"))
         weights = scores.softmax(-1).to(query.dtype).view(groups, share * rows, seen)
         out[:, :, begin:stop] = torch.bmm(weights, values[:, :seen]).view(groups, share, rows, dim)
     return out.view(heads, new, dim)

@@ -1,0 +1,179 @@
+"""The command line: reads arguments, prints results. What commands do stands in `commands.py`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qwen_agentkit.errors import QwenAgentKitError
+
+if TYPE_CHECKING:
+    from qwen_agentkit.stack import Stack
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="qwen-agentkit",
+    help="Local Qwen3 models for LangChain and LangGraph: documents in many languages in, cited answers out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Preset = Annotated[
+    str, typer.Option(help="Family of models: nano (bundled), 0.6b, 4b or 8b.", metavar="NAME")
+]
+Store = Annotated[Path, typer.Option(help="Folder of the vector store.", metavar="DIR")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Think = Annotated[
+    bool | None,
+    typer.Option("--think/--no-think", help="Think before answering; default: as the model does."),
+]
+Candidates = Annotated[int, typer.Option(help="Passages of the first stage.", min=1, max=200)]
+
+DEFAULT_STORE = Path(".qwen-agentkit/store")
+
+
+def main() -> None:
+    """Run a command; expected errors become one line on standard error and exit code 2."""
+    try:
+        app()
+    except QwenAgentKitError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders: md, txt, html, pdf.")],
+    preset: Preset = "0.6b",
+    store: Store = DEFAULT_STORE,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the store up to date with documents. Unchanged ones are not embedded again."""
+    from qwen_agentkit import commands, show  # loads torch: only when a command runs
+
+    with _progress(silent=as_json) as progress:
+        report = commands.ingest(_stack(preset, store), paths, progress)
+    if as_json:
+        _print_json(report.to_dict())
+    else:
+        show.report(report)
+    if report.failed and not report.added + report.skipped:
+        sys.exit(2)
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for, in any language.")],
+    preset: Preset = "0.6b",
+    store: Store = DEFAULT_STORE,
+    candidates: Candidates = 20,
+    limit: Annotated[int, typer.Option(help="Passages to show.", min=1, max=200)] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Find passages: dense and BM25 retrieval, fused, then reranked."""
+    from qwen_agentkit import commands, show  # loads torch: only when a command runs
+
+    results = commands.search(_stack(preset, store), query, candidates=candidates, limit=limit)
+    if as_json:
+        _print_json({"results": results})
+    else:
+        show.results(results)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="A question, in any language.")],
+    preset: Preset = "0.6b",
+    store: Store = DEFAULT_STORE,
+    think: Think = None,
+    candidates: Candidates = 20,
+    passages: Annotated[int, typer.Option(help="Passages kept after reranking.", min=1, max=20)] = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Answer a question from the documents, with citations, in the language of the question."""
+    from qwen_agentkit import commands, show  # loads torch: only when a command runs
+
+    stack = _stack(preset, store)
+    settings = {"candidates": candidates, "passages": passages}
+    if as_json:
+        _print_json(commands.ask(stack, question, thinking=think, settings=settings))
+        return
+    show.notice(preset)
+    stream = show.AnswerStream()
+    result = commands.ask(stack, question, thinking=think, settings=settings, on_event=stream)
+    stream.close(result)
+
+
+@app.command()
+def demo(
+    preset: Preset = "nano",
+    store: Annotated[
+        Path | None, typer.Option(help="Folder of the store; default: a new one.", metavar="DIR")
+    ] = None,
+    think: Think = True,
+    as_json: AsJson = False,
+) -> None:
+    """Ingest a bundled handbook in English, Arabic and Chinese, and ask it questions. Offline."""
+    from qwen_agentkit import commands, demo, show  # loads torch: only when a command runs
+
+    stack = _stack(preset, store or commands.demo_store())
+    if as_json:
+        _print_json(demo.run(stack, thinking=think))
+        return
+    show.notice(preset)
+    with _progress(silent=False) as progress:
+        report = commands.ingest(stack, [commands.handbook()], progress)
+    show.report(report)
+    demo.walk(stack, thinking=think)
+
+
+@app.command()
+def doctor(preset: Preset = "nano", store: Store = DEFAULT_STORE, as_json: AsJson = False) -> None:
+    """Say what is installed, what this machine can run, and whether models and store are in place."""
+    from qwen_agentkit import doctor, show  # loads torch: only when a command runs
+
+    findings = doctor.examine(_stack(preset, store))
+    if as_json:
+        _print_json(findings)
+    else:
+        show.findings(findings)
+
+
+def _stack(preset: str, folder: Path) -> Stack:
+    from qwen_agentkit.stack import Stack  # loads torch: only when a command runs
+
+    return Stack(preset, folder)
+
+
+def _print_json(value: Any) -> None:
+    """Every script as itself, in logical order, in UTF-8 whatever the locale."""
+    sys.stdout.buffer.write((json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode())
+
+
+@contextmanager
+def _progress(*, silent: bool) -> Iterator[Callable[[str, int, int], None] | None]:
+    """A bar on standard error, as the callback that `ingest` wants."""
+    if silent:
+        yield None
+        return
+    from rich.progress import Progress
+
+    from qwen_agentkit import terminal
+
+    with Progress(console=terminal.console(stderr=True), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def advance(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield advance

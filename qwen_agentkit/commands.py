@@ -1,0 +1,201 @@
+"""What the commands do: values in, values out. Knows every layer, prints nothing."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypedDict
+
+from langchain_core.documents import Document
+from langchain_core.messages import HumanMessage
+
+from qwen_agentkit.citations import Citation, document_source
+from qwen_agentkit.errors import InputError
+from qwen_agentkit.graphs.rag import passage_prompt
+from qwen_agentkit.graphs.state import RagContext
+from qwen_agentkit.ingest import IngestReport, discover
+from qwen_agentkit.ingest import ingest as ingest_paths
+from qwen_agentkit.stack import Stack
+
+__all__ = [
+    "AskResult",
+    "FoundDocument",
+    "SearchResult",
+    "ask",
+    "demo_questions",
+    "demo_store",
+    "handbook",
+    "ingest",
+    "search",
+]
+
+Progress = Callable[[str, int, int], None]
+OnEvent = Callable[[str, Any], None]
+
+
+class FoundDocument(TypedDict):
+    """A passage as the commands report it; scores are None where a stage gave none."""
+
+    source: str
+    text: str
+    language: str
+    score: float | None
+    retrieval_score: float | None
+
+
+class SearchResult(FoundDocument):
+    """A passage and its place in the first stage, counted from one."""
+
+    rank_before: int
+
+
+class AskResult(TypedDict):
+    """An answer and all that led to it."""
+
+    question: str
+    language: str
+    answer: str
+    abstained: bool
+    reasoning: str
+    citations: list[Citation]
+    documents: list[FoundDocument]
+    timings: dict[str, float]
+
+
+def ingest(stack: Stack, paths: Sequence[Path], progress: Progress | None = None) -> IngestReport:
+    """Bring the store up to date with the files under `paths`."""
+    discover(paths)  # a missing path or an empty folder must not leave a new store behind
+    with stack.store(create=True) as store:
+        return ingest_paths(paths, store, count_tokens=stack.count_tokens, progress=progress)
+
+
+def search(stack: Stack, query: str, *, candidates: int, limit: int) -> list[SearchResult]:
+    """The best passages for `query`: hybrid retrieval, then the reranker."""
+    _check_question(query)
+    with stack.store() as store:
+        found = store.as_retriever(search_kwargs={"k": candidates}).invoke(query)
+    places = {id(document): place for place, document in enumerate(found, 1)}
+    scores = stack.reranker.rerank(query, [document.page_content for document in found])
+    return [
+        {
+            **_found(found[best["index"]], best["relevance_score"]),
+            "rank_before": places[id(found[best["index"]])],
+        }
+        for best in scores[:limit]
+    ]
+
+
+def ask(
+    stack: Stack,
+    question: str,
+    *,
+    thinking: bool | None = None,
+    settings: dict[str, Any] | None = None,
+    on_event: OnEvent | None = None,
+) -> AskResult:
+    """Run the `rag` graph on one question.
+
+    Args:
+        stack: the models and the store.
+        question: what is asked, in any language.
+        thinking: as the chat model's; None leaves it to the model.
+        settings: of the graph, see `RagContext`.
+        on_event: called with ("reasoning", text) and ("answer", text) as they stream, and with
+            ("stage", {"stage", "seconds"}) after every node.
+
+    Raises:
+        InputError: the question is empty.
+    """
+    _check_question(question)
+    context = RagContext(thinking=thinking, **(settings or {}))
+    state: dict[str, Any] = {}
+    graph = stack.rag_graph().compile()
+    for mode, event in graph.stream(
+        {"messages": [HumanMessage(question)]}, context=context, stream_mode=["values", "custom", "messages"]
+    ):
+        if mode == "values":
+            state = event
+        elif on_event and mode == "custom":
+            on_event("stage", event)
+        elif on_event:
+            _report_chunk(event[0], on_event)
+    if stack.answering is None and thinking and state["documents"]:
+        start = time.perf_counter()
+        state["reasoning"] = _think_aloud(stack, state, on_event)
+        state["timings"]["think"] = time.perf_counter() - start
+    return {
+        "question": question,
+        "language": state["language"],
+        "answer": state["answer"],
+        "abstained": state["abstained"],
+        "reasoning": state["reasoning"],
+        "citations": state["citations"],
+        "documents": [_found(document) for document in state["documents"]],
+        "timings": state["timings"],
+    }
+
+
+def handbook() -> Path:
+    """Folder of the bundled sample documents."""
+    return Path(str(files("qwen_agentkit") / "data" / "handbook"))
+
+
+def demo_questions() -> list[dict[str, str]]:
+    """The questions of the demo, each with its language and what kind it is."""
+    text = (files("qwen_agentkit") / "data" / "demo_questions.json").read_text(encoding="utf-8")
+    questions: list[dict[str, str]] = json.loads(text)
+    return questions
+
+
+def demo_store() -> Path:
+    """A fresh folder for the demo's store, outside the current one; it stays for further questions."""
+    return Path(tempfile.mkdtemp(prefix="qwen-agentkit-demo-")) / "store"
+
+
+def _check_question(question: str) -> None:
+    if not question.strip():
+        raise InputError(
+            f"The question {question!r} is empty; expected words, as in: "
+            'qwen-agentkit ask "When does the library open?"'
+        )
+
+
+def _report_chunk(message: Any, on_event: OnEvent) -> None:
+    if thought := message.additional_kwargs.get("reasoning_content"):
+        on_event("reasoning", thought)
+    if message.type == "AIMessageChunk" and message.text:
+        on_event("answer", message.text)
+
+
+def _think_aloud(stack: Stack, state: dict[str, Any], on_event: OnEvent | None) -> str:
+    """What the preset's chat model thinks of the passages, when it does not write the answer."""
+    thoughts: list[str] = []
+    for piece in _thoughts(stack, state):
+        thoughts.append(piece)
+        if on_event:
+            on_event("reasoning", piece)
+    return "".join(thoughts)
+
+
+def _thoughts(stack: Stack, state: dict[str, Any]) -> Iterator[str]:
+    stream = stack.chat.stream(passage_prompt(state), thinking=True, max_tokens=160)
+    for chunk in stream:
+        if thought := chunk.additional_kwargs.get("reasoning_content"):
+            yield thought
+        elif chunk.text:
+            return  # thinking is over; what follows would be the answer
+
+
+def _found(document: Document, score: float | None = None) -> FoundDocument:
+    metadata = document.metadata
+    return {
+        "source": document_source(document),
+        "text": document.page_content,
+        "language": str(metadata.get("language", "")),
+        "score": metadata.get("relevance_score") if score is None else score,
+        "retrieval_score": metadata.get("retrieval_score"),
+    }

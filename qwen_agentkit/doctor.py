@@ -1,0 +1,82 @@
+"""`qwen-agentkit doctor`: what is installed, what fits, what is in place. Changes nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from huggingface_hub import try_to_load_from_cache
+
+from qwen_agentkit.catalog import CHECKPOINTS, PRESETS, nano_folder
+from qwen_agentkit.errors import StoreError
+from qwen_agentkit.stack import Stack
+
+__all__ = ["examine"]
+
+_PACKAGES = (
+    "qwen-agentkit",
+    "langchain-core",
+    "langgraph",
+    "qdrant-client",
+    "qdrant-edge-py",
+    "sentence-transformers",
+    "torch",
+    "transformers",
+)
+
+
+def examine(stack: Stack) -> dict[str, Any]:
+    """Versions, hardware, where each checkpoint is and whether it fits, and the state of the store."""
+    memory = _memory_gigabytes()
+    return {
+        "python": platform.python_version(),
+        "packages": [{"name": name, "version": version(name)} for name in _PACKAGES],
+        "device": _device(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(memory, 1),
+        "checkpoints": [_nano(name) for name in PRESETS["nano"].values()]
+        + [
+            {
+                "name": row.name,
+                "weights_gb": round(row.bf16_gigabytes, 1),
+                "fits": row.bf16_gigabytes < 0.8 * memory,
+                "downloaded": isinstance(try_to_load_from_cache(row.name, "config.json"), str),
+            }
+            for row in CHECKPOINTS
+        ],
+        "store": _store(stack),
+    }
+
+
+def _nano(name: str) -> dict[str, Any]:
+    folder = nano_folder(name)
+    weights = folder / "model.safetensors" if folder else None
+    there = weights is not None and weights.is_file()
+    size = weights.stat().st_size / 1e9 if weights and there else 0.0
+    return {"name": name, "weights_gb": round(size, 3), "fits": True, "downloaded": there}
+
+
+def _device() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return "Apple GPU" if torch.backends.mps.is_available() else f"CPU, {torch.get_num_threads()} threads"
+
+
+def _memory_gigabytes() -> float:
+    """Memory for weights: of the GPU where there is one, else of the machine."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_properties(0).total_memory / 1e9
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+    return 0.0
+
+
+def _store(stack: Stack) -> str:
+    try:
+        with stack.store() as store:
+            return f"{stack.folder}: {store.count()} passages"
+    except StoreError as error:
+        return f"{stack.folder}: {error}"

@@ -1,0 +1,8 @@
+"""Documents into a store: find, read, split, embed, and keep in step with the files."""
+
+from qwen_agentkit.ingest.discovery import SUFFIXES, SourceFile, discover
+from qwen_agentkit.ingest.loaders import Part, load
+from qwen_agentkit.ingest.pipeline import IngestReport, ingest
+from qwen_agentkit.ingest.splitting import Chunk, split
+
+__all__ = ["SUFFIXES", "Chunk", "IngestReport", "Part", "SourceFile", "discover", "ingest", "load", "split"]

@@ -1,0 +1,220 @@
+"""Brings a store in step with files: embeds what is new, deletes what is gone, touches nothing else.
+
+A document counts as done when all its chunks carry its hash and there are as many as they say. A run
+that was killed leaves such a document undone, and the next run completes it: chunk ids depend on source
+and text alone, so chunks that are in are never embedded again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from langchain_core.documents import Document
+
+from qwen_agentkit._points import chunk_ids
+from qwen_agentkit.errors import LoadError
+from qwen_agentkit.ingest.discovery import SourceFile, discover, source_name
+from qwen_agentkit.ingest.loaders import load
+from qwen_agentkit.ingest.splitting import CountTokens, split
+from qwen_agentkit.languages import detect_language
+from qwen_agentkit.vectorstores import QwenVectorStore
+
+__all__ = ["IngestReport", "Progress", "ingest"]
+
+PIPELINE_VERSION = 1
+"""Part of every document's hash: raise it when reading or splitting changes, and all is done anew."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with a stage ("read" counts documents, "embed" chunks), how many are done, and of how many."""
+
+_SLICE = 256
+"""Chunks embedded at a time, over file borders, so that the embedder can fill its batches."""
+_TELLING = 20
+"""A chunk of fewer letters is said to be in the language of its document."""
+
+
+@dataclass
+class IngestReport:
+    """What a run did, in documents; failed ones with a reason each. A changed document counts as added."""
+
+    added: int = 0
+    skipped: int = 0
+    removed: int = 0
+    failed: list[dict[str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-like dictionary."""
+        return asdict(self)
+
+
+@dataclass
+class _Stored:
+    """What the store holds of one document."""
+
+    ids: set[str] = field(default_factory=set)
+    hashes: set[str] = field(default_factory=set)
+    expected: int = 0
+
+    def is_complete(self, document_hash: str) -> bool:
+        return self.hashes == {document_hash} and len(self.ids) == self.expected
+
+
+@dataclass
+class _Job:
+    """One document to bring in: its chunks, and what is there already."""
+
+    chunks: list[Document]
+    stored: _Stored
+
+    def new(self) -> list[Document]:
+        return [chunk for chunk in self.chunks if chunk.id not in self.stored.ids]
+
+    def finish(self, store: QwenVectorStore) -> None:
+        """Once all new chunks are in: renew the kept ones, then drop the stale ones, in this order."""
+        store.update_metadata(chunk for chunk in self.chunks if chunk.id in self.stored.ids)
+        store.delete(sorted(self.stored.ids.difference(chunk.id or "" for chunk in self.chunks)))
+
+
+def ingest(
+    paths: Iterable[str | os.PathLike[str]],
+    store: QwenVectorStore,
+    *,
+    count_tokens: CountTokens | None = None,
+    max_tokens: int = 320,
+    prune: bool = True,
+    progress: Progress | None = None,
+) -> IngestReport:
+    """Bring a store in step with the documents under some paths.
+
+    Args:
+        paths: Files and folders (md, txt, html, htm, pdf).
+        store: Where the chunks go.
+        count_tokens: Counts tokens of texts; by default the embedder's `count_tokens`, or an estimate.
+        max_tokens: Most tokens of a chunk.
+        prune: Whether to delete documents whose files are gone from the given folders.
+        progress: Called as the work goes on.
+
+    Returns:
+        The report. A file that cannot be read is listed in it and stops nothing.
+
+    Raises:
+        InputError: A path does not exist or holds no documents; the store is untouched.
+        StoreMismatchError: Another embedder made the store.
+        StoreWriteError: Disk full or folder read-only; run again to go on from there.
+    """
+    started = time.perf_counter()
+    roots = [Path(path).expanduser() for path in paths]
+    files = discover(roots)
+    tell = progress or (lambda stage, done, total: None)
+    own: CountTokens = getattr(store.embeddings, "count_tokens", _estimated_tokens)
+    count = count_tokens or own
+    report = IngestReport()
+    registry = _registry(store)
+    jobs = []
+    for number, file in enumerate(files, start=1):
+        job = _job(file, registry.get(file.source, _Stored()), count, max_tokens, report)
+        jobs += [job] if job else []
+        tell("read", number, len(files))
+    _embed(jobs, store, tell)
+    report.added = len(jobs)
+    if prune:
+        report.removed = _prune(roots, {file.source for file in files}, registry, store)
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+def _registry(store: QwenVectorStore) -> dict[str, _Stored]:
+    """Gather what the store holds of each ingested document."""
+    registry: dict[str, _Stored] = {}
+    for document in store.scroll():
+        if "document_hash" in document.metadata:
+            stored = registry.setdefault(document.metadata["source"], _Stored())
+            stored.ids.add(document.id or "")
+            stored.hashes.add(document.metadata["document_hash"])
+            stored.expected = document.metadata["chunk_count"]
+    return registry
+
+
+def _job(
+    file: SourceFile, stored: _Stored, count: CountTokens, max_tokens: int, report: IngestReport
+) -> _Job | None:
+    """Read and split a file, unless it is in already or unreadable; the report is told which."""
+    try:
+        data = file.path.read_bytes()
+        document_hash = hashlib.sha256(f"{PIPELINE_VERSION} {max_tokens} ".encode() + data).hexdigest()
+        if stored.is_complete(document_hash):
+            report.skipped += 1
+            return None
+        return _Job(_chunks(file, data, document_hash, count, max_tokens), stored)
+    except (OSError, LoadError) as error:
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+        report.failed.append({"source": file.source, "reason": reason})
+        return None
+
+
+def _chunks(
+    file: SourceFile, data: bytes, document_hash: str, count: CountTokens, max_tokens: int
+) -> list[Document]:
+    parts = load(data, file.path.suffix)
+    language = detect_language("\n".join(part.text for part in parts))
+    pieces = [(part, chunk) for part in parts for chunk in split(part.text, count, max_tokens)]
+    texts = [chunk.text for _, chunk in pieces]
+    metadatas: list[dict[str, Any]] = [
+        {
+            "source": file.source,
+            "language": _language(chunk.text, language),
+            **part.metadata,
+            **({"section": chunk.section} if chunk.section else {}),
+            "start": chunk.start,
+            "end": chunk.end,
+            "chunk": number,
+            "chunk_count": len(pieces),
+            "document_hash": document_hash,
+        }
+        for number, (part, chunk) in enumerate(pieces)
+    ]
+    ids = chunk_ids(texts, metadatas)
+    return [Document(id=i, page_content=t, metadata=m) for i, t, m in zip(ids, texts, metadatas, strict=True)]
+
+
+def _language(text: str, default: str) -> str:
+    return detect_language(text, default) if sum(map(str.isalpha, text)) >= _TELLING else default
+
+
+def _embed(jobs: Sequence[_Job], store: QwenVectorStore, tell: Progress) -> None:
+    """Write new chunks slice by slice; finish each document as soon as its last chunk is in."""
+    new = [chunk for job in jobs for chunk in job.new()]
+    waiting = deque(zip(accumulate(len(job.new()) for job in jobs), jobs, strict=True))
+    done = 0
+    while waiting:
+        batch = new[done : done + _SLICE]
+        store.add_documents(batch)
+        done += len(batch)
+        tell("embed", done, len(new))
+        while waiting and waiting[0][0] <= done:
+            waiting.popleft()[1].finish(store)
+
+
+def _prune(
+    roots: Sequence[Path], present: set[str], registry: dict[str, _Stored], store: QwenVectorStore
+) -> int:
+    """Delete the documents below the given folders whose files are gone."""
+    folders = tuple(f"{source_name(root)}/" for root in roots if root.is_dir())
+    gone = [source for source in registry if source.startswith(folders) and source not in present]
+    for source in gone:
+        store.delete(filter={"source": source})
+    return len(gone)
+
+
+def _estimated_tokens(texts: Sequence[str]) -> list[int]:
+    """Estimate on the high side: three bytes a token hold for every script."""
+    return [len(text.encode()) // 3 + 1 for text in texts]

@@ -1,0 +1,189 @@
+"""A text into chunks that fit, along its structure: sections, paragraphs, sentences, graphemes.
+
+Knows Markdown headings, blank lines and `sentences`; counts tokens through a function it is given, many
+texts at a time because tokenizers are fastest that way. No chunk crosses a heading.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from qwen_agentkit.errors import InputError
+from qwen_agentkit.sentences import split_sentences
+
+__all__ = ["Chunk", "CountTokens", "split"]
+
+CountTokens = Callable[[Sequence[str]], Sequence[int]]
+"""Texts in, tokens of each out."""
+
+Span = tuple[int, int]
+
+_HEADING = re.compile(r"[ ]{0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
+_FENCE = re.compile(r"[ ]{0,3}(?:```|~~~)")
+_PARAGRAPH = re.compile(r"(?:[^\n]*\S[^\n]*(?:\n|$))+\s*")
+_SMALLEST = 16
+
+
+class Chunk(NamedTuple):
+    """A piece of a text: ``source[start:end] == text``; section is its path of headings, " > " between."""
+
+    text: str
+    start: int
+    end: int
+    section: str
+
+
+def split(text: str, count_tokens: CountTokens, max_tokens: int = 320, overlap: int = 32) -> list[Chunk]:
+    """Split a text by tokens along its structure.
+
+    Args:
+        text: Plain text or Markdown.
+        count_tokens: Counts the tokens of texts.
+        max_tokens: Most tokens of a chunk, 16 or more.
+        overlap: Tokens that a chunk may repeat of the one before in its section, in whole sentences.
+
+    Returns:
+        Chunks in order; none is above max_tokens, and none is without a letter or digit.
+
+    Raises:
+        InputError: max_tokens is below 16, or overlap is not less than half of it.
+    """
+    if max_tokens < _SMALLEST:
+        raise InputError(f"max_tokens is {max_tokens!r}, expected {_SMALLEST} or more; try 320")
+    if not 0 <= overlap < max_tokens / 2:
+        raise InputError(f"overlap is {overlap!r}, expected 0 to less than half of max_tokens={max_tokens}")
+    splitter = _Splitter(text, count_tokens, max_tokens, overlap)
+    return [
+        Chunk(text[start:end], start, end, section)
+        for path, span in _sections(text)
+        for start, end in splitter.chunks(span)
+        for section in [" > ".join(path)]
+        if any(char.isalnum() for char in text[start:end])
+    ]
+
+
+def _sections(text: str) -> Iterator[tuple[list[str], Span]]:
+    """Yield heading paths and spans; a heading with nothing below it opens the section that follows."""
+    path: list[tuple[int, str]] = []
+    start, position, fenced, has_body = 0, 0, False, False
+    for line in text.splitlines(keepends=True):
+        if _FENCE.match(line):
+            fenced = not fenced
+        heading = None if fenced else _HEADING.match(line.rstrip("\n"))
+        if heading:
+            if has_body:
+                yield [name for _, name in path], (start, position)
+                start, has_body = position, False
+            level = len(heading[1])
+            path = [(above, name) for above, name in path if above < level] + [(level, heading[2])]
+        elif line.strip():
+            has_body = True
+        position += len(line)
+    yield [name for _, name in path], (start, position)
+
+
+class _Splitter:
+    """Splits spans of one text."""
+
+    def __init__(self, text: str, count: CountTokens, limit: int, overlap: int) -> None:
+        self.text = text
+        self.count = count
+        self.limit = limit
+        self.overlap = overlap
+
+    def chunks(self, span: Span) -> list[Span]:
+        """Cut a section into trimmed spans that fit."""
+        whole = self._trim(span)
+        if self._sizes([whole])[0] <= self.limit:
+            return [whole]
+        units = [span]
+        for finer in (self._paragraphs, self._sentences, self._halves):
+            units = self._refined(units, finer)
+        return [self._trim(packed) for packed in self._packed(units)]
+
+    def _refined(self, units: list[Span], finer: Callable[[Span], list[Span]]) -> list[Span]:
+        sizes = self._sizes(units)
+        return [
+            piece
+            for unit, size in zip(units, sizes, strict=True)
+            for piece in (finer(unit) if size > self.limit else [unit])
+        ]
+
+    def _packed(self, units: list[Span]) -> list[Span]:
+        """Join neighbours while they fit; counting them joined, as sums of parts can be too low."""
+        sizes = self._sizes(units)
+        packed: list[Span] = []
+        first = 0
+        while first < len(units):
+            last, total = first, sizes[first]
+            while last + 1 < len(units) and total + sizes[last + 1] <= self.limit:
+                last += 1
+                total += sizes[last]
+            while last > first and self._sizes([(units[first][0], units[last][1])])[0] > self.limit:
+                last -= 1
+            packed.append((units[first][0], units[last][1]))
+            if last + 1 == len(units):
+                break
+            first = self._next_first(sizes, first, last)
+        return packed
+
+    def _next_first(self, sizes: Sequence[int], first: int, last: int) -> int:
+        """Step back over the units that the next chunk repeats, as long as it also gains one."""
+        start, repeated = last + 1, 0
+        while start - 1 > first and repeated + sizes[start - 1] <= self.overlap:
+            start -= 1
+            repeated += sizes[start]
+        return start if repeated + sizes[last + 1] <= self.limit else last + 1
+
+    def _paragraphs(self, span: Span) -> list[Span]:
+        return [match.span() for match in _PARAGRAPH.finditer(self.text, *span)]
+
+    def _sentences(self, span: Span) -> list[Span]:
+        starts = [span[0] + found.start for found in split_sentences(self.text[slice(*span)])]
+        borders = [span[0], *starts[1:], span[1]]
+        return list(pairwise(borders))
+
+    def _halves(self, span: Span) -> list[Span]:
+        """Halve until everything fits, at a space near the middle or else between two graphemes."""
+        if self._sizes([span])[0] <= self.limit or span[1] - span[0] < 2:
+            return [span]
+        middle = self._cut(span)
+        return [*self._halves((span[0], middle)), *self._halves((middle, span[1]))]
+
+    def _cut(self, span: Span) -> int:
+        start, end = span
+        middle = (start + end) // 2
+        reach = (end - start) // 4
+        near = sorted(range(middle - reach, middle + reach + 1), key=lambda place: abs(place - middle))
+        inside = [place for place in near if start < place < end]
+        for is_border in (_after_space, _between_graphemes):
+            for place in inside:
+                if is_border(self.text, place):
+                    return place
+        return middle
+
+    def _trim(self, span: Span) -> Span:
+        piece = self.text[slice(*span)]
+        start = span[0] + len(piece) - len(piece.lstrip())
+        return start, max(start, span[0] + len(piece.rstrip()))
+
+    def _sizes(self, spans: Sequence[Span]) -> Sequence[int]:
+        return self.count([self.text[start:end] for start, end in spans])
+
+
+def _after_space(text: str, place: int) -> bool:
+    return text[place - 1].isspace()
+
+
+def _between_graphemes(text: str, place: int) -> bool:
+    """Tell whether a cut before this character tears no accent, emoji sequence, flag or syllable."""
+    before, after = text[place - 1], text[place]
+    joins = unicodedata.category(after).startswith("M") or "\u200d" in (before, after)
+    skin_tone = "\U0001f3fb" <= after <= "\U0001f3ff"
+    flag = "\U0001f1e6" <= before <= "\U0001f1ff" and "\U0001f1e6" <= after <= "\U0001f1ff"
+    jamo = "\u1160" <= after <= "\u11ff"
+    return not (joins or skin_tone or flag or jamo)

@@ -1,0 +1,60 @@
+"""What stands between stores and graphs: ranks fused, scores kept on the documents.
+
+Knows LangChain's retriever interface; knows no store in particular.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.vectorstores import VectorStoreRetriever
+from typing_extensions import override
+
+__all__ = ["ScoredRetriever", "reciprocal_rank_fusion"]
+
+_Key = TypeVar("_Key", bound=Hashable)
+
+
+def reciprocal_rank_fusion(rankings: Iterable[Sequence[_Key]], k: int = 60) -> dict[_Key, float]:
+    """Fuse rankings: a key scores the sum of ``1 / (k + rank)`` over the rankings it stands in, from rank 1.
+
+    Returns:
+        Scores, best first; on a tie the key that stands in an earlier ranking is first.
+    """
+    scores: dict[_Key, float] = {}
+    for ranking in rankings:
+        for rank, key in enumerate(ranking, start=1):
+            scores[key] = scores.get(key, 0.0) + 1 / (k + rank)
+    return dict(sorted(scores.items(), key=lambda item: -item[1]))
+
+
+class ScoredRetriever(VectorStoreRetriever):
+    """A vector store's retriever that writes ``metadata["retrieval_score"]`` on the documents it finds."""
+
+    @override
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
+    ) -> list[Document]:
+        if self.search_type != "similarity":
+            return super()._get_relevant_documents(query, run_manager=run_manager, **kwargs)
+        return _scored(self.vectorstore.similarity_search_with_score(query, **self.search_kwargs | kwargs))
+
+    @override
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
+    ) -> list[Document]:
+        if self.search_type != "similarity":
+            return await super()._aget_relevant_documents(query, run_manager=run_manager, **kwargs)
+        return _scored(
+            await self.vectorstore.asimilarity_search_with_score(query, **self.search_kwargs | kwargs)
+        )
+
+
+def _scored(found: Iterable[tuple[Document, float]]) -> list[Document]:
+    return [
+        document.model_copy(update={"metadata": {**document.metadata, "retrieval_score": float(score)}})
+        for document, score in found
+    ]

@@ -1,0 +1,115 @@
+"""How results look to a person. Knows the values of `commands.py` and the terminal, no models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from rich.table import Table
+
+from qwen_agentkit.commands import AskResult, SearchResult
+from qwen_agentkit.ingest import IngestReport
+from qwen_agentkit.languages import phrase
+from qwen_agentkit.stack import NANO_NOTICE
+from qwen_agentkit.terminal import console, directed, line
+
+__all__ = ["AnswerStream", "findings", "notice", "ranking", "report", "results"]
+
+
+def notice(preset: str) -> None:
+    """What kind of models answer, when they are the bundled ones."""
+    if preset == "nano":
+        console(stderr=True).print(NANO_NOTICE, style="yellow")
+
+
+def report(found: IngestReport) -> None:
+    """What an ingest did, and every file it could not read."""
+    out = console()
+    out.print(
+        f"{found.added} added, {found.skipped} unchanged, {found.removed} removed, "
+        f"{len(found.failed)} failed in {found.seconds:.1f} s"
+    )
+    for failure in found.failed:
+        console(stderr=True).print(f"failed: {failure['source']}: {failure['reason']}", style="red")
+
+
+def results(found: Sequence[SearchResult]) -> None:
+    """Passages with their scores and their place before reranking."""
+    out = console()
+    if not found:
+        out.print("Nothing found: the store holds no passage.")
+    for place, result in enumerate(found, 1):
+        out.print(
+            f"{place}. {result['score']:.3f}  {result['source']}  (was {result['rank_before']})", style="bold"
+        )
+        out.print(directed(result["text"]))
+
+
+class AnswerStream:
+    """Shows thoughts and words as they come; `close` adds what is known only at the end."""
+
+    _LABELS: ClassVar = {"reasoning": "Thinking: ", "answer": "Answer: "}
+
+    def __init__(self) -> None:
+        self._out = console()
+        self._kind = ""
+        self._answer = ""
+
+    def __call__(self, kind: str, value: Any) -> None:
+        """Take one event of `commands.ask`."""
+        if kind not in self._LABELS:
+            return
+        if kind != self._kind:
+            if self._kind:
+                self._out.print()
+            self._out.print(self._LABELS[kind], style="dim", end="")
+            self._kind = kind
+        if kind == "answer":
+            self._answer += value
+        self._out.print(value, style="dim" if kind == "reasoning" else "", end="")
+
+    def close(self, result: AskResult) -> None:
+        """End the stream; print the checked answer unless it stands there, its sources and timings."""
+        if self._kind:
+            self._out.print()
+        if self._answer.strip() != result["answer"]:
+            self._out.print(directed(result["answer"]), style="bold")
+        _sources(result)
+
+
+def _sources(result: AskResult) -> None:
+    """The quotes that the markers point at, and the seconds of each stage."""
+    out = console()
+    if result["citations"]:
+        out.print(directed(phrase(result["language"], "sources")), style="dim")
+    for citation in result["citations"]:
+        out.print(line(f"  [{citation['marker']}] {citation['source']}: ", citation["quote"]))
+    seconds = ", ".join(f"{stage} {value * 1000:.0f} ms" for stage, value in result["timings"].items())
+    out.print(seconds, style="dim")
+
+
+def ranking(found: Sequence[SearchResult]) -> None:
+    """First-stage order beside reranked order, with both scores."""
+    table = Table("first stage", "score", "reranked", "score", "was", box=None, header_style="dim")
+    before = sorted(found, key=lambda result: result["rank_before"])
+    for first, second in zip(before, found, strict=True):
+        table.add_row(
+            f"{first['rank_before']}. {first['source']}",
+            "" if first["retrieval_score"] is None else f"{first['retrieval_score']:.4f}",
+            second["source"],
+            f"{second['score']:.3f}",
+            str(second["rank_before"]),
+        )
+    console().print(table)
+
+
+def findings(found: Mapping[str, Any]) -> None:
+    """What `doctor` found, a line each."""
+    out = console()
+    for name, value in found.items():
+        if isinstance(value, list):
+            out.print(f"{name}:", style="bold")
+            for item in value:
+                out.print("  " + "  ".join(f"{key}={part}" for key, part in item.items()))
+        else:
+            out.print(f"{name}: {value}")

@@ -1,0 +1,82 @@
+"""One preset, one set of real objects: the place where this package's own classes are joined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.language_models import BaseChatModel
+from langchain_core.retrievers import BaseRetriever
+from pydantic import ConfigDict
+
+from qwen_agentkit.catalog import preset_checkpoint
+from qwen_agentkit.chat_models import ChatQwen
+from qwen_agentkit.embeddings import QwenEmbeddings
+from qwen_agentkit.graphs.rag import RagGraph, build_rag_graph
+from qwen_agentkit.rerankers import QwenReranker
+from qwen_agentkit.vectorstores import QwenVectorStore
+
+__all__ = ["NANO_NOTICE", "Stack", "StoreRetriever"]
+
+NANO_NOTICE = (
+    "nano models: a few million parameters, trained for this package so that everything runs without a "
+    "download. They find and rank simple things; they do not know or reason. For real work: --preset 0.6b."
+)
+
+
+class Stack:
+    """Embeddings, reranker, chat model and store of one preset. Constructing it loads no weights.
+
+    Attributes:
+        preset: its name.
+        folder: of the vector store.
+    """
+
+    def __init__(self, preset: str, folder: Path) -> None:
+        self.preset = preset
+        self.folder = folder
+        self.embeddings = QwenEmbeddings(model=preset_checkpoint(preset, "embedding"))
+        self.reranker = QwenReranker(model=preset_checkpoint(preset, "reranker"))
+        self.chat = ChatQwen(model=preset_checkpoint(preset, "chat"))
+
+    @property
+    def answering(self) -> BaseChatModel | None:
+        """The model that writes answers; None for nano, whose answers are quoted sentences.
+
+        nano-chat shows thinking and tool calls, but it picks and copies sentences too poorly to be quoted.
+        """
+        return None if self.preset == "nano" else self.chat
+
+    def store(self, *, create: bool = False) -> QwenVectorStore:
+        """Open the store; it has to exist unless `create`."""
+        return QwenVectorStore(self.embeddings, path=str(self.folder), create=create)
+
+    def rag_graph(self) -> RagGraph:
+        """The `rag` graph over the store, which is opened at the first question."""
+        return build_rag_graph(self.answering, StoreRetriever(stack=self), reranker=self.reranker)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, as the embedder counts them."""
+        return self.embeddings.count_tokens(texts)
+
+
+class StoreRetriever(BaseRetriever):
+    """The store of a stack as a retriever that opens it when first asked."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    stack: Stack
+    limit: int = 200
+    """Passages found at most; the graph keeps as many as its settings say."""
+
+    @cached_property
+    def _store(self) -> QwenVectorStore:
+        return self.stack.store()
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun
+    ) -> list[Document]:
+        return self._store.as_retriever(search_kwargs={"k": self.limit}).invoke(query)

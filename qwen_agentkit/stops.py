@@ -1,0 +1,42 @@
+"""Strings to look for in a text that arrives in pieces. Knows strings only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["StopStrings", "overlap"]
+
+
+def overlap(text: str, string: str) -> int:
+    """Length of the longest end of the text that begins the string without being all of it, in characters."""
+    longest = min(len(string) - 1, len(text))
+    return next((n for n in range(longest, 0, -1) if text.endswith(string[:n])), 0)
+
+
+class StopStrings:
+    """Ends a text before the first of some strings, wherever the text is cut.
+
+    Attributes:
+        reached: Whether one of the strings has come.
+    """
+
+    def __init__(self, strings: Sequence[str]) -> None:
+        self._strings = strings
+        self._held = ""
+        self.reached = False
+
+    def feed(self, piece: str) -> str:
+        """Return the text that is certainly before any stop string."""
+        text = self._held + piece
+        found = [start for string in self._strings if (start := text.find(string)) >= 0]
+        if found:
+            self.reached, self._held = True, ""
+            return text[: min(found)]
+        cut = len(text) - max((overlap(text, string) for string in self._strings), default=0)
+        self._held = text[cut:]
+        return text[:cut]
+
+    def release(self) -> str:
+        """Return the text held back: nothing comes now that could complete a stop string."""
+        held, self._held = self._held, ""
+        return held

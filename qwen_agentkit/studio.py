@@ -1,0 +1,24 @@
+"""The graphs that `langgraph.json` names: no arguments, no weights until the first question.
+
+Environment, read once when the server starts:
+
+- ``QWEN_AGENTKIT_PRESET``: nano, 0.6b (default), 4b or 8b.
+- ``QWEN_AGENTKIT_STORE``: folder made by ``qwen-agentkit ingest``; default ``.qwen-agentkit/store``.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from qwen_agentkit.stack import Stack
+
+__all__ = ["rag"]
+
+_stack = Stack(
+    os.environ.get("QWEN_AGENTKIT_PRESET", "0.6b"),
+    Path(os.environ.get("QWEN_AGENTKIT_STORE", ".qwen-agentkit/store")),
+)
+
+# No checkpointer: `langgraph dev` refuses graphs that bring their own.
+rag = _stack.rag_graph().compile(name="rag")

@@ -1,0 +1,1 @@
+"""Speed against peers, in one process, interleaved, outputs compared. Run: python -m tests.benchmarks."""

@@ -1,0 +1,125 @@
+"""Rerank 1 query x 8 documents: `QwenReranker` against sentence-transformers' CrossEncoder."""
+
+from __future__ import annotations
+
+import os
+import random
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from sentence_transformers import CrossEncoder
+
+from qwen_agentkit import QwenReranker
+from qwen_agentkit.prompts import DEFAULT_INSTRUCTION, RERANK_SUFFIX
+from tests.benchmarks import shape
+
+WORDS = [
+    *(
+        "the",
+        "library",
+        "harbour",
+        "boat",
+        "kiln",
+        "morning",
+        "price",
+        "visitor",
+        "member",
+        "opens",
+        "closes",
+    ),
+    *("every", "Tuesday", "garden", "which", "water", "level", "is", "kept", "under", "twelve", "degrees"),
+    *("because", "fish", "and", "plants", "rest", "مكتبة", "الميناء", "图书馆", "窑炉"),
+]
+QUERY = "At what time does the boat to the island leave on weekdays?"
+PEER_BATCHES = (4, 8)
+
+
+def documents() -> list[str]:
+    """Eight documents of 80 to 230 words, from a seed."""
+    dice = random.Random(0)
+    return [" ".join(dice.choices(WORDS, k=dice.randint(80, 230))) for _ in range(8)]
+
+
+def measure(rounds: int) -> dict[str, Any]:
+    """Seconds of both in interleaved rounds, their ratio, and how far their scores are apart.
+
+    Raises:
+        RuntimeError: the two do not score the same token ids, or the machine was not quiet.
+    """
+    place = str(shape.folder())
+    texts = documents()
+    ours = QwenReranker(model=place, dtype="bfloat16", device="cpu")
+    peer = CrossEncoder(
+        place,
+        device="cpu",
+        prompts={"task": DEFAULT_INSTRUCTION},
+        default_prompt_name="task",
+        model_kwargs={"dtype": torch.bfloat16},
+    )
+    tokens = _equal_ids(ours, peer, texts)
+    pairs = [(QUERY, text) for text in texts]
+    runs: dict[str, Callable[[], Any]] = {"qwen_agentkit": lambda: ours.score(pairs)}
+    for size in PEER_BATCHES:
+        runs[f"cross_encoder_batch_{size}"] = lambda size=size: peer.predict(
+            pairs, batch_size=size, show_progress_bar=False
+        )
+    peak = _gemm_gigaflops()
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    scores: dict[str, list[float]] = {}
+    for turn in range(rounds + 1):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            scores[name] = [float(score) for score in run()]
+            if turn:  # the first round warms up
+                seconds[name].append(time.perf_counter() - start)
+    drift = _gemm_gigaflops() / peak
+    if not 0.8 < drift < 1.25:
+        raise RuntimeError(
+            f"The machine was not quiet: its peak changed by a factor of {drift:.2f}. Run again."
+        )
+    best_peer = min((name for name in runs if name != "qwen_agentkit"), key=lambda n: min(seconds[n]))
+    return {
+        "tokens": tokens,
+        "threads": torch.get_num_threads(),
+        "load": os.getloadavg()[0],
+        "gemm_gigaflops": round(peak),
+        "seconds_min": {name: round(min(times), 3) for name, times in seconds.items()},
+        "seconds_median": {name: round(statistics.median(times), 3) for name, times in seconds.items()},
+        "best_peer": best_peer,
+        "speedup_min": round(min(seconds[best_peer]) / min(seconds["qwen_agentkit"]), 2),
+        "speedup_median": round(
+            statistics.median(seconds[best_peer]) / statistics.median(seconds["qwen_agentkit"]), 2
+        ),
+        "largest_score_difference": max(
+            abs(a - b) for a, b in zip(scores["qwen_agentkit"], scores[best_peer], strict=True)
+        ),
+    }
+
+
+def _equal_ids(ours: QwenReranker, peer: CrossEncoder, texts: list[str]) -> int:
+    """Check that both read the same token ids; returns how many there are in all."""
+    pairs = [(QUERY, text) for text in texts]
+    heads = ours._heads({QUERY})
+    mine = [heads[QUERY] + tail for tail in ours._tails(pairs, heads)]
+    batch = peer.preprocess(pairs, prompt=DEFAULT_INSTRUCTION)
+    theirs = [
+        row[mask.bool()].tolist()
+        for row, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)
+    ]
+    if mine != theirs or mine[0][-9:] != ours._loaded.encode_prompt(RERANK_SUFFIX):
+        raise RuntimeError("The two read different token ids; their times cannot be compared.")
+    return sum(map(len, mine))
+
+
+def _gemm_gigaflops(size: int = 2048) -> float:
+    """Speed of one bf16 matrix product here and now: the machine's limit, and a test of its quiet."""
+    left, right = (torch.randn(size, size, dtype=torch.bfloat16) for _ in "lr")
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        left @ right
+        times.append(time.perf_counter() - start)
+    return 2 * size**3 / min(times) / 1e9

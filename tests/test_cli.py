@@ -1,0 +1,294 @@
+"""The commands as a person types them: results, JSON, and every kind of bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from qwen_agentkit import cli, commands, terminal
+from qwen_agentkit.commands import demo_questions, handbook
+from qwen_agentkit.languages import phrase
+
+
+class Ran(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run `qwen-agentkit` in this process."""
+
+    def run(*arguments: str | Path) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["qwen-agentkit", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        sys.stdout.flush()
+        out, err = capfd.readouterr()
+        return Ran(code, out, err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def handbook_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of the handbook, made once."""
+    folder = tmp_path_factory.mktemp("cli") / "store"
+    stack = cli._stack("nano", folder)
+    commands.ingest(stack, [handbook()])
+    return folder
+
+
+def digest(folder: Path) -> dict[str, bytes]:
+    return {str(file): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+@pytest.fixture
+def copied_store(handbook_store: Path, tmp_path: Path) -> Path:
+    """A store of one's own to threaten."""
+    return Path(shutil.copytree(handbook_store, tmp_path / "store"))
+
+
+def test_a_second_ingest_changes_nothing(run: Run, tmp_path: Path) -> None:
+    documents = tmp_path / "docs"
+    documents.mkdir()
+    (documents / "a.md").write_text("# A\n\nThe library opens at nine.", encoding="utf-8")
+    (documents / "b.txt").write_text("يغادر القارب في السابعة والنصف.", encoding="utf-8")
+    (documents / "bad.pdf").write_bytes(b"%PDF-1.7 broken")
+    arguments = ("ingest", documents, "--preset", "nano", "--store", tmp_path / "store", "--json")
+    first = run(*arguments)
+    assert first.code == 0
+    assert set(first.json) == {"added", "skipped", "removed", "failed", "seconds"}
+    assert (first.json["added"], first.json["skipped"]) == (2, 0)
+    assert [failure["source"].endswith("bad.pdf") for failure in first.json["failed"]] == [True]
+    second = run(*arguments)
+    assert (second.json["added"], second.json["skipped"], second.json["removed"]) == (0, 2, 0)
+    (documents / "a.md").unlink()
+    assert run(*arguments).json["removed"] == 1
+
+
+def test_search_gives_scores_and_places(run: Run, handbook_store: Path) -> None:
+    ran = run("search", "microscope session", "--preset", "nano", "--store", handbook_store, "--json")
+    results = ran.json["results"]
+    assert len(results) == 5
+    assert set(results[0]) == {"source", "text", "language", "score", "retrieval_score", "rank_before"}
+    scores = [result["score"] for result in results]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 <= score <= 1 for score in scores)
+
+
+@pytest.mark.parametrize("question", demo_questions(), ids=lambda question: question["question"])
+def test_ask_answers_the_demo_questions(run: Run, handbook_store: Path, question: dict[str, str]) -> None:
+    ran = run("ask", question["question"], "--preset", "nano", "--store", handbook_store, "--json")
+    assert ran.code == 0
+    result = ran.json
+    expected = {"question", "language", "answer", "abstained", "reasoning", "citations", "documents"}
+    assert set(result) == {*expected, "timings"}
+    assert result["language"] == question["language"]
+    if question["kind"] == "unanswerable":
+        assert result["abstained"]
+        assert result["answer"] == phrase(question["language"], "abstain")
+        return
+    assert question["expected_phrase"] in result["answer"]
+    assert any(c["source"].endswith(question["expected_source"]) for c in result["citations"])
+    for citation in result["citations"]:
+        document = result["documents"][citation["marker"] - 1]
+        assert document["source"] == citation["source"]
+        assert citation["quote"] in document["text"]
+        assert f"[{citation['marker']}]" in result["answer"]
+
+
+def test_arabic_leaves_in_logical_order_without_marks(run: Run, handbook_store: Path) -> None:
+    ran = run("search", "جدول القارب", "--preset", "nano", "--store", handbook_store, "--json")
+    text = next(result["text"] for result in ran.json["results"] if result["language"] == "ar")
+    assert "\\u06" not in ran.out
+    assert not set("\u2066\u2067\u2069\u200f") & set(ran.out)
+    assert text.split("\n")[0].lstrip("# ")[0] >= "\u0620"
+
+
+def test_a_terminal_gets_isolated_directions(monkeypatch: pytest.MonkeyPatch) -> None:
+    mixed = "القارب Petrel 7 يغادر 7:30.\nThe boat مركب leaves.\n\n12"
+    assert terminal.directed(mixed) == mixed
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    arabic, english, empty, digits = terminal.directed(mixed).split("\n")
+    assert arabic == "\u2067القارب Petrel 7 يغادر 7:30.\u2069"
+    assert english.startswith("\u2066The boat")
+    assert empty == ""
+    assert digits == "\u206612\u2069"
+
+
+def test_a_person_sees_answer_sources_and_timings(run: Run, handbook_store: Path) -> None:
+    question = demo_questions()[0]
+    ran = run("ask", question["question"], "--preset", "nano", "--store", handbook_store, "--think")
+    assert ran.code == 0
+    assert question["expected_phrase"] in ran.out
+    assert "Sources" in ran.out
+    assert "Thinking: " in ran.out
+    assert "rerank" in ran.out
+    assert "nano models" in ran.err
+
+
+BAD_FILES = {
+    "binary named .txt": ("a.txt", bytes(range(256)) * 8),
+    "broken pdf": ("a.pdf", b"%PDF-1.7\nnot really"),
+    "not utf-8": ("a.txt", "café à Montréal".encode("latin-1")),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_a_file_that_cannot_be_read(run: Run, copied_store: Path, tmp_path: Path, kind: str) -> None:
+    name, content = BAD_FILES[kind]
+    (tmp_path / name).write_bytes(content)
+    before = digest(copied_store)
+    ran = run("ingest", tmp_path / name, "--preset", "nano", "--store", copied_store)
+    assert ran.code == 2
+    assert name in ran.err
+    assert digest(copied_store) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ingest", "{tmp}/nowhere", "--preset", "nano"], "nowhere"),
+        (["ingest", "{tmp}/empty", "--preset", "nano"], "empty"),
+        (["ask", "   ", "--preset", "nano"], "question '   ' is empty"),
+        (["ask", "{long}", "--preset", "nano"], "tokens"),
+        (["search", "{long}", "--preset", "nano"], "tokens"),
+        (["ask", "Why?", "--preset", "7b"], "Unknown preset '7b'"),
+        (["ask", "Why?", "--preset", "8b"], "--preset nano"),
+        (["ask", "Why?"], "Qwen/Qwen3-Embedding-0.6B"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
+)
+def test_bad_input_is_said_and_changes_nothing(
+    run: Run, copied_store: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    filled = [part.format(tmp=tmp_path, long="why " * 40000) for part in arguments]
+    before = digest(copied_store)
+    ran = run(*filled, "--store", copied_store)
+    assert ran.code == 2
+    assert message in ran.err
+    assert ran.out == ""
+    assert digest(copied_store) == before
+
+
+@pytest.mark.parametrize("command", [["search", "Why?"], ["ask", "Why?"]])
+def test_a_missing_store_is_not_made(run: Run, tmp_path: Path, command: list[str]) -> None:
+    ran = run(*command, "--preset", "nano", "--store", tmp_path / "none")
+    assert ran.code == 2
+    assert "qwen-agentkit ingest" in ran.err
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_folder_that_is_no_store_is_left_alone(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.md").write_text("The library opens at nine.")
+    for command in (["ask", "Why?"], ["ingest", str(tmp_path / "docs")]):
+        ran = run(*command, "--preset", "nano", "--store", tmp_path / "docs")
+        assert ran.code == 2
+        assert "docs" in ran.err
+    assert [file.name for file in (tmp_path / "docs").iterdir()] == ["a.md"]
+
+
+def test_a_store_of_another_embedder_is_refused(run: Run, tmp_path: Path, tiny_qwen3_dir: Path) -> None:
+    from qwen_agentkit import QwenEmbeddings, QwenVectorStore
+
+    folder = tmp_path / "other"
+    with QwenVectorStore(QwenEmbeddings(model=str(tiny_qwen3_dir)), path=folder) as store:
+        store.add_texts(["The library opens at nine."])
+    before = digest(folder)
+    for command in (["ask", "Why?"], ["search", "Why?"], ["ingest", str(handbook() / "en")]):
+        ran = run(*command, "--preset", "nano", "--store", folder)
+        assert ran.code == 2
+        assert "64" in ran.err
+    assert digest(folder) == before
+
+
+HOLD = """
+import sys, time
+from qwen_agentkit.vectorstores import QwenVectorStore
+from tests.fakes import BagOfWords
+store = QwenVectorStore(BagOfWords(), path=sys.argv[1], create=False)
+store.count()
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_store_held_by_another_process_is_said(run: Run, copied_store: Path) -> None:
+    root = Path(__file__).parent.parent
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(copied_store)], stdout=subprocess.PIPE, text=True, cwd=root
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        ran = run("ask", "Why?", "--preset", "nano", "--store", copied_store)
+    finally:
+        holder.kill()
+        holder.communicate()
+    assert ran.code == 2
+    assert "another process" in ran.err
+
+
+def test_doctor_examines(run: Run, handbook_store: Path) -> None:
+    ran = run("doctor", "--store", handbook_store, "--json")
+    assert ran.code == 0
+    found = {row["name"]: row for row in ran.json["checkpoints"]}
+    assert found["nano-embedding"]["downloaded"]
+    assert found["Qwen/Qwen3-8B"]["weights_gb"] == pytest.approx(16.4)
+    assert "passages" in ran.json["store"]
+    assert "nano-chat" in run("doctor", "--store", handbook_store).out
+
+
+def test_the_demo_walks_through_three_languages(run: Run, tmp_path: Path) -> None:
+    start = time.perf_counter()
+    ran = run("demo", "--store", tmp_path / "store")
+    seconds = time.perf_counter() - start
+    assert ran.code == 0
+    for question in demo_questions():
+        assert question["question"] in ran.out
+    assert "40 added" in ran.out
+    assert "first stage" in ran.out
+    assert "qwen-agentkit ask" in ran.out
+    assert seconds < 60
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="runs the installed command")
+def test_the_installed_command_speaks_utf8_in_any_locale(handbook_store: Path) -> None:
+    command = [
+        shutil.which("qwen-agentkit") or "qwen-agentkit",
+        "search",
+        "市场",
+        "--preset",
+        "nano",
+        "--json",
+    ]
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(
+        [*command, "--store", str(handbook_store)], capture_output=True, env=environment, check=True
+    )
+    assert json.loads(result.stdout.decode("utf-8"))["results"]

@@ -1,0 +1,131 @@
+"""The package as a whole: layers, public names, import cost."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import qwen_agentkit
+
+ROOT = Path(__file__).parent.parent
+
+# The layer table, bottom first. A module may import its own layer and those before it.
+LAYERS: list[tuple[str, list[str], set[str]]] = [
+    ("words", ["errors", "catalog", "prompts", "parsing", "dialects", "sampling", "stops"], {"pydantic"}),
+    (
+        "engine",
+        ["engine"],
+        {"torch", "transformers", "tokenizers", "huggingface_hub", "httpx", "jinja2"},
+    ),
+    (
+        "models",
+        ["embeddings", "rerankers", "chat_models", "messages", "structured"],
+        {"langchain_core", "numpy", "pydantic", "torch", "tqdm", "transformers"},
+    ),
+    (
+        "retrieval",
+        [
+            *("vectorstores", "_embedders", "_filters", "_points", "_qdrant_client", "_qdrant_edge"),
+            *("sparse", "sentences", "languages", "ingest", "retrievers", "citations"),
+        ],
+        {"langchain_core", "numpy", "py3langid", "pypdf", "qdrant_client", "qdrant_edge", "snowballstemmer"},
+    ),
+    ("graphs", ["graphs"], {"langchain_core", "langgraph", "pydantic"}),
+    (
+        "edge",
+        ["cli", "commands", "demo", "doctor", "show", "stack", "studio", "terminal"],
+        {"huggingface_hub", "langchain_core", "pydantic", "rich", "torch", "typer"},
+    ),
+]
+# Retrieval and graphs work with any LangChain class: they must not know ours, nor the engine.
+BLIND_TO_MODELS = {"retrieval", "graphs"}
+
+LAYER_OF = {name: number for number, (_, names, _) in enumerate(LAYERS) for name in names}
+
+
+def modules() -> list[tuple[str, Path]]:
+    """Every module as (name inside the package, file)."""
+    found = []
+    for folder, prefix in ((ROOT / "qwen_agentkit", ""), (ROOT / "graphs", "graphs.")):
+        for file in sorted(folder.rglob("*.py")):
+            parts = file.relative_to(folder).with_suffix("").parts
+            found.append((prefix + ".".join(part for part in parts if part != "__init__"), file))
+    return [(name.rstrip("."), file) for name, file in found if name]
+
+
+def imported(file: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} imports relatively"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize(("name", "file"), modules(), ids=[name for name, _ in modules()])
+def test_imports_go_down_only(name: str, file: Path) -> None:
+    top = name.split(".")[0]
+    assert top in LAYER_OF, f"{name} has no place in the layer table"
+    layer, _, third_party = LAYERS[LAYER_OF[top]]
+    for target in imported(file):
+        first, *rest = target.split(".")
+        if first == "qwen_agentkit":
+            if rest[0] not in LAYER_OF:  # a name of the root, such as __version__
+                assert layer == "edge"
+                continue
+            below = LAYER_OF[rest[0]]
+            assert below <= LAYER_OF[top], f"{name} imports {target}, which is above it"
+            if layer in BLIND_TO_MODELS:
+                assert LAYERS[below][0] not in ("engine", "models"), f"{name} knows {target}"
+        elif first not in sys.stdlib_module_names:
+            assert first in third_party, f"{name} ({layer}) imports {target}"
+
+
+@pytest.mark.parametrize("name", ["qwen_agentkit", "qwen_agentkit.graphs", "qwen_agentkit.errors"])
+def test_all_is_sorted_and_true(name: str) -> None:
+    module = import_module(name)
+    assert list(module.__all__) == sorted(module.__all__)
+    for public in module.__all__:
+        assert getattr(module, public) is not None
+
+
+def test_the_root_lists_and_refuses() -> None:
+    assert sorted(qwen_agentkit.__all__) == dir(qwen_agentkit)
+    with pytest.raises(AttributeError, match="no attribute 'QwenNothing'"):
+        _ = qwen_agentkit.QwenNothing
+
+
+LIGHT = """
+import sys
+{statement}
+heavy = sorted({{"torch", "transformers", "langchain_core", "langgraph", "numpy"}} & set(sys.modules))
+assert not heavy, heavy
+"""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import qwen_agentkit",
+        "from qwen_agentkit.cli import app\n"
+        "try:\n    app(['--help'])\nexcept SystemExit as stop:\n    assert not stop.code",
+    ],
+    ids=["import", "--help"],
+)
+def test_a_first_contact_is_light_and_fast(statement: str) -> None:
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        command = [sys.executable, "-c", LIGHT.format(statement=statement)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        seconds.append(time.perf_counter() - start)
+        assert result.returncode == 0, result.stderr
+    assert min(seconds) < 0.5

@@ -1,0 +1,179 @@
+"""The `rag` graph with any LangChain parts: real small classes with scripted words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.documents import BaseDocumentCompressor, Document
+from langchain_core.language_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.vectorstores import InMemoryVectorStore
+from langgraph.checkpoint.memory import InMemorySaver
+from qwen_agentkit.graphs import RagContext, create_rag_graph
+
+from qwen_agentkit.errors import InputError
+from qwen_agentkit.languages import phrase
+from tests.fakes import BagOfWords
+
+PAGES = [
+    Document("# Hours\n\nThe library opens at nine. It closes at five.", metadata={"source": "en/hours.md"}),
+    Document("يغادر القارب في السابعة والنصف.", metadata={"source": "ar/boat.md"}),
+    Document("窑炉最高温度为1230度。", metadata={"source": "zh/kiln.md"}),
+]
+
+
+class Pages(BaseRetriever):
+    """All pages, in their order."""
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun
+    ) -> list[Document]:
+        return list(PAGES)
+
+
+class SharedCharacters(BaseDocumentCompressor):
+    """Scores a document by the share of the question's characters that it contains."""
+
+    def compress_documents(
+        self, documents: Sequence[Document], query: str, callbacks: Any = None
+    ) -> list[Document]:
+        letters = set(query) - set(" ?؟？")
+        scored = [
+            document.model_copy(
+                update={
+                    "metadata": {
+                        **document.metadata,
+                        "relevance_score": len(letters & set(document.page_content)) / max(1, len(letters)),
+                    }
+                }
+            )
+            for document in documents
+        ]
+        return sorted(scored, key=lambda document: -document.metadata["relevance_score"])
+
+
+def says(*texts: str) -> GenericFakeChatModel:
+    return GenericFakeChatModel(messages=iter(AIMessage(text) for text in texts))
+
+
+def asked(question: str) -> dict[str, Any]:
+    return {"messages": [HumanMessage(question)]}
+
+
+def test_an_answer_carries_citations_that_resolve() -> None:
+    graph = create_rag_graph(says("It opens at nine [1], or so [8]."), Pages(), reranker=SharedCharacters())
+    state = graph.invoke(asked("When does the library open?"), context={"min_score": 0.5})
+    assert state["answer"] == "It opens at nine [1], or so."
+    assert state["citations"] == [
+        {"marker": 1, "source": "en/hours.md", "quote": "The library opens at nine."}
+    ]
+    assert state["messages"][-1].text == state["answer"]
+    assert [message.type for message in state["messages"]] == ["human", "ai"]
+    assert set(state["timings"]) == {"prepare", "retrieve", "rerank", "generate", "cite"}
+    assert not state["abstained"]
+
+
+@pytest.mark.parametrize(
+    ("question", "language", "source", "quote"),
+    [
+        ("When does the library open?", "en", "en/hours.md", "The library opens at nine."),
+        ("متى يغادر القارب؟", "ar", "ar/boat.md", "يغادر القارب في السابعة والنصف."),
+        ("窑炉最高多少度？", "zh", "zh/kiln.md", "窑炉最高温度为1230度。"),
+    ],
+)
+def test_without_a_model_it_quotes(question: str, language: str, source: str, quote: str) -> None:
+    graph = create_rag_graph(None, Pages(), reranker=SharedCharacters())
+    state = graph.invoke(asked(question), context={"sentences": 1})
+    assert state["language"] == language
+    assert state["answer"] == f"{phrase(language, 'from_documents')}\n{quote} [1]"
+    assert state["citations"] == [{"marker": 1, "source": source, "quote": quote}]
+
+
+@pytest.mark.parametrize(
+    ("question", "language"), [("Wer gewann?", "de"), ("谁赢了比赛？", "zh"), ("ใครชนะ", "th")]
+)
+def test_it_abstains_in_the_language_of_the_question(question: str, language: str) -> None:
+    graph = create_rag_graph(says("never asked"), Pages(), reranker=SharedCharacters())
+    state = graph.invoke(asked(question), context=RagContext(min_score=1.0))
+    assert state["abstained"]
+    assert state["answer"] == phrase(language, "abstain")
+    assert state["documents"] == []
+    assert state["citations"] == []
+
+
+def test_the_answer_language_can_be_set() -> None:
+    graph = create_rag_graph(None, Pages(), reranker=SharedCharacters())
+    state = graph.invoke(asked("Nothing?"), context={"min_score": 1.0, "answer_language": "ar"})
+    assert state["answer"] == phrase("ar", "abstain")
+
+
+def test_a_plain_vector_store_fits() -> None:
+    store = InMemoryVectorStore(BagOfWords())
+    store.add_documents(PAGES)
+    state = create_rag_graph(None, store).invoke(
+        asked("When does the library open?"), context={"passages": 1}
+    )
+    assert state["citations"][0]["source"] == "en/hours.md"
+
+
+def test_the_model_reads_numbered_passages_and_the_question() -> None:
+    seen: list[Any] = []
+
+    class Listening(GenericFakeChatModel):
+        def _generate(self, messages: Any, *args: Any, **kwargs: Any) -> Any:
+            seen.extend(messages)
+            return super()._generate(messages, *args, **kwargs)
+
+    graph = create_rag_graph(Listening(messages=iter([AIMessage("x [1]")])), Pages())
+    graph.invoke(asked("متى يغادر القارب؟"), context={"passages": 2})
+    system, human = seen
+    assert system.text.endswith("Answer in Arabic.")
+    assert human.text.startswith("Passages:\n[1] en/hours.md\n# Hours")
+    assert "\n\n[2] ar/boat.md\nيغادر القارب في السابعة والنصف.\n\nQuestion: متى يغادر القارب؟" in human.text
+
+
+def test_streaming_announces_every_stage_and_token() -> None:
+    graph = create_rag_graph(says("Nine o'clock [1]."), Pages())
+    events = list(graph.stream(asked("When?"), stream_mode=["custom", "messages"]))
+    stages = [event["stage"] for mode, event in events if mode == "custom"]
+    assert stages == ["prepare", "retrieve", "rerank", "generate", "cite"]
+    tokens = [
+        event[0].text
+        for mode, event in events
+        if mode == "messages" and event[1]["langgraph_node"] == "generate"
+    ]
+    assert "".join(tokens).startswith("Nine o'clock [1].")
+    assert len(tokens) > 2
+
+
+def test_async_gives_the_same() -> None:
+    graph = create_rag_graph(None, Pages(), reranker=SharedCharacters())
+    question = asked("When does the library open?")
+    assert asyncio.run(graph.ainvoke(question))["answer"] == graph.invoke(question)["answer"]
+
+
+def test_a_conversation_starts_each_question_afresh() -> None:
+    graph = create_rag_graph(None, Pages(), reranker=SharedCharacters(), checkpointer=InMemorySaver())
+    thread = {"configurable": {"thread_id": "1"}}
+    graph.invoke(asked("When does the library open?"), thread)
+    state = graph.invoke(asked("谁赢了比赛？"), thread, context={"min_score": 1.0})
+    assert state["abstained"]
+    assert state["citations"] == []
+    assert len(state["messages"]) == 4
+
+
+def test_a_question_is_needed() -> None:
+    graph = create_rag_graph(None, Pages())
+    with pytest.raises(InputError, match="human message"):
+        graph.invoke({"messages": [AIMessage("hello")]})
+
+
+def test_settings_are_checked() -> None:
+    graph = create_rag_graph(None, Pages())
+    with pytest.raises(ValueError, match="candidates"):
+        graph.invoke(asked("When?"), context={"candidates": 1000})
