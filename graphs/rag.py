@@ -72,9 +72,9 @@ def build_rag_graph(
 ) -> RagGraph:
     """The builder behind `create_rag_graph`, to add nodes to; arguments as there."""
 
-    def prepare(state: RagState, runtime: Runtime[RagContext]) -> Update:
+    def prepare(state: RagState, settings: RagContext) -> Update:
         question = _question(state["messages"])
-        language = _settings(runtime).answer_language or detect_language(question)
+        language = settings.answer_language or detect_language(question)
         return {
             "question": question,
             "language": language,
@@ -87,8 +87,8 @@ def build_rag_graph(
             "timings": {},
         }
 
-    def retrieve(state: RagState, runtime: Runtime[RagContext]) -> Update:
-        limit = _settings(runtime).candidates
+    def retrieve(state: RagState, settings: RagContext) -> Update:
+        limit = settings.candidates
         source = (
             retriever.as_retriever(search_kwargs={"k": limit})
             if isinstance(retriever, VectorStore)
@@ -97,8 +97,7 @@ def build_rag_graph(
         found = source.invoke(state["question"])[:limit]
         return {"retrieved": found, "documents": found}
 
-    def rerank(state: RagState, runtime: Runtime[RagContext]) -> Update:
-        settings = _settings(runtime)
+    def rerank(state: RagState, settings: RagContext) -> Update:
         documents = state["retrieved"]
         if reranker is not None and documents:
             ranked = reranker.compress_documents(documents, state["question"])
@@ -109,16 +108,15 @@ def build_rag_graph(
             ]
         return {"documents": documents[: settings.passages]}
 
-    def generate(state: RagState, runtime: Runtime[RagContext]) -> Update:
-        settings = _settings(runtime)
+    def generate(state: RagState, settings: RagContext) -> Update:
         if model is None:
             return _extract(state, settings, reranker)
-        switch = {} if settings.thinking is None else {"thinking": settings.thinking}
-        message = model.invoke(passage_prompt(state), **switch)
+        thinker = model if settings.thinking is None else model.bind(thinking=settings.thinking)
+        message = thinker.invoke(passage_prompt(state))
         reasoning = str(message.additional_kwargs.get("reasoning_content", ""))
         return {"messages": [message], "answer": message.text, "reasoning": reasoning}
 
-    def cite(state: RagState) -> Update:
+    def cite(state: RagState, settings: RagContext) -> Update:
         if model is None:
             return {}
         answer, citations = resolve_citations(state["answer"], state["documents"])
@@ -129,7 +127,7 @@ def build_rag_graph(
             "citations": citations,
         }
 
-    def abstain(state: RagState) -> Update:
+    def abstain(state: RagState, settings: RagContext) -> Update:
         answer = phrase(state["language"], "abstain")
         return {"messages": [AIMessage(answer)], "answer": answer, "abstained": True}
 
@@ -149,24 +147,22 @@ def build_rag_graph(
     return graph
 
 
-def _timed(node: Callable[..., Update]) -> Callable[[RagState, Runtime[RagContext]], Update]:
-    """Run a node, note its seconds, and announce them as a custom event."""
-    wants_runtime = node.__code__.co_argcount == 2
+def _timed(node: Callable[[RagState, RagContext], Update]) -> Any:
+    """A node that runs `node` with the run's settings, notes its seconds and announces them.
+
+    The result is what `add_node` takes; its overloads cannot be named, hence Any.
+    """
 
     def timed(state: RagState, runtime: Runtime[RagContext]) -> Update:
         start = time.perf_counter()
-        update = node(state, runtime) if wants_runtime else node(state)
+        # Outside a server a graph invoked without context has none.
+        update = node(state, runtime.context or RagContext())
         seconds = time.perf_counter() - start
         timings = update.get("timings", state.get("timings", {}))
         runtime.stream_writer({"stage": node.__name__, "seconds": seconds})
         return {**update, "timings": {**timings, node.__name__: seconds}}
 
     return timed
-
-
-def _settings(runtime: Runtime[RagContext]) -> RagContext:
-    # Outside a server a graph invoked without context has none.
-    return runtime.context or RagContext()
 
 
 def _question(messages: Sequence[AnyMessage]) -> str:

@@ -107,7 +107,7 @@ class ClientBackend:
 
     def retrieve(self, ids: Sequence[str]) -> list[Hit]:
         """Return the points that exist, in the order of the ids."""
-        if self.dimensions is None:
+        if self.dimensions is None or not ids:
             return []
         with self._translated():
             found = {

@@ -235,7 +235,7 @@ def _translate(error: Exception, folder: Path) -> StoreError:
             f"the store {str(folder.parent)!r} is in use by another process, and a folder serves one at a "
             f"time; stop that process (an ingest, langgraph dev, a notebook), or share a Qdrant server: url="
         )
-    if isinstance(error, OSError) or "os error" in text or "I/O error" in text:
+    if isinstance(error, OSError) or any(sign in text for sign in ("os error", "I/O error", "Os {")):
         return StoreWriteError(
             f"the store {str(folder.parent)!r} cannot be written ({text}): expected a writable folder "
             f"with free space; check its permissions and the disk, or choose another folder"
@@ -256,8 +256,8 @@ def _check_folder(root: Path, folder: Path, *, create: bool) -> None:
         return
     if entries:
         raise StoreNotFoundError(
-            f"{str(root)!r} holds no collection {folder.name!r} but other things, such as {entries[0].name!r}: "
-            f"expected a store or an empty folder; choose another folder, nothing was touched"
+            f"{str(root)!r} holds no collection {folder.name!r} but other things, such as "
+            f"{entries[0].name!r}: expected a store or an empty folder; choose another, nothing was touched"
         )
     if not create:
         raise StoreNotFoundError(

@@ -177,3 +177,7 @@ def _progress(*, silent: bool) -> Iterator[Callable[[str, int, int], None] | Non
             bars.update(tasks[stage], completed=done, total=total)
 
         yield advance
+
+
+if __name__ == "__main__":
+    main()

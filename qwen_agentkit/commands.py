@@ -16,7 +16,7 @@ from langchain_core.messages import HumanMessage
 from qwen_agentkit.citations import Citation, document_source
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.graphs.rag import passage_prompt
-from qwen_agentkit.graphs.state import RagContext
+from qwen_agentkit.graphs.state import RagContext, RagState
 from qwen_agentkit.ingest import IngestReport, discover
 from qwen_agentkit.ingest import ingest as ingest_paths
 from qwen_agentkit.stack import Stack
@@ -112,7 +112,7 @@ def ask(
     """
     _check_question(question)
     context = RagContext(thinking=thinking, **(settings or {}))
-    state: dict[str, Any] = {}
+    state: Any = {}
     graph = stack.rag_graph().compile()
     for mode, event in graph.stream(
         {"messages": [HumanMessage(question)]}, context=context, stream_mode=["values", "custom", "messages"]
@@ -171,7 +171,7 @@ def _report_chunk(message: Any, on_event: OnEvent) -> None:
         on_event("answer", message.text)
 
 
-def _think_aloud(stack: Stack, state: dict[str, Any], on_event: OnEvent | None) -> str:
+def _think_aloud(stack: Stack, state: RagState, on_event: OnEvent | None) -> str:
     """What the preset's chat model thinks of the passages, when it does not write the answer."""
     thoughts: list[str] = []
     for piece in _thoughts(stack, state):
@@ -181,7 +181,7 @@ def _think_aloud(stack: Stack, state: dict[str, Any], on_event: OnEvent | None) 
     return "".join(thoughts)
 
 
-def _thoughts(stack: Stack, state: dict[str, Any]) -> Iterator[str]:
+def _thoughts(stack: Stack, state: RagState) -> Iterator[str]:
     stream = stack.chat.stream(passage_prompt(state), thinking=True, max_tokens=160)
     for chunk in stream:
         if thought := chunk.additional_kwargs.get("reasoning_content"):

@@ -49,9 +49,9 @@ def walk(stack: Stack, *, thinking: bool | None) -> None:
         stream = show.AnswerStream()
         stream.close(commands.ask(stack, question["question"], thinking=thinking, on_event=stream))
     _show_tool_call(stack)
-    question = commands.demo_questions()[0]["question"]
+    first = commands.demo_questions()[0]
     out.rule("Next", align="left", style="cyan")
-    out.print(f'qwen-agentkit ask "{question}" --preset {stack.preset} --store {stack.folder}')
+    out.print(f'qwen-agentkit ask "{first["question"]}" --preset {stack.preset} --store {stack.folder}')
     out.print(f"qwen-agentkit ingest YOUR_DOCUMENTS --preset {stack.preset}")
 
 

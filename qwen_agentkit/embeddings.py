@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 from qwen_agentkit.catalog import PRESETS, preset_checkpoint
 from qwen_agentkit.engine.loading import Loaded, load
 from qwen_agentkit.engine.packed import Segment, forward, token_batches
-from qwen_agentkit.errors import InputError, ModelError
+from qwen_agentkit.errors import InputError, InputTooLongError, ModelError
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION, END_OF_TEXT, embedding_query
 
 __all__ = ["QwenEmbeddings"]
@@ -108,8 +108,24 @@ class QwenEmbeddings(BaseModel, Embeddings):
         return vectors
 
     def embed_query(self, text: str) -> list[float]:
-        """Vector of a query, read with the instruction."""
-        return self.embed_documents([embedding_query(self.instruction, text)])[0]
+        """Vector of a query, read with the instruction.
+
+        Raises:
+            InputTooLongError: the query does not fit: half a question has another answer.
+        """
+        query = embedding_query(self.instruction, text)
+        [tokens] = self.count_tokens([query])
+        if tokens > self._limit:
+            raise InputTooLongError(
+                f"The query {text[:60]!r}... has {tokens} tokens with its instruction; at most {self._limit} "
+                "fit. Ask a shorter question, or raise max_length."
+            )
+        return self.embed_documents([query])[0]
+
+    @property
+    def _limit(self) -> int:
+        """Tokens read of a text, without the final one."""
+        return min(self.max_length, self._loaded.context) - 1
 
     def _dimensions(self) -> int:
         full = int(self._loaded.model.config.hidden_size)
@@ -141,7 +157,7 @@ class QwenEmbeddings(BaseModel, Embeddings):
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
         end = self._loaded.token_id(END_OF_TEXT)
         encoded = self._loaded.encode_data(texts)
-        limit = min(self.max_length, self._loaded.context) - 1
+        limit = self._limit
         long = sum(len(ids) > limit for ids in encoded)
         if long:
             warnings.warn(

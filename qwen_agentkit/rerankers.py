@@ -88,9 +88,9 @@ class QwenReranker(BaseDocumentCompressor):
     @cached_property
     def _direction(self) -> Tensor:
         """The row of "yes" less the row of "no" of the language model head, fp32, (hidden,)."""
-        head = self._loaded.model.get_output_embeddings()
+        weight = self._loaded.model.get_parameter("lm_head.weight")
         yes, no = (self._loaded.token_id(word) for word in ("yes", "no"))
-        return head.weight[yes].float() - head.weight[no].float()
+        return weight[yes].float() - weight[no].float()
 
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None

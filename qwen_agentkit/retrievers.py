@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.vectorstores import VectorStoreRetriever
-from typing_extensions import override
 
 __all__ = ["ScoredRetriever", "reciprocal_rank_fusion"]
 
@@ -34,7 +33,6 @@ def reciprocal_rank_fusion(rankings: Iterable[Sequence[_Key]], k: int = 60) -> d
 class ScoredRetriever(VectorStoreRetriever):
     """A vector store's retriever that writes ``metadata["retrieval_score"]`` on the documents it finds."""
 
-    @override
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
@@ -42,7 +40,6 @@ class ScoredRetriever(VectorStoreRetriever):
             return super()._get_relevant_documents(query, run_manager=run_manager, **kwargs)
         return _scored(self.vectorstore.similarity_search_with_score(query, **self.search_kwargs | kwargs))
 
-    @override
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:

@@ -49,6 +49,8 @@ _NOT_BEFORE_A_NUMBER = frozenset(_BEFORE_NUMBER.split())
 _AFTER_ORDINAL = re.compile(
     r"\s+(?:jan|feb|mär|mar|apr|ma[ij]|jun|jul|aug|sep|okt|oct|nov|de[zc]|jahrh|klass|stock|etage)", re.I
 )
+_LONGEST_WORD = 20
+"""Characters looked back over: abbreviations are short, and a text of dots must not take for ever."""
 _LAST_WORD = re.compile(r"[\w.\-]*$")
 
 _UNSPACED = re.compile(r"[\u0e00-\u0eff]")
@@ -125,7 +127,7 @@ def _is_not_an_end(text: str, left: int, match: re.Match[str]) -> bool:
         return True
     if match[0] != ".":
         return False
-    found = _LAST_WORD.search(text, left, match.start())
+    found = _LAST_WORD.search(text, max(left, match.start() - _LONGEST_WORD), match.start())
     word = found[0].lower() if found else ""
     # A single letter is an initial or half of an abbreviation: "J. Smith", "z. B.", "د. أحمد".
     if word in _NOT_AN_END or (len(word) == 1 and word.isalpha()):

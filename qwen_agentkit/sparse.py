@@ -33,7 +33,7 @@ AVERAGE_LENGTH = 200
 """Terms in a usual chunk of 320 tokens. A constant, so that adding documents changes no stored vector."""
 
 _STEMMERS = {
-    "ar": "arabic", "ca": "catalan", "cs": "czech", "da": "danish", "de": "german", "el": "greek",
+    "ca": "catalan", "cs": "czech", "da": "danish", "de": "german", "el": "greek",
     "en": "english", "eo": "esperanto", "es": "spanish", "et": "estonian", "eu": "basque", "fa": "persian",
     "fi": "finnish", "fr": "french", "ga": "irish", "hi": "hindi", "hu": "hungarian", "hy": "armenian",
     "id": "indonesian", "it": "italian", "lt": "lithuanian", "ne": "nepali", "nl": "dutch",
@@ -135,6 +135,8 @@ def _terms(word: str, language: str) -> tuple[str, ...]:
     # English terms stand inside texts of every script; Latin-script languages stem their own.
     if _ASCII_WORD.fullmatch(word) and language in _OTHER_SCRIPT:
         language = "en"
+    if language == "ar":
+        return plain, "\x01" + _arabic_stem(plain)
     stemmer = _stemmer(language)
     if stemmer:
         # A leading control character keeps stems and n-grams out of the space of plain words.
@@ -150,6 +152,24 @@ def _fold(word: str) -> str:
         return word
     word = _ACCENT.sub("", unicodedata.normalize("NFD", word.translate(_ARABIC)))
     return unicodedata.normalize("NFC", word)
+
+
+_ARABIC_PREFIXES = ("ال", "بال", "كال", "فال", "لل")
+_ARABIC_SUFFIXES = ("ها", "ان", "ات", "ون", "ين", "يه", "ه", "ي")
+
+
+def _arabic_stem(word: str) -> str:
+    """Strip conjunction, article and endings ("light10"); Snowball keeps both when they stand together."""
+    if word.startswith("و") and len(word) > 3:
+        word = word[1:]
+    for prefix in _ARABIC_PREFIXES:
+        if word.startswith(prefix) and len(word) >= len(prefix) + 2:
+            word = word[len(prefix) :]
+            break
+    for suffix in _ARABIC_SUFFIXES:
+        if word.endswith(suffix) and len(word) >= len(suffix) + 2:
+            word = word[: -len(suffix)]
+    return word
 
 
 @lru_cache

@@ -10,7 +10,6 @@ import os
 import re
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
@@ -99,14 +98,14 @@ class QwenVectorStore(VectorStore):
     ) -> list[str]:
         """Embed texts and store them, replacing those of the same id.
 
-        Everything is checked before anything is written. A text without an id gets one made of its
-        source and itself, so that adding it again changes nothing.
+        All is checked before anything is written. An own id is made of source and text, so that adding
+        a text again changes nothing.
 
         Args:
             texts: What to store.
             metadatas: One JSON-like dictionary a text; "source" and "language" are used when present.
             ids: One id a text, any text; None for an own one.
-            **kwargs: Not used.
+            **kwargs: None is known.
 
         Returns:
             The ids.
@@ -116,12 +115,13 @@ class QwenVectorStore(VectorStore):
             StoreMismatchError: Another embedder made the collection.
             StoreWriteError: Disk full or folder read-only.
         """
+        _refuse(kwargs)
         texts = list(texts)
         metadatas = metadatas or [{} for _ in texts]
         ids = ids or [None] * len(texts)
         if not len(texts) == len(metadatas) == len(ids):
             raise InputError(
-                f"{len(texts)} texts came with {len(metadatas)} metadatas and {len(ids)} ids, expected as many"
+                f"{len(texts)} texts, {len(metadatas)} metadatas, {len(ids)} ids: expected as many"
             )
         if not texts:
             return []
@@ -137,36 +137,26 @@ class QwenVectorStore(VectorStore):
         return given
 
     def update_metadata(self, documents: Iterable[Document]) -> None:
-        """Replace the metadata of stored documents; their text, found by id, must be unchanged.
+        """Replace the metadata of stored documents, found by id; their text must be the stored one."""
+        new = {point_id(d.id or ""): payload_of(d.id or "", d.page_content, d.metadata) for d in documents}
+        missing = new.keys() - {hit.id for hit in self._backend.retrieve(list(new))}
+        if missing:
+            raise InputError(
+                f"{sorted(missing)[0]!r} is not in the store, expected a stored id; add the document"
+            )
+        for id, payload in new.items():
+            self._backend.set_payload(id, payload)
 
-        Nothing is embedded. An id that is not stored is ignored.
-        """
-        for document in documents:
-            if document.id is None:
-                raise InputError(f"document {document.page_content[:40]!r} has no id, expected a stored one")
-            payload = payload_of(document.id, document.page_content, document.metadata)
-            self._backend.set_payload(point_id(document.id), payload)
-
-    def delete(
-        self,
-        ids: list[str] | None = None,
-        *,
-        filter: Filter | None = None,
-        **kwargs: Any,
-    ) -> bool:
-        """Delete documents by id, or all that match a filter.
-
-        Args:
-            ids: Ids; unknown ones are ignored.
-            filter: See `similarity_search`.
-            **kwargs: Not used.
+    def delete(self, ids: list[str] | None = None, *, filter: Filter | None = None, **kwargs: Any) -> bool:
+        """Delete documents by id (unknown ones are ignored), or all that match a filter.
 
         Raises:
             InputError: Neither or both were given; nothing deletes a whole collection by accident.
         """
+        _refuse(kwargs)
         if (ids is None) == (not filter):
             raise InputError(f"delete got ids={ids!r} and filter={filter!r}, expected exactly one of them")
-        if ids is None:
+        if filter:
             self._backend.delete_matching(parse_filter(filter))
         elif ids:
             self._backend.delete([point_id(id) for id in ids])
@@ -185,11 +175,7 @@ class QwenVectorStore(VectorStore):
         return (hit.document() for hit in self._backend.scroll(parse_filter(filter)))
 
     def similarity_search(
-        self,
-        query: str,
-        k: int = 4,
-        filter: Filter | None = None,
-        **kwargs: Any,
+        self, query: str, k: int = 4, filter: Filter | None = None, **kwargs: Any
     ) -> list[Document]:
         """Return the k best documents for a query, as they were added.
 
@@ -198,26 +184,23 @@ class QwenVectorStore(VectorStore):
             k: How many.
             filter: Metadata that must match, all of it: ``{"language": "ar"}``,
                 ``{"language": ["ar", "en"]}``, ``{"year": {"gte": 2020, "lt": 2025}}``.
-            **kwargs: Not used.
+            **kwargs: None is known.
 
         Raises:
             InputError: An empty query, k below 1, or a filter of another form.
             StoreMismatchError: The collection holds vectors of another dimension.
         """
-        return [document for document, _ in self.similarity_search_with_score(query, k, filter)]
+        return [document for document, _ in self.similarity_search_with_score(query, k, filter, **kwargs)]
 
     def similarity_search_with_score(
-        self,
-        query: str,
-        k: int = 4,
-        filter: Filter | None = None,
-        **kwargs: Any,
+        self, query: str, k: int = 4, filter: Filter | None = None, **kwargs: Any
     ) -> list[tuple[Document, float]]:
         """Return the k best documents with their scores, best first.
 
         The score is the sum of ``1 / (60 + rank)`` over both legs in mode "hybrid" (0..0.033), cosine
         in "dense" (-1..1) and BM25 in "sparse" (0 and up). See `similarity_search` for the rest.
         """
+        _refuse(kwargs)
         _check_search(query, k)
         conditions = parse_filter(filter)
         legs = []
@@ -235,13 +218,10 @@ class QwenVectorStore(VectorStore):
         return [(hits[id].document(), score) for id, score in list(scores.items())[:k]]
 
     def similarity_search_by_vector(
-        self,
-        embedding: list[float],
-        k: int = 4,
-        filter: Filter | None = None,
-        **kwargs: Any,
+        self, embedding: list[float], k: int = 4, filter: Filter | None = None, **kwargs: Any
     ) -> list[Document]:
         """Return the k documents nearest to a vector. See `similarity_search`."""
+        _refuse(kwargs)
         return [hit.document() for hit in self._nearest(embedding, k, parse_filter(filter))]
 
     def max_marginal_relevance_search(
@@ -255,17 +235,12 @@ class QwenVectorStore(VectorStore):
     ) -> list[Document]:
         """Return k documents that are near the query and unlike each other.
 
-        Args:
-            query: The question.
-            k: How many.
-            fetch_k: How many of the nearest to choose from.
-            lambda_mult: 1 for nearness alone, 0 for variety alone.
-            filter: See `similarity_search`.
-            **kwargs: Not used.
+        They are chosen from the `fetch_k` nearest; `lambda_mult` is 1 for nearness alone and 0 for
+        variety alone. See `similarity_search` for the rest.
         """
         _check_search(query, k)
         vector = self.embedding.embed_query(query)
-        return self.max_marginal_relevance_search_by_vector(vector, k, fetch_k, lambda_mult, filter)
+        return self.max_marginal_relevance_search_by_vector(vector, k, fetch_k, lambda_mult, filter, **kwargs)
 
     def max_marginal_relevance_search_by_vector(
         self,
@@ -277,6 +252,7 @@ class QwenVectorStore(VectorStore):
         **kwargs: Any,
     ) -> list[Document]:
         """Return k documents near a vector and unlike each other. See `max_marginal_relevance_search`."""
+        _refuse(kwargs)
         hits = self._nearest(embedding, max(k, fetch_k), parse_filter(filter), with_vectors=True)
         vectors = [hit.vector or [] for hit in hits]
         chosen = maximal_marginal_relevance(np.array(embedding), vectors, lambda_mult, k) if hits else []
@@ -304,10 +280,7 @@ class QwenVectorStore(VectorStore):
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
         if self.mode == "sparse":
-            raise InputError(
-                "mode='sparse' has no relevance between 0 and 1, BM25 knows no upper bound; "
-                "call similarity_search_with_score, or use mode='hybrid'"
-            )
+            raise InputError("BM25 scores of mode='sparse' know no upper bound; use mode='hybrid' or 'dense'")
         best = sum(reciprocal_rank_fusion([["first"], ["first"]]).values())
         return (lambda score: score / best) if self.mode == "hybrid" else (lambda cosine: max(0.0, cosine))
 
@@ -323,12 +296,7 @@ class QwenVectorStore(VectorStore):
     def __enter__(self) -> QwenVectorStore:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     @property
@@ -367,6 +335,12 @@ def _open(
 def _terms(payload: dict[str, Any]) -> SparseVector:
     text, language = payload["page_content"], payload["metadata"].get("language")
     return sparse_document(text, language if isinstance(language, str) else detect_language(text))
+
+
+def _refuse(kwargs: dict[str, Any]) -> None:
+    # LangChain's signatures take anything; a misspelt filter must not search everything instead.
+    if kwargs:
+        raise InputError(f"unknown argument {next(iter(kwargs))!r}; see help(QwenVectorStore)")
 
 
 def _check_search(query: str, k: int) -> None:

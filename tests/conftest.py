@@ -15,30 +15,36 @@ from transformers import (
     Qwen3MoeConfig,
     Qwen3MoeForCausalLM,
 )
-from transformers import logging as transformers_logging
 
 from qwen_agentkit.catalog import nano_folder
 from tests import real_tokenizer as real_tokenizer_module
 
-transformers_logging.disable_progress_bar()
 # Tiny models: handing work to a second thread costs more than the work.
 torch.set_num_threads(1)
 
 SaveModel = Callable[..., Path]
 
 
-@pytest.fixture(scope="session")
-def nano_chat_dir() -> Path:
-    """The bundled nano-chat checkpoint."""
-    folder = nano_folder("nano-chat")
+def bundled(name: str) -> Path:
+    folder = nano_folder(name)
     assert folder is not None
     return folder
 
 
 @pytest.fixture(scope="session")
+def nano_chat_dir() -> Path:
+    """The bundled nano-chat checkpoint."""
+    return bundled("nano-chat")
+
+
+@pytest.fixture(scope="session")
 def save_random_model(tmp_path_factory: pytest.TempPathFactory, nano_chat_dir: Path) -> SaveModel:
-    """Save a random checkpoint of a few thousand weights with nano-chat's tokenizer; returns its folder."""
-    tokenizer = AutoTokenizer.from_pretrained(nano_chat_dir)
+    """Save a random checkpoint of a few thousand weights; returns its folder.
+
+    Its tokenizer is the nano retrievers', where "yes" and "no" are tokens, with nano-chat's template.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(bundled("nano-reranker"))
+    tokenizer.chat_template = (nano_chat_dir / "chat_template.jinja").read_text(encoding="utf-8")
 
     def save(architecture: str = "qwen3", seed: int = 0, **changes: object) -> Path:
         shape: dict[str, object] = {
@@ -74,7 +80,7 @@ def save_random_model(tmp_path_factory: pytest.TempPathFactory, nano_chat_dir: P
 
 @pytest.fixture(scope="session")
 def tiny_qwen3_dir(save_random_model: SaveModel) -> Path:
-    """A random three-layer Qwen3 with nano-chat's tokenizer and chat template."""
+    """A random three-layer Qwen3 with nano-chat's chat template."""
     return save_random_model()
 
 

@@ -20,13 +20,18 @@ class BagOfWords(Embeddings):
         self.model = model
         self.embedded: list[str] = []
 
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        return {"model": self.model, "revision": "1"}
+
     def embed_array(self, texts: Sequence[str]) -> NDArray[np.float32]:
         self.embedded += texts
         vectors = np.full((len(texts), self.dimensions), 1e-3, dtype=np.float32)
         for row, text in enumerate(texts):
             for index, weight in zip(*sparse_query(text, "en"), strict=True):
                 vectors[row, zlib.crc32(str(index).encode()) % self.dimensions] += weight
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         vectors: list[list[float]] = self.embed_array(texts).tolist()

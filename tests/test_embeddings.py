@@ -14,7 +14,7 @@ from langchain_tests.unit_tests import EmbeddingsUnitTests
 from transformers import AutoModel, AutoTokenizer
 
 from qwen_agentkit import QwenEmbeddings
-from qwen_agentkit.errors import InputError
+from qwen_agentkit.errors import InputError, InputTooLongError
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION, embedding_query
 
 TEXTS = [
@@ -112,6 +112,11 @@ def test_a_long_text_keeps_its_final_token_and_warns(tiny: QwenEmbeddings, tiny_
     ids = tiny._loaded.encode_data(["one two three four five six seven eight nine ten"])[0][:7]
     expected = stock_vectors(tiny_qwen3_dir, [tiny._loaded.tokenizer.decode(ids)])
     np.testing.assert_allclose(vectors[0], expected[0], atol=1e-5)
+
+
+def test_a_query_is_never_cut(tiny: QwenEmbeddings) -> None:
+    with pytest.raises(InputTooLongError, match="at most 2047 fit"):
+        tiny.embed_query("why " * 3000)
 
 
 def test_what_is_no_text_is_named(tiny: QwenEmbeddings) -> None:

@@ -94,7 +94,8 @@ def test_names_and_directions() -> None:
 def test_the_import_and_most_scripts_need_no_numpy() -> None:
     program = (
         "import sys; from qwen_agentkit.languages import detect_language\n"
-        "assert detect_language('متى تفتح المكتبة؟') == 'ar' and detect_language('what is in the box') == 'en'\n"
+        "assert detect_language('متى تفتح المكتبة؟') == 'ar'\n"
+        "assert detect_language('what is in the box') == 'en'\n"
         "assert not {'numpy', 'py3langid'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -53,7 +53,7 @@ def test_the_exact_form_beats_another_form() -> None:
 
 
 def test_values_are_bm25s() -> None:
-    indices, values = sparse_document("漢", "zh")
+    _, values = sparse_document("漢", "zh")
     tf, length, k1, b = 1, 1, 1.2, 0.75
     assert values == pytest.approx([tf * (k1 + 1) / (tf + k1 * (1 - b + b * length / 200))])
     repeated = sparse_document("word " * 50, "en")[1]

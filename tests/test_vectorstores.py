@@ -1,38 +1,41 @@
 """`QwenVectorStore`: LangChain's conformance suite on each back end, then what it promises beyond.
 
-Covered of `url=`: the same client class against qdrant-client's memory mode, and the HTTP requests as a
-small local server receives them. No real Qdrant server runs here.
+Covered of `url=`: the same back end class against qdrant-client's memory mode, and the HTTP requests of a
+search against canned answers. No real Qdrant server runs here, so what one makes of them is not.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 from langchain_core.documents import Document
+from langchain_core.vectorstores import VectorStoreRetriever
 from langchain_tests.integration_tests import RetrieversIntegrationTests, VectorStoreIntegrationTests
 from qdrant_client import QdrantClient, models
 
-from qwen_agentkit import _qdrant_client, _qdrant_edge
+from qwen_agentkit import _qdrant_client
 from qwen_agentkit.errors import (
     InputError,
-    QwenAgentKitError,
     StoreError,
     StoreLockedError,
     StoreMismatchError,
     StoreNotFoundError,
     StoreWriteError,
 )
-from qwen_agentkit.retrievers import ScoredRetriever
 from qwen_agentkit.vectorstores import QwenVectorStore
 from tests.fakes import BagOfWords, Broken
 
@@ -103,7 +106,7 @@ class TestRetrieverConforms(RetrieversIntegrationTests):
         self.store = QwenVectorStore.from_documents(LIBRARY, BagOfWords(), path=":memory:")
 
     @property
-    def retriever_constructor(self) -> Callable[..., ScoredRetriever]:  # type: ignore[override]
+    def retriever_constructor(self) -> Callable[..., VectorStoreRetriever]:  # type: ignore[override]
         return lambda k=2: self.store.as_retriever(search_kwargs={"k": k})
 
     @property
@@ -114,7 +117,7 @@ class TestRetrieverConforms(RetrieversIntegrationTests):
 def test_the_best_document_comes_first_with_its_score_on_a_copy(store: QwenVectorStore) -> None:
     store.add_documents(LIBRARY)
     found = store.as_retriever(search_kwargs={"k": 2}).invoke("when does the library open")
-    assert [document.metadata["source"] for document in found][0] == "hours.md"
+    assert found[0].metadata["source"] == "hours.md"
     assert found[0].metadata["retrieval_score"] == pytest.approx(2 / 61)
     assert "retrieval_score" not in LIBRARY[0].metadata
     assert "retrieval_score" not in store.get_by_ids([found[0].id or ""])[0].metadata
@@ -208,7 +211,8 @@ def test_delete_by_filter_and_never_everything_by_accident(store: QwenVectorStor
     store.add_documents(LIBRARY)
     store.delete(filter={"year": {"lt": 2024}})
     assert [d.metadata["source"] for d in store.scroll()] == ["ar/hours.md"]
-    for nothing in ({}, {"filter": {}}, {"ids": ["x"], "filter": {"year": 1}}):
+    refused: list[dict[str, Any]] = [{}, {"filter": {}}, {"ids": ["x"], "filter": {"year": 1}}]
+    for nothing in refused:
         with pytest.raises(InputError, match="exactly one"):
             store.delete(**nothing)
     store.delete([])
@@ -231,6 +235,8 @@ def test_metadata_is_replaced_without_embedding(store: QwenVectorStore) -> None:
     store.update_metadata([Document(id=id, page_content=LIBRARY[0].page_content, metadata={"source": "new"})])
     assert store.get_by_ids([id])[0].metadata == {"source": "new"}
     assert store.similarity_search("the library opens", k=1)[0].id == id
+    with pytest.raises(InputError, match="not in the store"):
+        store.update_metadata([Document(id="unknown", page_content="x")])
     assert len(embedder.embedded) == before
 
 
@@ -268,6 +274,16 @@ def test_vectors_of_another_shape_are_refused(store: QwenVectorStore) -> None:
 
     with pytest.raises(InputError, match="unequal lengths"):
         QwenVectorStore(Ragged(), path=":memory:").add_texts(["a", "b"])
+
+
+def test_a_misspelt_filter_does_not_search_everything(store: QwenVectorStore) -> None:
+    store.add_documents(LIBRARY)
+    calls = (store.similarity_search, store.similarity_search_with_score, store.max_marginal_relevance_search)
+    for call in calls:
+        with pytest.raises(InputError, match="fitler"):
+            call("library", fitler={"year": 2020})
+    with pytest.raises(InputError, match="fitler"):
+        store.delete(["1"], fitler={"year": 2020})
 
 
 @pytest.mark.parametrize("query", ["", "  ", None])
@@ -360,7 +376,7 @@ def in_another_process(code: str, *arguments: object) -> subprocess.CompletedPro
 def test_a_store_in_use_by_another_process_says_so(tmp_path: Path) -> None:
     with QwenVectorStore.from_texts(["kept"], BagOfWords(), path=tmp_path / "s") as store:
         other = in_another_process("QwenVectorStore(BagOfWords(), path=sys.argv[2])", tmp_path / "s")
-        assert "StoreLockedError" in other.stderr
+        assert StoreLockedError.__name__ in other.stderr
         assert "another process" in other.stderr
         assert store.count() == 1
 
@@ -402,19 +418,29 @@ def test_another_dimension_may_neither_read_nor_write(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_said_before_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with QwenVectorStore.from_documents(LIBRARY, BagOfWords(), path=tmp_path / "s") as store:
-        monkeypatch.setattr(_qdrant_edge.shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 20))
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1 << 20))
         with pytest.raises(StoreWriteError, match="1 MB left"):
             store.add_texts(["new"])
         monkeypatch.undo()
         assert store.count() == 3
 
 
+def test_a_write_that_fails_half_way_leaves_no_store(tmp_path: Path) -> None:
+    code = (
+        "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))\n"
+        "QwenVectorStore.from_texts(['text'], BagOfWords(), path=sys.argv[2])"
+    )
+    failed = in_another_process(code, tmp_path / "s")
+    assert StoreWriteError.__name__ in failed.stderr
+    assert list((tmp_path / "s").iterdir()) == []
+    with QwenVectorStore.from_texts(["text"], BagOfWords(), path=tmp_path / "s") as store:
+        assert store.count() == 1
+
+
 @pytest.fixture
 def unprivileged() -> Iterator[Path]:
     """A folder this process may not write; root gives up its rights for the while."""
-    import shutil
-    import tempfile
-
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o555)
     root = os.geteuid() == 0
@@ -433,3 +459,115 @@ def test_a_read_only_folder_is_said(unprivileged: Path) -> None:
     ):
         store.add_texts(["new"])
     assert list(unprivileged.iterdir()) == []
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> QdrantClient:
+    """What `url=` connects to: one memory that outlives the stores on it."""
+    client = QdrantClient(":memory:")
+    monkeypatch.setattr(_qdrant_client, "QdrantClient", lambda **_: client)
+    monkeypatch.setattr(client, "close", lambda: None)
+    monkeypatch.setattr(_qdrant_client.ClientBackend, "_index", lambda self: None)
+    return client
+
+
+def test_a_server_remembers_the_embedder(server: QdrantClient) -> None:
+    with QwenVectorStore.from_documents(LIBRARY, BagOfWords(), url="http://server") as store:
+        assert store.maker == {"model": "bag-of-words", "revision": "1", "dimensions": 64}
+    with (
+        QwenVectorStore(BagOfWords(model="other"), url="http://server") as store,
+        pytest.raises(StoreMismatchError, match="other"),
+    ):
+        store.add_texts(["new"])
+    with pytest.raises(StoreNotFoundError, match="documents2"):
+        QwenVectorStore(BagOfWords(), url="http://server", collection="documents2", create=False)
+
+
+def test_a_collection_of_langchain_qdrant_is_read_but_not_written(server: QdrantClient) -> None:
+    embedder = BagOfWords()
+    server.create_collection(
+        "theirs",
+        vectors_config={"": models.VectorParams(size=64, distance=models.Distance.COSINE)},
+        sparse_vectors_config={"langchain-sparse": models.SparseVectorParams()},
+    )
+    texts = [document.page_content for document in LIBRARY]
+    points = [
+        models.PointStruct(
+            id=number,
+            vector={"": vector, "langchain-sparse": models.SparseVector(indices=[1], values=[1.0])},
+            payload={"page_content": text, "metadata": {"year": 2020 + number}},
+        )
+        for number, (text, vector) in enumerate(zip(texts, embedder.embed_documents(texts), strict=True))
+    ]
+    server.upsert("theirs", points)
+    with QwenVectorStore(embedder, url="http://server", collection="theirs") as store:
+        [found] = store.similarity_search("ten cents a day", k=1)
+        assert (found.page_content, found.id) == (texts[1], "1")
+        assert store.count({"year": {"gte": 2021}}) == 2
+        with pytest.raises(StoreMismatchError, match="other software"):
+            store.add_texts(["new"])
+        assert store.count() == 3
+
+
+MADE = {
+    "status": "green",
+    "optimizer_status": "ok",
+    "segments_count": 1,
+    "payload_schema": {},
+    "config": {
+        "params": {"vectors": {"size": 64, "distance": "Cosine"}},
+        "hnsw_config": {"m": 16, "ef_construct": 100, "full_scan_threshold": 10000},
+        "optimizer_config": {
+            "deleted_threshold": 0.2,
+            "vacuum_min_vector_number": 1000,
+            "default_segment_number": 0,
+            "flush_interval_sec": 5,
+        },
+        "metadata": {"embedder": {"model": "bag-of-words", "revision": "1", "dimensions": 64}},
+    },
+}
+FOUND = {"id": 7, "version": 1, "score": 0.5, "payload": {"page_content": "found", "metadata": {}}}
+ANSWERS: dict[str, Any] = {
+    "/collections/documents/exists": {"exists": True},
+    "/collections/documents": MADE,
+    "/collections/documents/points/query": {"points": [FOUND]},
+}
+
+
+def test_requests_to_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(200, json={"result": ANSWERS[request.url.path], "status": "ok", "time": 0})
+
+    transport = httpx.MockTransport(answer)
+    monkeypatch.setattr(_qdrant_client, "QdrantClient", partial(QdrantClient, transport=transport))
+    with QwenVectorStore(BagOfWords(), url="https://server:6333", api_key="key", create=False) as store:
+        found = store.similarity_search_with_score("library", k=3, filter={"language": "ar"})
+    [(document, score)] = found
+    assert document == Document(id="7", page_content="found")
+    assert score == pytest.approx(2 / 61)
+    assert {request.headers["api-key"] for request in requests} == {"key"}
+    dense, sparse = (json.loads(request.content) for request in requests[-2:])
+    assert len(dense["query"]["nearest"]) == 64
+    assert sparse["using"] == "langchain-sparse"
+    assert len(sparse["query"]["nearest"]["indices"]) == 2
+    condition = {"key": 'metadata."language"', "match": {"value": "ar"}}
+    for body in (dense, sparse):
+        assert (body["limit"], body["with_payload"]) == (50, True)
+        assert body["filter"]["must"][0]["should"] == [condition]
+
+
+def test_a_server_that_does_not_answer_or_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("connection refused")
+
+    for handler, said in (
+        (refuse, "docker run"),
+        (lambda request: httpx.Response(403, text="no key"), "403"),
+    ):
+        transport = httpx.MockTransport(handler)
+        monkeypatch.setattr(_qdrant_client, "QdrantClient", partial(QdrantClient, transport=transport))
+        with pytest.raises(StoreError, match=said):
+            QwenVectorStore(BagOfWords(), url="http://server:6333")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -24,6 +27,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
+from transformers import logging as transformers_logging
 
 from qwen_agentkit.catalog import nano_folder
 from qwen_agentkit.engine.packed import ATTENTION
@@ -38,6 +42,9 @@ _DTYPES = ("bfloat16", "float16", "float32")
 
 # Under this size of weights a forward is bound by overhead, not arithmetic: fp32 is as fast, and exact.
 _SMALL_BYTES = 200e6
+
+# Over this size fp32, which takes twice the memory, is not chosen for its speed.
+_LARGE_BYTES = 4e9
 
 _FILES = ["*.json", "*.safetensors", "*.jinja", "merges.txt", "vocab.json"]
 
@@ -203,19 +210,42 @@ def _load(name: str, folder: Path, device: str, dtype: str | None, head: bool) -
     except (OSError, ValueError) as error:
         raise ModelUnsupportedError(f"{str(folder)!r} has no readable config.json: {error}") from error
     _check_architecture(name, config)
-    model = (AutoModelForCausalLM if head else AutoModel).from_pretrained(
-        folder,
-        config=config,
-        dtype=_dtype(dtype, config, device, sum(path.stat().st_size for path in weights)),
-        attn_implementation=ATTENTION,
-        use_safetensors=True,
-    )
+    size = sum(path.stat().st_size for path in weights)
+    with _quiet() if size < _SMALL_BYTES else nullcontext():
+        model = (AutoModelForCausalLM if head else AutoModel).from_pretrained(
+            folder,
+            config=config,
+            dtype=_dtype(dtype, config, device, size),
+            attn_implementation=ATTENTION,
+            use_safetensors=True,
+        )
     return Loaded(
         model=model.eval().requires_grad_(False).to(torch.device(device)),
-        tokenizer=AutoTokenizer.from_pretrained(folder),
+        tokenizer=_tokenizer(name, folder),
         name=folder.name if Path(name).is_dir() else name,
         revision=_revision(folder, weights),
     )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bar for what takes no time."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # has no types
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # has no types
+
+
+def _tokenizer(name: str, folder: Path) -> PreTrainedTokenizerFast:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise ModelUnsupportedError(
+            f"{name!r} has no tokenizer.json, which every Qwen3 checkpoint has. Download it again."
+        )
+    return tokenizer
 
 
 def _check_architecture(name: str, config: PretrainedConfig) -> None:
@@ -238,8 +268,27 @@ def _dtype(wanted: str | None, config: PretrainedConfig, device: str, size: int)
     stored = getattr(config, "dtype", None) or torch.bfloat16
     if device != "cpu":
         return stored
-    fast_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return stored if fast_bf16 and size > _SMALL_BYTES else torch.float32
+    if size < _SMALL_BYTES:
+        return torch.float32
+    return stored if size > _LARGE_BYTES or _bf16_is_fast() else torch.float32
+
+
+@cache
+def _bf16_is_fast() -> bool:
+    """Whether this CPU multiplies bf16 matrices at least as fast as fp32 ones; takes a tenth of a second.
+
+    Measured, because CPUs that have the instructions were seen to be slower with them.
+    """
+    seconds = {}
+    for dtype in (torch.bfloat16, torch.float32):
+        left, right = torch.ones(512, 1024, dtype=dtype), torch.ones(1024, 1024, dtype=dtype)
+        times = []
+        for _ in range(4):
+            start = time.perf_counter()
+            left @ right
+            times.append(time.perf_counter() - start)
+        seconds[dtype] = min(times)
+    return seconds[torch.bfloat16] <= seconds[torch.float32]
 
 
 def _revision(folder: Path, weights: Sequence[Path]) -> str:

@@ -108,7 +108,7 @@ def _attention(
     """Causal attention inside each segment; `query` (1, heads, T, dim), result (1, T, heads, dim)."""
     attend = _attend_cpu if query.device.type == "cpu" else _attend_sdpa
     out = torch.empty_like(query[0])
-    layer = module.layer_idx
+    layer = int(module.layer_idx)  # type: ignore[arg-type]  # a number, set by every attention module
     start = 0
     for segment in segments:
         end = start + len(segment.tokens)

@@ -1,0 +1,75 @@
+"""What the README claims is run: its example, its table, its tree, its commands."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib.metadata import requires
+from pathlib import Path
+
+import pytest
+
+from qwen_agentkit.catalog import CHECKPOINTS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_example_prints_what_stands_below_it() -> None:
+    code, printed = blocks("python")[0], blocks("text")[0]
+    assert len(code.strip().splitlines()) <= 13
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, cwd=ROOT)
+    assert result.stdout == printed
+
+
+def test_the_example_stands_in_the_examples_folder() -> None:
+    script = (ROOT / "examples" / "quickstart.py").read_text(encoding="utf-8")
+    assert blocks("python")[0] in script
+
+
+@pytest.mark.parametrize("row", CHECKPOINTS, ids=lambda row: row.name)
+def test_the_table_of_checkpoints_is_the_catalog(row) -> None:
+    size = f"{row.parameters / 1000:.1f} B"
+    memory = f"{row.bf16_gigabytes:.1f} GB"
+    dimensions = row.dimensions or ""
+    assert f"| `{row.name}` | {size} | {memory} | {row.context:,} | {dimensions} |" in README
+
+
+def test_the_tree_names_every_module() -> None:
+    tree = next(block for block in blocks("text") if "pyproject.toml" in block)
+    modules = [*(ROOT / "qwen_agentkit").glob("*.py"), *(ROOT / "graphs").glob("*.py")]
+    modules += [
+        *(ROOT / "qwen_agentkit" / "engine").glob("*.py"),
+        *(ROOT / "qwen_agentkit" / "ingest").glob("*.py"),
+    ]
+    for module in modules:
+        if module.name != "__init__.py":
+            assert module.name in tree, f"{module.name} is missing in the README's tree"
+
+
+def test_every_command_and_option_exists() -> None:
+    help_of: dict[str, str] = {}
+    for block in blocks("bash"):
+        for command, rest in re.findall(r"qwen-agentkit (\w+)(.*)", block):
+            if command not in help_of:
+                arguments = [sys.executable, "-m", "qwen_agentkit.cli", command, "--help"]
+                help_of[command] = subprocess.run(
+                    arguments, capture_output=True, encoding="utf-8", check=True
+                ).stdout
+            for option in re.findall(r"--[a-z-]+", rest):
+                assert option in help_of[command]
+
+
+def test_the_constraints_pin_what_the_project_needs() -> None:
+    pins = (ROOT / "tests" / "constraints.txt").read_text().lower().replace("_", "-")
+    for requirement in requires("qwen-agentkit") or []:
+        name = re.match(r"[A-Za-z0-9_-]+", requirement)
+        assert name is not None
+        optional = "extra ==" in requirement and '"test"' not in requirement.replace("'", '"')
+        assert optional or f"\n{name[0].lower()}==" in pins, f"{name[0]} has no pin"
