@@ -39,23 +39,41 @@ def extract_answer(
         The answer and its citations, in the same order; ("", []) when no document has a sentence.
     """
     candidates = [
-        Document(sentence.text, metadata={"marker": number, "source": document_source(document)})
-        for number, document in enumerate(documents, 1)
-        for sentence in split_sentences(document.page_content)
-        if not sentence.text.lstrip().startswith("#") and len(sentence.text) > 1
+        sentence for number, document in enumerate(documents, 1) for sentence in _sentences(number, document)
     ]
-    if not candidates:
-        return "", []
-    if reranker is None:
+    if reranker is None or not candidates:
         best = candidates[:1]
     else:
-        ranked = reranker.compress_documents(candidates, question)
-        bar = _NEAR_BEST * float(ranked[0].metadata.get("relevance_score", 0)) if ranked else 0.0
-        near = [s for s in ranked if float(s.metadata.get("relevance_score", 0)) >= bar]
-        best = near[:sentences]
+        best = _best(reranker.compress_documents(candidates, question))[:sentences]
+    if not best:
+        return "", []
     citations: list[Citation] = [
         {"marker": s.metadata["marker"], "source": s.metadata["source"], "quote": s.page_content}
         for s in best
     ]
     lines = [f"{c['quote']} [{c['marker']}]" for c in citations]
     return "\n".join([phrase(language, "from_documents"), *lines]), citations
+
+
+def _sentences(number: int, document: Document) -> list[Document]:
+    """The sentences of a passage without its title and headings, which say little and match much."""
+    metadata = document.metadata
+    headings = {str(metadata.get("title", "")), *str(metadata.get("section", "")).split(" > ")}
+    found = []
+    for text, start, _ in split_sentences(document.page_content):
+        line = document.page_content[:start].rpartition("\n")[2]
+        if text not in headings and not line.lstrip().startswith("#"):
+            place = {"marker": number, "source": document_source(document)}
+            found.append(Document(text, metadata={**place, "passage_score": _score(document)}))
+    return found
+
+
+def _best(ranked: Sequence[Document]) -> list[Document]:
+    """The sentences that score nearly as high as the best one, together with their passages."""
+    joint = {id(sentence): _score(sentence) * sentence.metadata["passage_score"] for sentence in ranked}
+    order = sorted(ranked, key=lambda sentence: -joint[id(sentence)])
+    return [s for s in order if joint[id(s)] >= _NEAR_BEST * max(joint.values())]
+
+
+def _score(document: Document) -> float:
+    return float(document.metadata.get("relevance_score", 1))

@@ -128,8 +128,7 @@ def build_rag_graph(
         }
 
     def abstain(state: RagState, settings: RagContext) -> Update:
-        answer = phrase(state["language"], "abstain")
-        return {"messages": [AIMessage(answer)], "answer": answer, "abstained": True}
+        return _abstention(state["language"])
 
     def relevant(state: RagState) -> Literal["generate", "abstain"]:
         return "generate" if state["documents"] else "abstain"
@@ -195,4 +194,11 @@ def _extract(state: RagState, settings: RagContext, reranker: BaseDocumentCompre
         language=state["language"],
         sentences=settings.sentences,
     )
+    if not citations:
+        return _abstention(state["language"])
     return {"messages": [AIMessage(answer)], "answer": answer, "citations": citations}
+
+
+def _abstention(language: str) -> Update:
+    answer = phrase(language, "abstain")
+    return {"messages": [AIMessage(answer)], "answer": answer, "abstained": True}

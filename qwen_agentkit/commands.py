@@ -165,9 +165,11 @@ def _check_question(question: str) -> None:
 
 
 def _report_chunk(message: Any, on_event: OnEvent) -> None:
+    if message.type != "AIMessageChunk":
+        return  # a whole message that a node returned: its pieces were reported
     if thought := message.additional_kwargs.get("reasoning_content"):
         on_event("reasoning", thought)
-    if message.type == "AIMessageChunk" and message.text:
+    if message.text:
         on_event("answer", message.text)
 
 

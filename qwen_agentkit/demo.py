@@ -14,7 +14,7 @@ from qwen_agentkit.terminal import console, directed
 __all__ = ["run", "walk"]
 
 _SHOWN = 4
-_CANDIDATES = 12
+_CANDIDATES = 20
 
 _KINDS = {
     "same_language": "asked and answered in {language}",
@@ -45,7 +45,8 @@ def walk(stack: Stack, *, thinking: bool | None) -> None:
         kind = _KINDS[question["kind"]].format(language=language_name(question["language"]))
         out.rule(f"{number}. {kind}", align="left", style="cyan")
         out.print(directed(question["question"]), style="bold cyan")
-        show.ranking(commands.search(stack, question["question"], candidates=_CANDIDATES, limit=_SHOWN))
+        found = commands.search(stack, question["question"], candidates=_CANDIDATES, limit=_CANDIDATES)
+        show.ranking(found, _SHOWN)
         stream = show.AnswerStream()
         stream.close(commands.ask(stack, question["question"], thinking=thinking, on_event=stream))
     _show_tool_call(stack)

@@ -51,7 +51,8 @@ _AFTER_ORDINAL = re.compile(
 )
 _LONGEST_WORD = 20
 """Characters looked back over: abbreviations are short, and a text of dots must not take for ever."""
-_LAST_WORD = re.compile(r"[\w.\-]*$")
+# Vowel signs belong to the word: without them the last letter of a vowelled word looks like an initial.
+_LAST_WORD = re.compile(r"[\w.\-\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed]*$")
 
 _UNSPACED = re.compile(r"[\u0e00-\u0eff]")
 _LONG = 160

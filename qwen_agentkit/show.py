@@ -88,19 +88,26 @@ def _sources(result: AskResult) -> None:
     out.print(seconds, style="dim")
 
 
-def ranking(found: Sequence[SearchResult]) -> None:
-    """First-stage order beside reranked order, with both scores."""
-    table = Table("first stage", "score", "reranked", "score", "was", box=None, header_style="dim")
+def ranking(found: Sequence[SearchResult], shown: int) -> None:
+    """First-stage order beside reranked order, the first `shown` of each, with both scores."""
+    table = Table(box=None, header_style="dim")
+    for heading in ("first stage", "score", "reranked", "score", "was"):
+        table.add_column(heading, no_wrap=True)
     before = sorted(found, key=lambda result: result["rank_before"])
-    for first, second in zip(before, found, strict=True):
+    for first, second in list(zip(before, found, strict=True))[:shown]:
         table.add_row(
-            f"{first['rank_before']}. {first['source']}",
+            _short(first["source"]),
             "" if first["retrieval_score"] is None else f"{first['retrieval_score']:.4f}",
-            second["source"],
+            _short(second["source"]),
             f"{second['score']:.3f}",
             str(second["rank_before"]),
         )
     console().print(table)
+
+
+def _short(source: str) -> str:
+    """The last folder and the name: what tells files apart in a narrow table."""
+    return "/".join(source.split("/")[-2:])
 
 
 def findings(found: Mapping[str, Any]) -> None:

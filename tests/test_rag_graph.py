@@ -106,6 +106,16 @@ def test_it_abstains_in_the_language_of_the_question(question: str, language: st
     assert state["citations"] == []
 
 
+def test_passages_without_a_sentence_are_no_answer() -> None:
+    class Heading(Pages):
+        def _get_relevant_documents(self, *args: Any, **kwargs: Any) -> list[Document]:
+            return [Document("# Hours", metadata={"source": "en/hours.md"})]
+
+    state = create_rag_graph(None, Heading()).invoke(asked("When?"))
+    assert state["abstained"]
+    assert state["answer"] == phrase("en", "abstain")
+
+
 def test_the_answer_language_can_be_set() -> None:
     graph = create_rag_graph(None, Pages(), reranker=SharedCharacters())
     state = graph.invoke(asked("Nothing?"), context={"min_score": 1.0, "answer_language": "ar"})

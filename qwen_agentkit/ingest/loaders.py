@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import logging
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -14,6 +15,9 @@ from pypdf import PdfReader
 from qwen_agentkit.errors import LoadError
 
 __all__ = ["Part", "load"]
+
+# What it logs of a damaged file is said by the report.
+logging.getLogger("pypdf").setLevel(logging.CRITICAL)
 
 
 class Part(NamedTuple):

@@ -1,0 +1,56 @@
+"""`ask` with a chat model that writes the answer, and what it reports while it does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.language_models import BaseChatModel, GenericFakeChatModel
+from langchain_core.messages import AIMessage
+
+from qwen_agentkit import commands
+from qwen_agentkit.stack import Stack
+
+ANSWER = "The library opens at nine [1], and not at ten [5]."
+
+
+class Scripted(Stack):
+    """The nano stack with a chat model that says what it is told to."""
+
+    @property
+    def answering(self) -> BaseChatModel:
+        return GenericFakeChatModel(messages=iter([AIMessage(ANSWER)]))
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Stack:
+    (tmp_path / "hours.md").write_text("# Hours\n\nThe library opens at nine.", encoding="utf-8")
+    stack = Scripted("nano", tmp_path / "store")
+    commands.ingest(stack, [tmp_path / "hours.md"])
+    return stack
+
+
+def test_the_checked_answer_follows_the_stream(stack: Stack) -> None:
+    events: list[tuple[str, Any]] = []
+    result = commands.ask(
+        stack, "When does the library open?", on_event=lambda kind, value: events.append((kind, value))
+    )
+    assert result["answer"] == "The library opens at nine [1], and not at ten."
+    assert result["citations"][0]["quote"] == "The library opens at nine."
+    assert "".join(value for kind, value in events if kind == "answer") == ANSWER
+    stages = [value["stage"] for kind, value in events if kind == "stage"]
+    assert stages == ["prepare", "retrieve", "rerank", "generate", "cite"] == list(result["timings"])
+
+
+def test_settings_reach_the_graph(stack: Stack) -> None:
+    result = commands.ask(stack, "When does the library open?", settings={"min_score": 1.0})
+    assert result["abstained"]
+    assert result["documents"] == []
+
+
+def test_search_keeps_both_scores(stack: Stack) -> None:
+    [found] = commands.search(stack, "library opens", candidates=5, limit=3)
+    assert found["rank_before"] == 1
+    assert found["score"] is not None
+    assert found["retrieval_score"] is not None
