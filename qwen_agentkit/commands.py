@@ -162,6 +162,13 @@ def _check_question(question: str) -> None:
             f"The question {question!r} is empty; expected words, as in: "
             'qwen-agentkit ask "When does the library open?"'
         )
+    try:
+        question.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"The question {question!r} is not valid text in this terminal's encoding; expected UTF-8. "
+            "Set a UTF-8 locale, such as LC_ALL=C.UTF-8."
+        ) from error
 
 
 def _report_chunk(message: Any, on_event: OnEvent) -> None:
