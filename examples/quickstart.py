@@ -1,4 +1,4 @@
-"""Documents in three languages in, cited answers out. Runs offline: python examples/quickstart.py"""
+"""Documents in three languages in, cited answers out, offline."""
 
 from qwen_agentkit import QwenEmbeddings, QwenReranker, QwenVectorStore
 from qwen_agentkit.graphs import create_rag_graph

@@ -17,12 +17,12 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 from langgraph.store.base import BaseStore
-from qwen_agentkit.graphs.extract import extract_answer
-from qwen_agentkit.graphs.prompts import ANSWER, PASSAGE, QUESTION
-from qwen_agentkit.graphs.state import RagContext, RagInput, RagState
 
 from qwen_agentkit.citations import document_source, resolve_citations
 from qwen_agentkit.errors import InputError
+from qwen_agentkit.graphs.extract import extract_answer
+from qwen_agentkit.graphs.prompts import ANSWER, PASSAGE, QUESTION
+from qwen_agentkit.graphs.state import RagContext, RagInput, RagState
 from qwen_agentkit.languages import detect_language, language_name, phrase
 
 __all__ = ["build_rag_graph", "create_rag_graph", "passage_prompt"]

@@ -14,9 +14,9 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.vectorstores import InMemoryVectorStore
 from langgraph.checkpoint.memory import InMemorySaver
-from qwen_agentkit.graphs import RagContext, create_rag_graph
 
 from qwen_agentkit.errors import InputError
+from qwen_agentkit.graphs import RagContext, create_rag_graph
 from qwen_agentkit.languages import phrase
 from tests.fakes import BagOfWords
 

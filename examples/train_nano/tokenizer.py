@@ -1,0 +1,107 @@
+"""Train the small tokenizer: all of Qwen3's but the vocabulary, which is balanced by language.
+
+Usage: python tokenizer.py DATA OUT --size 20000 [--thai FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+from data import NTREX, XQUAD_LANGUAGES, native, ntrex, tatoeba, word_counts
+
+# Characters of training text a language may bring: the vocabulary is shared out by it.
+FIRST, SECOND, THIRD = 1.0, 0.6, 0.2
+SECOND_LANGUAGES = ("ro", "ja", "ko", "fr", "it", "pt", "id")
+WORDS, MASS = 30_000, 60_000
+# Words of the prompts become single tokens, so that a model can tell the parts of a prompt apart;
+# they replace the last merges.
+PROTOCOL = (("ass", "ist"), ("assist", "ant"), ("D", "oc"), ("Doc", "ument"), ("In", "struct"), ("Qu", "ery"))
+
+
+def share(language: str) -> float:
+    """How much of the vocabulary a language is meant to have."""
+    if language == "en":
+        return 1.6
+    return FIRST if language in XQUAD_LANGUAGES else SECOND if language in SECOND_LANGUAGES else THIRD
+
+
+def corpus(folder: Path, thai: Path | None) -> Iterator[str]:
+    """Running text plus frequency-weighted words of every language, in proportion to its share."""
+    lines, _ = ntrex(folder)
+    texts = {language: list(rows) for language, rows in lines.items()}
+    for language, theirs, english in tatoeba(folder):
+        texts.setdefault(language, []).append(theirs)
+        texts["en"].append(english)
+    for language, paragraphs in native(folder).items():
+        texts[language] += [p.text for p in paragraphs[:1000]]
+    rng = random.Random(0)
+    for language in (*NTREX, "ro"):
+        part = share(language)
+        words = word_counts(language, WORDS, thai)
+        if words:
+            # Powers below one flatten Zipf's law, so that middling words get tokens of their own.
+            scale = part * MASS / sum(f**0.6 for _, f in words)
+            for word, frequency in words:
+                times = frequency**0.6 * scale
+                count = int(times) + (rng.random() < times % 1)
+                if count:
+                    forms = (
+                        [" " + word, " " + word, " " + word.capitalize()]
+                        if word.isascii() or word != word.upper()
+                        else [word, " " + word]
+                    )
+                    yield "".join(forms[i % len(forms)] + "\n" for i in range(count))
+        rows = texts.get(language, [])
+        rng.shuffle(rows)
+        budget = int(part * 500_000)
+        for row in rows:
+            if budget <= 0:
+                break
+            budget -= len(row.encode()) // 2
+            yield row
+    yield from ["yes no Yes No query Query Instruct"] * 400
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--size", type=int, default=20_000)
+    parser.add_argument("--thai", type=Path, help="word<TAB>count file of Thai words")
+    options = parser.parse_args()
+    from transformers import AutoTokenizer
+
+    base = AutoTokenizer.from_pretrained(options.data / "qwen3_tokenizer")
+    extra = len(base.get_added_vocab())
+    small = base.train_new_from_iterator(corpus(options.data, options.thai), options.size - extra)
+    small.chat_template = None
+    small.save_pretrained(options.out)
+    compact(options.out)
+    for word in ("yes", "no"):
+        assert len(small(word)["input_ids"]) == 1, word
+    print(
+        len(small),
+        "tokens",
+        small.convert_ids_to_tokens(small(" photosynthesis in Deutschland")["input_ids"]),
+    )
+
+
+def compact(folder: Path) -> None:
+    """Rewrite tokenizer.json with the protocol's words, without white space."""
+    path = folder / "tokenizer.json"
+    spec = json.loads(path.read_text(encoding="utf-8"))
+    merges = [" ".join(m) if isinstance(m, list) else m for m in spec["model"]["merges"]]
+    vocabulary, added = spec["model"]["vocab"], [f"{a} {b}" for a, b in PROTOCOL if f"{a} {b}" not in merges]
+    for merge in added:
+        vocabulary[merge.replace(" ", "")] = vocabulary.pop(merges.pop().replace(" ", ""))
+    spec["model"]["merges"] = merges + added
+    path.write_text(json.dumps(spec, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
+    (folder / "chat_template.jinja").unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()
