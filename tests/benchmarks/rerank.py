@@ -34,20 +34,20 @@ WORDS = [
     *("because", "fish", "and", "plants", "rest", "مكتبة", "الميناء", "图书馆", "窑炉"),
 ]
 QUERY = "At what time does the boat to the island leave on weekdays?"
-PEER_BATCHES = (4, 8)
+PEER_BATCHES = (2, 4, 32)  # 32 is its default
 
 
 def documents() -> list[str]:
-    """Eight documents of 80 to 230 words, from a seed."""
+    """Eight documents of 30 to 150 words, from a seed: passages as a retriever gives them."""
     dice = random.Random(0)
-    return [" ".join(dice.choices(WORDS, k=dice.randint(80, 230))) for _ in range(8)]
+    return [" ".join(dice.choices(WORDS, k=dice.randint(30, 150))) for _ in range(8)]
 
 
 def measure(rounds: int) -> dict[str, Any]:
     """Seconds of both in interleaved rounds, their ratio, and how far their scores are apart.
 
     Raises:
-        RuntimeError: the two do not score the same token ids, or the machine was not quiet.
+        RuntimeError: the two do not score the same token ids.
     """
     place = str(shape.folder())
     texts = documents()
@@ -75,18 +75,15 @@ def measure(rounds: int) -> dict[str, Any]:
             scores[name] = [float(score) for score in run()]
             if turn:  # the first round warms up
                 seconds[name].append(time.perf_counter() - start)
-    drift = _gemm_gigaflops(ours._loaded.dtype) / peak
-    if not 0.8 < drift < 1.25:
-        raise RuntimeError(
-            f"The machine was not quiet: its peak changed by a factor of {drift:.2f}. Run again."
-        )
+    peaks = (peak, _gemm_gigaflops(ours._loaded.dtype))
     best_peer = min((name for name in runs if name != "qwen_agentkit"), key=lambda n: min(seconds[n]))
     return {
         "tokens": tokens,
         "dtype": str(ours._loaded.dtype),
         "threads": torch.get_num_threads(),
         "load": os.getloadavg()[0],
-        "gemm_gigaflops": round(peak),
+        "gemm_gigaflops_before_and_after": [round(value) for value in peaks],
+        "quiet": max(peaks) < 1.1 * min(peaks),  # else the machine had other work: trust the ratio less
         "seconds_min": {name: round(min(times), 3) for name, times in seconds.items()},
         "seconds_median": {name: round(statistics.median(times), 3) for name, times in seconds.items()},
         "best_peer": best_peer,
