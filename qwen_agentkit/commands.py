@@ -15,7 +15,7 @@ from langchain_core.messages import HumanMessage
 
 from qwen_agentkit.citations import Citation, document_source
 from qwen_agentkit.errors import InputError
-from qwen_agentkit.graphs.rag import passage_prompt
+from qwen_agentkit.graphs.rag import RagGraph, passage_prompt
 from qwen_agentkit.graphs.state import RagContext, RagState
 from qwen_agentkit.ingest import IngestReport, discover
 from qwen_agentkit.ingest import ingest as ingest_paths
@@ -112,17 +112,8 @@ def ask(
     """
     _check_question(question)
     context = RagContext(thinking=thinking, **(settings or {}))
-    state: Any = {}
-    graph = stack.rag_graph().compile()
-    for mode, event in graph.stream(
-        {"messages": [HumanMessage(question)]}, context=context, stream_mode=["values", "custom", "messages"]
-    ):
-        if mode == "values":
-            state = event
-        elif on_event and mode == "custom":
-            on_event("stage", event)
-        elif on_event:
-            _report_chunk(event[0], on_event)
+    with stack.store() as store:
+        state = _run(stack.rag_graph(store), question, context, on_event)
     if stack.answering is None and thinking and state["documents"]:
         start = time.perf_counter()
         state["reasoning"] = _think_aloud(stack, state, on_event)
@@ -137,6 +128,21 @@ def ask(
         "documents": [_found(document) for document in state["documents"]],
         "timings": state["timings"],
     }
+
+
+def _run(graph: RagGraph, question: str, context: RagContext, on_event: OnEvent | None) -> Any:
+    """The last state of the graph, its events reported on the way."""
+    state: Any = {}
+    for mode, event in graph.compile().stream(
+        {"messages": [HumanMessage(question)]}, context=context, stream_mode=["values", "custom", "messages"]
+    ):
+        if mode == "values":
+            state = event
+        elif on_event and mode == "custom":
+            on_event("stage", event)
+        elif on_event:
+            _report_chunk(event[0], on_event)
+    return state
 
 
 def handbook() -> Path:

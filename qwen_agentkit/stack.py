@@ -54,9 +54,10 @@ class Stack:
         """Open the store; it has to exist unless `create`."""
         return QwenVectorStore(self.embeddings, path=str(self.folder), create=create)
 
-    def rag_graph(self) -> RagGraph:
-        """The `rag` graph over the store, which is opened at the first question."""
-        return build_rag_graph(self.answering, StoreRetriever(stack=self), reranker=self.reranker)
+    def rag_graph(self, store: QwenVectorStore | None = None) -> RagGraph:
+        """The `rag` graph over an open store; without one it is opened at the first question."""
+        retriever = store or StoreRetriever(stack=self)
+        return build_rag_graph(self.answering, retriever, reranker=self.reranker)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, as the embedder counts them."""
