@@ -91,8 +91,8 @@ def _sources(result: AskResult) -> None:
 def ranking(found: Sequence[SearchResult], shown: int) -> None:
     """First-stage order beside reranked order, the first `shown` of each, with both scores."""
     table = Table(box=None, header_style="dim")
-    for heading in ("first stage", "score", "reranked", "score", "was"):
-        table.add_column(heading, no_wrap=True)
+    for heading, width in (("first stage", 26), ("score", 6), ("reranked", 26), ("score", 5), ("was", 3)):
+        table.add_column(heading, no_wrap=True, width=width)  # a long name gives way, never a score
     before = sorted(found, key=lambda result: result["rank_before"])
     for first, second in list(zip(before, found, strict=True))[:shown]:
         table.add_row(
