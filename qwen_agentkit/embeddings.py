@@ -32,7 +32,7 @@ class QwenEmbeddings(BaseModel, Embeddings):
     Example:
         >>> embeddings = QwenEmbeddings(model="nano")
         >>> len(embeddings.embed_query("When does the library open?"))
-        320
+        512
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

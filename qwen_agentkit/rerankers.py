@@ -46,8 +46,7 @@ class QwenReranker(BaseDocumentCompressor):
     Example:
         >>> reranker = QwenReranker(model="nano", top_n=3)
         >>> best = reranker.compress_documents(documents, "When does the library open?")
-        >>> best[0].metadata["relevance_score"]
-        0.97
+        >>> scores = [document.metadata["relevance_score"] for document in best]
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
