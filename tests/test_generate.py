@@ -88,6 +88,9 @@ def test_ends_on_every_token_that_ends_a_turn(loaded: Loaded) -> None:
         def after(self, token: int) -> Sequence[int]:
             return []
 
+        def mask(self, logits: torch.Tensor) -> None:
+            pass
+
     assert list(generate(loaded, PROMPT, GREEDY, guide=EndsAtOnce())) == [
         50,
         loaded.token_id("<|endoftext|>"),
@@ -101,6 +104,9 @@ def test_forced_tokens_count_as_context(loaded: Loaded) -> None:
 
         def after(self, token: int) -> Sequence[int]:
             return [13, 14] if token == 12 else []
+
+        def mask(self, logits: torch.Tensor) -> None:
+            pass
 
     forced = list(generate(loaded, PROMPT, GREEDY, max_tokens=8, guide=Interrupts()))
     plain = list(generate(loaded, [*PROMPT, 11, 12, 13, 14], GREEDY, max_tokens=4))

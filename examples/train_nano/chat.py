@@ -106,10 +106,11 @@ def main() -> None:
     ) -> Encoded:
         now, kind = progress if done is None else done, dice.random()
         size = args.size[0] + (args.size[1] - args.size[0]) * min(1.0, now / 0.6)
-        if kind < 0.59:
+        if kind < 0.49:
             dialogue = rag(dice, source, size=size * dice.uniform(0.6, 1.1), native=0.25 if now < 0 else 0.5)
         elif kind < 0.94:
-            dialogue = tool(dice, source, tools)
+            # More of the tools whose names and arguments differ each time: they are what is hard.
+            dialogue = tool(dice, source, tools, search=0.4)
         elif kind < 0.97:
             dialogue = plain(dice, source, tools)
         else:

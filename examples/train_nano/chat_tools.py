@@ -151,12 +151,14 @@ def _plain(rng: random.Random, key: str) -> Any:
     return rng.choice(("ok", "done", "open", "late")) if key == "status" else rng.randint(1, 900)
 
 
-def tool(rng: random.Random, corpus: Corpus, box: ToolBox, think: bool | None = None) -> Dialogue:
-    """One dialogue that ends in a tool call or in the answer after one."""
+def tool(
+    rng: random.Random, corpus: Corpus, box: ToolBox, think: bool | None = None, search: float = 0.6
+) -> Dialogue:
+    """One dialogue that ends in a tool call or in the answer after one; `search` is the share of search tools."""
     think = rng.random() < 0.5 if think is None else think
     lang, dice = rng.choices(corpus.langs, corpus.weights)[0], rng.random()
     found = None
-    if dice < 0.6:  # a search tool among others: the question goes in as it is
+    if dice < search:  # a search tool among others: the question goes in as it is
         gold = rng.choice(corpus.by_lang[lang])
         found = answering_sentence(rng, corpus, gold, rng.random() < 0.5)
         user = found[0] if found else rng.choice(box.lines)
@@ -165,7 +167,7 @@ def tool(rng: random.Random, corpus: Corpus, box: ToolBox, think: bool | None = 
             main["function"]["parameters"]["properties"]["k"] = {"type": "integer", "default": 4}
         call = {"name": main["function"]["name"], "arguments": {"query": user}}
         tools = [main] + [box.invent(rng)[0] for _ in range(rng.choice((0, 0, 1, 2)))]
-    elif dice < 0.66 and box.real:
+    elif dice < search + 0.06 and box.real:
         user, tools, call = rng.choice(box.real)
         lang, tools = "en", list(tools)
     else:

@@ -8,6 +8,8 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from torch import Tensor
+
 from qwen_agentkit.dialects import begin_call
 from qwen_agentkit.engine.detokenize import Detokenizer
 from qwen_agentkit.engine.generate import Sampling, end_ids, generate
@@ -175,6 +177,9 @@ class _Guide:
         elif self._thinking:
             self._spent += 1
         return self._within_budget()
+
+    def mask(self, logits: Tensor) -> None:
+        """Forbid nothing."""
 
     def _within_budget(self) -> list[int]:
         if not self._thinking or self._budget is None or self._spent < self._budget:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from qwen_agentkit.engine.loading import Loaded
 from qwen_agentkit.engine.packed import Segment, forward
 from qwen_agentkit.errors import InputTooLongError
 
-__all__ = ["Guide", "Sampling", "end_ids", "generate"]
+__all__ = ["Guide", "Sampling", "Writing", "end_ids", "generate"]
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,35 @@ class Sampling:
 
 
 class Guide(Protocol):
-    """Puts tokens into the output that the model did not choose."""
+    """Has a say in the output: puts tokens into it, and forbids others."""
 
     def start(self) -> Sequence[int]:
         """Return the tokens that the output begins with."""
 
     def after(self, token: int) -> Sequence[int]:
         """Return the tokens that follow this one, whoever chose it; none leaves the choice to the model."""
+
+    def mask(self, logits: Tensor) -> None:
+        """Set the logits (vocabulary,) of tokens that may not come next to -inf, in place."""
+
+
+class Writing(Iterator[int]):
+    """Tokens as they are written. The last is one of `end_ids` unless the writing was cut off.
+
+    Attributes:
+        cached_tokens: Tokens of the prompt that were not computed again.
+    """
+
+    def __init__(self, tokens: Generator[int]) -> None:
+        self._tokens = tokens
+        self.cached_tokens = 0
+
+    def __next__(self) -> int:
+        return next(self._tokens)
+
+    def close(self) -> None:
+        """Stop the work."""
+        self._tokens.close()
 
 
 def generate(
@@ -57,7 +79,7 @@ def generate(
     max_tokens: int | None = None,
     guide: Guide | None = None,
     cancelled: threading.Event | None = None,
-) -> Generator[int]:
+) -> Writing:
     """Write after a prompt until the model ends its turn.
 
     Nothing is computed ahead of the reader: closing the iterator stops the work at once.
@@ -70,9 +92,6 @@ def generate(
         guide: What is put into the output.
         cancelled: Set it from another thread to stop within one forward.
 
-    Returns:
-        The new tokens. The last is one of `end_ids` unless the writing was cut off.
-
     Raises:
         InputTooLongError: The prompt leaves no room; raised before anything is computed.
     """
@@ -83,7 +102,7 @@ def generate(
             "answer included. Send fewer messages or documents, or choose a model with a longer context."
         )
     limit = room if max_tokens is None else min(max_tokens, room)
-    return _write(loaded, prompt, sampling, limit, guide, cancelled or threading.Event())
+    return Writing(_write(loaded, prompt, sampling, limit, guide, cancelled or threading.Event()))
 
 
 def end_ids(loaded: Loaded) -> frozenset[int]:
@@ -121,6 +140,8 @@ def _write(
             logits = _read(loaded, unread, cache, cancelled)
             if logits is None:
                 return
+            if guide:
+                guide.mask(logits)
             token, unread = _choose(logits, sampling, written, dice), []
         yield token
         if token in ends:
