@@ -10,6 +10,7 @@ Each message says what was wrong with the value, what was expected, and what to 
     ├── ModelError                       a checkpoint
     │   ├── ModelNotFoundError           neither on disk nor downloadable
     │   └── ModelUnsupportedError        found, but not loadable here
+    ├── OutOfMemoryError (MemoryError)   an answer needs more memory than there is
     ├── StoreError                       a vector store
     │   ├── StoreNotFoundError           the folder holds no store
     │   ├── StoreMismatchError           made by another embedder or dimension
@@ -29,6 +30,7 @@ __all__ = [
     "ModelError",
     "ModelNotFoundError",
     "ModelUnsupportedError",
+    "OutOfMemoryError",
     "QwenAgentKitError",
     "StoreError",
     "StoreLockedError",
@@ -48,6 +50,10 @@ class InputError(QwenAgentKitError, ValueError):
 
 class InputTooLongError(InputError):
     """A text does not fit the context of the model."""
+
+
+class OutOfMemoryError(QwenAgentKitError, MemoryError):
+    """An answer needs more memory than there is."""
 
 
 class ModelError(QwenAgentKitError):

@@ -21,7 +21,7 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
     (
         "engine",
         ["engine"],
-        {"torch", "transformers", "tokenizers", "huggingface_hub", "httpx", "jinja2"},
+        {"torch", "transformers", "tokenizers", "huggingface_hub", "httpx", "jinja2", "numpy", "psutil"},
     ),
     (
         "models",

@@ -1,73 +1,40 @@
-"""Writing tokens after a prompt, one by one, on the packed forward. Knows token ids, not text or chats."""
+"""Writing tokens after a prompt. Knows token ids, not text or chats."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Generator, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterator, Sequence
 
-import torch
-from torch import Tensor
-
-from qwen_agentkit.engine.kv import KVCache
+from qwen_agentkit.engine.kv import token_bytes
 from qwen_agentkit.engine.loading import Loaded
-from qwen_agentkit.engine.packed import Segment, forward
-from qwen_agentkit.errors import InputTooLongError
+from qwen_agentkit.engine.sampler import Sampling
+from qwen_agentkit.engine.scheduler import memory, scheduler
+from qwen_agentkit.engine.sequence import Guide, SequenceState
+from qwen_agentkit.errors import InputTooLongError, OutOfMemoryError
 
 __all__ = ["Guide", "Sampling", "Writing", "end_ids", "generate"]
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How the next token is chosen.
-
-    Attributes:
-        temperature: Divides the logits; 0 takes the likeliest token.
-        top_p: Share of the probability mass that is kept, 0..1.
-        top_k: Tokens that are kept; 0 keeps all.
-        min_p: Smallest probability kept, as a share of the largest, 0..1.
-        presence_penalty: Taken from the logit of each token already written.
-        seed: Makes the choices repeatable; None draws a new one.
-    """
-
-    temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = 0
-    min_p: float = 0.0
-    presence_penalty: float = 0.0
-    seed: int | None = None
-
-
-class Guide(Protocol):
-    """Has a say in the output: puts tokens into it, and forbids others."""
-
-    def start(self) -> Sequence[int]:
-        """Return the tokens that the output begins with."""
-
-    def after(self, token: int) -> Sequence[int]:
-        """Return the tokens that follow this one, whoever chose it; none leaves the choice to the model."""
-
-    def mask(self, logits: Tensor) -> None:
-        """Set the logits (vocabulary,) of tokens that may not come next to -inf, in place."""
 
 
 class Writing(Iterator[int]):
     """Tokens as they are written. The last is one of `end_ids` unless the writing was cut off.
 
-    Attributes:
-        cached_tokens: Tokens of the prompt that were not computed again.
+    Nothing is computed before the first is asked for.
     """
 
-    def __init__(self, tokens: Generator[int]) -> None:
-        self._tokens = tokens
-        self.cached_tokens = 0
+    def __init__(self, loaded: Loaded, sequence: SequenceState) -> None:
+        self._sequence = sequence
+        self._tokens = scheduler(loaded).run(loaded, sequence)
+
+    @property
+    def cached_tokens(self) -> int:
+        """Tokens of the prompt that were not computed again; known with the first token."""
+        return self._sequence.cached_tokens
 
     def __next__(self) -> int:
         return next(self._tokens)
 
     def close(self) -> None:
-        """Stop the work."""
+        """Stop the work within one step."""
         self._tokens.close()
 
 
@@ -79,21 +46,25 @@ def generate(
     max_tokens: int | None = None,
     guide: Guide | None = None,
     cancelled: threading.Event | None = None,
+    lookup: bool = True,
 ) -> Writing:
     """Write after a prompt until the model ends its turn.
 
-    Nothing is computed ahead of the reader: closing the iterator stops the work at once.
+    Calls side by side share the model's steps. Keys and values of earlier prompts that begin alike are used
+    again, here and in every other call with this model.
 
     Args:
         loaded: The model and its tokenizer.
         prompt: Token ids, at least one.
         sampling: How tokens are chosen.
         max_tokens: Most tokens to write; None, or more than the context has room for, fills the context.
-        guide: What is put into the output.
-        cancelled: Set it from another thread to stop within one forward.
+        guide: What is put into the output, and what may not come.
+        cancelled: Set it from another thread to stop within one step.
+        lookup: Guess tokens that repeat the prompt; the tokens written are the same, only sooner.
 
     Raises:
         InputTooLongError: The prompt leaves no room; raised before anything is computed.
+        OutOfMemoryError: Its keys and values do not fit the memory; raised before anything is computed.
     """
     room = loaded.context - len(prompt)
     if room < 1:
@@ -102,7 +73,18 @@ def generate(
             "answer included. Send fewer messages or documents, or choose a model with a longer context."
         )
     limit = room if max_tokens is None else min(max_tokens, room)
-    return Writing(_write(loaded, prompt, sampling, limit, guide, cancelled or threading.Event()))
+    _check_memory(loaded, len(prompt) + (1 if max_tokens is None else limit))
+    sequence = SequenceState(
+        prompt,
+        sampling,
+        limit=limit,
+        ends=end_ids(loaded),
+        device=loaded.device,
+        guide=guide,
+        lookup=lookup and loaded.packed,
+        cancelled=cancelled,
+    )
+    return Writing(loaded, sequence)
 
 
 def end_ids(loaded: Loaded) -> frozenset[int]:
@@ -118,66 +100,14 @@ def end_ids(loaded: Loaded) -> frozenset[int]:
     return frozenset(token for token in known if token is not None)
 
 
-def _write(
-    loaded: Loaded,
-    prompt: Sequence[int],
-    sampling: Sampling,
-    limit: int,
-    guide: Guide | None,
-    cancelled: threading.Event,
-) -> Generator[int]:
-    ends = end_ids(loaded)
-    dice = torch.Generator(loaded.device)
-    dice.seed() if sampling.seed is None else dice.manual_seed(sampling.seed)
-    cache = KVCache(loaded.model.config, loaded.dtype, loaded.device)
-    unread = list(prompt)  # tokens the model has not seen yet
-    forced = list(guide.start()) if guide else []
-    written: set[int] = set()
-    for _ in range(limit):
-        if forced:
-            token = forced.pop(0)
-        else:
-            logits = _read(loaded, unread, cache, cancelled)
-            if logits is None:
-                return
-            if guide:
-                guide.mask(logits)
-            token, unread = _choose(logits, sampling, written, dice), []
-        yield token
-        if token in ends:
-            return
-        unread.append(token)
-        written.add(token)
-        if guide and not forced:
-            forced = list(guide.after(token))
-
-
-def _read(loaded: Loaded, tokens: list[int], cache: KVCache, cancelled: threading.Event) -> Tensor | None:
-    """Run the tokens and return the logits after the last, (vocabulary,); None if cancelled.
-
-    The lock is free between two pieces, so that calls side by side take turns.
-    """
-    hidden = None
-    for start in range(0, len(tokens), loaded.token_budget):
-        if cancelled.is_set():
-            return None
-        with loaded.lock:
-            hidden = forward(loaded.model, [Segment(tokens[start : start + loaded.token_budget], cache)])
-    with loaded.lock, torch.inference_mode():
-        logits: Tensor = loaded.model.lm_head(hidden)[0].float()
-    return logits
-
-
-def _choose(logits: Tensor, sampling: Sampling, written: Collection[int], dice: torch.Generator) -> int:
-    """Choose a token from its logits, (vocabulary,)."""
-    with torch.inference_mode():
-        if sampling.presence_penalty and written:
-            logits[list(written)] -= sampling.presence_penalty
-        if sampling.temperature == 0:
-            return int(logits.argmax())
-        scores, tokens = (logits / sampling.temperature).topk(min(sampling.top_k or len(logits), len(logits)))
-        shares = scores.softmax(-1)  # largest first
-        before = shares.cumsum(-1) - shares
-        kept = (before < sampling.top_p) & (shares >= sampling.min_p * shares[0])
-        kept[0] = True  # top_p=0 keeps one token
-        return int(tokens[torch.multinomial(shares * kept, 1, generator=dice)])
+def _check_memory(loaded: Loaded, tokens: int) -> None:
+    if not loaded.packed:
+        return  # states of hybrid layers do not grow with the text
+    size = token_bytes(loaded.model.config, loaded.dtype)
+    free = memory(loaded.device) + scheduler(loaded).prefixes.bytes
+    if tokens * size > free:
+        raise OutOfMemoryError(
+            f"{tokens} tokens of {loaded.name!r} need {tokens * size / 1e9:.1f} GB of keys and values "
+            f"({size / 1024:.0f} KiB a token); {free / 1e9:.1f} GB are free on {loaded.device}. "
+            f"At most {free // size} tokens fit: lower max_tokens, or send fewer messages or documents."
+        )

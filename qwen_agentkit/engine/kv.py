@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor
 from transformers import PretrainedConfig
 
-__all__ = ["KVCache"]
+__all__ = ["KVCache", "token_bytes"]
+
+
+def token_bytes(config: PretrainedConfig, dtype: torch.dtype) -> int:
+    """Memory of the keys and values of one token in all layers, in bytes."""
+    numbers: int = 2 * config.num_hidden_layers * config.num_key_value_heads * _head_dim(config)
+    return numbers * dtype.itemsize
+
+
+def _head_dim(config: PretrainedConfig) -> int:
+    return int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
 
 
 class KVCache:
@@ -19,7 +31,7 @@ class KVCache:
     """
 
     def __init__(self, config: PretrainedConfig, dtype: torch.dtype, device: torch.device) -> None:
-        head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        head_dim = _head_dim(config)
         # (layers, key or value, key/value heads, capacity in tokens, head dimension)
         self._slab = torch.empty(
             config.num_hidden_layers, 2, config.num_key_value_heads, 0, head_dim, dtype=dtype, device=device
@@ -39,6 +51,18 @@ class KVCache:
         grown = self._slab.new_empty(layers, two, heads, max(capacity, 2 * held), dim)
         grown[..., : self.length, :] = self._slab[..., : self.length, :]
         self._slab = grown
+
+    def copy(self, length: int) -> KVCache:
+        """Return a cache of its own memory that holds the first `length` tokens."""
+        other = copy.copy(self)
+        other._slab = self._slab[..., :length, :].clone()
+        other.length = length
+        return other
+
+    def shrink(self) -> None:
+        """Give back memory beyond an eighth more than what is stored."""
+        if self._slab.shape[3] > self.length + self.length // 8:
+            self._slab = self._slab[..., : self.length, :].clone()
 
     def truncate(self, length: int) -> None:
         """Forget everything after the first `length` tokens; their memory is kept for reuse."""

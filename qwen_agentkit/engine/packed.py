@@ -37,11 +37,13 @@ class Segment:
         cache: what came before them; None when nothing did.
         keep: append the keys and values of `tokens` to `cache`. False lets many segments of one
             forward share a prefix that none of them changes.
+        read: positions at the end whose hidden states are wanted.
     """
 
     tokens: Sequence[int]
     cache: KVCache | None = None
     keep: bool = True
+    read: int = 1
 
     @property
     def past(self) -> int:
@@ -50,19 +52,20 @@ class Segment:
 
 
 def forward(model: PreTrainedModel, segments: Sequence[Segment]) -> Tensor:
-    """Run `segments` as one packed row and return the last hidden state of each, (segments, hidden).
+    """Run `segments` as one packed row and return the hidden states they want read, (rows, hidden).
 
-    The hidden state is the one after the final norm, as a language model head expects it.
+    A segment has one row, for its last token, unless it asks for another number. The hidden state is the one
+    after the final norm, as a language model head expects it.
     """
     ids: list[int] = []
     positions: list[int] = []
-    ends: list[int] = []
+    wanted: list[int] = []
     for segment in segments:
         if segment.cache and segment.keep:
             segment.cache.reserve(segment.past + len(segment.tokens))
         ids.extend(segment.tokens)
         positions.extend(range(segment.past, segment.past + len(segment.tokens)))
-        ends.append(len(ids))
+        wanted.extend(range(len(ids) - segment.read, len(ids)))
     with torch.inference_mode():
         hidden: Tensor = model.base_model(
             input_ids=torch.tensor([ids], device=model.device),
@@ -70,11 +73,11 @@ def forward(model: PreTrainedModel, segments: Sequence[Segment]) -> Tensor:
             use_cache=False,
             segments=segments,
         ).last_hidden_state[0]
-        last = hidden[torch.tensor(ends, device=model.device) - 1]
+        rows = hidden[torch.tensor(wanted, dtype=torch.long, device=model.device)]
     for segment in segments:
         if segment.cache and segment.keep:
             segment.cache.length += len(segment.tokens)
-    return last
+    return rows
 
 
 def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
