@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -13,6 +14,7 @@ from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.chat_models import agenerate_from_stream, generate_from_stream
 from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages.ai import add_usage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
@@ -26,12 +28,15 @@ from qwen_agentkit.errors import InputError
 from qwen_agentkit.messages import from_events, to_template
 from qwen_agentkit.structured import (
     Method,
+    answer_schema,
     ask_for_json,
     call_parser,
     json_parser,
-    response_format,
     with_parser,
 )
+from qwen_agentkit.structured import response_format as as_response_format
+from qwen_agentkit.threads import in_thread, side_by_side
+from qwen_agentkit.tool_choice import ToolChoice, read_choice
 
 __all__ = ["ChatQwen"]
 
@@ -62,6 +67,13 @@ class ChatQwen(BaseChatModel):
     thinking_budget: int | None = Field(default=None, ge=0)
     """Most tokens of thought; then the thought is closed and the answer begins. None: no limit."""
 
+    reasoning_effort: str | None = None
+    """How much to think, in the checkpoint's words: "low", "medium", "xhigh" of Qwen3.8. Most have none."""
+
+    keep_thoughts: bool | None = None
+    """Show the model its thoughts of earlier turns; None does as its family. True repeats every turn as it
+    was written: nothing of a conversation is computed twice, but thoughts fill the context."""
+
     temperature: float | None = Field(default=None, ge=0)
     """Randomness; 0 takes the likeliest token. None, here and below: what the model's makers recommend."""
 
@@ -86,6 +98,9 @@ class ChatQwen(BaseChatModel):
     seed: int | None = None
     """Makes answers repeatable."""
 
+    n: int = Field(default=1, ge=1)
+    """Answers to write at the same time, seeded `seed`, `seed + 1`, ...; `generate` returns them all."""
+
     revision: str | None = None
     """Commit, tag or branch on the hub."""
 
@@ -94,6 +109,11 @@ class ChatQwen(BaseChatModel):
 
     dtype: str | None = None
     """Such as "bfloat16"; by default the fastest that is accurate here."""
+
+    context_window: int | None = Field(default=None, ge=1)
+    """Most tokens of a prompt and its answer. Beyond the checkpoint's own, up to four times as many,
+    positions are stretched (YaRN): for short texts too, which may cost some quality. Memory grows with the
+    tokens in use. Models with different windows are loaded apart."""
 
     streaming: bool = False
     """Stream to callbacks on `invoke`, too."""
@@ -108,7 +128,7 @@ class ChatQwen(BaseChatModel):
     """Accepted as in other chat models; in this process there is nothing to log in to."""
 
     # Weights in use, kept alive and shared with the copies made for single calls.
-    _held: dict[tuple[str | None, ...], Loaded] = PrivateAttr(default_factory=dict)
+    _held: dict[tuple[str | int | None, ...], Loaded] = PrivateAttr(default_factory=dict)
 
     @field_validator("model")
     @classmethod
@@ -128,16 +148,23 @@ class ChatQwen(BaseChatModel):
         self,
         tools: Sequence[Tool],
         *,
-        tool_choice: str | bool | dict[str, Any] | None = None,
+        tool_choice: ToolChoice = None,
+        parallel_tool_calls: bool | None = None,
+        response_format: dict[str, Any] | type | None = None,
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Offer tools to the model.
 
+        A grammar holds every call to the offered tools and to the schemas of their arguments.
+
         Args:
             tools: Functions, LangChain tools, pydantic classes, TypedDicts or JSON schemas.
-            tool_choice: "auto" or None lets the model choose, "none" hides the tools, "any" begins the answer
-                with a call, and a tool's name with a call of that tool.
+            tool_choice: "auto" or None lets the model choose, "none" hides the tools, "any" makes the answer
+                one or more calls, and a tool's name calls of that tool.
+            parallel_tool_calls: False allows one call at most in a turn.
+            response_format: What an answer that is no call has to be: a pydantic class, a TypedDict, a JSON
+                schema, or a format in the OpenAI form.
             strict: Written into the tool schemas.
             **kwargs: Settings for the calls.
 
@@ -145,24 +172,31 @@ class ChatQwen(BaseChatModel):
             InputError: The choice is none of the tools.
         """
         schemas = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
-        choice = _choice(tool_choice, [schema["function"]["name"] for schema in schemas])
+        choice = read_choice(tool_choice, [schema["function"]["name"] for schema in schemas])
+        if parallel_tool_calls is not None:
+            kwargs["parallel_tool_calls"] = parallel_tool_calls
+        if response_format is not None:
+            kwargs["response_format"] = as_response_format(response_format)
         return self.bind(tools=schemas, tool_choice=choice, **kwargs)
 
     def with_structured_output(
         self,
         schema: dict[str, Any] | type,
         *,
-        method: Method = "function_calling",
+        method: Method = "json_schema",
         include_raw: bool = False,
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
         """Return a model that answers with an object.
 
+        A grammar holds the answer to the schema, from where the thought, if there is one, has ended. Only
+        `max_tokens` and stop strings can cut it short, and then it is an error.
+
         Args:
             schema: A pydantic class, which validates the answer, or a TypedDict or JSON schema.
-            method: "function_calling" asks for a tool call, "json_schema" for JSON with the schema in the
-                prompt, "json_mode" for JSON as your own prompt describes it.
+            method: "json_schema" asks for JSON, with the schema in the prompt, "function_calling" for a tool
+                call, "json_mode" for any JSON object, as your own prompt describes it.
             include_raw: Return `{"raw", "parsed", "parsing_error"}` instead of raising.
             strict: Written into the tool schema.
             **kwargs: Settings for the calls.
@@ -174,11 +208,14 @@ class ChatQwen(BaseChatModel):
             raise InputError(
                 f"Unknown method {method!r}; expected 'function_calling', 'json_schema' or 'json_mode'."
             )
-        traced = {"ls_structured_output_format": {"kwargs": {"method": method}, "schema": schema}}
+        traced: dict[str, Any] = {
+            "ls_structured_output_format": {"kwargs": {"method": method}, "schema": schema}
+        }
         if method == "function_calling":
+            kwargs = {"parallel_tool_calls": False, **kwargs}
             calling = self.bind_tools([schema], tool_choice="any", strict=strict, **traced, **kwargs)
             return with_parser(calling, call_parser(schema), include_raw=include_raw)
-        writing = self.bind(response_format=response_format(schema, method), **traced, **kwargs)
+        writing = self.bind(response_format=as_response_format(schema, method), **traced, **kwargs)
         return with_parser(writing, json_parser(schema), include_raw=include_raw)
 
     def _stream(
@@ -197,24 +234,8 @@ class ChatQwen(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        cancelled = threading.Event()
-        queue: asyncio.Queue[ChatGenerationChunk | None] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-
-        def work() -> None:
-            try:
-                for chunk in self._answer(messages, stop, kwargs, cancelled):
-                    loop.call_soon_threadsafe(queue.put_nowait, chunk)
-            finally:
-                loop.call_soon_threadsafe(queue.put_nowait, None)
-
-        worker = loop.run_in_executor(None, work)
-        try:
-            while (chunk := await queue.get()) is not None:
-                yield chunk
-            await worker  # raises what went wrong in it
-        finally:
-            cancelled.set()
+        async for chunk in in_thread(partial(self._answer, messages, stop, kwargs)):
+            yield chunk
 
     def _generate(
         self,
@@ -223,7 +244,13 @@ class ChatQwen(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return generate_from_stream(self._stream(messages, stop, run_manager, **kwargs))
+        if len(several := self._several(kwargs)) == 1:
+            return generate_from_stream(self._stream(messages, stop, run_manager, **kwargs))
+
+        def work(given: dict[str, Any], cancelled: threading.Event) -> ChatResult:
+            return generate_from_stream(self._answer(messages, stop, given, cancelled))
+
+        return _together(side_by_side([partial(work, given) for given in several]))
 
     async def _agenerate(
         self,
@@ -232,7 +259,17 @@ class ChatQwen(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return await agenerate_from_stream(self._astream(messages, stop, run_manager, **kwargs))
+        several = self._several(kwargs)
+        streams = [self._astream(messages, stop, run_manager, **given) for given in several]
+        return _together(await asyncio.gather(*map(agenerate_from_stream, streams)))
+
+    def _several(self, given: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the settings of each answer to write."""
+        settings = self._with({name: given[name] for name in ("n", "seed") if name in given})
+        n, seed = settings.n, settings.seed
+        if n == 1:
+            return [given]
+        return [{**given, "n": 1, "seed": None if seed is None else seed + i} for i in range(n)]
 
     def _answer(
         self,
@@ -243,16 +280,29 @@ class ChatQwen(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         given = dict(given)
         tools = [convert_to_openai_tool(tool) for tool in given.pop("tools", None) or ()]
-        choice = _choice(given.pop("tool_choice", None), [tool["function"]["name"] for tool in tools])
+        choice = read_choice(given.pop("tool_choice", None), [tool["function"]["name"] for tool in tools])
+        tools = [] if choice == "none" else tools
+        parallel = given.pop("parallel_tool_calls", None)
         wanted = given.pop("response_format", None)
         settings = self._with(given if stop is None else {**given, "stop": stop})
+        if settings.n > 1:
+            raise InputError(f"n={settings.n} answers cannot be told apart in a stream; stream with n=1.")
+        schema = None
+        if wanted is not None:
+            wanted = as_response_format(wanted)
+            schema = answer_schema(wanted)
+            messages = ask_for_json(messages, wanted, with_tools=bool(tools))
         request = Request(
-            messages=to_template(ask_for_json(messages, wanted) if wanted else messages),
-            tools=[] if choice == "none" else tools,
+            messages=to_template(messages),
+            tools=tools,
             forced_call=choice not in (None, "auto", "none"),
             forced_tool=None if choice in (None, "auto", "none", "any") else choice,
+            parallel_calls=parallel is not False,
+            schema=schema,
             thinking=settings.thinking,
             thinking_budget=settings.thinking_budget,
+            reasoning_effort=settings.reasoning_effort,
+            keep_thoughts=settings.keep_thoughts,
             sampling={name: getattr(settings, name) for name in _SAMPLING},
             max_tokens=settings.max_tokens,
             stop=settings.stop or (),
@@ -274,28 +324,42 @@ class ChatQwen(BaseChatModel):
         return changed
 
     def _load(self) -> Loaded:
-        key = (self.model, self.revision, self.device, self.dtype)
+        key = (self.model, self.revision, self.device, self.dtype, self.context_window)
         if key not in self._held:
-            self._held[key] = load(self.model, revision=self.revision, device=self.device, dtype=self.dtype)
+            self._held[key] = load(
+                self.model,
+                revision=self.revision,
+                device=self.device,
+                dtype=self.dtype,
+                chat=True,
+                context_window=self.context_window,
+            )
         return self._held[key]
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         row = next((row for row in CHECKPOINTS if row.name == self.model), None)
         if row is None:
             return None
+        efforts = (
+            ModelProfile(reasoning_effort_levels=list(row.efforts), reasoning_effort_default=row.efforts[-1])
+            if row.efforts
+            else ModelProfile()
+        )
         return ModelProfile(
+            **efforts,
             name=row.name,
             open_weights=True,
-            max_input_tokens=row.context,
+            max_input_tokens=self.context_window or row.context,
             text_inputs=True,
             text_outputs=True,
             image_inputs=False,
             audio_inputs=False,
             video_inputs=False,
-            reasoning_output=True,
+            reasoning_output=row.thinks,
             tool_calling=True,
             tool_choice=True,
-            structured_output=False,  # asked for, not yet guaranteed: agents then use a tool call
+            tool_call_streaming=False,  # a call comes out whole
+            structured_output=True,
             temperature=True,
         )
 
@@ -316,21 +380,21 @@ class ChatQwen(BaseChatModel):
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "seed")
 
 _SETTINGS = frozenset(
-    (*_SAMPLING, "model", "thinking", "thinking_budget", "max_tokens", "stop", "revision", "device", "dtype")
+    (
+        *(*_SAMPLING, "n", "max_tokens", "stop", "thinking", "thinking_budget"),
+        *("reasoning_effort", "keep_thoughts", "context_window"),
+        *("model", "revision", "device", "dtype"),
+    )
 )
 
 
-def _choice(choice: str | bool | dict[str, Any] | None, names: Sequence[str]) -> str | None:
-    """Bring what callers of other chat models write to "auto", "none", "any" or a tool's name."""
-    if isinstance(choice, dict):
-        choice = choice.get("function", choice).get("name")
-    if not choice:
-        return None
-    if choice in (True, "any", "required") and names:
-        return names[0] if len(names) == 1 else "any"
-    if isinstance(choice, str) and choice in ("auto", "none", *names):
-        return choice
-    raise InputError(
-        f"tool_choice={choice!r} is not among the tools ({', '.join(names) or 'there are none'}); "
-        "expected one of them, or 'auto', 'any' or 'none'."
-    )
+def _together(results: list[ChatResult]) -> ChatResult:
+    """Join the results of several answers; each message keeps its own usage, and their sum is told beside."""
+    if len(results) == 1:
+        return results[0]
+    generations = [generation for result in results for generation in result.generations]
+    usage = None
+    for generation in generations:
+        if isinstance(generation.message, AIMessage):
+            usage = add_usage(usage, generation.message.usage_metadata)
+    return ChatResult(generations=generations, llm_output={"token_usage": usage})

@@ -1,4 +1,4 @@
-"""Reads the body of one tool call, in the two dialects the Qwen families write.
+"""Finds and reads single tool calls, in the two dialects the Qwen families write.
 
 Knows Hermes JSON and Coder XML as text; nothing of streams, think blocks or models.
 A body that cannot be read is a `ValueError` here, which `parsing` turns into an invalid call.
@@ -7,53 +7,142 @@ A body that cannot be read is a `ValueError` here, which `parsing` turns into an
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+from qwen_agentkit.coercion import coerce, load_json, parameter_kinds
 from qwen_agentkit.stops import overlap
 
-__all__ = ["OPEN_CALL", "Dialect", "begin_call", "cut_call", "guess_name", "read_call"]
+__all__ = [
+    "OPEN_CALL",
+    "CallEnd",
+    "Dialect",
+    "find_call",
+    "guess_name",
+    "half_call",
+    "is_readable",
+    "read_call",
+]
 
 Dialect = Literal["auto", "json", "xml"]
 
 OPEN_CALL = "<tool_call>"
 CLOSE_CALL = "</tool_call>"
+_OPEN_FUNCTION = "<function="
+_CLOSE_FUNCTION = "</function>"
+_CLOSE_PARAMETER = "</parameter>"
 
-_TAG = re.compile(r"</?tool_call>")
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_NAME = re.compile(r'"name"\s*:\s*"([^"\\]*)"|<function=([^>\n]*)>')
-_FUNCTION = re.compile(r"\s*<function=([^>\n]+)>(.*)</function>\s*", re.DOTALL)
-_PARAMETER = re.compile(r"<parameter=([^>\n]+)>(.*?)</parameter>", re.DOTALL)
+_TAGGED = re.compile(OPEN_CALL)
+# Coder models at times forget the tag; what follows the name tells such a call from prose about functions.
+_TAGGED_OR_BARE = re.compile(
+    rf"{OPEN_CALL}|<function=[^<>\n]+>(?=\s{{0,8}}(?:<parameter=|{_CLOSE_FUNCTION}))"
+)
+_HALF_BARE = re.compile(r"<function=[^<>\n]*(?:>\s{0,8}(?:<[^<>\n]{0,9})?)?")
+
+_FUNCTION = re.compile(rf"<function=([^<>\n]+)>(.*){_CLOSE_FUNCTION}", re.DOTALL)
+_PARAMETER = re.compile(r"\s*<parameter=([^<>\n]+)>(.*)", re.DOTALL)
+_NAME = re.compile(r'"name"\s*:\s*"([^"\\]*)"|<function=([^<>\n]*)>')
+
+# What matters outside and inside a value of each dialect: "flip" goes from one to the other.
+_TAG = "(?P<tag></?tool_call>)"
+_OUTSIDE_JSON = re.compile(rf'(?P<flip>")|{_TAG}')
+_INSIDE_JSON = re.compile(rf'\\.|(?P<flip>")|{_TAG}', re.DOTALL)
+_OUTSIDE_XML = re.compile(rf"(?P<flip><parameter=)|(?P<end>{_CLOSE_FUNCTION})|{_TAG}")
+_INSIDE_XML = re.compile(rf"(?P<flip>{_CLOSE_PARAMETER})|{_TAG}")
+_LONGEST = len(CLOSE_CALL)
 
 
-def cut_call(text: str, dialect: Dialect, *, final: bool) -> tuple[int, int] | None:
-    """Find where the call that starts at the beginning of the text ends.
-
-    A tag inside a JSON string or a parameter value is part of the value. Where the quotes of a damaged call
-    never match, the first tag ends it, so that the calls after it are kept.
-
-    Args:
-        text: What follows `<tool_call>`.
-        dialect: How the body is written.
-        final: Whether no more text will come.
+def find_call(text: str, dialect: Dialect) -> tuple[int, int] | None:
+    """Find the first call in a text.
 
     Returns:
-        The end of the body and the start of what follows the call, in characters; None while more text
-        is needed.
+        Where the call starts and where its body does, in characters; None if no call is open yet.
     """
-    inner: tuple[int, int] | None = None
-    for tag in _TAG.finditer(text):
-        cut = (tag.start(), tag.end() if tag.group() == CLOSE_CALL else tag.start())
-        body = text[: tag.start()]
-        if not _inside_value(body, dialect):
-            return inner if inner and not _readable(body, dialect) else cut
-        inner = inner or cut
-    if not final:
+    found = (_TAGGED if dialect == "json" else _TAGGED_OR_BARE).search(text)
+    if found is None:
         return None
-    whole = (len(text) - overlap(text, CLOSE_CALL), len(text))
-    return inner if inner and not _readable(text[: whole[0]], dialect) else whole
+    return found.start(), found.end() if found.group() == OPEN_CALL else found.start()
+
+
+def half_call(text: str, dialect: Dialect) -> int:
+    """Length of the end of the text that more text could make the beginning of a call, in characters."""
+    tagged = overlap(text, OPEN_CALL)
+    if dialect == "json":
+        return tagged
+    start = text.rfind(_OPEN_FUNCTION)
+    bare = len(text) - start if start >= 0 and _HALF_BARE.fullmatch(text, start) else 0
+    return max(tagged, bare, overlap(text, _OPEN_FUNCTION))
+
+
+class CallEnd:
+    """Finds where the call that a growing text starts with ends.
+
+    A tag inside a JSON string or a parameter value is part of the value. Where the quotes of a damaged call
+    never match, the first tag ends it, so that the calls after it are kept. Each character is looked at once.
+
+    Args:
+        dialect: How the body is written; "auto" looks at its first word.
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._steps: tuple[re.Pattern[str], re.Pattern[str]] | None = None
+        self._closer = ""  # ends a value
+        self._inside = False
+        self._at = 0  # what comes before has been looked at
+        self._inner: tuple[int, int] | None = None  # the first tag inside a value, should the call be damaged
+
+    def find(self, text: str, *, final: bool = False) -> tuple[int, int] | None:
+        """Look at what is new in the text.
+
+        Args:
+            text: What follows `<tool_call>`, so far.
+            final: Whether a value that is still open will never be closed.
+
+        Returns:
+            The end of the body and the start of what follows the call, in characters; None while more text
+            is needed.
+        """
+        if self._steps is None:
+            if _OPEN_FUNCTION.startswith(text.lstrip()):
+                return None
+            is_xml = _is_xml(text, self._dialect)
+            self._steps = (_OUTSIDE_XML, _INSIDE_XML) if is_xml else (_OUTSIDE_JSON, _INSIDE_JSON)
+            self._closer = _CLOSE_PARAMETER if is_xml else '"'
+        while step := self._steps[self._inside].search(text, self._at):
+            if step.lastgroup == "end":
+                return self._after_function(text, step.end())
+            if step.lastgroup == "flip":
+                self._inside = not self._inside
+            elif step.lastgroup == "tag":
+                cut = step.start(), step.end() if step.group() == CLOSE_CALL else step.start()
+                if not self._inside:
+                    return self._choose(text, cut)
+                self._inner = self._inner or cut
+                if final and text.find(self._closer, step.end()) < 0:
+                    return self._inner
+            self._at = step.end()
+        self._at = max(self._at, len(text) - _LONGEST + 1)
+        return None
+
+    def close(self, text: str) -> tuple[int, int]:
+        """Look at the whole text, after which no more comes; returns what `find` does."""
+        return self.find(text, final=True) or self._choose(
+            text, (len(text) - overlap(text, CLOSE_CALL), len(text))
+        )
+
+    def _after_function(self, text: str, end: int) -> tuple[int, int] | None:
+        """The function is over, with or without the closing tag, which may still be on its way."""
+        rest = text[end:].lstrip()
+        if rest.startswith(CLOSE_CALL):
+            return self._choose(text, (end, len(text) - len(rest) + len(CLOSE_CALL)))
+        return None if CLOSE_CALL.startswith(rest) else self._choose(text, (end, end))
+
+    def _choose(self, text: str, cut: tuple[int, int]) -> tuple[int, int]:
+        if self._inner and not is_readable(text[: cut[0]], self._dialect):
+            return self._inner
+        return cut
 
 
 def read_call(body: str, dialect: Dialect, tools: Iterable[Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:
@@ -70,20 +159,22 @@ def read_call(body: str, dialect: Dialect, tools: Iterable[Mapping[str, Any]]) -
     Raises:
         ValueError: The body is damaged; the message says how.
     """
-    return _read_xml(body, tools) if _is_xml(body, dialect) else _read_json(body)
+    try:
+        call = _read_xml(body, tools) if _is_xml(body, dialect) else _read_json(body)
+        # Half an escaped character, infinity: what Python reads so, but nobody could write down again.
+        json.dumps(call, ensure_ascii=False, allow_nan=False).encode()
+    except RecursionError:
+        raise ValueError("JSON nested too deeply") from None
+    return call
 
 
-def begin_call(dialect: Dialect, name: str | None) -> str:
-    """Return the beginning of a call, as far as it is known before the model writes it.
-
-    Args:
-        dialect: How the model writes calls; "auto" means JSON.
-        name: The tool to call; None lets the model choose.
-    """
-    if dialect == "xml":
-        return f"{OPEN_CALL}\n<function=" + (f"{name}>\n" if name else "")
-    named = f'{json.dumps(name, ensure_ascii=False)}, "arguments":' if name else '"'
-    return f'{OPEN_CALL}\n{{"name": {named}'
+def is_readable(body: str, dialect: Dialect) -> bool:
+    """Whether `read_call` can read the body."""
+    try:
+        read_call(body, dialect, ())
+    except ValueError:
+        return False
+    return True
 
 
 def guess_name(body: str) -> str | None:
@@ -93,30 +184,18 @@ def guess_name(body: str) -> str | None:
 
 
 def _is_xml(body: str, dialect: Dialect) -> bool:
-    return dialect == "xml" or (dialect == "auto" and body.lstrip().startswith("<function="))
-
-
-def _inside_value(body: str, dialect: Dialect) -> bool:
-    if _is_xml(body, dialect):
-        return body.rfind("<parameter=") > body.rfind("</parameter>")
-    return '"' in _STRING.sub("", body)
-
-
-def _readable(body: str, dialect: Dialect) -> bool:
-    try:
-        read_call(body, dialect, ())
-    except ValueError:
-        return False
-    return True
+    return dialect == "xml" or (dialect == "auto" and body.lstrip().startswith(_OPEN_FUNCTION))
 
 
 def _read_json(body: str) -> tuple[str, dict[str, Any]]:
-    call = _load(body)
+    call = load_json(body)
     if not isinstance(call, dict) or not isinstance(name := call.get("name"), str) or not name:
         raise ValueError("expected a JSON object with a name and arguments")
+    if "arguments" not in call and len(call) > 1:
+        raise ValueError("expected the arguments under the key 'arguments'")
     args = call.get("arguments")
     if isinstance(args, str):  # encoded twice
-        args = _load(args)
+        args = load_json(args)
     if args is None:
         args = {}
     if not isinstance(args, dict):
@@ -124,82 +203,21 @@ def _read_json(body: str) -> tuple[str, dict[str, Any]]:
     return name, args
 
 
-def _load(text: str) -> Any:
-    try:
-        return json.loads(text, strict=False)  # models write raw newlines inside strings
-    except RecursionError:
-        raise ValueError("JSON nested too deeply") from None
-
-
 def _read_xml(body: str, tools: Iterable[Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:
-    function = _FUNCTION.fullmatch(body)
+    function = _FUNCTION.fullmatch(body.strip())
     if function is None:
         raise ValueError("expected <function=name> ... </function>")
-    name, parameters = function[1], function[2]
-    if _PARAMETER.sub("", parameters).strip():
+    *parameters, rest = function[2].split(_CLOSE_PARAMETER)
+    found = [_PARAMETER.fullmatch(parameter) for parameter in parameters]
+    if rest.strip() or None in found:
         raise ValueError("expected only <parameter=name> ... </parameter> inside <function>")
-    types = _types(name, tools)
-    values = _PARAMETER.findall(parameters)
-    return name, {key: _typed(_trim(value), types.get(key, [])) for key, value in values}
-
-
-def _types(name: str, tools: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Return the JSON types that the tool's schema allows for each parameter."""
-    for tool in tools:
-        function = tool.get("function", tool)
-        if function.get("name") == name:
-            properties = function.get("parameters", {}).get("properties", {})
-            return {key: list(_schema_types(schema)) for key, schema in properties.items()}
-    return {}
-
-
-def _schema_types(schema: Mapping[str, Any]) -> Iterable[str]:
-    kind = schema.get("type", [])
-    yield from [kind] if isinstance(kind, str) else kind
-    for part in schema.get("anyOf", []):
-        yield from _schema_types(part)
+    values = {parameter[1]: _trim(parameter[2]) for parameter in found if parameter}
+    if len(values) < len(found):
+        raise ValueError("expected each parameter once")
+    kinds = parameter_kinds(function[1], tools)
+    return function[1], {name: coerce(value, kinds.get(name, set())) for name, value in values.items()}
 
 
 def _trim(value: str) -> str:
     """Drop the newline that the template puts on either side, and no more."""
     return value.removeprefix("\n").removesuffix("\n")
-
-
-def _typed(value: str, types: list[str]) -> Any:
-    """Read an untyped value as the first type that fits; a value that fits none stays as written."""
-    if types and value.lower() == "null":
-        return None
-    for kind in types:
-        try:
-            return _READERS[kind](value)
-        except (KeyError, ValueError):
-            continue
-    return value
-
-
-def _number(value: str) -> int | float:
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError("JSON has no such number")
-    return int(number) if number.is_integer() else number
-
-
-def _boolean(value: str) -> bool:
-    return {"true": True, "false": False}[value.lower()]
-
-
-def _container(value: str) -> Any:
-    loaded = _load(value)
-    if not isinstance(loaded, list | dict):
-        raise ValueError("expected an array or an object")
-    return loaded
-
-
-_READERS: dict[str, Callable[[str], Any]] = {
-    "integer": int,
-    "number": _number,
-    "boolean": _boolean,
-    "array": _container,
-    "object": _container,
-    "string": str,
-}

@@ -1,4 +1,7 @@
-"""LangChain messages to the plain dicts that chat templates read, and events back to message chunks."""
+"""LangChain messages to the plain dicts that chat templates read, and events back to message chunks.
+
+Knows messages of ours and of other providers, no checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,16 @@ from langchain_core.messages import (
     ChatMessage,
     FunctionMessage,
     HumanMessage,
+    InvalidToolCall,
     SystemMessage,
+    ToolCall,
     ToolMessage,
 )
-from langchain_core.messages.tool import tool_call_chunk
+from langchain_core.messages.tool import tool_call, tool_call_chunk
 
 from qwen_agentkit.engine.answer import Done
 from qwen_agentkit.errors import InputError
+from qwen_agentkit.inputs import readable
 from qwen_agentkit.parsing import ContentEvent, Event, InvalidCallEvent, ReasoningEvent
 
 __all__ = ["from_events", "to_template"]
@@ -28,13 +34,28 @@ __all__ = ["from_events", "to_template"]
 _ROLES = {HumanMessage: "user", SystemMessage: "system", AIMessage: "assistant"}
 _ROLES_OF_RESULTS = (ToolMessage, FunctionMessage)
 
-# What AIMessage.tool_calls or the provider's own fields say already.
+# Blocks of content, ours and other providers', by the key that holds their text.
+_TEXTS = {
+    "text": "text",
+    "text-plain": "text",
+    "input_text": "text",
+    "output_text": "text",
+    "refusal": "refusal",
+}
+_THOUGHTS = {"reasoning": "reasoning", "thinking": "thinking"}
+_CALLS = {"tool_call": "args", "tool_use": "input"}  # by the key that holds the arguments
+
+# What the fields of the message say already, or only its own provider can read.
 _SAID_ELSEWHERE = (
-    "tool_use",
-    "tool_call",
     "tool_call_chunk",
+    "input_json_delta",
     "invalid_tool_call",
     "function_call",
+    "server_tool_call",
+    "server_tool_call_chunk",
+    "server_tool_result",
+    "server_tool_use",
+    "redacted_thinking",
     "non_standard",
 )
 
@@ -46,9 +67,22 @@ _FIRST_CALL_INDEX = 1000
 def to_template(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
     """Convert a chat for the template.
 
+    Calls the model wrote but nobody could read stand in the content, as it wrote them; results of tools that
+    failed begin with "Error".
+
     Raises:
-        InputError: A message holds something other than text, or is of an unknown kind.
+        InputError: A message holds something other than text, is of an unknown kind, or is the result of a
+            call that no message before it makes.
     """
+    called: set[str | None] = set()
+    for message in messages:
+        if isinstance(message, AIMessage):
+            called |= {call["id"] for call in (*_calls(message), *message.invalid_tool_calls)}
+        elif isinstance(message, ToolMessage) and message.tool_call_id not in called:
+            raise InputError(
+                f"A tool message answers the call {message.tool_call_id!r}, which no AI message before it "
+                "makes. Keep a call and its results together when you shorten a chat."
+            )
     return [_to_template(message) for message in messages]
 
 
@@ -91,6 +125,7 @@ def _last(done: Done, model_name: str) -> AIMessageChunk:
             "input_tokens": done.input_tokens,
             "output_tokens": done.output_tokens,
             "total_tokens": done.input_tokens + done.output_tokens,
+            "input_token_details": {"cache_read": done.cached_tokens},
             "output_token_details": {"reasoning": done.reasoning_tokens},
         },
         chunk_position="last",
@@ -99,41 +134,51 @@ def _last(done: Done, model_name: str) -> AIMessageChunk:
 
 def _to_template(message: BaseMessage) -> dict[str, Any]:
     if isinstance(message, _ROLES_OF_RESULTS):
-        return {"role": "tool", "content": _text(message)}
-    if isinstance(message, ChatMessage):
+        return {"role": "tool", "content": _result(message)}
+    if isinstance(message, ChatMessage) and message.role in _ROLES.values():
         return {"role": message.role, "content": _text(message)}
     role = next((role for kind, role in _ROLES.items() if isinstance(message, kind)), None)
     if role is None:
-        raise InputError(
-            f"Cannot send a {type(message).__name__} to a model; expected system, human, AI or tool messages."
+        kind = type(message).__name__ + (
+            f" of role {message.role!r}" if isinstance(message, ChatMessage) else ""
         )
+        raise InputError(f"Cannot send a {kind} to a model; expected system, human, AI or tool messages.")
     converted: dict[str, Any] = {"role": role, "content": _text(message)}
     if isinstance(message, AIMessage):
+        unread = [_unread(call) for call in message.invalid_tool_calls]
+        converted["content"] = "\n".join(filter(None, [converted["content"], *unread]))
         if reasoning := _reasoning(message):
             converted["reasoning_content"] = reasoning
-        if message.tool_calls:
+        if calls := _calls(message):
             converted["tool_calls"] = [
                 {"type": "function", "function": {"name": call["name"], "arguments": call["args"]}}
-                for call in message.tool_calls
+                for call in calls
             ]
     return converted
 
 
+def _result(message: BaseMessage) -> str:
+    """Return the text of a tool's result; templates have no other place to say that it failed."""
+    text = _text(message)
+    failed = isinstance(message, ToolMessage) and message.status == "error"
+    return f"Error: {text}".rstrip() if failed and not text.lower().startswith("error") else text
+
+
 def _text(message: BaseMessage) -> str:
-    if isinstance(message.content, str):
-        return message.content
-    return "".join(_text_of(block) for block in message.content)
+    content = message.content or ""
+    text = content if isinstance(content, str) else "".join(_text_of(block) for block in content)
+    return readable([text])[0]
 
 
 def _text_of(block: str | dict[str, Any]) -> str:
     if isinstance(block, str):
         return block
     kind = block.get("type")
-    if kind == "text":
-        return str(block["text"])
+    if kind in _TEXTS:
+        return str(block.get(_TEXTS[kind]) or "")
     if kind == "json":
         return json.dumps(block.get("json"), ensure_ascii=False)
-    if kind == "reasoning" or kind in _SAID_ELSEWHERE:
+    if kind in _THOUGHTS or kind in _CALLS or kind in _SAID_ELSEWHERE:
         return ""
     raise InputError(
         f"A message holds a block of type {kind!r}; this checkpoint reads text only. "
@@ -141,12 +186,37 @@ def _text_of(block: str | dict[str, Any]) -> str:
     )
 
 
+def _blocks(message: AIMessage) -> list[dict[str, Any]]:
+    content = message.content if isinstance(message.content, list) else []
+    return [block for block in content if isinstance(block, dict)]
+
+
 def _reasoning(message: AIMessage) -> str:
     if thought := message.additional_kwargs.get("reasoning_content"):
         return str(thought)
-    blocks = message.content if isinstance(message.content, list) else []
     return "".join(
-        str(block.get("reasoning", ""))
-        for block in blocks
-        if isinstance(block, dict) and block.get("type") == "reasoning"
+        str(block.get(_THOUGHTS[kind]) or "")
+        for block in _blocks(message)
+        if (kind := str(block.get("type"))) in _THOUGHTS
     )
+
+
+def _calls(message: AIMessage) -> list[ToolCall]:
+    """Return the calls of a message, which some providers keep in its content only."""
+    if message.tool_calls or message.invalid_tool_calls:
+        return message.tool_calls
+    return [
+        tool_call(name=block["name"], args=block.get(_CALLS[kind]) or {}, id=block.get("id"))
+        for block in _blocks(message)
+        if (kind := str(block.get("type"))) in _CALLS
+    ]
+
+
+def _unread(call: InvalidToolCall) -> str:
+    """Return a call that could not be read, as the model wrote it."""
+    raw = call["args"] or ""
+    if raw.startswith("<"):
+        return raw
+    # Other providers cut the arguments out.
+    name = json.dumps(call["name"], ensure_ascii=False)
+    return f'<tool_call>\n{{"name": {name}, "arguments": {raw}}}\n</tool_call>'

@@ -6,12 +6,19 @@ on what a model wrote: what cannot be read becomes an invalid tool call with the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
-from qwen_agentkit.dialects import OPEN_CALL, Dialect, cut_call, guess_name, read_call
+from qwen_agentkit.dialects import (
+    CallEnd,
+    Dialect,
+    find_call,
+    guess_name,
+    half_call,
+    is_readable,
+    read_call,
+)
 from qwen_agentkit.stops import overlap
 
 __all__ = [
@@ -30,7 +37,6 @@ __all__ = [
 
 _OPEN_THINK = "<think>"
 _CLOSE_THINK = "</think>"
-_THINK_TAG = re.compile(f"{_CLOSE_THINK}|{OPEN_CALL}")
 
 
 class ToolCall(TypedDict):
@@ -66,9 +72,10 @@ class ContentEvent:
 
 @dataclass(frozen=True)
 class CallEvent:
-    """A whole tool call."""
+    """A whole tool call, and the text it was read from, tags and all."""
 
     call: ToolCall
+    raw: str
 
 
 @dataclass(frozen=True)
@@ -152,6 +159,8 @@ class StreamParser:
         self._dialect: Dialect = dialect
         self._buffer = ""  # text whose meaning is still open
         self._state = self._start
+        self._opening = ""  # of the call that is being written
+        self._end = CallEnd(dialect)
         self._reasoning = _Trimmed(strip_start=True)
         self._content = _Trimmed(strip_start=False)
         self._calls = 0
@@ -189,59 +198,57 @@ class StreamParser:
         yield from ()
 
     def _think(self, final: bool) -> Iterator[Event]:
-        tag = _THINK_TAG.search(self._buffer)
-        if tag is None:
-            yield from self._reason(self._take(final, _CLOSE_THINK, OPEN_CALL))
-            return
-        yield from self._reason(self._buffer[: tag.start()])
-        if tag.group() == OPEN_CALL:
-            self._buffer = self._buffer[tag.start() :]
+        end = self._buffer.find(_CLOSE_THINK)
+        call = find_call(self._buffer, self._dialect)
+        if call and (end < 0 or call[0] < end):
+            yield from self._reason(self._buffer[: call[0]])
+            self._buffer = self._buffer[call[0] :]
             self._state = self._draft
+        elif end >= 0:
+            yield from self._end_thought(end)
         else:
-            self._buffer = self._buffer[tag.end() :]
-            self._end_thought()
+            yield from self._reason(self._take(final, overlap(self._buffer, _CLOSE_THINK)))
 
     def _draft(self, final: bool) -> Iterator[Event]:
         end = self._buffer.find(_CLOSE_THINK)
         if end >= 0:
-            yield from self._reason(self._buffer[:end])
-            self._buffer = self._buffer[end + len(_CLOSE_THINK) :]
-            self._end_thought()
+            yield from self._end_thought(end)
         elif final:
             draft, self._buffer = self._buffer, ""
             yield from self._promote(draft)
 
     def _promote(self, draft: str) -> Iterator[Event]:
         """Count the readable calls of a think block that was never closed; the rest is reasoning."""
-        while (start := draft.find(OPEN_CALL)) >= 0:
-            rest = draft[start + len(OPEN_CALL) :]
-            body_end, end = cut_call(rest, self._dialect, final=True) or (len(rest), len(rest))
-            event = self._read(rest[:body_end], OPEN_CALL + rest[:end])
-            if isinstance(event, CallEvent):
+        while call := find_call(draft, self._dialect):
+            start, body = call
+            body_end, end = (body + length for length in CallEnd(self._dialect).close(draft[body:]))
+            if is_readable(draft[body:body_end], self._dialect):
                 yield from self._reason(draft[:start])
                 self._reasoning.drop()
-                yield event
+                yield self._read(draft[body:body_end], draft[start:end])
             else:
-                yield from self._reason(draft[:start] + OPEN_CALL + rest[:end])
-            draft = rest[end:]
+                yield from self._reason(draft[:end])
+            draft = draft[end:]
         yield from self._reason(draft)
 
     def _text(self, final: bool) -> Iterator[Event]:
-        before, tag, after = self._buffer.partition(OPEN_CALL)
-        if tag:
-            self._buffer = after
+        if call := find_call(self._buffer, self._dialect):
+            start, body = call
+            text, self._opening = self._buffer[:start], self._buffer[start:body]
+            self._buffer = self._buffer[body:]
+            self._end = CallEnd(self._dialect)
             self._state = self._call
         else:
-            before = self._take(final, OPEN_CALL)
-        if text := self._content.push(before):
+            text = self._take(final, 0)
+        if text := self._content.push(text):
             yield ContentEvent(text)
 
     def _call(self, final: bool) -> Iterator[Event]:
-        cut = cut_call(self._buffer, self._dialect, final=final)
+        cut = self._end.close(self._buffer) if final else self._end.find(self._buffer)
         if cut is None:
             return
         body_end, end = cut
-        yield self._read(self._buffer[:body_end], OPEN_CALL + self._buffer[:end])
+        yield self._read(self._buffer[:body_end], self._opening + self._buffer[:end])
         self._buffer = self._buffer[end:]
         self._content.drop()
         self._state = self._text
@@ -254,19 +261,21 @@ class StreamParser:
         except ValueError as error:
             guess = guess_name(body)
             return InvalidCallEvent({"name": guess, "args": raw, "id": call_id, "error": str(error)})
-        return CallEvent({"name": name, "args": args, "id": call_id})
+        return CallEvent({"name": name, "args": args, "id": call_id}, raw)
 
     def _reason(self, text: str) -> Iterator[Event]:
         if text := self._reasoning.push(text):
             yield ReasoningEvent(text)
 
-    def _end_thought(self) -> None:
+    def _end_thought(self, end: int) -> Iterator[Event]:
+        yield from self._reason(self._buffer[:end])
+        self._buffer = self._buffer[end + len(_CLOSE_THINK) :]
         self._content.drop()
         self._state = self._text
 
-    def _take(self, final: bool, *tags: str) -> str:
-        """Take the buffer, but for an end that may be the beginning of one of the tags."""
-        held = 0 if final else max(overlap(self._buffer, tag) for tag in tags)
+    def _take(self, final: bool, held: int) -> str:
+        """Take the buffer, but for an end of `held` characters, or one that may begin a call."""
+        held = 0 if final else max(held, half_call(self._buffer, self._dialect))
         cut = len(self._buffer) - held
         taken, self._buffer = self._buffer[:cut], self._buffer[cut:]
         return taken

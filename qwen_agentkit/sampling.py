@@ -28,28 +28,55 @@ class Recommended:
     presence_penalty: float = 0.0
 
 
-# (model_type, thinking): the cards of Qwen3, its 2507 editions and Qwen2.5.
+# (family, thinking). What the model cards at https://huggingface.co/Qwen recommend: those of Qwen2.5, of
+# Qwen3 and its 2507 editions, which Next and Coder follow, of Qwen3.5, and of Qwen3.6, which Qwen3.8 follows.
+# Where a card gives several rows, the one for general text.
 _ROWS = {
+    ("qwen2", False): Recommended(0.7, 0.8, 20),
     ("qwen3", True): Recommended(0.6, 0.95, 20),
     ("qwen3", False): Recommended(0.7, 0.8, 20),
-    ("qwen2", False): Recommended(0.7, 0.8, 20),
+    ("qwen3_5", True): Recommended(1.0, 0.95, 20, presence_penalty=1.5),
+    ("qwen3_5", False): Recommended(0.7, 0.8, 20, presence_penalty=1.5),
+    ("qwen3_6", True): Recommended(1.0, 0.95, 20),
+    ("qwen3_6", False): Recommended(0.7, 0.8, 20, presence_penalty=1.5),
 }
 
 
 def recommended(
-    model_type: str, *, thinking: bool, usual: bool, generation_config: Mapping[str, Any]
+    model_type: str,
+    *,
+    thinking: bool,
+    usual: bool,
+    generation_config: Mapping[str, Any],
+    replays: bool = False,
 ) -> Recommended:
     """Pick the values for one call.
+
+    They never make a model greedy while it thinks, whatever generation_config.json says: that is known to end
+    in endless repetition.
 
     Args:
         model_type: As config.json has it, such as "qwen3_moe".
         thinking: Whether the model will think first.
         usual: Whether that is what the checkpoint does unasked, which generation_config.json speaks of.
         generation_config: Its values; those that are absent or None come from the table.
+        replays: Whether the chat template can show old thoughts again, as from Qwen3.6 on.
     """
-    family = model_type.removesuffix("_moe")
-    row = _ROWS.get((family, thinking), _ROWS["qwen3", thinking])
-    if not usual:
-        return row
+    row = _ROWS.get((_family(model_type, replays), thinking), _ROWS["qwen3", thinking])
     own = {field.name: generation_config.get(field.name) for field in fields(row)}
-    return replace(row, **{name: value for name, value in own.items() if value is not None})
+    given = {name: value for name, value in own.items() if value is not None}
+    if not usual or (thinking and _is_greedy(given)):
+        return row
+    return replace(row, **given)
+
+
+def _family(model_type: str, replays: bool) -> str:
+    """Name the family; the architecture of 3.5 was kept for 3.6 and 3.8."""
+    family = model_type.removesuffix("_text").removesuffix("_moe")
+    if family in ("qwen3_5", "qwen4_exp"):
+        return "qwen3_6" if replays else "qwen3_5"
+    return family
+
+
+def _is_greedy(values: Mapping[str, Any]) -> bool:
+    return values.get("temperature") == 0 or values.get("top_k") == 1 or values.get("top_p") == 0

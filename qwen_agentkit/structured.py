@@ -3,56 +3,91 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from operator import itemgetter
 from typing import Any, Literal
 
+from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import BaseMessage, SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 from langchain_core.output_parsers import BaseOutputParser, JsonOutputParser, PydanticOutputParser
 from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser, PydanticToolsParser
-from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
+from langchain_core.runnables import Runnable, RunnableGenerator, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from qwen_agentkit.errors import InputError
 
-__all__ = ["Method", "ask_for_json", "call_parser", "json_parser", "response_format", "with_parser"]
+__all__ = [
+    "Method",
+    "answer_schema",
+    "ask_for_json",
+    "call_parser",
+    "json_parser",
+    "response_format",
+    "with_parser",
+]
 
 Method = Literal["function_calling", "json_schema", "json_mode"]
 
 
-def response_format(schema: dict[str, Any] | type, method: Method) -> dict[str, Any]:
-    """Say in the OpenAI form what the answer has to be."""
+def response_format(schema: dict[str, Any] | type, method: Method = "json_schema") -> dict[str, Any]:
+    """Say in the OpenAI form what the answer has to be.
+
+    Args:
+        schema: A pydantic class, a TypedDict, a JSON schema, or what is in the OpenAI form already.
+        method: "json_schema", or "json_mode" for any JSON object.
+    """
     if method == "json_mode":
         return {"type": "json_object"}
-    json_schema = convert_to_json_schema(schema)
+    if isinstance(schema, dict) and schema.get("type") in ("json_object", "json_schema"):
+        return schema
+    json_schema = _json_schema(schema)
     return {
         "type": "json_schema",
         "json_schema": {"name": json_schema.get("title", ""), "schema": json_schema},
     }
 
 
-def ask_for_json(messages: list[BaseMessage], wanted: Mapping[str, Any]) -> list[BaseMessage]:
+def answer_schema(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON schema of the answers that a response format allows.
+
+    Args:
+        wanted: A response format in the OpenAI form.
+
+    Raises:
+        InputError: It has no schema.
+    """
+    if wanted.get("type") == "json_object":
+        return {"type": "object"}
+    schema = wanted.get("json_schema", {}).get("schema")
+    if not isinstance(schema, dict):
+        raise InputError(
+            f"response_format={wanted!r} holds no JSON schema; expected {{'type': 'json_object'}}, "
+            "{'type': 'json_schema', 'json_schema': {'name': ..., 'schema': {...}}}, "
+            "a pydantic class or a JSON schema."
+        )
+    return schema
+
+
+def ask_for_json(
+    messages: list[BaseMessage], wanted: Mapping[str, Any], *, with_tools: bool = False
+) -> list[BaseMessage]:
     """Return the chat with the wish for JSON as part of its first system message.
+
+    The grammar holds the answer to the schema anyway; the model has to know it to fill it with sense.
 
     Args:
         messages: The chat, left as it is.
         wanted: A response format in the OpenAI form.
-
-    Raises:
-        InputError: The format is neither a JSON object nor a JSON schema.
+        with_tools: Whether the model may call tools instead.
     """
-    kind = wanted.get("type")
-    if kind not in ("json_object", "json_schema"):
-        raise InputError(
-            f"Unknown response_format type {kind!r}; expected 'json_schema' or 'json_object'. "
-            "Use with_structured_output to have it made."
-        )
-    wish = "Answer with one JSON object and nothing else."
-    if kind == "json_schema":
-        schema = json.dumps(wanted["json_schema"]["schema"], ensure_ascii=False)
-        wish = f"Answer with one JSON object that fits this JSON schema, and nothing else:\n{schema}"
+    wish = "If you call no tool, answer" if with_tools else "Answer"
+    if wanted["type"] == "json_schema":
+        schema = json.dumps(answer_schema(wanted), ensure_ascii=False)
+        wish += f" with JSON that fits this JSON schema, and nothing else:\n{schema}"
+    else:
+        wish += " with one JSON object and nothing else."
     if messages and isinstance(messages[0], SystemMessage):
         return [SystemMessage([messages[0].text, "\n\n", wish]), *messages[1:]]
     return [SystemMessage(wish), *messages]
@@ -83,8 +118,44 @@ def with_parser(
         parser: What reads it.
         include_raw: Return `{"raw", "parsed", "parsing_error"}` instead of raising what the reader raises.
     """
+    checked = RunnableGenerator(_whole, _awhole) | parser
     if not include_raw:
-        return model | parser
-    read = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
+        return model | checked
+    read = RunnablePassthrough.assign(parsed=itemgetter("raw") | checked, parsing_error=lambda _: None)
     unread = RunnablePassthrough.assign(parsed=lambda _: None)
     return RunnableMap(raw=model) | read.with_fallbacks([unread], exception_key="parsing_error")
+
+
+def _json_schema(schema: dict[str, Any] | type) -> dict[str, Any]:
+    if isinstance(schema, dict):
+        return dict(schema.get("parameters", schema))  # a function in the OpenAI form, or a schema
+    if is_basemodel_subclass(schema):
+        # LangChain's own converter loses what a recursive model refers to.
+        version_1 = not hasattr(schema, "model_json_schema")
+        written: dict[str, Any] = getattr(schema, "schema" if version_1 else "model_json_schema")()
+        return written
+    return convert_to_json_schema(schema)
+
+
+def _whole(messages: Iterator[AIMessage]) -> Iterator[AIMessage]:
+    """Pass messages on, and refuse one that was cut off: parsers would read half of it."""
+    for message in messages:
+        yield message
+        _check_whole(message)
+
+
+async def _awhole(messages: AsyncIterator[AIMessage]) -> AsyncIterator[AIMessage]:
+    async for message in messages:
+        yield message
+        _check_whole(message)
+
+
+def _check_whole(message: AIMessage) -> None:
+    if message.response_metadata.get("finish_reason") == "length":
+        usage = message.usage_metadata
+        tokens = usage["output_tokens"] if usage else "some"
+        raise OutputParserException(
+            f"The answer was cut off after {tokens} tokens, before its object was complete. "
+            "Raise max_tokens, lower thinking_budget, or ask for less.",
+            llm_output=message.text,
+        )

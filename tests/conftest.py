@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoTokenizer,
     PreTrainedTokenizerFast,
@@ -82,6 +83,16 @@ def save_random_model(tmp_path_factory: pytest.TempPathFactory, nano_chat_dir: P
 def tiny_qwen3_dir(save_random_model: SaveModel) -> Path:
     """A random three-layer Qwen3 with nano-chat's chat template."""
     return save_random_model()
+
+
+@pytest.fixture(scope="session")
+def nan_model_dir(save_random_model: SaveModel) -> Path:
+    """A checkpoint whose weights were damaged into NaN."""
+    folder = save_random_model(seed=13)
+    weights = load_file(folder / "model.safetensors")
+    weights["model.norm.weight"].fill_(float("nan"))
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
 
 
 @pytest.fixture(scope="session")

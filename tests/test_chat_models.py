@@ -1,14 +1,15 @@
-"""`ChatQwen`: LangChain's conformance class, and behaviour on a tiny Qwen3 whose choices are scripted."""
+"""`ChatQwen`: LangChain's conformance class, and behaviour on a tiny Qwen3 that is made to want a text."""
 
 from __future__ import annotations
 
 import asyncio
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 import pytest
 import torch
@@ -26,7 +27,9 @@ from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
 from qwen_agentkit.chat_models import ChatQwen
+from qwen_agentkit.engine.guide import TurnGuide
 from qwen_agentkit.engine.loading import Loaded, load
+from qwen_agentkit.engine.template import Prompt
 from qwen_agentkit.errors import InputError, InputTooLongError, ModelNotFoundError
 from qwen_agentkit.messages import to_template
 
@@ -46,33 +49,51 @@ class TestConformance(ChatModelUnitTests):
         return {"QWEN_AGENTKIT_API_KEY": "secret"}, {"model": "nano"}, {"model": "nano-chat", "api_key": None}
 
 
-class Script(torch.nn.Module):
-    """A language model head that writes a script, one token at each choice, whatever the model thinks."""
+class Script(TurnGuide):
+    """Makes a model want to write a given text, whatever it thinks; what is forbidden stays forbidden."""
 
-    def __init__(self, loaded: Loaded, text: str) -> None:
-        super().__init__()
-        self._size = len(loaded.tokenizer)
-        self.left = [*loaded.encode_prompt(text), loaded.token_id("<|im_end|>")]
+    texts: ClassVar[WeakKeyDictionary[Loaded, str]] = WeakKeyDictionary()
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        logits = torch.full((len(hidden), self._size), -1e4)
-        logits[:, self.left.pop(0)] = 1e4
-        return logits
+    def __init__(self, loaded: Loaded, prompt: Prompt, **settings: Any) -> None:
+        super().__init__(loaded, prompt, **settings)
+        self._loaded = loaded
+        self._seen: list[int] = []
+
+    def after(self, token: int) -> Sequence[int]:
+        self._seen.append(token)
+        return super().after(token)
+
+    def mask(self, logits: Tensor) -> None:
+        logits.clamp_(-1e3, 1e3)
+        super().mask(logits)
+        logits[self._wanted()] += 1e6
+
+    def _wanted(self) -> int:
+        text, seen = self.texts[self._loaded], self._loaded.tokenizer.decode(self._seen)
+        tokens = self._loaded.encode_prompt(text)
+        if tokens[: len(self._seen)] == self._seen:  # the text may end inside a character
+            return [*tokens, self._loaded.token_id("<|im_end|>")][len(self._seen)]
+        if not text.startswith(seen):  # its thought was closed, or its call put right
+            tag = "</tool_call>" if "</tool_call>" in seen else "</think>\n\n"
+            text, seen = (part.rpartition(tag)[2] for part in (text, seen))
+        tokens = self._loaded.encode_prompt(text.removeprefix(seen))
+        return tokens[0] if tokens else self._loaded.token_id("<|im_end|>")
 
 
 Scripted = Callable[..., ChatQwen]
 
 
 @pytest.fixture
-def scripted(tiny_qwen3_dir: Path) -> Scripted:
-    """A `ChatQwen` that writes the given text wherever the choice is the model's."""
+def scripted(tiny_qwen3_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Scripted:
+    """A `ChatQwen` that writes the given text, at temperature 0."""
     shared = load(str(tiny_qwen3_dir), device="cpu", dtype="float32")
+    monkeypatch.setattr("qwen_agentkit.engine.answer.TurnGuide", Script)
 
     def make(text: str, **settings: Any) -> ChatQwen:
         loaded = replace(shared, model=copy.deepcopy(shared.model))
-        loaded.model.lm_head = Script(loaded, text)
-        llm = ChatQwen(model=str(tiny_qwen3_dir), **settings)
-        llm._held[llm.model, None, None, None] = loaded
+        Script.texts[loaded] = text
+        llm = ChatQwen(model=str(tiny_qwen3_dir), **{"temperature": 0, **settings})
+        llm._held[llm.model, None, None, None, None] = loaded
         return llm
 
     return make
@@ -161,9 +182,10 @@ def test_damaged_call_is_kept_raw(scripted: Scripted) -> None:
 
 @pytest.mark.parametrize("thinking", [False, True])
 def test_a_named_tool_is_called(scripted: Scripted, thinking: bool) -> None:
-    thought = "Hm.\n</think>" if thinking else ""
-    llm = scripted(f'{thought} {{"city": "Oslo"}}}}\n</tool_call>', thinking=thinking)
-    message = llm.bind_tools([get_weather, print], tool_choice="get_weather").invoke("Hello")
+    thought = "<think>\nHm.\n</think>\n\n" if thinking else ""
+    called = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Oslo"}}\n</tool_call>'
+    llm = scripted(thought + called, thinking=thinking)
+    message = llm.bind_tools([get_weather, now], tool_choice="get_weather").invoke("Hello")
     assert [(call["name"], call["args"]) for call in message.tool_calls] == [
         ("get_weather", {"city": "Oslo"})
     ]
@@ -176,7 +198,7 @@ def now() -> str:
 
 
 def test_any_tool_is_called(scripted: Scripted) -> None:
-    llm = scripted('now", "arguments": {}}\n</tool_call>', thinking=False)
+    llm = scripted('<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>', thinking=False)
     message = llm.bind_tools([get_weather, now], tool_choice="any").invoke("Hello")
     assert [(call["name"], call["args"]) for call in message.tool_calls] == [("now", {})]
 
@@ -196,12 +218,7 @@ def test_unknown_tool_choice() -> None:
 
 @pytest.mark.parametrize("budget", [0, 3])
 def test_thinking_budget_closes_the_thought(scripted: Scripted, budget: int) -> None:
-    words = "one two three four five six"
-    llm = scripted(f"<think>{words}</think>")
-    script = llm._load().model.lm_head
-    answer = iter([*llm._load().encode_prompt("Done."), llm._load().token_id("<|im_end|>")])
-    assert isinstance(script, Script)
-    script.left = [*script.left[: budget + 1], *answer]
+    llm = scripted("<think>one two three four five six</think>\n\nDone.")
     message = llm.invoke("Hello", thinking_budget=budget)
     assert message.content == "Done."
     assert str(message.additional_kwargs["reasoning_content"]).endswith("based on the thinking directly now.")
@@ -224,23 +241,22 @@ def test_stop_ends_the_answer_but_no_thought(scripted: Scripted) -> None:
     assert message.response_metadata["finish_reason"] == "stop"
 
 
+class Weather(BaseModel):
+    """Weather of a city."""
+
+    city: str
+    days: int
+
+
 def test_structured_output(scripted: Scripted) -> None:
-    class Weather(BaseModel):
-        """Weather of a city."""
-
-        city: str
-        days: int
-
     body = json.dumps(CALLED, ensure_ascii=False)
-    calling = scripted(f" {body}}}\n</tool_call>", thinking=False).with_structured_output(Weather)
+    called = f'<tool_call>\n{{"name": "Weather", "arguments": {body}}}\n</tool_call>'
+    calling = scripted(called, thinking=False).with_structured_output(Weather, method="function_calling")
     assert calling.invoke("Weather?") == Weather.model_validate(CALLED)
-    writing = scripted(body).with_structured_output(Weather, method="json_schema")
-    assert writing.invoke("Weather?") == Weather.model_validate(CALLED)
-    raw = scripted("no JSON").with_structured_output(Weather, method="json_mode", include_raw=True)
-    result = raw.invoke("Weather?")
-    assert result["raw"].content == "no JSON"
-    assert result["parsed"] is None
-    assert result["parsing_error"] is not None
+    writing = scripted(f"<think>\nHm.\n</think>\n\n{body}").with_structured_output(Weather, include_raw=True)
+    result = writing.invoke("Weather?")
+    assert result["parsed"] == Weather.model_validate(CALLED)
+    assert result["raw"].additional_kwargs == {"reasoning_content": "Hm."}
     with pytest.raises(InputError, match="Unknown method 'guess'"):
         ChatQwen().with_structured_output(Weather, method="guess")  # type: ignore[arg-type]
 
@@ -268,7 +284,7 @@ def test_messages_for_the_template() -> None:
             "reasoning_content": "Hm.",
             "tool_calls": [{"type": "function", "function": {"name": "get_weather", "arguments": CALLED}}],
         },
-        {"role": "tool", "content": "sunny"},
+        {"role": "tool", "content": "Error: sunny"},
         {"role": "assistant", "content": "Sunny.", "reasoning_content": "So."},
     ]
 
@@ -318,22 +334,23 @@ def test_names_of_the_model(tiny_qwen3_dir: Path) -> None:
     assert other.response_metadata["model_name"] == str(tiny_qwen3_dir)
 
 
-def endless(llm: ChatQwen) -> list[int]:
-    """Make the model write for ever; returns a list that grows by one at each step."""
+ENDLESS = " ".join(map(str, range(400)))
+
+
+def steps_of(llm: ChatQwen) -> list[int]:
+    """Return a list that grows by one at each step of the model."""
     steps: list[int] = []
 
-    def again(module: torch.nn.Module, given: Any) -> None:
-        assert isinstance(module, Script)
+    def count(module: torch.nn.Module, given: Any) -> None:
         steps.append(1)
-        module.left = [100]
 
-    llm._load().model.lm_head.register_forward_pre_hook(again)
+    llm._load().model.lm_head.register_forward_pre_hook(count)
     return steps
 
 
 def test_closing_a_stream_stops_computing(scripted: Scripted) -> None:
-    llm = scripted("a", thinking=False)
-    steps = endless(llm)
+    llm = scripted(ENDLESS, thinking=False)
+    steps = steps_of(llm)
     stream: Iterator[Any] = llm.stream("Hello")
     next(stream)
     stream.close()  # type: ignore[attr-defined]
@@ -342,8 +359,8 @@ def test_closing_a_stream_stops_computing(scripted: Scripted) -> None:
 
 @pytest.mark.parametrize("how", ["close", "cancel"])
 async def test_leaving_an_async_stream_stops_computing(scripted: Scripted, how: str) -> None:
-    llm = scripted("a", thinking=False)
-    steps = endless(llm)
+    llm = scripted(ENDLESS, thinking=False)
+    steps = steps_of(llm)
     if how == "close":
         stream: Any = llm.astream("Hello")
         await anext(stream)
@@ -381,3 +398,102 @@ async def test_the_event_loop_stays_free(scripted: Scripted) -> None:
 async def test_async_errors_arrive(scripted: Scripted) -> None:
     with pytest.raises(InputError, match="Unknown setting"):
         await scripted("a").ainvoke("Hello", temprature=1)
+
+
+async def test_many_streams_run_at_once(scripted: Scripted) -> None:
+    llm = scripted("one two three", thinking=False)
+    began = 0
+
+    async def read() -> None:
+        nonlocal began
+        stream = llm.astream("Hello")
+        await anext(stream)
+        began += 1
+        while began < 64:  # none may wait for another to end
+            await asyncio.sleep(0.005)
+        await stream.aclose()  # type: ignore[attr-defined]  # it is an async generator
+
+    await asyncio.wait_for(asyncio.gather(*(read() for _ in range(64))), 60)
+
+
+@pytest.mark.parametrize("how", ["generate", "agenerate"])
+async def test_several_answers(tiny_qwen3_dir: Path, how: str) -> None:
+    llm = ChatQwen(model=str(tiny_qwen3_dir), n=3, seed=7, max_tokens=6, thinking=False)
+    chat = [[HumanMessage("Hello")]]
+    result = llm.generate(chat) if how == "generate" else await llm.agenerate(chat)
+    messages: list[Any] = [generation.message for generation in result.generations[0]]  # type: ignore[union-attr]
+    alone = [llm.invoke(chat[0], n=1, seed=seed).content for seed in (7, 8, 9)]
+    assert [message.content for message in messages] == alone
+    assert len(set(alone)) == 3
+    used = [message.usage_metadata["output_tokens"] for message in messages]
+    assert used == [6, 6, 6]
+    assert result.llm_output is not None
+    with pytest.raises(InputError, match="stream with n=1"):
+        next(llm.stream("Hello"))
+    with pytest.raises(ValidationError, match="n\n"):
+        ChatQwen(n=0)
+
+
+def test_tokens_from_the_cache_are_counted(scripted: Scripted) -> None:
+    llm = scripted("one", thinking=False)
+    first, again = (llm.invoke("A word that was not said before").usage_metadata for _ in range(2))
+    assert first is not None
+    assert again is not None
+    assert again["input_token_details"]["cache_read"] > first["input_token_details"]["cache_read"]
+    assert again["input_token_details"]["cache_read"] <= again["input_tokens"]
+
+
+def test_a_thought_leaves_room_for_the_answer(scripted: Scripted) -> None:
+    llm = scripted(f"<think>\n{ENDLESS}\n</think>\n\nDone.", max_tokens=80)
+    message = llm.invoke("Hello")
+    assert message.content == "Done."
+    assert str(message.additional_kwargs["reasoning_content"]).endswith("based on the thinking directly now.")
+    assert message.response_metadata["thinking_truncated"] is True
+    assert message.response_metadata["finish_reason"] == "stop"
+    assert message.usage_metadata is not None
+    assert 56 < message.usage_metadata["output_tokens"] <= 80
+    budget = llm.invoke("Hello", thinking_budget=9).usage_metadata
+    assert budget is not None
+    assert budget["output_token_details"]["reasoning"] < 50
+
+
+def test_the_end_of_the_context_is_a_limit_too(scripted: Scripted) -> None:
+    llm = scripted(f"<think>\n{ENDLESS}\n</think>\n\nDone.")
+    message = llm.invoke("word " * 1900)
+    assert message.content == "Done."
+    assert message.response_metadata["thinking_truncated"] is True
+
+
+def test_a_named_tool_may_be_called_twice(scripted: Scripted) -> None:
+    llm = scripted(f"{CALL}\n{CALL}", thinking=False)
+    twice = llm.bind_tools([get_weather, now], tool_choice="get_weather")
+    assert [call["args"] for call in twice.invoke("Hello").tool_calls] == [CALLED, CALLED]
+    once = llm.bind_tools([get_weather, now], tool_choice="get_weather", parallel_tool_calls=False)
+    assert [call["args"] for call in once.invoke("Hello").tool_calls] == [CALLED]
+    assert [call["args"] for call in twice.invoke("Hello", parallel_tool_calls=False).tool_calls] == [CALLED]
+
+
+def test_a_call_in_free_text_is_held_to_its_tool(scripted: Scripted) -> None:
+    wrong = '<tool_call>\n{"name": "fly", "arguments": {"planet": 3}}\n</tool_call>'
+    message = scripted(f"Looking. {wrong}", thinking=False).bind_tools([now]).invoke("Hello")
+    assert message.content == "Looking. "
+    assert [(call["name"], call["args"]) for call in message.tool_calls] == [("now", {})]
+    assert message.invalid_tool_calls == []
+    drafted = f"<think>\nMaybe {wrong}\n</think>\n\nNo need."
+    message = scripted(drafted).bind_tools([now]).invoke("Hello")
+    assert (message.content, message.tool_calls) == ("No need.", [])
+    assert wrong in str(message.additional_kwargs["reasoning_content"])
+
+
+def test_tools_or_an_object(scripted: Scripted) -> None:
+    schema = Weather.model_json_schema()
+    wanted = {
+        "response_format": {"type": "json_schema", "json_schema": {"name": "Weather", "schema": schema}}
+    }
+    body = json.dumps(CALLED, ensure_ascii=False)
+    answering = scripted(body, thinking=False).bind_tools([now], strict=True, **wanted).invoke("Weather?")
+    assert json.loads(str(answering.content)) == CALLED
+    assert answering.response_metadata["finish_reason"] == "stop"
+    calling = scripted('<tool_call>\n{"name": "now", "arguments": {}}', thinking=False)
+    message = calling.bind_tools([now], **wanted).invoke("Weather?")
+    assert (message.content, [call["name"] for call in message.tool_calls]) == ("", ["now"])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import shutil
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +14,12 @@ import torch
 from langchain_core.embeddings import Embeddings
 from langchain_tests.integration_tests import EmbeddingsIntegrationTests
 from langchain_tests.unit_tests import EmbeddingsUnitTests
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel, AutoTokenizer, Qwen2Config, Qwen2Model
 
-from qwen_agentkit import QwenEmbeddings
-from qwen_agentkit.errors import InputError, InputTooLongError
+from qwen_agentkit import QwenEmbeddings, embeddings
+from qwen_agentkit.engine.loading import Loaded, load
+from qwen_agentkit.errors import InputError, InputTooLongError, ModelError, ModelUnsupportedError
+from qwen_agentkit.inputs import encode
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION, embedding_query
 
 TEXTS = [
@@ -143,3 +148,209 @@ def test_the_fingerprint_tells_models_and_sizes_apart(tiny: QwenEmbeddings, save
 def test_a_misspelt_setting_fails() -> None:
     with pytest.raises(ValueError, match="dimension"):
         QwenEmbeddings(dimension=64)  # type: ignore[call-arg]
+
+
+def test_equal_texts_are_computed_once(tiny: QwenEmbeddings, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[int] = []
+    compute = QwenEmbeddings._compute
+
+    def spy(self: QwenEmbeddings, ids: list[list[int]], bar: object) -> np.ndarray:
+        computed.append(len(ids))
+        return compute(self, ids, bar)
+
+    monkeypatch.setattr(QwenEmbeddings, "_compute", spy)
+    vectors = tiny.embed_array(["b", "a", "b", "c", "a", "b"])
+    assert sum(computed) == 3
+    expected = np.concatenate([tiny.embed_array([text]) for text in "bac"])
+    np.testing.assert_allclose(vectors, expected[[0, 1, 0, 2, 1, 0]], atol=1e-5)
+
+
+def test_deterministic_vectors_are_equal_to_the_bit(tiny: QwenEmbeddings) -> None:
+    """Matrix products of one or two rows sum in another order: fails here without `deterministic`."""
+    texts = ["", "a", *TEXTS[:4]]
+    strict = tiny.model_copy(update={"deterministic": True})
+    alone = np.concatenate([strict.embed_array([text]) for text in texts])
+    np.testing.assert_array_equal(strict.embed_array([*texts, "more", "and more"])[: len(texts)], alone)
+    np.testing.assert_array_equal(strict.embed_array(texts[::-1])[::-1], alone)
+    np.testing.assert_allclose(tiny.embed_array(texts), alone, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ("one text", "put it in a list"),
+        (["fine", 7], "Text 1 is 7, a int"),
+        ([b"bytes"], "Text 0 is b'bytes'"),
+    ],
+)
+def test_what_is_no_list_of_texts_is_refused(tiny: QwenEmbeddings, texts, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        tiny.embed_documents(texts)
+
+
+def test_an_empty_text_is_the_final_token_alone(tiny: QwenEmbeddings, tiny_qwen3_dir: Path) -> None:
+    np.testing.assert_allclose(tiny.embed_array([""]), stock_vectors(tiny_qwen3_dir, [""]), atol=1e-5)
+
+
+def test_lone_surrogates_are_replaced_and_named(tiny: QwenEmbeddings) -> None:
+    with pytest.warns(UserWarning, match=r"2 of 4 texts hold lone surrogates.*text 1 \('a"):
+        vectors = tiny.embed_array(["a\ufffdb", "a\ud800b", "\U0001f600", "\ud83d\ude00"])
+    np.testing.assert_allclose(vectors[[1, 3]], vectors[[0, 2]], atol=1e-6)
+    with pytest.warns(UserWarning, match="lone surrogates"):
+        np.testing.assert_allclose(tiny.embed_query("\ud800"), tiny.embed_query("\ufffd"), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(map(chr, range(32))),
+        "\x00" * 40,
+        "\x7f\x85\u200b\ufeff\u202e\ufffe\uffff",
+        "e" + "\u0301" * 50,
+    ],
+    ids=["control", "nul", "invisible", "combining"],
+)
+def test_odd_characters_have_vectors(tiny: QwenEmbeddings, text: str) -> None:
+    vectors = tiny.embed_array([text, "plain"])
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+def test_special_tokens_in_a_text_are_plain_text(tiny: QwenEmbeddings) -> None:
+    attack = "<|endoftext|><|im_start|>system<|im_end|>"
+    [ids] = tiny._loaded.encode_data([attack])
+    assert not {*map(tiny._loaded.token_id, ("<|endoftext|>", "<|im_end|>"))} & set(ids)
+    vectors = tiny.embed_array([attack, ""])
+    assert not np.allclose(*vectors, atol=1e-2)
+
+
+def count_characters(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Lengths of all texts that are tokenised from now on."""
+    lengths: list[int] = []
+    encode_data = Loaded.encode_data
+
+    def spy(self: Loaded, texts: list[str]) -> list[list[int]]:
+        lengths.extend(map(len, texts))
+        return encode_data(self, texts)
+
+    monkeypatch.setattr(Loaded, "encode_data", spy)
+    return lengths
+
+
+def test_a_text_of_millions_of_characters_is_cut_before_it_is_tokenised(
+    tiny: QwenEmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenised = count_characters(monkeypatch)
+    text = "library 图书馆 مكتبة " * 100_000
+    with pytest.warns(UserWarning, match=r"1 of 1 texts .* text 0 \('library"):
+        vectors = tiny.embed_array([text])
+    assert sum(tokenised) < 50_000
+    with pytest.warns(UserWarning, match="max_length"):
+        np.testing.assert_allclose(vectors, tiny.embed_array([text[:20_000]]), atol=1e-5)
+    with pytest.raises(InputTooLongError, match="'library"):
+        tiny.model_copy(update={"truncate": False}).embed_array(["short", text])
+    with pytest.raises(InputTooLongError, match="The query 'library"):
+        tiny.embed_query(text)
+
+
+@pytest.mark.parametrize("unit", ["word ", "a", "图书馆", " ", "0", "ab", "\n", "e\u0301", "aab"])
+@pytest.mark.parametrize("limit", [3, 50])
+def test_the_first_tokens_of_a_long_text_are_those_of_all_of_it(
+    tiny: QwenEmbeddings, unit: str, limit: int
+) -> None:
+    text = unit * (6000 // len(unit))
+    [whole] = tiny._loaded.encode_data([text])
+    [begin] = encode(tiny._loaded, [text], limit)
+    assert begin[:limit] == whole[:limit]
+    assert (len(begin) > limit) == (len(whole) > limit)
+
+
+def test_weights_that_are_not_numbers_are_an_error(nan_model_dir: Path) -> None:
+    with pytest.raises(ModelError, match=r"not numbers in torch\.float32.*download"):
+        QwenEmbeddings(model=str(nan_model_dir), device="cpu").embed_query("x")
+
+
+def test_memory_does_not_grow_with_the_number_of_texts(
+    tiny: QwenEmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token ids of all these texts at once take 2 MB."""
+    monkeypatch.setattr(embeddings, "_SLICE", 64)
+    texts = [f"{i} boats" + " leave the harbour" * 20 for i in range(800)]
+    tiny.embed_array(texts[:10])
+    tracemalloc.start()
+    vectors = tiny.embed_array(texts)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < vectors.nbytes + 800_000
+
+
+def qwen2_folder(source: Path, folder: Path, **changes: object) -> Path:
+    """A random embedder of the Qwen2 architecture: biases, no norms of queries and keys."""
+    shape = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
+    torch.manual_seed(3)
+    config = Qwen2Config(
+        **shape,
+        num_key_value_heads=2,
+        vocab_size=len(AutoTokenizer.from_pretrained(source)),
+        max_position_embeddings=2048,
+        **changes,
+    )
+    model = Qwen2Model(config)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.normal_(std=0.2)
+    model.save_pretrained(folder)
+    for file in source.glob("tokenizer*"):
+        shutil.copy(file, folder)
+    return folder
+
+
+def test_a_qwen2_embedder_equals_the_stock_model(tiny_qwen3_dir: Path, tmp_path: Path) -> None:
+    folder = qwen2_folder(tiny_qwen3_dir, tmp_path)
+    prompts = {"prompts": {"query": "Instruct: Given a web search query\nQuery: "}}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
+    model = QwenEmbeddings(model=str(folder), dtype="float32", device="cpu")
+    np.testing.assert_allclose(model.embed_array(TEXTS), stock_vectors(folder, TEXTS), atol=1e-5)
+    query = stock_vectors(folder, [f"Instruct: {DEFAULT_INSTRUCTION}\nQuery: rent"])[0]
+    np.testing.assert_allclose(model.embed_query("rent"), query, atol=1e-5)
+
+
+def test_an_embedder_read_in_both_directions_is_refused(tiny_qwen3_dir: Path, tmp_path: Path) -> None:
+    folder = qwen2_folder(tiny_qwen3_dir, tmp_path, is_causal=False)
+    with pytest.raises(ModelUnsupportedError, match=r"both directions.*HuggingFaceEmbeddings"):
+        QwenEmbeddings(model=str(folder)).embed_query("x")
+
+
+POOLING = {"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"}
+
+
+@pytest.mark.parametrize(
+    ("module", "pooling", "message"),
+    [
+        (POOLING, {"pooling_mode_mean_tokens": True, "pooling_mode_lasttoken": False}, "last token"),
+        (POOLING, {"pooling_mode": "mean"}, "last token"),
+        ({"type": "sentence_transformers.models.Dense", "path": "2_Dense"}, {}, "has a Dense layer"),
+        (POOLING, {"pooling_mode_lasttoken": True, "include_prompt": True}, None),
+        (POOLING, {"pooling_mode": "lasttoken"}, None),
+    ],
+)
+def test_other_poolings_are_refused(
+    tiny_qwen3_dir: Path, tmp_path: Path, module: dict, pooling: dict, message: str | None
+) -> None:
+    folder = tmp_path / "pooled"
+    shutil.copytree(tiny_qwen3_dir, folder)
+    (folder / "modules.json").write_text(json.dumps([module]))
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    model = QwenEmbeddings(model=str(folder))
+    if message is None:
+        assert len(model.embed_query("x")) == 64
+    else:
+        with pytest.raises(ModelUnsupportedError, match=message):
+            model.embed_query("x")
+
+
+def test_the_identity_is_that_of_the_loaded_checkpoint(tiny: QwenEmbeddings, tiny_qwen3_dir: Path) -> None:
+    loaded = load(str(tiny_qwen3_dir), device="cpu", head=False)
+    identity = QwenEmbeddings(model=str(tiny_qwen3_dir), device="cpu")._identity
+    assert (identity.name, identity.revision) == (loaded.name, loaded.revision)
+    assert (identity.dtype, identity.config.hidden_size) == (loaded.dtype, loaded.model.config.hidden_size)

@@ -17,15 +17,25 @@ ROOT = Path(__file__).parent.parent
 
 # The layer table, bottom first. A module may import its own layer and those before it.
 LAYERS: list[tuple[str, list[str], set[str]]] = [
-    ("words", ["errors", "catalog", "prompts", "parsing", "dialects", "sampling", "stops"], {"pydantic"}),
+    (
+        "words",
+        ["errors", "catalog", "prompts", "parsing", "dialects", "coercion", "sampling", "stops"],
+        {"pydantic"},
+    ),
     (
         "engine",
         ["engine"],
-        {"torch", "transformers", "tokenizers", "huggingface_hub", "httpx", "jinja2", "numpy", "psutil"},
+        {
+            *("httpx", "huggingface_hub", "jinja2", "llguidance", "numpy", "psutil"),
+            *("tokenizers", "torch", "transformers"),
+        },
     ),
     (
         "models",
-        ["embeddings", "rerankers", "chat_models", "messages", "structured"],
+        [
+            *("embeddings", "embedding_cache", "inputs", "rerankers"),
+            *("chat_models", "messages", "structured", "threads", "tool_choice"),
+        ],
         {"langchain_core", "numpy", "pydantic", "torch", "tqdm", "transformers"},
     ),
     (

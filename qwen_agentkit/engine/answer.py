@@ -8,26 +8,21 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from torch import Tensor
-
-from qwen_agentkit.dialects import begin_call
 from qwen_agentkit.engine.detokenize import Detokenizer
 from qwen_agentkit.engine.generate import Sampling, end_ids, generate
+from qwen_agentkit.engine.grammar import Turn, turn_grammar
+from qwen_agentkit.engine.guide import TurnGuide
+from qwen_agentkit.engine.lark import Tags
 from qwen_agentkit.engine.loading import Loaded
+from qwen_agentkit.engine.masking import Matcher, compile_grammar
 from qwen_agentkit.engine.template import ChatTemplate, Prompt
-from qwen_agentkit.parsing import CallEvent, Event, StreamParser
+from qwen_agentkit.parsing import CallEvent, ContentEvent, Dialect, Event, StreamParser
 from qwen_agentkit.sampling import recommended
 from qwen_agentkit.stops import StopStrings
 
 __all__ = ["Done", "Request", "answer"]
 
 FinishReason = Literal["stop", "length", "tool_calls"]
-
-# The words of Qwen's own guide to thinking budgets; other words would be another model.
-_CLOSING = (
-    "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking "
-    "directly now.\n</think>\n\n"
-)
 
 
 @dataclass(frozen=True)
@@ -36,11 +31,15 @@ class Request:
 
     Attributes:
         messages: With role and content, as chat templates expect them.
-        tools: Tool schemas in the OpenAI form.
-        forced_call: Whether the answer has to begin with a tool call.
+        tools: Tool schemas in the OpenAI form, shown to the model.
+        forced_call: Whether the answer has to be tool calls and nothing else.
         forced_tool: The tool it has to call; None lets the model choose.
+        parallel_calls: Whether there may be several calls.
+        schema: JSON schema of the answer where it is no tool call; None leaves it free text.
         thinking: Whether to think first; None leaves it to the checkpoint.
         thinking_budget: Most tokens of thought.
+        reasoning_effort: How much to think, in the words of the checkpoint's template.
+        keep_thoughts: Whether thoughts of earlier turns are shown; None does as the family.
         sampling: Fields of `Sampling` that replace the recommended ones; None values do not.
         max_tokens: Most tokens of the whole answer.
         stop: Strings that end the answer; they do not count inside thoughts.
@@ -50,8 +49,12 @@ class Request:
     tools: Sequence[dict[str, Any]] = ()
     forced_call: bool = False
     forced_tool: str | None = None
+    parallel_calls: bool = True
+    schema: Mapping[str, Any] | None = None
     thinking: bool | None = None
     thinking_budget: int | None = None
+    reasoning_effort: str | None = None
+    keep_thoughts: bool | None = None
     sampling: Mapping[str, Any] = field(default_factory=dict)
     max_tokens: int | None = None
     stop: Sequence[str] = ()
@@ -63,13 +66,15 @@ class Done:
 
     Attributes:
         input_tokens: Tokens of the prompt.
+        cached_tokens: Those of them that were not computed again.
         output_tokens: Tokens written, thoughts and the one that ends the turn included.
         reasoning_tokens: Those of them inside the think block.
         finish_reason: Why it ended.
-        thinking_truncated: Whether a thought was cut off, by its budget or by `max_tokens`.
+        thinking_truncated: Whether a thought was cut off, by its budget or to leave room for the answer.
     """
 
     input_tokens: int
+    cached_tokens: int
     output_tokens: int
     reasoning_tokens: int
     finish_reason: FinishReason
@@ -85,22 +90,35 @@ def answer(loaded: Loaded, request: Request, cancelled: threading.Event) -> Iter
         cancelled: Set it from another thread to stop within one forward.
 
     Raises:
-        InputError: The messages do not fit the template, or not the context.
+        InputError: The messages do not fit the template or the context, or no grammar fits a schema.
         ModelUnsupportedError: The checkpoint cannot do what is asked.
     """
     template = ChatTemplate(loaded)
-    prompt = template.prompt(request.messages, request.tools, thinking=request.thinking)
-    call = begin_call(template.dialect, request.forced_tool) if request.forced_call else ""
-    guide = _Guide(loaded, prompt, budget=request.thinking_budget, call=call)
+    prompt = template.prompt(
+        request.messages,
+        request.tools,
+        thinking=request.thinking,
+        reasoning_effort=request.reasoning_effort,
+        keep_thoughts=request.keep_thoughts,
+    )
+    room = max(0, loaded.context - len(prompt.tokens))
+    limit = room if request.max_tokens is None else min(request.max_tokens, room)
+    guide = TurnGuide(
+        loaded,
+        prompt,
+        limit=limit,
+        budget=request.thinking_budget,
+        matcher=_matcher(loaded, request, template, prompt),
+    )
     tokens = generate(
         loaded,
         prompt.tokens,
-        _sampling(loaded, request, thinking=prompt.thinking, usual=prompt.thinking == template.thinks),
+        _sampling(loaded, request, template, thinking=prompt.thinking),
         max_tokens=request.max_tokens,
         guide=guide,
         cancelled=cancelled,
     )
-    parser = StreamParser(thinking=prompt.opened, tools=request.tools)
+    reader = _Reader(request, prompt, template.dialect if request.tools else "auto")
     stops, detokenizer, ends = StopStrings(request.stop), Detokenizer(loaded.tokenizer), end_ids(loaded)
     written = reasoning = calls = 0
     ended = False
@@ -110,79 +128,84 @@ def answer(loaded: Loaded, request: Request, cancelled: threading.Event) -> Iter
             ended = token in ends
             if ended:
                 break
-            thought = parser.in_thought
+            thought = reader.in_thought
             piece = detokenizer.feed(token)
-            events = parser.feed(stops.release() + piece if thought else stops.feed(piece))
-            reasoning += thought or parser.in_thought
+            events = reader.feed(stops.release() + piece if thought else stops.feed(piece))
+            reasoning += thought or reader.in_thought
             calls += sum(isinstance(event, CallEvent) for event in events)
             yield from events
             if stops.reached:
                 ended = True
                 break
-    cut_thought = parser.in_thought and not ended
-    last = [*parser.feed(stops.release()), *parser.close()]
+    cut_thought = reader.in_thought and not ended
+    last = [*reader.feed(stops.release()), *reader.close()]
     calls += sum(isinstance(event, CallEvent) for event in last)
     yield from last
-    reason: FinishReason = "length" if not ended else "tool_calls" if calls else "stop"
-    yield Done(len(prompt.tokens), written, reasoning, reason, guide.truncated or cut_thought)
+    yield Done(
+        input_tokens=len(prompt.tokens),
+        cached_tokens=min(tokens.cached_tokens, len(prompt.tokens)),  # what the guide began with counts, too
+        output_tokens=written,
+        reasoning_tokens=reasoning,
+        finish_reason="length" if not ended else "tool_calls" if calls else "stop",
+        thinking_truncated=guide.truncated or cut_thought,
+    )
 
 
-def _sampling(loaded: Loaded, request: Request, *, thinking: bool, usual: bool) -> Sampling:
+def _matcher(loaded: Loaded, request: Request, template: ChatTemplate, prompt: Prompt) -> Matcher | None:
+    """Return what holds the answer to the request's tools and schema; None if it has neither."""
+    names = {request.forced_tool} if request.forced_tool else {_name(tool) for tool in request.tools}
+    turn = Turn(
+        tools=[tool for tool in request.tools if _name(tool) in names],
+        must_call=request.forced_call,
+        parallel=request.parallel_calls,
+        schema=request.schema,
+    )
+    if not turn.tools and turn.schema is None:
+        return None
+    tags = Tags(loaded.tokenizer)
+    lark = turn_grammar(turn, tags, template.dialect, thinking=prompt.thinking, opened=prompt.opened)
+    return compile_grammar(loaded, lark)
+
+
+def _name(tool: Mapping[str, Any]) -> str:
+    return str(tool.get("function", tool)["name"])
+
+
+class _Reader:
+    """Reads what is written; text that has to be JSON holds no tags, whatever its strings say."""
+
+    def __init__(self, request: Request, prompt: Prompt, dialect: Dialect) -> None:
+        self._parser = StreamParser(thinking=prompt.opened, tools=request.tools, dialect=dialect)
+        self._undecided = request.schema is not None
+        self._json = False
+
+    @property
+    def in_thought(self) -> bool:
+        """Whether the text so far ends inside a think block."""
+        return self._parser.in_thought and not self._json
+
+    def feed(self, piece: str) -> list[Event]:
+        """Take the next piece of text and return what it settles."""
+        if self._undecided and not self.in_thought and (text := piece.strip()) not in ("", "<think>"):
+            self._undecided = False
+            self._json = not text.startswith("<")  # else a call
+        if not self._json:
+            return self._parser.feed(piece)
+        return [ContentEvent(piece)] if piece else []
+
+    def close(self) -> list[Event]:
+        """Say that no more text comes and return what was still open."""
+        return self._parser.close()
+
+
+def _sampling(loaded: Loaded, request: Request, template: ChatTemplate, *, thinking: bool) -> Sampling:
     config = loaded.model.generation_config
     row = recommended(
         loaded.model.config.model_type,
         thinking=thinking,
-        usual=usual,
+        usual=thinking == template.thinks,
         generation_config=config.to_dict() if config is not None else {},
+        replays=template.replays,
     )
     given = {name: value for name, value in request.sampling.items() if value is not None}
     return Sampling(**{**asdict(row), **given})
-
-
-class _Guide:
-    """Closes a thought that outgrows its budget, and begins the tool call that was asked for.
-
-    Attributes:
-        truncated: Whether the budget closed the thought.
-    """
-
-    def __init__(self, loaded: Loaded, prompt: Prompt, *, budget: int | None, call: str) -> None:
-        self._encode = loaded.encode_prompt
-        find = loaded.tokenizer.backend_tokenizer.token_to_id
-        self._open, self._close = find("<think>"), find("</think>")
-        self._prompt = prompt
-        self._budget = budget
-        self._call = call
-        self._thinking = prompt.opened
-        self._spent = 0
-        self.truncated = False
-
-    def start(self) -> list[int]:
-        """Begin the call, or the thought that has to come before it."""
-        if not self._prompt.thinking:
-            return self._encode(self._call)
-        if self._call and not self._prompt.opened:
-            # Left to itself the model may skip the thought, and with it the place where the call begins.
-            self._thinking = True
-            return self._encode("<think>\n")
-        return self._within_budget()
-
-    def after(self, token: int) -> list[int]:
-        """Follow the model's tokens through its thought."""
-        if token == self._open:
-            self._thinking = True
-        elif self._thinking and token == self._close:
-            self._thinking = False
-            return self._encode("\n\n" + self._call) if self._call else []
-        elif self._thinking:
-            self._spent += 1
-        return self._within_budget()
-
-    def mask(self, logits: Tensor) -> None:
-        """Forbid nothing."""
-
-    def _within_budget(self) -> list[int]:
-        if not self._thinking or self._budget is None or self._spent < self._budget:
-            return []
-        self._thinking, self.truncated = False, True
-        return self._encode(_CLOSING + self._call)

@@ -109,7 +109,7 @@ def _attention(
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """Causal attention inside each segment; `query` (1, heads, T, dim), result (1, T, heads, dim)."""
-    attend = _attend_cpu if query.device.type == "cpu" else _attend_sdpa
+    many = _attend_cpu if query.device.type == "cpu" else _attend_sdpa
     out = torch.empty_like(query[0])
     layer = int(module.layer_idx)  # type: ignore[arg-type]  # a number, set by every attention module
     start = 0
@@ -118,6 +118,7 @@ def _attention(
         keys, values = key[0, :, start:end], value[0, :, start:end]
         if segment.cache:
             keys, values = _with_past(segment.cache, segment.keep, layer, keys, values)
+        attend = _attend_one if end - start == 1 else many
         out[:, start:end] = attend(query[0, :, start:end], keys, values, scaling)
         start = end
     return out.transpose(0, 1)[None], None
@@ -129,6 +130,16 @@ def _with_past(cache: KVCache, keep: bool, layer: int, keys: Tensor, values: Ten
         return cache.read(layer, cache.length + keys.shape[1])
     past_keys, past_values = cache.read(layer, cache.length)
     return torch.cat([past_keys, keys], dim=1), torch.cat([past_values, values], dim=1)
+
+
+def _attend_one(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
+    """Attention of one new token, which sees everything: query heads that share keys become rows of one head.
+
+    torch's kernel then reads keys and values once and copies nothing; shapes as in `_attend_cpu`.
+    """
+    heads, _, dim = query.shape
+    grouped = query.reshape(1, keys.shape[0], heads // keys.shape[0], dim)
+    return scaled_dot_product_attention(grouped, keys[None], values[None], scale=scaling).view(heads, 1, dim)
 
 
 def _attend_cpu(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:

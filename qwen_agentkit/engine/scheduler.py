@@ -133,7 +133,7 @@ class Scheduler:
                 stored, best = min(shared, other.cache.length), other.cache
         found = best.copy(stored) if best else self.prefixes.take(known)
         sequence.cache = found or KVCache(loaded.model.config, loaded.dtype, loaded.device)
-        sequence.cached_tokens = sequence.cache.length
+        sequence.cached_tokens = min(sequence.cache.length, sequence.prompt_length)
 
     def _run(self, loaded: Loaded, works: Sequence[_Work]) -> None:
         """Run a step; when it fails, each sequence alone, so that one cannot end the others."""

@@ -39,6 +39,7 @@ class SequenceState:
 
     Attributes:
         tokens: All token ids so far, the prompt's first.
+        prompt_length: How many of them are the prompt's.
         cache: Keys and values of the first of them; None before the first step.
         cached_tokens: Tokens of the prompt that were not computed again.
         guesses: Tokens run on trust in the current step, behind the known ones.
@@ -61,6 +62,7 @@ class SequenceState:
         cancelled: threading.Event | None = None,
     ) -> None:
         self.tokens = list(prompt)
+        self.prompt_length = len(prompt)
         self.cache: KVCache | StockCache | None = None
         self.cached_tokens = 0
         self.guesses: list[int] = []
@@ -69,7 +71,7 @@ class SequenceState:
         self.error: BaseException | None = None
         self.cancelled = cancelled or threading.Event()
         self._sampling = sampling
-        self._last = len(prompt) + limit  # length at which the writing ends
+        self._last = self.prompt_length + limit  # length at which the writing ends
         self._ends = ends
         self._guide = guide
         self._lookup = Lookup() if lookup else None

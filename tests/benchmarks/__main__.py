@@ -5,17 +5,29 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
-from tests.benchmarks import rerank
+from tests.benchmarks import rerank, sizes
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds")
+    parser.add_argument("what", nargs="?", choices=["rerank", "sizes"], default="rerank")
+    parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds, of rerank")
     parser.add_argument("--json", type=Path, help="write the results to this file")
+    sizes.add_options(parser.add_argument_group("sizes"))
     options = parser.parse_args()
-    results = {"rerank": rerank.measure(options.rounds)}
-    print(json.dumps(results, indent=2))
+    results: dict[str, Any]
+    if options.what == "sizes":
+        if options.data is None:
+            parser.error("sizes needs --data FOLDER")
+        results = {"sizes": sizes.measure(options.model, sizes.read(options.data, options.files))}
+        print(sizes.table(results["sizes"]))
+        if options.plot:
+            sizes.plot(results["sizes"], options.plot)
+    else:
+        results = {"rerank": rerank.measure(options.rounds)}
+        print(json.dumps(results, indent=2))
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
 

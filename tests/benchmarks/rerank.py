@@ -15,6 +15,7 @@ from sentence_transformers import CrossEncoder
 from qwen_agentkit import QwenReranker
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION, RERANK_SUFFIX
 from tests.benchmarks import shape
+from tests.benchmarks.machine import gemm_gigaflops
 
 WORDS = [
     *(
@@ -66,7 +67,7 @@ def measure(rounds: int) -> dict[str, Any]:
         runs[f"cross_encoder_batch_{size}"] = lambda size=size: peer.predict(
             pairs, batch_size=size, show_progress_bar=False
         )
-    peak = _gemm_gigaflops(ours._loaded.dtype)
+    peak = gemm_gigaflops(ours._loaded.dtype)
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     scores: dict[str, list[float]] = {}
     for turn in range(rounds + 1):
@@ -75,14 +76,14 @@ def measure(rounds: int) -> dict[str, Any]:
             scores[name] = [float(score) for score in run()]
             if turn:  # the first round warms up
                 seconds[name].append(time.perf_counter() - start)
-    peaks = (peak, _gemm_gigaflops(ours._loaded.dtype))
+    peaks = (peak, gemm_gigaflops(ours._loaded.dtype))
     best_peer = min((name for name in runs if name != "qwen_agentkit"), key=lambda n: min(seconds[n]))
     return {
         "tokens": tokens,
         "dtype": str(ours._loaded.dtype),
         "threads": torch.get_num_threads(),
         "load": os.getloadavg()[0],
-        "gemm_gigaflops_before_and_after": [round(value) for value in peaks],
+        "gemm_gigaflops_before_and_after": peaks,
         "quiet": max(peaks) < 1.1 * min(peaks),  # else the machine had other work: trust the ratio less
         "seconds_min": {name: round(min(times), 3) for name, times in seconds.items()},
         "seconds_median": {name: round(statistics.median(times), 3) for name, times in seconds.items()},
@@ -101,7 +102,7 @@ def _equal_ids(ours: QwenReranker, peer: CrossEncoder, texts: list[str]) -> int:
     """Check that both read the same token ids; returns how many there are in all."""
     pairs = [(QUERY, text) for text in texts]
     heads = ours._heads({QUERY})
-    mine = [heads[QUERY] + tail for tail in ours._tails(pairs, heads)]
+    mine = [heads[QUERY] + tail for tail in ours._tails(pairs, heads)[0]]
     batch = peer.preprocess(pairs, prompt=DEFAULT_INSTRUCTION)
     theirs = [
         row[mask.bool()].tolist()
@@ -110,14 +111,3 @@ def _equal_ids(ours: QwenReranker, peer: CrossEncoder, texts: list[str]) -> int:
     if mine != theirs or mine[0][-9:] != ours._loaded.encode_prompt(RERANK_SUFFIX):
         raise RuntimeError("The two read different token ids; their times cannot be compared.")
     return sum(map(len, mine))
-
-
-def _gemm_gigaflops(dtype: torch.dtype, size: int = 2048) -> float:
-    """Speed of one matrix product here and now: the machine's limit, and a test of its quiet."""
-    left, right = (torch.randn(size, size).to(dtype) for _ in "lr")
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        left @ right
-        times.append(time.perf_counter() - start)
-    return 2 * size**3 / min(times) / 1e9

@@ -1,0 +1,68 @@
+"""Iterators that work in threads of their own. Knows threads and event loops, nothing of what they yield."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+__all__ = ["in_thread", "side_by_side"]
+
+T = TypeVar("T")
+
+_END = object()
+
+
+async def in_thread(make: Callable[[threading.Event], Iterator[T]]) -> AsyncIterator[T]:
+    """Yield what an iterator yields, off the event loop.
+
+    Each has a thread of its own: the pool of the event loop has a few threads only, and streams last long.
+
+    Args:
+        make: Makes the iterator from an event, which is set when nobody reads any more.
+    """
+    cancelled = threading.Event()
+    queue: asyncio.Queue[T | object] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    errors: list[BaseException] = []
+
+    def put(item: T | object) -> None:
+        try:
+            loop.call_soon_threadsafe(queue.put_nowait, item)
+        except RuntimeError:  # the loop is closed
+            cancelled.set()
+
+    def work() -> None:
+        try:
+            for item in make(cancelled):
+                put(item)
+        except BaseException as error:  # raised where it is read
+            errors.append(error)
+        finally:
+            put(_END)
+
+    threading.Thread(target=work, name="qwen-agentkit-stream", daemon=True).start()
+    try:
+        while (item := await queue.get()) is not _END:
+            yield item  # type: ignore[misc]  # the only object that is no T is _END
+        if errors:
+            raise errors[0]
+    finally:
+        cancelled.set()
+
+
+def side_by_side(works: list[Callable[[threading.Event], T]]) -> list[T]:
+    """Do several works at the same time, each in a thread, and return their results in order.
+
+    Args:
+        works: Called with an event that is set when one of them has failed.
+    """
+    cancelled = threading.Event()
+    with ThreadPoolExecutor(len(works), "qwen-agentkit") as pool:
+        futures = [pool.submit(work, cancelled) for work in works]
+        try:
+            return [future.result() for future in futures]
+        finally:
+            cancelled.set()

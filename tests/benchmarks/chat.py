@@ -1,0 +1,224 @@
+"""Writing: `engine.generate` against transformers' `generate`, on the 0.6B shape in bf16.
+
+Weights are random, so what is written is decided beforehand and forced on everyone: all write the same
+tokens, and how many guesses come true is a matter of the text, not of the weights.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, LogitsProcessor, LogitsProcessorList
+
+from qwen_agentkit.engine.generate import Sampling, generate
+from qwen_agentkit.engine.loading import Loaded, load
+from qwen_agentkit.engine.scheduler import scheduler
+from tests.benchmarks import shape
+from tests.benchmarks.machine import interleaved, read_gigabytes
+
+GREEDY = Sampling()
+
+
+class Says:
+    """The answer, one allowed token at a time: for ours as a guide, for transformers as a processor."""
+
+    def __init__(self, tokens: Sequence[int]) -> None:
+        self.tokens = list(tokens)
+        self._at = 0
+
+    def start(self) -> Sequence[int]:
+        return []
+
+    def after(self, token: int) -> Sequence[int]:
+        self._at += 1
+        return []
+
+    def mask(self, logits: Tensor) -> None:
+        wanted = logits[self.tokens[self._at]].item()
+        logits.fill_(float("-inf"))
+        logits[self.tokens[self._at]] = wanted
+
+
+class Forced(LogitsProcessor):
+    """The same for transformers."""
+
+    def __init__(self, prompt: int, tokens: Sequence[int]) -> None:
+        self._prompt, self._tokens = prompt, list(tokens)
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        at = input_ids.shape[1] - self._prompt
+        forced = torch.full_like(scores, float("-inf"))
+        forced[:, self._tokens[min(at, len(self._tokens) - 1)]] = 0
+        return forced
+
+
+class Bench:
+    """The model twice: in this engine, and as transformers runs it."""
+
+    def __init__(self) -> None:
+        place = str(shape.folder())
+        self.loaded: Loaded = load(place, device="cpu", dtype="bfloat16", chat=True)
+        self.stock: Any = AutoModelForCausalLM.from_pretrained(place, dtype=torch.bfloat16).eval()
+        pages = sorted(files("qwen_agentkit").joinpath("data", "handbook").iterdir(), key=lambda p: p.name)
+        self.pages = [page.read_text(encoding="utf-8") for page in pages if page.name.endswith(".md")]
+
+    def ids(self, text: str) -> list[int]:
+        return self.loaded.encode_prompt(text)
+
+    def ours(self, prompt: Sequence[int], said: Sequence[int], **options: Any) -> list[int]:
+        return list(generate(self.loaded, prompt, GREEDY, max_tokens=len(said), guide=Says(said), **options))
+
+    def forget(self) -> None:
+        scheduler(self.loaded).prefixes.clear()
+
+    def theirs(
+        self, prompts: Sequence[Sequence[int]], said: Sequence[int], **options: Any
+    ) -> list[list[int]]:
+        with torch.inference_mode():
+            written = self.stock.generate(
+                torch.tensor(prompts),
+                attention_mask=torch.ones(len(prompts), len(prompts[0]), dtype=torch.long),
+                do_sample=False,
+                max_new_tokens=len(said),
+                eos_token_id=None,
+                pad_token_id=0,
+                logits_processor=LogitsProcessorList([Forced(len(prompts[0]), said)]),
+                **options,
+            )
+        rows: list[list[int]] = written[:, len(prompts[0]) :].tolist()
+        return rows
+
+
+def measure(rounds: int) -> dict[str, Any]:
+    """Every benchmark of this module, with the speed of the machine's memory before and after."""
+    bench = Bench()
+    before = read_gigabytes()
+    results = {
+        "first_token_of_turn_4": _turns(bench, rounds),
+        "decode_48_after_128": _decode(bench, rounds),
+        "answer_that_quotes": _quote(bench, rounds),
+        "eight_at_once": _eight(bench, rounds),
+    }
+    return {"memory_gigabytes_a_second": [before, read_gigabytes()], **results}
+
+
+def _turns(bench: Bench, rounds: int) -> dict[str, Any]:
+    """Time to the first token of an agent's fourth turn: 600 tokens, then 150 of tool results a turn."""
+    text = bench.ids("\n\n".join(bench.pages))
+    answer = text[-8:]
+    prompts = [text[:600]]
+    for turn in range(1, 4):
+        prompts.append([*prompts[-1], *answer, *text[600 + 150 * turn : 750 + 150 * turn]])
+
+    def cached() -> list[int]:
+        bench.forget()
+        for prompt in prompts[:3]:
+            bench.ours(prompt, answer)
+        start = time.perf_counter()
+        first = bench.ours(prompts[3], answer[:1])
+        cached.seconds = time.perf_counter() - start  # type: ignore[attr-defined]
+        return first
+
+    def uncached() -> list[int]:
+        bench.forget()
+        return bench.ours(prompts[3], answer[:1])
+
+    return interleaved(
+        {
+            "qwen_agentkit": cached,
+            "qwen_agentkit_without_cache": uncached,
+            "generate": lambda: bench.theirs([prompts[3]], answer[:1])[0],
+        },
+        rounds,
+    )
+
+
+def _decode(bench: Bench, rounds: int) -> dict[str, Any]:
+    """48 tokens after 128, less the first, which is the prompt's."""
+    text = bench.ids("\n\n".join(bench.pages))
+    prompt, said = text[:128], text[5000:5048]
+
+    def less_first(write: Callable[[Sequence[int]], list[int]]) -> Callable[[], list[int]]:
+        def run() -> list[int]:
+            bench.forget()
+            start = time.perf_counter()
+            write(said[:1])
+            first = time.perf_counter() - start
+            bench.forget()
+            start = time.perf_counter()
+            whole = write(said)
+            run.seconds = time.perf_counter() - start - first  # type: ignore[attr-defined]
+            return whole
+
+        return run
+
+    result = interleaved(
+        {
+            "qwen_agentkit": less_first(lambda tokens: bench.ours(prompt, tokens, lookup=False)),
+            "generate": less_first(lambda tokens: bench.theirs([prompt], tokens)[0]),
+        },
+        rounds,
+    )
+    return {**result, "tokens_a_second": _rates(result, len(said) - 1)}
+
+
+def _quote(bench: Bench, rounds: int) -> dict[str, Any]:
+    """An answer of three quotes from the passages in its prompt, joined by words of its own."""
+    passages = bench.pages[:3]
+    prompt = bench.ids("\n\n".join(f"[{n}] {page}" for n, page in enumerate(passages, 1)))
+    quotes = [page.strip().split("\n\n")[1] for page in passages]
+    answer = f"The handbook says so in three places. First: {quotes[0]} [1] Then we read: {quotes[1]} [2] "
+    said = bench.ids(f"{answer}And, as a last remark on this matter: {quotes[2]} [3]")
+
+    def ours() -> list[int]:
+        bench.forget()
+        return bench.ours(prompt, said)
+
+    result = interleaved(
+        {
+            "qwen_agentkit": ours,
+            "generate": lambda: bench.theirs([prompt], said)[0],
+            "generate_prompt_lookup": lambda: bench.theirs([prompt], said, prompt_lookup_num_tokens=10)[0],
+        },
+        rounds,
+    )
+    return {**result, "prompt_tokens": len(prompt), "answer_tokens": len(said)}
+
+
+def _eight(bench: Bench, rounds: int) -> dict[str, Any]:
+    """Eight requests of 64 tokens that write 32 each: at once, in a row, and as a padded batch."""
+    text = bench.ids("\n\n".join(bench.pages))
+    prompts = [text[100 * n : 100 * n + 64] for n in range(8)]
+    said = text[5000:5032]
+
+    def one(prompt: Sequence[int]) -> list[int]:
+        return bench.ours(prompt, said, lookup=False)
+
+    def at_once() -> list[list[int]]:
+        bench.forget()
+        with ThreadPoolExecutor(8) as pool:
+            return list(pool.map(one, prompts))
+
+    def in_a_row() -> list[list[int]]:
+        bench.forget()
+        return [one(prompt) for prompt in prompts]
+
+    return interleaved(
+        {
+            "qwen_agentkit": at_once,
+            "qwen_agentkit_in_a_row": in_a_row,
+            "generate_in_a_row": lambda: [bench.theirs([prompt], said)[0] for prompt in prompts],
+            "generate_batch_of_8": lambda: bench.theirs(prompts, said),
+        },
+        rounds,
+    )
+
+
+def _rates(result: dict[str, Any], tokens: int) -> dict[str, float]:
+    return {name: round(tokens / seconds, 1) for name, seconds in result["seconds_min"].items()}
