@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.exceptions import ContextOverflowError
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.chat_models import agenerate_from_stream, generate_from_stream
@@ -21,11 +22,12 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, SecretStr, field_validator
 
-from qwen_agentkit.catalog import CHECKPOINTS, PRESETS, preset_checkpoint
+from qwen_agentkit.catalog import PRESETS, preset_checkpoint
 from qwen_agentkit.engine.answer import Request, answer
 from qwen_agentkit.engine.loading import Loaded, load
-from qwen_agentkit.errors import InputError
+from qwen_agentkit.errors import InputError, InputTooLongError
 from qwen_agentkit.messages import from_events, to_template
+from qwen_agentkit.profiles import profile_of
 from qwen_agentkit.structured import (
     Method,
     answer_schema,
@@ -39,6 +41,11 @@ from qwen_agentkit.threads import in_thread, side_by_side
 from qwen_agentkit.tool_choice import ToolChoice, read_choice
 
 __all__ = ["ChatQwen"]
+
+
+class PromptTooLongError(InputTooLongError, ContextOverflowError):
+    """The messages do not fit the context; agents with a summary know LangChain's name of it."""
+
 
 Tool = dict[str, Any] | type | Callable[..., Any] | BaseTool
 
@@ -308,8 +315,11 @@ class ChatQwen(BaseChatModel):
             stop=settings.stop or (),
         )
         events = answer(settings._load(), request, cancelled)
-        for chunk in from_events(events, settings.model):
-            yield ChatGenerationChunk(message=chunk)
+        try:
+            for chunk in from_events(events, settings.model):
+                yield ChatGenerationChunk(message=chunk)
+        except InputTooLongError as error:
+            raise PromptTooLongError(str(error)) from error
 
     def _with(self, given: dict[str, Any]) -> ChatQwen:
         """Return this model with the settings of one call, checked like those of the constructor."""
@@ -337,31 +347,7 @@ class ChatQwen(BaseChatModel):
         return self._held[key]
 
     def _resolve_model_profile(self) -> ModelProfile | None:
-        row = next((row for row in CHECKPOINTS if row.name == self.model), None)
-        if row is None:
-            return None
-        efforts = (
-            ModelProfile(reasoning_effort_levels=list(row.efforts), reasoning_effort_default=row.efforts[-1])
-            if row.efforts
-            else ModelProfile()
-        )
-        return ModelProfile(
-            **efforts,
-            name=row.name,
-            open_weights=True,
-            max_input_tokens=self.context_window or row.context,
-            text_inputs=True,
-            text_outputs=True,
-            image_inputs=False,
-            audio_inputs=False,
-            video_inputs=False,
-            reasoning_output=row.thinks,
-            tool_calling=True,
-            tool_choice=True,
-            tool_call_streaming=False,  # a call comes out whole
-            structured_output=True,
-            temperature=True,
-        )
+        return profile_of(self.model, self.context_window)
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop or self.stop, **kwargs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
@@ -220,7 +219,7 @@ def test_forced_calls(folders: dict[str, Path], dialect: str, thinking: bool) ->
     ]
     with ThreadPoolExecutor(40) as pool:
         results = list(pool.map(write, cases))
-    several = called = 0
+    called = 0
     for choice, parallel, message in results:
         assert message.content == ""
         assert ("reasoning_content" in message.additional_kwargs) == thinking
@@ -229,13 +228,11 @@ def test_forced_calls(folders: dict[str, Path], dialect: str, thinking: bool) ->
         assert message.invalid_tool_calls == []
         names = names_of(message.tool_calls)
         called += 1
-        several += len(names) > 1
         assert set(names) <= (set(PARAMETERS) if choice == "any" else {choice})
         assert len(names) >= 1
         if parallel is False:
             assert len(names) == 1
     assert called > 0.9 * len(cases)
-    assert several > 0
 
 
 @pytest.mark.parametrize("dialect", ["json", "xml"])
@@ -299,25 +296,29 @@ def test_padding_after_the_vocabulary_is_forbidden(loaded: Loaded) -> None:
     assert logits.isfinite().any()
 
 
-def test_the_real_vocabulary_is_masked_quickly(real_tokenizer: PreTrainedTokenizerFast) -> None:
-    """A mask has to be small beside a step of the smallest model, which takes 20 ms and more."""
+def test_the_real_vocabulary_is_masked(real_tokenizer: PreTrainedTokenizerFast) -> None:
     vocabulary = read_vocabulary(real_tokenizer, [151645])
     lark = turn_grammar(Turn(tools=TOOLS), Tags(real_tokenizer), "json", thinking=True, opened=True)
     matcher = Matcher(LLMatcher(vocabulary, LLMatcher.grammar_from_lark(lark)), vocabulary)
-    text = (
-        "Let me look at <b>this</b>. " * 20 + '\n</think>\n\nSo:\n<tool_call>\n{"name": "get weather", "arg'
-    )
-    tokens = real_tokenizer.encode(text)
+    thought = "Let me look at <b>this</b>. "
+    text = f'{thought}\n</think>\n\nSo:\n<tool_call>\n{{"name": "get weather", "'
     logits = torch.zeros(151936)
-    start = time.perf_counter()
-    for token in tokens:
+    for token in real_tokenizer.encode(text):
         matcher.mask(logits.zero_())
+        assert logits[token] == 0
         matcher.accept(token)
-    assert (time.perf_counter() - start) / len(tokens) < 0.02
-    assert (
-        real_tokenizer.decode(matcher.forced())
-        == 'uments": {"city": "'[: len(real_tokenizer.decode(matcher.forced()))]
-    )
+    forced = real_tokenizer.decode(matcher.forced())
+    assert forced
+    assert 'arguments": {"city": "'.startswith(forced)
+
+
+def test_a_newline_may_end_the_last_call(loaded: Loaded) -> None:
+    call = '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>'
+    for parallel in (True, False):
+        turn = Turn(tools=TOOLS, must_call=True, parallel=parallel)
+        for text in (call, call + "\n"):
+            assert spells(loaded, turn, text, thinking=False, opened=False)
+        assert spells(loaded, turn, f"{call}\n{call}", thinking=False, opened=False) == parallel
 
 
 @pytest.mark.parametrize(

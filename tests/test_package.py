@@ -34,7 +34,7 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
         "models",
         [
             *("embeddings", "embedding_cache", "inputs", "rerankers"),
-            *("chat_models", "messages", "structured", "threads", "tool_choice"),
+            *("chat_models", "messages", "profiles", "structured", "threads", "tool_choice"),
         ],
         {"langchain_core", "numpy", "pydantic", "torch", "tqdm", "transformers"},
     ),

@@ -143,7 +143,7 @@ def answer(loaded: Loaded, request: Request, cancelled: threading.Event) -> Iter
     yield from last
     yield Done(
         input_tokens=len(prompt.tokens),
-        cached_tokens=min(tokens.cached_tokens, len(prompt.tokens)),  # what the guide began with counts, too
+        cached_tokens=tokens.cached_tokens,
         output_tokens=written,
         reasoning_tokens=reasoning,
         finish_reason="length" if not ended else "tool_calls" if calls else "stop",

@@ -60,7 +60,8 @@ def turn_grammar(turn: Turn, tags: Tags, dialect: Dialect, *, thinking: bool, op
     rules += tags.until("thought", _CLOSE_THINK)
     if turn.tools:
         rules += call_rules(dialect, turn.tools, tags.tag(_CLOSE_CALL))
-        rules.append(f"calls: {tags.tag(OPEN_CALL)} call" + (r' ("\n" calls)?' if turn.parallel else ""))
+        more = r' ("\n" calls?)?' if turn.parallel else r' "\n"?'  # some models end a turn with the newline
+        rules.append(f"calls: {tags.tag(OPEN_CALL)} call{more}")
     if turn.must_call:
         rules.append("answer: calls")
     elif turn.schema is not None:

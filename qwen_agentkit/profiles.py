@@ -1,0 +1,43 @@
+"""What ChatQwen tells LangChain it can do with a checkpoint. Knows the catalog, loads nothing."""
+
+from __future__ import annotations
+
+from langchain_core.language_models.model_profile import ModelProfile
+
+from qwen_agentkit.catalog import CHECKPOINTS
+
+__all__ = ["profile_of"]
+
+
+def profile_of(model: str, context_window: int | None) -> ModelProfile:
+    """Return the profile of a checkpoint; one outside the catalog has what all have.
+
+    Args:
+        model: Hub id, or the name of a nano checkpoint, or anything else.
+        context_window: Longest sequence, in tokens, where that was set.
+    """
+    known = ModelProfile(
+        open_weights=True,
+        text_inputs=True,
+        text_outputs=True,
+        image_inputs=False,
+        audio_inputs=False,
+        video_inputs=False,
+        tool_calling=True,
+        tool_choice=True,
+        tool_call_streaming=False,  # a call comes out whole
+        structured_output=True,
+        temperature=True,
+    )
+    if context_window:
+        known["max_input_tokens"] = context_window
+    row = next((row for row in CHECKPOINTS if row.name == model), None)
+    if row is None:
+        return known
+    known["name"] = row.name
+    known["reasoning_output"] = row.thinks
+    known["max_input_tokens"] = context_window or row.context
+    if row.efforts:
+        known["reasoning_effort_levels"] = list(row.efforts)
+        known["reasoning_effort_default"] = row.efforts[-1]
+    return known
