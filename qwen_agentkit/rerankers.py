@@ -19,6 +19,7 @@ from qwen_agentkit.catalog import PRESETS, preset_checkpoint
 from qwen_agentkit.engine.kv import KVCache
 from qwen_agentkit.engine.loading import Loaded, load
 from qwen_agentkit.engine.packed import Segment, forward, token_batches
+from qwen_agentkit.engine.prefixes import SharedPrefixes
 from qwen_agentkit.errors import InputTooLongError, ModelError, ModelUnsupportedError
 from qwen_agentkit.inputs import encode, named, readable, slices
 from qwen_agentkit.prompts import (
@@ -33,6 +34,9 @@ __all__ = ["QwenReranker", "Ranking"]
 
 # Queries and documents tokenised at once: bounds memory, and is enough to fill every batch.
 _QUERIES, _SLICE = 256, 1024
+
+# Most memory for the prompts of earlier queries, in bytes: about 30 of them at 0.6B in bf16.
+_PROMPTS_BYTES = 256 << 20
 
 
 class Ranking(TypedDict):
@@ -98,6 +102,11 @@ class QwenReranker(BaseDocumentCompressor):
     @cached_property
     def _loaded(self) -> Loaded:
         return load(self.model, revision=self.revision, device=self.device, dtype=self.dtype)
+
+    @cached_property
+    def _asked(self) -> SharedPrefixes:
+        """Prompts of the latest queries, up to the document: the same question comes with other documents."""
+        return SharedPrefixes(_PROMPTS_BYTES)
 
     @cached_property
     def _direction(self) -> Tensor:
@@ -237,11 +246,19 @@ class QwenReranker(BaseDocumentCompressor):
         return tails, cut
 
     def _prefixes(self, heads: dict[str, list[int]]) -> dict[str, KVCache]:
-        """Keys and values of what the documents of each query share, from one forward."""
+        """Keys and values of what the documents of each query share; new ones from one forward."""
         loaded = self._loaded
-        caches = {query: KVCache(loaded.model.config, loaded.dtype, loaded.device) for query in heads}
-        with loaded.lock:
-            forward(loaded.model, [Segment(ids, caches[query]) for query, ids in heads.items()])
+        # Those of another call were computed beside other queries, which changes their last bits.
+        held = {} if self.deterministic else {query: self._asked.get(ids) for query, ids in heads.items()}
+        caches = {query: cache for query, cache in held.items() if cache}
+        new = {query: ids for query, ids in heads.items() if query not in caches}
+        for query in new:
+            caches[query] = KVCache(loaded.model.config, loaded.dtype, loaded.device)
+        if new:
+            with loaded.lock:
+                forward(loaded.model, [Segment(ids, caches[query]) for query, ids in new.items()])
+            for query, ids in new.items() if not self.deterministic else ():
+                self._asked.put(ids, caches[query])
         return caches
 
 

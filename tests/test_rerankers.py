@@ -140,7 +140,7 @@ def test_equal_pairs_are_computed_once(tiny: QwenReranker, monkeypatch: pytest.M
         return forward(model, segments)
 
     monkeypatch.setattr(rerankers, "forward", spy)
-    pairs = [(QUERY, "b"), ("other", "b"), (QUERY, "a"), (QUERY, "b"), ("other", "b")]
+    pairs = [("new", "b"), ("other", "b"), ("new", "a"), ("new", "b"), ("other", "b")]
     scores = tiny.score(pairs)
     assert sum(computed) == 2 + 3, "two queries and three pairs"
     assert scores == pytest.approx([tiny.score([pair])[0] for pair in pairs], abs=1e-5)
@@ -271,3 +271,20 @@ def test_a_classifier_of_several_labels_is_no_reranker(tiny_qwen3_dir: Path, tmp
     folder = classifier(tiny_qwen3_dir, tmp_path, labels=3)
     with pytest.raises(ModelUnsupportedError, match="3 labels"):
         QwenReranker(model=str(folder)).score([("q", "d")])
+
+
+def test_the_same_question_again_reads_new_documents_only(tiny: QwenReranker) -> None:
+    question, documents = "When does the boat leave?", ["At nine.", "The library opens at ten."]
+    first = tiny.score([(question, text) for text in documents])
+    lengths: list[int] = []
+    hook = tiny._loaded.model.base_model.register_forward_pre_hook(
+        lambda module, args, kwargs: lengths.append(kwargs["input_ids"].shape[1]), with_kwargs=True
+    )
+    try:
+        again = tiny.score([(question, text) for text in documents])
+    finally:
+        hook.remove()
+    assert again == first
+    assert len(lengths) == 1
+    pairs = [(question, text) for text in documents]
+    assert lengths[0] == sum(map(len, tiny._tails(pairs, tiny._heads({question}))[0]))

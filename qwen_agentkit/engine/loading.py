@@ -26,7 +26,7 @@ from transformers import logging as transformers_logging
 from qwen_agentkit.engine.dtypes import bf16_layouts
 from qwen_agentkit.engine.identity import Identity, identify
 from qwen_agentkit.engine.linear import pack_linears
-from qwen_agentkit.engine.packed import ATTENTION
+from qwen_agentkit.engine.packed import ATTENTION, trim_last_layer
 from qwen_agentkit.errors import ModelUnsupportedError
 
 __all__ = ["Loaded", "load"]
@@ -165,6 +165,8 @@ def _load(identity: Identity, *, head: bool, chat: bool) -> Loaded:
             use_safetensors=True,
         )
     model = model.eval().requires_grad_(False).to(torch.device(identity.device))
+    if identity.packed:
+        trim_last_layer(model)
     if chat and identity.device == "cpu" and identity.dtype == torch.bfloat16 and bf16_layouts():
         pack_linears(model)
     return Loaded(

@@ -19,7 +19,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 
 from qwen_agentkit.engine.kv import KVCache
 
-__all__ = ["ATTENTION", "Segment", "forward", "token_batches"]
+__all__ = ["ATTENTION", "Segment", "forward", "token_batches", "trim_last_layer"]
 
 ATTENTION = "qwen_agentkit_packed"
 
@@ -59,25 +59,49 @@ def forward(model: PreTrainedModel, segments: Sequence[Segment]) -> Tensor:
     """
     ids: list[int] = []
     positions: list[int] = []
-    wanted: list[int] = []
     for segment in segments:
         if segment.cache and segment.keep:
             segment.cache.reserve(segment.past + len(segment.tokens))
         ids.extend(segment.tokens)
         positions.extend(range(segment.past, segment.past + len(segment.tokens)))
-        wanted.extend(range(len(ids) - segment.read, len(ids)))
     with torch.inference_mode():
-        hidden: Tensor = model.base_model(
+        rows: Tensor = model.base_model(
             input_ids=torch.tensor([ids], device=model.device),
             position_ids=torch.tensor([positions], device=model.device),
             use_cache=False,
             segments=segments,
         ).last_hidden_state[0]
-        rows = hidden[torch.tensor(wanted, dtype=torch.long, device=model.device)]
     for segment in segments:
         if segment.cache and segment.keep:
             segment.cache.length += len(segment.tokens)
     return rows
+
+
+def trim_last_layer(model: PreTrainedModel) -> None:
+    """Let the last layer of a model finish only the positions that are read.
+
+    Every decoder layer of the Qwen family adds attention to its input, then adds its MLP to that.
+    """
+    layer: Any = model.base_model.layers[-1]
+
+    def last_layer(hidden_states: Tensor, *, segments: Sequence[Segment], **kwargs: Any) -> Tensor:
+        attended, _ = layer.self_attn(
+            hidden_states=layer.input_layernorm(hidden_states), segments=segments, **kwargs
+        )
+        read = _read_positions(segments, hidden_states.device)
+        rows: Tensor = hidden_states[:, read] + attended[:, read]
+        return rows + layer.mlp(layer.post_attention_layernorm(rows))
+
+    layer.forward = last_layer
+
+
+def _read_positions(segments: Sequence[Segment], device: torch.device) -> Tensor:
+    positions: list[int] = []
+    end = 0
+    for segment in segments:
+        end += len(segment.tokens)
+        positions.extend(range(end - segment.read, end))
+    return torch.tensor(positions, dtype=torch.long, device=device)
 
 
 def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:

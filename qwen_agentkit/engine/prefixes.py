@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 
 from qwen_agentkit.engine.kv import KVCache
 
-__all__ = ["PrefixStore", "common"]
+__all__ = ["PrefixStore", "SharedPrefixes", "common"]
 
 Tokens = Sequence[int] | NDArray[np.int64]
 
@@ -70,3 +72,36 @@ class PrefixStore:
     def clear(self) -> None:
         """Forget everything."""
         self._entries.clear()
+
+
+class SharedPrefixes:
+    """Remembers whole prefixes that many sequences read and none changes, the least recently used forgotten.
+
+    Args:
+        limit: Most bytes to hold.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held: OrderedDict[tuple[int, ...], KVCache] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, tokens: Sequence[int]) -> KVCache | None:
+        """Return the cache of exactly these tokens, for reading only."""
+        with self._lock:
+            key = tuple(tokens)
+            if key in self._held:
+                self._held.move_to_end(key)
+            return self._held.get(key)
+
+    def put(self, tokens: Sequence[int], cache: KVCache) -> None:
+        """Remember a cache, which nobody may change from now on."""
+        with self._lock:
+            self._held[tuple(tokens)] = cache
+            while self._held and sum(held.bytes for held in self._held.values()) > self._limit:
+                self._held.popitem(last=False)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._held.clear()
