@@ -351,7 +351,7 @@ def test_what_no_grammar_can_hold(schema: Json, part: str) -> None:
 )
 def test_what_xml_cannot_hold(loaded: Loaded, schema: Json, part: str) -> None:
     function = {"name": "f", "parameters": {"type": "object", "properties": {"x": schema}}}
-    turn = Turn(tools=[{"type": "function", "function": function}])
+    turn = Turn(tools=[{"type": "function", "function": function}], must_call=True)
     with pytest.raises(InputError, match=r"f\.x") as error:
         matcher_of(loaded, turn, dialect="xml", thinking=False, opened=False)
     assert part in str(error.value)
@@ -435,3 +435,15 @@ def spells(loaded: Loaded, turn: Turn, text: str, *, letters: bool = False, **ho
                 return False
             matcher.accept(token)
     return loaded.token_id("<|im_end|>") in allowed(matcher, loaded)
+
+
+@pytest.mark.parametrize("dialect", ["json", "xml"])
+def test_a_tool_left_to_choice_needs_no_schema_that_a_grammar_knows(loaded: Loaded, dialect: Dialect) -> None:
+    parameters = {"type": "object", "properties": {"tags": {"type": "array", "uniqueItems": True}}}
+    odd = {"type": "function", "function": {"name": "tag", "parameters": parameters}}
+    with pytest.warns(UserWarning, match="'tag' can be anything.*uniqueItems"):
+        turn_grammar(Turn(tools=[odd]), Tags(loaded.tokenizer), dialect, thinking=False, opened=False)
+    with pytest.raises(InputError, match="uniqueItems"):
+        turn_grammar(
+            Turn(tools=[odd], must_call=True), Tags(loaded.tokenizer), dialect, thinking=False, opened=False
+        )

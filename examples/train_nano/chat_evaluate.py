@@ -22,6 +22,8 @@ from chat_prompts import ABSTAIN
 from chat_tools import ToolBox, tool
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from qwen_agentkit import ChatQwen
+
 THINKING = re.compile(r"<think>\n(?P<thought>[^<]+)\n</think>\n\n(?P<said>.*)", re.DOTALL)
 CALL = re.compile(r"<tool_call>\n(.*?)\n</tool_call>", re.DOTALL)
 LANGS = ("en", "ar", "zh", "de", "es", "ru", "hi", "th", "tr", "vi", "el", "fr", "ja", "ko")
@@ -95,6 +97,23 @@ def generate(model: Any, tokenizer: Any, items: list[Case], sampled: bool, batch
         )
         for case, ids in zip(group, result[:, inputs["input_ids"].shape[1] :], strict=True):
             case.output = tokenizer.decode(ids).replace("<|endoftext|>", "")
+
+
+def call(model: Path, items: list[Case]) -> None:
+    """Fills in outputs through ChatQwen, whose grammar holds calls to the offered tools."""
+    llm = ChatQwen(model=str(model), temperature=0, max_tokens=220)
+    for case in items:
+        dialogue = case.dialogue
+        options: Any = {} if dialogue.think else {"thinking": False}
+        said = llm.invoke(dialogue.messages[:-1], tools=dialogue.tools, **options)
+        thought = said.additional_kwargs.get("reasoning_content")
+        calls = [{"name": made["name"], "arguments": made["args"]} for made in said.tool_calls]
+        case.output = (
+            (f"<think>\n{thought}\n</think>\n\n" if thought else "")
+            + said.text
+            + "\n".join(f"<tool_call>\n{json.dumps(made)}\n</tool_call>" for made in calls)
+            + ("" if said.response_metadata["finish_reason"] == "length" else "<|im_end|>")
+        )
 
 
 def judge(case: Case) -> dict[str, bool | None]:
@@ -176,7 +195,9 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=115)
     parser.add_argument("--size", type=float, default=0.6)
     parser.add_argument("--seed", type=int, default=11)
-    parser.add_argument("--modes", nargs="+", default=["greedy", "sampled"])
+    parser.add_argument(
+        "--modes", nargs="+", default=["greedy", "sampled", "chatqwen"], help="chatqwen: the calls, greedy"
+    )
     parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
     parser.add_argument("--show", type=int, default=0, help="print so many outputs")
     args = parser.parse_args()
@@ -189,8 +210,12 @@ def main() -> None:
     figures: dict[str, Any] = {}
     for mode in args.modes:
         torch.manual_seed(args.seed)
-        generate(model, tokenizer, items, mode == "sampled")
-        figures[mode] = table(items)
+        judged = [case for case in items if case.dialogue.kind == "call"] if mode == "chatqwen" else items
+        if mode == "chatqwen":
+            call(args.model, judged)
+        else:
+            generate(model, tokenizer, judged, mode == "sampled")
+        figures[mode] = table(judged)
         print(mode, json.dumps(figures[mode], indent=1, ensure_ascii=False))
     for case in items[:: max(1, len(items) // max(1, args.show))][: args.show]:
         print(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -42,25 +43,41 @@ _NOTES = {"type", "title", "description", "default", "examples", "deprecated", "
 _PARAMETER_KEYS = {"type", "properties", "required", "additionalProperties", "$defs", "definitions", *_NOTES}
 
 
-def call_rules(dialect: Dialect, tools: Sequence[Mapping[str, Any]], close: str) -> list[str]:
+def call_rules(
+    dialect: Dialect, tools: Sequence[Mapping[str, Any]], close: str, *, strict: bool
+) -> list[str]:
     """Return rules: `call` is a call of one of the tools, without the tag that opens it.
 
     Args:
         dialect: How the model writes calls; "auto" means JSON.
         tools: Tool schemas in the OpenAI form, at least one.
         close: What stands for the closing tag in a rule.
+        strict: Refuse a tool whose schema no grammar can hold a call to; else its calls are held to its name
+            and to some arguments, with a warning.
 
     Raises:
-        InputError: A name or schema that no grammar can hold a call to.
+        InputError: A name that no grammar can hold a call to, or such a schema if `strict`.
     """
     write = _xml if dialect == "xml" else _json
     rules = ["call: " + " | ".join(f"call_{number}" for number in range(len(tools)))]
     for number, tool in enumerate(tools):
         function = tool.get("function", tool)
         parameters = function.get("parameters") or {"type": "object", "properties": {}}
-        body, *more = write(f"call_{number}", function["name"], parameters)
+        try:
+            body, *more = write(f"call_{number}", function["name"], parameters)
+        except InputError as error:
+            if strict:
+                raise
+            warnings.warn(f"Arguments of {function['name']!r} can be anything: {error}", stacklevel=2)
+            body, *more = write(f"call_{number}", function["name"], _anything(dialect, parameters))
         rules += [f"call_{number}: {body} {close}", *more]
     return rules
+
+
+def _anything(dialect: Dialect, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schema that says nothing of the arguments but, for the XML dialect, their names."""
+    names = parameters.get("properties", {}) if dialect == "xml" else ()
+    return {"type": "object", "properties": {name: {} for name in names}} if names else {"type": "object"}
 
 
 def _json(rule: str, name: str, parameters: Mapping[str, Any]) -> list[str]:

@@ -59,7 +59,7 @@ def turn_grammar(turn: Turn, tags: Tags, dialect: Dialect, *, thinking: bool, op
     rules = [_start(tags, thinking=thinking, opened=opened, free=turn.free)]
     rules += tags.until("thought", _CLOSE_THINK)
     if turn.tools:
-        rules += call_rules(dialect, turn.tools, tags.tag(_CLOSE_CALL))
+        rules += call_rules(dialect, turn.tools, tags.tag(_CLOSE_CALL), strict=not turn.free)
         more = r' ("\n" calls?)?' if turn.parallel else r' "\n"?'  # some models end a turn with the newline
         rules.append(f"calls: {tags.tag(OPEN_CALL)} call{more}")
     if turn.must_call:
