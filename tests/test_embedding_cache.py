@@ -149,7 +149,7 @@ def test_a_damaged_entry_is_computed_again(cached: QwenEmbeddings, damage) -> No
     good = {file: file.read_bytes() for file in entries(cached)}
     for file, data in good.items():
         file.write_bytes(damage(data))
-    np.testing.assert_array_equal(again(cached).embed_array(TEXTS), vectors)
+    np.testing.assert_allclose(again(cached).embed_array(TEXTS), vectors, atol=1e-3)
     assert {file: file.read_bytes() for file in entries(cached)} == good
 
 
@@ -157,7 +157,8 @@ def test_an_entry_under_another_key_is_foreign(cached: QwenEmbeddings) -> None:
     vectors = cached.embed_array(TEXTS[:2])
     one, two = entries(cached)
     one.write_bytes(two.read_bytes())
-    np.testing.assert_array_equal(again(cached).embed_array(TEXTS[:2]), vectors)
+    # Computed anew beside other texts: the last bit of fp16 may round the other way.
+    np.testing.assert_allclose(again(cached).embed_array(TEXTS[:2]), vectors, atol=1e-3)
 
 
 def test_any_byte_store_will_do(cached: QwenEmbeddings) -> None:
@@ -170,7 +171,7 @@ def test_any_byte_store_will_do(cached: QwenEmbeddings) -> None:
     assert not has_loaded(later)
     key = next(store.yield_keys())
     store.mset([(key, "no bytes")])  # type: ignore[list-item]
-    np.testing.assert_array_equal(later.embed_array(TEXTS), vectors)
+    np.testing.assert_allclose(later.embed_array(TEXTS), vectors, atol=1e-3)
 
 
 def test_a_cut_text_warns_from_the_cache_too(cached: QwenEmbeddings) -> None:

@@ -131,4 +131,6 @@ def test_a_schema_that_no_grammar_holds(llm: ChatQwen) -> None:
     with pytest.raises(InputError, match="uniqueItems"):
         llm.with_structured_output(Tags).invoke("Go")
     with pytest.raises(InputError, match="uniqueItems"):
-        llm.bind_tools([Tags]).invoke("Go")
+        llm.bind_tools([Tags], tool_choice="any").invoke("Go")
+    with pytest.warns(UserWarning, match="uniqueItems"):
+        llm.bind_tools([Tags]).invoke("Go", max_tokens=4)
