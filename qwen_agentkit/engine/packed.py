@@ -82,15 +82,17 @@ def trim_last_layer(model: PreTrainedModel) -> None:
 
     Every decoder layer of the Qwen family adds attention to its input, then adds its MLP to that.
     """
-    layer: Any = model.base_model.layers[-1]
+    decoder: Any = model.base_model
+    layer = decoder.layers[-1]
 
     def last_layer(hidden_states: Tensor, *, segments: Sequence[Segment], **kwargs: Any) -> Tensor:
         attended, _ = layer.self_attn(
             hidden_states=layer.input_layernorm(hidden_states), segments=segments, **kwargs
         )
         read = _read_positions(segments, hidden_states.device)
-        rows: Tensor = hidden_states[:, read] + attended[:, read]
-        return rows + layer.mlp(layer.post_attention_layernorm(rows))
+        rows = hidden_states[:, read] + attended[:, read]
+        out: Tensor = rows + layer.mlp(layer.post_attention_layernorm(rows))
+        return out
 
     layer.forward = last_layer
 
