@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """Passages and native questions for the nano-chat training, read from a folder of public data sets.
 
 Every passage carries a language and a document key. The key decides whether the passage is trained on or held
@@ -17,13 +16,16 @@ from pathlib import Path
 
 # NTREX file codes -> the short code used everywhere else. Order: the languages that matter most come first.
 NTREX = {
-    "eng": "en", "arb": "ar", "zho-CN": "zh", "zho-TW": "zh", "deu": "de", "spa": "es", "rus": "ru", "hin": "hi",
-    "tha": "th", "tur": "tr", "vie": "vi", "ell": "el", "fra": "fr", "jpn": "ja", "kor": "ko", "por": "pt", "ita": "it",
+    "eng": "en", "arb": "ar", "zho-CN": "zh", "zho-TW": "zh", "deu": "de", "spa": "es",
+    "rus": "ru", "hin": "hi", "tha": "th", "tur": "tr", "vie": "vi", "ell": "el", "fra": "fr", "jpn": "ja",
+    "kor": "ko", "por": "pt", "ita": "it",
     "ind": "id", "fas": "fa",
 }  # fmt: skip
 TATOEBA = {
-    "ara": "ar", "cmn": "zh", "deu": "de", "spa": "es", "rus": "ru", "hin": "hi", "tha": "th", "tur": "tr", "vie": "vi",
-    "ell": "el", "fra": "fr", "jpn": "ja", "kor": "ko", "por": "pt", "ita": "it", "ind": "id",
+    "ara": "ar", "cmn": "zh", "deu": "de", "spa": "es", "rus": "ru", "hin": "hi",
+    "tha": "th", "tur": "tr", "vie": "vi",
+    "ell": "el", "fra": "fr", "jpn": "ja",
+    "kor": "ko", "por": "pt", "ita": "it", "ind": "id",
 }  # fmt: skip
 
 # A sentence ends after a CJK mark, after a western mark followed by a space, or at a line break.

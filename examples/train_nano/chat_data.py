@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """Training dialogues over real passages: question, thought, quoted answer with its marker, or an abstention.
 
 A dialogue is a list of messages plus notes on what is copied from where. The notes let the training show the
@@ -161,7 +160,8 @@ def answering_sentence(
     return (question, sentence, keys) if len(keys) > 1 else None
 
 
-def rag(rng: random.Random, corpus: Corpus, lang: str | None = None, size: float = 1.0, native: float = 0.55, think: bool | None = None,
+def rag(rng: random.Random, corpus: Corpus, lang: str | None = None, size: float = 1.0,
+        native: float = 0.55, think: bool | None = None,
         unanswerable: float = 0.27) -> Dialogue:  # fmt: skip
     """One dialogue over one to four passages; `size` scales the length of the passages."""
     lang = lang or rng.choices(corpus.langs, corpus.weights)[0]

@@ -1,3 +1,4 @@
+# Tables of words and phrases read better in whole lines than one entry a line.
 # ruff: noqa: E501
 """The fixed words of nano-chat's training dialogues: the instruction, and per language what is thought and said."""
 

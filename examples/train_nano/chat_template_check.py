@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """Compares nano-chat's own chat template with the real Qwen3 one on generated dialogues, byte for byte.
 
 The real template is read from the tokenizer_config.json of the data folder. Dialogues on which the
@@ -17,8 +16,10 @@ from typing import Any
 from transformers.utils.chat_template_utils import render_jinja_template
 
 PIECES = (
-    "Hello", "ما الطقس في القاهرة؟", "长城有多长？", "  spaced  ", "\nleading", "trailing\n\n", "", "a\n\nb", "🦉 émojis\u200d", 'quote " \\ </',
-    "<think>\ninside\n</think>\n\nanswer", "</think>only close", "<think>a</think>b</think>\n\nc", "<tool_response>\nx\n</tool_response>",
+    "Hello", "ما الطقس في القاهرة؟", "长城有多长？", "  spaced  ", "\nleading", "trailing\n\n", "",
+    "a\n\nb", "🦉 émojis\u200d", 'quote " \\ </',
+    "<think>\ninside\n</think>\n\nanswer", "</think>only close", "<think>a</think>b</think>\n\nc",
+    "<tool_response>\nx\n</tool_response>",
     "<tool_response>half", "สวัสดี", "{\"a\": 1}", "<b>&amp;</b>", "\n",
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (

@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """Trains the small tokenizer of nano-chat: Qwen3's text rules and special tokens, about 8,000 entries.
 
 Why not the real one: its 151,669 entries would need a token table far larger than the whole model may be.
@@ -32,9 +31,12 @@ BUDGET = {
 }
 OTHER = 170_000
 TOOLS_TEXT = (
-    "You may call one or more functions to assist with the user query. You are provided with function signatures within "
-    'XML tags: For each function call, return a json object with function name and arguments {"name": , "arguments": '
-    '{"type": "function", "function": {"name": "x", "description": "y", "parameters": {"type": "object", "properties": '
+    "You may call one or more functions to assist with the user query. "
+    "You are provided with function signatures within "
+    "XML tags: For each function call, return a json object with function name and arguments "
+    '{"name": , "arguments": '
+    '{"type": "function", "function": {"name": "x", "description": "y", '
+    '"parameters": {"type": "object", "properties": '
     '{"x": {"type": "string"}}, "required": ["x"]}}}'
 )
 
@@ -53,7 +55,8 @@ def texts(data: Path, seed: int) -> Iterator[str]:
     for lang, items in sorted(pool.items()):
         rng.shuffle(items)
         left = BUDGET.get(lang, OTHER)
-        # A language with less text than its budget is read twice, not more: repeats teach rare words as if they were common.
+        # A language with less text than its budget is read twice, not more:
+        # repeats teach rare words as if they were common.
         for item in items * 2:
             if left <= 0:
                 break
@@ -63,7 +66,8 @@ def texts(data: Path, seed: int) -> Iterator[str]:
         for line in (data / f"bfcl_v4/BFCL_v4_{name}.json").read_text(encoding="utf-8").splitlines()[:150]:
             yield json.dumps(json.loads(line)["function"], ensure_ascii=False)
     for i in range(2000):
-        yield f"Passages:\n[1] docs/guide.md\nx\n\n[{i % 4 + 1}] notes/faq_{i % 30}.txt\ny\n\nQuestion: what\n"
+        other = f"[{i % 4 + 1}] notes/faq_{i % 30}.txt"
+        yield f"Passages:\n[1] docs/guide.md\nx\n\n{other}\ny\n\nQuestion: what\n"
     # The fixed phrases stand in every dialogue; one token a word keeps the dialogues short.
     fixed = [RAG_SYSTEM, *OTHER_SYSTEMS, *THINK.values(), *THINK_NONE.values(), *ABSTAIN.values(), TOOLS_TEXT]
     for phrase in fixed:
@@ -73,7 +77,7 @@ def texts(data: Path, seed: int) -> Iterator[str]:
 
 
 def train(data: Path, size: int, seed: int = 7) -> dict:
-    """Trains the tokenizer and returns its specification; `size` counts every entry, added tokens included."""
+    """Trains the tokenizer and returns its specification; `size` counts added tokens, too."""
     real = AutoTokenizer.from_pretrained(data / "qwen3_tokenizer")
     added = [real.added_tokens_decoder[i] for i in sorted(real.added_tokens_decoder)]
     small = real.train_new_from_iterator(texts(data, seed), vocab_size=size + 100)
@@ -82,7 +86,8 @@ def train(data: Path, size: int, seed: int = 7) -> dict:
     spec = json.loads(small.backend_tokenizer.to_str())
     names = {token.content for token in added}
     words = [w for w, _ in sorted(spec["model"]["vocab"].items(), key=lambda item: item[1]) if w not in names]
-    # A mark and a line break never share a token: the full stop of a passage's last sentence must look like any other.
+    # A mark and a line break never share a token:
+    # the full stop of a passage's last sentence must look like any other.
     words = [w for w in words if "Ċ" not in w or not w.strip("Ċ")]
     words = words[: size - len(added)]
     spec["model"]["vocab"] = {word: index for index, word in enumerate(words)}

@@ -1,3 +1,4 @@
+# Tables of words and phrases read better in whole lines than one entry a line.
 # ruff: noqa: E501
 """Training dialogues with tools: which tool is called with which arguments, and an answer from what the tool returned.
 

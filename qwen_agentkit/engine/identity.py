@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -48,7 +49,7 @@ class Identity:
     size: int
     config: PretrainedConfig
 
-    @property
+    @cached_property
     def revision(self) -> str:
         """Commit on the hub, or a digest of the files of a local folder."""
         return revision_of(self.folder)

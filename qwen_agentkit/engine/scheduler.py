@@ -127,7 +127,7 @@ class Scheduler:
             if not isinstance(other.cache, KVCache):
                 continue
             shared = common(other.tokens, known)
-            if shared > max(stored, other.cache.length) + _WORTH_WAITING and not other.finished:
+            if shared > max(stored, other.cache.length) + _WORTH_WAITING and _wants_more(other):
                 return  # it is about to compute what this one needs
             if min(shared, other.cache.length) > stored:
                 stored, best = min(shared, other.cache.length), other.cache
@@ -141,7 +141,7 @@ class Scheduler:
             return
         try:
             logits = _logits(loaded, works)
-        except Exception as error:
+        except Exception as error:  # memory, or anything torch raises: it belongs to one sequence
             if len(works) > 1:
                 for work in works:
                     self._run(loaded, [work])
