@@ -1,4 +1,4 @@
-"""`ChatQwen`: a Qwen chat checkpoint as a LangChain chat model. Knows LangChain and the engine."""
+"""`ChatQwen`: a Qwen chat checkpoint as a LangChain chat model. Knows LangChain, the engine and servers."""
 
 from __future__ import annotations
 
@@ -20,14 +20,24 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, SecretStr, field_validator
+from pydantic import (
+    AliasChoices,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from qwen_agentkit.catalog import PRESETS, preset_checkpoint
 from qwen_agentkit.engine.answer import Request, answer
 from qwen_agentkit.engine.loading import Loaded, load
 from qwen_agentkit.errors import InputError, InputTooLongError
-from qwen_agentkit.messages import from_events, to_template
+from qwen_agentkit.messages import from_events, to_server, to_template
 from qwen_agentkit.profiles import profile_of
+from qwen_agentkit.server.chat import ChatServer
+from qwen_agentkit.server.http import Server
 from qwen_agentkit.structured import (
     Method,
     answer_schema,
@@ -51,7 +61,7 @@ Tool = dict[str, Any] | type | Callable[..., Any] | BaseTool
 
 
 class ChatQwen(BaseChatModel):
-    """A Qwen chat model, in this process.
+    """A Qwen chat model, in this process, or with `base_url` behind an OpenAI-compatible server.
 
     Thoughts come apart from the answer, in `additional_kwargs["reasoning_content"]`, and tool calls in
     `tool_calls`; the finish reason stands in `response_metadata`. Every setting can be given for one call,
@@ -125,17 +135,31 @@ class ChatQwen(BaseChatModel):
     streaming: bool = False
     """Stream to callbacks on `invoke`, too."""
 
-    timeout: float | None = None
-    """Accepted as in other chat models; in this process there is no connection to time out."""
+    base_url: str | None = None
+    """Address of an OpenAI-compatible server, such as "http://localhost:8000/v1", that has the model under
+    the name `model`. None: in this process.
 
-    max_retries: int | None = None
-    """Accepted as in other chat models; in this process there is no request to retry."""
+    What the server cannot be asked for is an error, never dropped. Sampling that nobody sets is the makers'
+    where the model's name tells its family, and the server's otherwise. Texts are sent as they are: one
+    that spells out tokens such as `<|im_end|>` is read as the server reads them."""
+
+    server: str | None = None
+    """Kind of server: "vllm", "sglang", "ollama", "llama.cpp", "lmstudio", "transformers", or "openai" for
+    any other. None asks it, once."""
+
+    timeout: float | None = Field(default=None, gt=0)
+    """With `base_url`: seconds of silence after which a request is given up. None: 600."""
+
+    max_retries: int | None = Field(default=None, ge=0)
+    """With `base_url`: times a request is sent again to a server that is busy or down, never one whose answer
+    has begun. None: 2."""
 
     api_key: SecretStr | None = None
-    """Accepted as in other chat models; in this process there is nothing to log in to."""
+    """With `base_url`: sent as a bearer token."""
 
-    # Weights in use, kept alive and shared with the copies made for single calls.
+    # Weights in use, kept alive and shared with the copies made for single calls; servers likewise.
     _held: dict[tuple[str | int | None, ...], Loaded] = PrivateAttr(default_factory=dict)
+    _asked: dict[tuple[object, ...], ChatServer] = PrivateAttr(default_factory=dict)
 
     @field_validator("model")
     @classmethod
@@ -150,6 +174,17 @@ class ChatQwen(BaseChatModel):
                 f"stop={stop!r} holds an empty string, which would end every answer. Leave it out."
             )
         return stop
+
+    @model_validator(mode="after")
+    def _check_place(self) -> ChatQwen:
+        if self.base_url is not None:
+            for name in ("revision", "device", "dtype", "context_window"):
+                if getattr(self, name) is not None:
+                    raise InputError(
+                        f"{name}={getattr(self, name)!r} says how to load weights, which the server at "
+                        f"{self.base_url} does by itself. Leave it out, or leave base_url out."
+                    )
+        return self
 
     def bind_tools(
         self,
@@ -300,7 +335,7 @@ class ChatQwen(BaseChatModel):
             schema = answer_schema(wanted)
             messages = ask_for_json(messages, wanted, with_tools=bool(tools))
         request = Request(
-            messages=to_template(messages),
+            messages=to_template(messages) if settings.base_url is None else to_server(messages),
             tools=tools,
             forced_call=choice not in (None, "auto", "none"),
             forced_tool=None if choice in (None, "auto", "none", "any") else choice,
@@ -314,7 +349,10 @@ class ChatQwen(BaseChatModel):
             max_tokens=settings.max_tokens,
             stop=settings.stop or (),
         )
-        events = answer(settings._load(), request, cancelled)
+        if settings.base_url is None:
+            events = answer(settings._load(), request, cancelled)
+        else:
+            events = settings._connect(settings.base_url).answer(request, cancelled)
         try:
             for chunk in from_events(events, settings.model):
                 yield ChatGenerationChunk(message=chunk)
@@ -329,8 +367,9 @@ class ChatQwen(BaseChatModel):
             raise InputError(
                 f"Unknown setting {sorted(unknown)[0]!r}; expected one of {', '.join(sorted(_SETTINGS))}."
             )
-        changed = ChatQwen(**{**{name: getattr(self, name) for name in _SETTINGS}, **given})
-        changed._held = self._held
+        kept = {name: getattr(self, name) for name in (*_SETTINGS, "api_key")}
+        changed = ChatQwen(**{**kept, **given})
+        changed._held, changed._asked = self._held, self._asked
         return changed
 
     def _load(self) -> Loaded:
@@ -346,6 +385,14 @@ class ChatQwen(BaseChatModel):
             )
         return self._held[key]
 
+    def _connect(self, base_url: str) -> ChatServer:
+        key = (base_url, self.model, self.server, self.timeout, self.max_retries)
+        if key not in self._asked:
+            api_key = self.api_key.get_secret_value() if self.api_key else None
+            server = Server(base_url, api_key=api_key, timeout=self.timeout, max_retries=self.max_retries)
+            self._asked[key] = ChatServer(server, self.model, self.server)
+        return self._asked[key]
+
     def _resolve_model_profile(self) -> ModelProfile | None:
         return profile_of(self.model, self.context_window)
 
@@ -356,7 +403,7 @@ class ChatQwen(BaseChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in sorted(_SETTINGS)}
+        return {name: getattr(self, name) for name in sorted(_SETTINGS - _PATIENCE)}
 
     @property
     def _llm_type(self) -> str:
@@ -370,8 +417,12 @@ _SETTINGS = frozenset(
         *(*_SAMPLING, "n", "max_tokens", "stop", "thinking", "thinking_budget"),
         *("reasoning_effort", "keep_thoughts", "context_window"),
         *("model", "revision", "device", "dtype"),
+        *("base_url", "server", "timeout", "max_retries"),
     )
 )
+
+# What changes no answer.
+_PATIENCE = frozenset({"timeout", "max_retries"})
 
 
 def _together(results: list[ChatResult]) -> ChatResult:

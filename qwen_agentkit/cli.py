@@ -136,11 +136,26 @@ def demo(
 
 
 @app.command()
-def doctor(preset: Preset = "nano", store: Store = DEFAULT_STORE, as_json: AsJson = False) -> None:
-    """Say what is installed, what this machine can run, and whether models and store are in place."""
+def doctor(
+    preset: Preset = "nano",
+    store: Store = DEFAULT_STORE,
+    base_url: Annotated[
+        str | None, typer.Option(help="Examine this model server instead.", metavar="URL")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="With --base-url: which of its models.")] = None,
+    api_key: Annotated[str | None, typer.Option(envvar="QWEN_AGENTKIT_API_KEY", hidden=True)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is installed, what this machine can run, and whether models and store are in place.
+
+    With --base-url: what the server there is and can do. Its key is read from QWEN_AGENTKIT_API_KEY.
+    """
     from qwen_agentkit import doctor, show  # loads torch: only when a command runs
 
-    findings = doctor.examine(_stack(preset, store))
+    if base_url is None:
+        findings = doctor.examine(_stack(preset, store))
+    else:
+        findings = doctor.examine_server(base_url, model, api_key)
     if as_json:
         _print_json(findings)
     else:

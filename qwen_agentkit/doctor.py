@@ -1,4 +1,4 @@
-"""`qwen-agentkit doctor`: what is installed, what fits, what is in place. Changes nothing."""
+"""`qwen-agentkit doctor`: what is installed and fits, what is there, what a server can. Changes nothing."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from huggingface_hub import try_to_load_from_cache
 
 from qwen_agentkit.catalog import CHECKPOINTS, PRESETS, nano_folder
 from qwen_agentkit.errors import StoreError
+from qwen_agentkit.server import probe
+from qwen_agentkit.server.http import Server
 from qwen_agentkit.stack import Stack
 
-__all__ = ["examine"]
+__all__ = ["examine", "examine_server"]
 
 _PACKAGES = (
     "qwen-agentkit",
@@ -49,6 +51,15 @@ def examine(stack: Stack) -> dict[str, Any]:
         ],
         "store": _store(stack),
     }
+
+
+def examine_server(base_url: str, model: str | None, api_key: str | None) -> dict[str, Any]:
+    """What a server is and can do, and how to ask it."""
+    found = probe.examine(Server(base_url, api_key=api_key), model)
+    chosen = f"model={found['asked']!r}, base_url={base_url!r}"
+    classes = {"chat": "ChatQwen", "embeddings": "QwenEmbeddings", "reranking": "QwenReranker"}
+    able = [f"{name}({chosen})" for ability, name in classes.items() if found[ability].startswith("yes")]
+    return {**found, "use": "; ".join(able) or "nothing of it works with this package"}
 
 
 def _nano(name: str) -> dict[str, Any]:

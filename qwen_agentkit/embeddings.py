@@ -14,7 +14,7 @@ import torch
 from langchain_core.embeddings import Embeddings
 from langchain_core.stores import ByteStore
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from tqdm.auto import tqdm
 
 from qwen_agentkit.catalog import PRESETS, preset_checkpoint
@@ -22,9 +22,17 @@ from qwen_agentkit.embedding_cache import CachedVector, VectorCache, open_store
 from qwen_agentkit.engine.identity import Identity, identify
 from qwen_agentkit.engine.loading import Loaded, load
 from qwen_agentkit.engine.packed import Segment, forward, token_batches
-from qwen_agentkit.errors import InputError, InputTooLongError, ModelError, ModelUnsupportedError
+from qwen_agentkit.errors import (
+    InputError,
+    InputTooLongError,
+    ModelError,
+    ModelUnsupportedError,
+    ServerUnsupportedError,
+)
 from qwen_agentkit.inputs import encode, named, readable, slices
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION, END_OF_TEXT, embedding_query
+from qwen_agentkit.server.embeddings import EmbeddingServer
+from qwen_agentkit.server.http import Server
 
 __all__ = ["QwenEmbeddings"]
 
@@ -38,7 +46,7 @@ _OTHERWISE = (
 
 
 class QwenEmbeddings(BaseModel, Embeddings):
-    """Qwen3-Embedding, in this process.
+    """Qwen3-Embedding, in this process, or with `base_url` behind an OpenAI-compatible server.
 
     Documents are read as they are and queries with the instruction, byte for byte as the checkpoints
     were trained; the vector is the last hidden state of a final ``<|endoftext|>``, of length one.
@@ -89,6 +97,22 @@ class QwenEmbeddings(BaseModel, Embeddings):
     dtype: str | None = None
     """Such as "bfloat16"; by default the fastest that is accurate here."""
 
+    base_url: str | None = None
+    """Address of a server, such as "http://localhost:8000/v1", that has the model under the name `model`.
+
+    The instruction, smaller dimensions and the cache are done here, so they work with any server. How texts
+    are cut and in which number type they are read is the server's own. `revision` only labels the vectors:
+    a store that was filled in this process wants the revision that it remembers."""
+
+    api_key: SecretStr | None = None
+    """With `base_url`: sent as a bearer token."""
+
+    timeout: float | None = Field(default=None, gt=0)
+    """With `base_url`: seconds of silence after which a request is given up. None: 600."""
+
+    max_retries: int | None = Field(default=None, ge=0)
+    """With `base_url`: times a request is sent again to a server that is busy or down. None: 2."""
+
     show_progress: bool = False
     """Draw a progress bar while embedding documents."""
 
@@ -96,6 +120,25 @@ class QwenEmbeddings(BaseModel, Embeddings):
     @classmethod
     def _resolve_preset(cls, model: str) -> str:
         return preset_checkpoint(model, "embedding") if model in PRESETS else model
+
+    @model_validator(mode="after")
+    def _check_place(self) -> QwenEmbeddings:
+        if self.base_url is not None:
+            for name in ("device", "dtype", "max_length", "truncate", "deterministic"):
+                if name in self.model_fields_set:
+                    raise InputError(
+                        f"{name}={getattr(self, name)!r} says how texts are read, which the server at "
+                        f"{self.base_url} does by itself. Leave it out, or leave base_url out."
+                    )
+        return self
+
+    @cached_property
+    def _server(self) -> EmbeddingServer | None:
+        if self.base_url is None:
+            return None
+        api_key = self.api_key.get_secret_value() if self.api_key else None
+        server = Server(self.base_url, api_key=api_key, timeout=self.timeout, max_retries=self.max_retries)
+        return EmbeddingServer(server, self.model)
 
     @cached_property
     def _identity(self) -> Identity:
@@ -111,8 +154,8 @@ class QwenEmbeddings(BaseModel, Embeddings):
     def fingerprint(self) -> dict[str, str | int]:
         """What a store has to remember of the maker of its vectors. Loads no weights."""
         return {
-            "model": self._identity.name,
-            "revision": self._identity.revision,
+            "model": self.model if self._server else self._identity.name,
+            "revision": (self.revision or "server") if self._server else self._identity.revision,
             "dimensions": self._dimensions(),
         }
 
@@ -121,7 +164,16 @@ class QwenEmbeddings(BaseModel, Embeddings):
         return self.model_copy(update={"instruction": instruction})
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text, without the final one."""
+        """Tokens of each text, without the final one.
+
+        Raises:
+            ServerUnsupportedError: With `base_url`, since there is no tokenizer in this process.
+        """
+        if self.base_url is not None:
+            raise ServerUnsupportedError(
+                f"The server at {self.base_url} is not asked for tokens. Count them with the checkpoint, "
+                f"QwenEmbeddings(model={self.model!r}).count_tokens(texts), or by characters."
+            )
         return [len(ids) for ids in self._loaded.encode_data(readable(texts, stacklevel=3))]
 
     def embed_array(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -152,6 +204,8 @@ class QwenEmbeddings(BaseModel, Embeddings):
         try:
             vector: list[float] = self._embed([self._as_query(query)], truncate=False)[0].tolist()
         except InputTooLongError as error:
+            if self._server:
+                raise
             raise InputTooLongError(
                 f"The query {text[:60]!r}... has too many tokens with its instruction; at most "
                 f"{self._limit} fit. Ask a shorter question, or raise max_length."
@@ -169,11 +223,15 @@ class QwenEmbeddings(BaseModel, Embeddings):
 
     @property
     def _full_dimensions(self) -> int:
+        if self._server:
+            return self._server.dimensions
         return int(self._identity.config.hidden_size)
 
     @cached_property
     def _query_gap(self) -> str:
         """What stands between "Query:" and a query: nothing for Qwen3, a space for gte-Qwen2 by its file."""
+        if self._server:
+            return " " if "gte-qwen2" in self.model.lower() else ""
         prompts = _small_json(self._identity.folder / "config_sentence_transformers.json").get("prompts", {})
         return " " if str(prompts.get("query", "")).endswith("\nQuery: ") else ""
 
@@ -215,10 +273,11 @@ class QwenEmbeddings(BaseModel, Embeddings):
         cache = self._cache()
         found = cache.read(texts) if cache else [None] * len(texts)
         missing = [index for index, entry in enumerate(found) if entry is None]
-        ids = encode(self._loaded, [texts[index] for index in missing], self._limit) if missing else []
         cut = [entry is not None and entry.cut for entry in found]
+        new = [texts[index] for index in missing]
+        ids = encode(self._loaded, new, self._limit) if new and not self._server else [[] for _ in new]
         for index, tokens in zip(missing, ids, strict=True):
-            cut[index] = len(tokens) > self._limit
+            cut[index] = bool(tokens) and len(tokens) > self._limit
         if any(cut) and not truncate:
             text = texts[cut.index(True)]
             raise InputTooLongError(
@@ -226,11 +285,15 @@ class QwenEmbeddings(BaseModel, Embeddings):
                 "Split it, raise max_length, or set truncate=True to leave its end out."
             )
         vectors = np.empty((len(texts), self._full_dimensions), dtype=np.float32)
-        vectors[missing] = self._compute(ids, bar)
+        if self._server:
+            vectors[missing] = self._server.embed(new)
+            bar.update(len(new))
+        else:
+            vectors[missing] = self._compute(ids, bar)
         if cache:
             rounded = vectors[missing].astype(np.float16)
-            new = zip(missing, rounded, strict=True)
-            cache.write({texts[index]: CachedVector(row, cut[index]) for index, row in new})
+            rows = zip(missing, rounded, strict=True)
+            cache.write({texts[index]: CachedVector(row, cut[index]) for index, row in rows})
             vectors[missing] = rounded
         for index, entry in enumerate(found):
             if entry is not None:
@@ -263,7 +326,12 @@ class QwenEmbeddings(BaseModel, Embeddings):
     def _cache(self) -> VectorCache | None:
         if self.cache is None:
             return None
-        embedder: dict[str, str | int | bool] = {
+        embedder: dict[str, str | int | bool]
+        if self._server:
+            # Two servers may read a model in two number types.
+            embedder = {"model": self.model, "revision": self.revision or "", "server": str(self.base_url)}
+            return VectorCache(open_store(self.cache), embedder, self._full_dimensions)
+        embedder = {
             "model": self._identity.name,
             "revision": self._identity.revision,
             "dtype": str(self._identity.dtype),

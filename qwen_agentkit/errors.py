@@ -16,6 +16,15 @@ Each message says what was wrong with the value, what was expected, and what to 
     │   ├── StoreMismatchError           made by another embedder or dimension
     │   ├── StoreLockedError             held by another process
     │   └── StoreWriteError              disk full or read-only
+    ├── ServerError                      a model server
+    │   ├── ServerUnreachableError (ConnectionError)  nothing answers there
+    │   ├── ServerTimeoutError (TimeoutError)         silent for too long
+    │   ├── ServerBusyError              overloaded or failing, after all retries
+    │   ├── ServerAccessError (PermissionError)       the key is missing or refused
+    │   ├── ServerModelError             it does not serve this model
+    │   ├── ServerRefusedError (ValueError)           it refused the request, with its reason
+    │   ├── ServerUnsupportedError       it cannot do, or did not do, what was asked
+    │   └── ServerAnswerError            an answer that is cut off or no answer at all
     ├── LoadError (ValueError)           a document that cannot be read
     └── MissingExtraError (ImportError)  an optional dependency is not installed
 """
@@ -32,6 +41,15 @@ __all__ = [
     "ModelUnsupportedError",
     "OutOfMemoryError",
     "QwenAgentKitError",
+    "ServerAccessError",
+    "ServerAnswerError",
+    "ServerBusyError",
+    "ServerError",
+    "ServerModelError",
+    "ServerRefusedError",
+    "ServerTimeoutError",
+    "ServerUnreachableError",
+    "ServerUnsupportedError",
     "StoreError",
     "StoreLockedError",
     "StoreMismatchError",
@@ -86,6 +104,42 @@ class StoreLockedError(StoreError):
 
 class StoreWriteError(StoreError):
     """The store cannot be written: disk full, or a read-only folder."""
+
+
+class ServerError(QwenAgentKitError):
+    """A model server cannot be used."""
+
+
+class ServerUnreachableError(ServerError, ConnectionError):
+    """Nothing answers at the address."""
+
+
+class ServerTimeoutError(ServerError, TimeoutError):
+    """The server was silent for too long."""
+
+
+class ServerBusyError(ServerError):
+    """The server is overloaded or failing, and was so at every retry."""
+
+
+class ServerAccessError(ServerError, PermissionError):
+    """The server wants another key, or one at all."""
+
+
+class ServerModelError(ServerError):
+    """The server does not have the model."""
+
+
+class ServerRefusedError(ServerError, ValueError):
+    """The server refused what was asked, and said why."""
+
+
+class ServerUnsupportedError(ServerError):
+    """The server cannot do what was asked, or did not do it."""
+
+
+class ServerAnswerError(ServerError):
+    """The answer is cut off, or is none."""
 
 
 class LoadError(QwenAgentKitError, ValueError):

@@ -22,6 +22,7 @@ from langchain_core.messages import (
     ToolCall,
     ToolMessage,
 )
+from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call, tool_call_chunk
 
 from qwen_agentkit.engine.answer import Done
@@ -29,7 +30,7 @@ from qwen_agentkit.errors import InputError
 from qwen_agentkit.inputs import readable
 from qwen_agentkit.parsing import ContentEvent, Event, InvalidCallEvent, ReasoningEvent
 
-__all__ = ["from_events", "to_template"]
+__all__ = ["from_events", "to_server", "to_template"]
 
 _ROLES = {HumanMessage: "user", SystemMessage: "system", AIMessage: "assistant"}
 _ROLES_OF_RESULTS = (ToolMessage, FunctionMessage)
@@ -86,6 +87,30 @@ def to_template(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
     return [_to_template(message) for message in messages]
 
 
+def to_server(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
+    """Convert a chat for a server, in the OpenAI form: calls have ids, and their arguments are text.
+
+    Thoughts stand under both names that servers read, `reasoning_content` and `reasoning`.
+
+    Raises:
+        InputError: As `to_template`.
+    """
+    turns = to_template(messages)
+    for message, turn in zip(messages, turns, strict=True):
+        if isinstance(message, ToolMessage):
+            turn["tool_call_id"] = message.tool_call_id
+        elif isinstance(message, FunctionMessage):
+            turn["tool_call_id"] = message.name
+        if "reasoning_content" in turn:
+            turn["reasoning"] = turn["reasoning_content"]
+        if isinstance(message, AIMessage):
+            for call, written in zip(_calls(message), turn.get("tool_calls", ()), strict=True):
+                written["id"] = call["id"]
+                arguments = written["function"]["arguments"]
+                written["function"]["arguments"] = json.dumps(arguments, ensure_ascii=False)
+    return turns
+
+
 def from_events(events: Iterable[Event | Done], model_name: str) -> Iterator[AIMessageChunk]:
     """Convert an answer, event by event, into chunks whose sum is the message."""
     calls = 0
@@ -119,17 +144,24 @@ def _last(done: Done, model_name: str) -> AIMessageChunk:
     if done.thinking_truncated:
         metadata["thinking_truncated"] = True
     return AIMessageChunk(
-        content="",
-        response_metadata=metadata,
-        usage_metadata={
-            "input_tokens": done.input_tokens,
-            "output_tokens": done.output_tokens,
-            "total_tokens": done.input_tokens + done.output_tokens,
-            "input_token_details": {"cache_read": done.cached_tokens},
-            "output_token_details": {"reasoning": done.reasoning_tokens},
-        },
-        chunk_position="last",
+        content="", response_metadata=metadata, usage_metadata=_usage(done), chunk_position="last"
     )
+
+
+def _usage(done: Done) -> UsageMetadata | None:
+    """Count the tokens; what is not known is left out, so that nobody takes it for zero."""
+    if done.input_tokens is None or done.output_tokens is None:
+        return None
+    usage = UsageMetadata(
+        input_tokens=done.input_tokens,
+        output_tokens=done.output_tokens,
+        total_tokens=done.input_tokens + done.output_tokens,
+    )
+    if done.cached_tokens is not None:
+        usage["input_token_details"] = {"cache_read": done.cached_tokens}
+    if done.reasoning_tokens is not None:
+        usage["output_token_details"] = {"reasoning": done.reasoning_tokens}
+    return usage
 
 
 def _to_template(message: BaseMessage) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import torch
 from langchain_core.callbacks import Callbacks
 from langchain_core.documents import BaseDocumentCompressor, Document
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 from torch import Tensor
 
 from qwen_agentkit.catalog import PRESETS, preset_checkpoint
@@ -20,7 +20,7 @@ from qwen_agentkit.engine.kv import KVCache
 from qwen_agentkit.engine.loading import Loaded, load
 from qwen_agentkit.engine.packed import Segment, forward, token_batches
 from qwen_agentkit.engine.prefixes import SharedPrefixes
-from qwen_agentkit.errors import InputTooLongError, ModelError, ModelUnsupportedError
+from qwen_agentkit.errors import InputError, InputTooLongError, ModelError, ModelUnsupportedError
 from qwen_agentkit.inputs import encode, named, readable, slices
 from qwen_agentkit.prompts import (
     DEFAULT_INSTRUCTION,
@@ -29,6 +29,8 @@ from qwen_agentkit.prompts import (
     rerank_document,
     rerank_head,
 )
+from qwen_agentkit.server.http import Server
+from qwen_agentkit.server.rerank import RerankServer
 
 __all__ = ["QwenReranker", "Ranking"]
 
@@ -47,7 +49,7 @@ class Ranking(TypedDict):
 
 
 class QwenReranker(BaseDocumentCompressor):
-    """Qwen3-Reranker, in this process.
+    """Qwen3-Reranker, in this process, or with `base_url` behind a server that ranks.
 
     The score of a document is the probability of "yes" against "no" as the next token of the
     checkpoint's prompt: sigmoid of the difference of the two logits. Documents of one query share the
@@ -94,10 +96,45 @@ class QwenReranker(BaseDocumentCompressor):
     dtype: str | None = None
     """Such as "bfloat16"; by default the fastest that is accurate here."""
 
+    base_url: str | None = None
+    """Address of a server, such as "http://localhost:8000/v1", that has the model under the name `model`:
+    vLLM, SGLang, llama.cpp, Text Embeddings Inference, or another with one of their routes.
+
+    Which route it has, and with vLLM whether it was started with the checkpoint's score template, is found
+    out once, by asking. What does not fit its context is an error."""
+
+    api_key: SecretStr | None = None
+    """With `base_url`: sent as a bearer token."""
+
+    timeout: float | None = Field(default=None, gt=0)
+    """With `base_url`: seconds of silence after which a request is given up. None: 600."""
+
+    max_retries: int | None = Field(default=None, ge=0)
+    """With `base_url`: times a request is sent again to a server that is busy or down. None: 2."""
+
     @field_validator("model")
     @classmethod
     def _resolve_preset(cls, model: str) -> str:
         return preset_checkpoint(model, "reranker") if model in PRESETS else model
+
+    @model_validator(mode="after")
+    def _check_place(self) -> QwenReranker:
+        if self.base_url is not None:
+            for name in ("revision", "device", "dtype", "max_length", "truncate", "deterministic"):
+                if name in self.model_fields_set:
+                    raise InputError(
+                        f"{name}={getattr(self, name)!r} says how weights and texts are read, which the "
+                        f"server at {self.base_url} does by itself. Leave it out, or leave base_url out."
+                    )
+        return self
+
+    @cached_property
+    def _server(self) -> RerankServer | None:
+        if self.base_url is None:
+            return None
+        api_key = self.api_key.get_secret_value() if self.api_key else None
+        server = Server(self.base_url, api_key=api_key, timeout=self.timeout, max_retries=self.max_retries)
+        return RerankServer(server, self.model, self.instruction)
 
     @cached_property
     def _loaded(self) -> Loaded:
@@ -163,6 +200,12 @@ class QwenReranker(BaseDocumentCompressor):
         documents: dict[str, dict[str, int]] = {}  # of each query, with their first index in `pairs`
         for index, (query, text) in enumerate(pairs):
             documents.setdefault(query, {}).setdefault(text, index)
+        if self._server:
+            answers = {
+                query: dict(zip(some, self._server.score(query, list(some)), strict=True))
+                for query, some in documents.items()
+            }
+            return [answers[query][text] for query, text in pairs]
         scores = np.empty(len(pairs), dtype=np.float32)
         long: list[int] = []
         for queries in slices(list(documents), _QUERIES):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-__all__ = ["Recommended", "recommended"]
+__all__ = ["Recommended", "recommended", "recommended_by_name"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,30 @@ def recommended(
     if not usual or (thinking and _is_greedy(given)):
         return row
     return replace(row, **given)
+
+
+# Family, edition of Qwen3.x and the rest, as in "Qwen/Qwen3.6-27B", "qwen3:8b" or "qwen3-30b-a3b-instruct".
+_NAME = re.compile(r"qwen-?(2|3)(?:\.(\d))?(.*)", re.IGNORECASE)
+
+
+def recommended_by_name(model: str, thinking: bool | None) -> Recommended | None:
+    """Pick the values for a model of which only the name is known; None if it tells too little.
+
+    Args:
+        model: Such as "Qwen/Qwen3-8B" or "qwen3:8b".
+        thinking: Whether it will think; None if nobody says, so that the name has to tell.
+    """
+    found = _NAME.search(model)
+    if not found:
+        return None
+    number, edition, rest = found[1], found[2], found[3].lower()
+    family = "qwen2" if number == "2" else {None: "qwen3", "5": "qwen3_5"}.get(edition, "qwen3_6")
+    if number == "2" or "instruct" in rest or "coder" in rest:
+        thinking = False
+    elif thinking is None:
+        small = edition == "5" and re.match(r"[-:](0\.8|2)b", rest)  # these two do not think unasked
+        thinking = not small
+    return _ROWS[family, thinking]
 
 
 def _family(model_type: str, replays: bool) -> str:

@@ -47,6 +47,7 @@ def test_the_tree_names_every_module() -> None:
     modules += [
         *(ROOT / "qwen_agentkit" / "engine").glob("*.py"),
         *(ROOT / "qwen_agentkit" / "ingest").glob("*.py"),
+        *(ROOT / "qwen_agentkit" / "server").glob("*.py"),
     ]
     for module in modules:
         if module.name != "__init__.py":

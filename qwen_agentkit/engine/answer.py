@@ -20,7 +20,7 @@ from qwen_agentkit.parsing import CallEvent, ContentEvent, Dialect, Event, Strea
 from qwen_agentkit.sampling import recommended
 from qwen_agentkit.stops import StopStrings
 
-__all__ = ["Done", "Request", "answer"]
+__all__ = ["Done", "FinishReason", "Request", "answer"]
 
 FinishReason = Literal["stop", "length", "tool_calls"]
 
@@ -62,7 +62,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Done:
-    """The end of an answer.
+    """The end of an answer. Counts are None where a server does not tell them.
 
     Attributes:
         input_tokens: Tokens of the prompt.
@@ -73,10 +73,10 @@ class Done:
         thinking_truncated: Whether a thought was cut off, by its budget or to leave room for the answer.
     """
 
-    input_tokens: int
-    cached_tokens: int
-    output_tokens: int
-    reasoning_tokens: int
+    input_tokens: int | None
+    cached_tokens: int | None
+    output_tokens: int | None
+    reasoning_tokens: int | None
     finish_reason: FinishReason
     thinking_truncated: bool
 

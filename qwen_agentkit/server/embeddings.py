@@ -1,0 +1,91 @@
+"""Vectors of texts from a server. Knows the route, no instructions.
+
+Body and answer: https://platform.openai.com/docs/api-reference/embeddings.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qwen_agentkit.errors import ServerAnswerError
+from qwen_agentkit.server.flavors import check_model, identify
+from qwen_agentkit.server.http import Server
+
+__all__ = ["EmbeddingServer"]
+
+# Texts of a request, what Text Embeddings Inference takes by default; requests under way at once.
+_BATCH, _AT_ONCE = 32, 4
+
+
+class EmbeddingServer:
+    """Embed with one model of a server.
+
+    Args:
+        server: Where it is.
+        model: As the server names it.
+
+    Raises:
+        ServerError: The server does not answer, or does not have the model.
+    """
+
+    def __init__(self, server: Server, model: str) -> None:
+        models = server.models()
+        flavor = identify(server, None, models)
+        check_model(server, flavor, model, models)
+        self._server, self._model = server, model
+        self._format = "base64" if flavor.base64 else "float"
+
+    @cached_property
+    def dimensions(self) -> int:
+        """Length of the vectors, asked once."""
+        return int(self._batch(["dimensions"]).shape[1])
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the vector of each text, (len(texts), dimensions), each row of length one.
+
+        Raises:
+            InputTooLongError: A text does not fit the context of the model.
+            ServerError: There was no whole answer.
+        """
+        batches = [texts[start : start + _BATCH] for start in range(0, len(texts), _BATCH)]
+        if not batches:
+            return np.empty((0, self.dimensions), dtype=np.float32)
+        with ThreadPoolExecutor(min(_AT_ONCE, len(batches)), "qwen-agentkit-embed") as pool:
+            return np.concatenate(list(pool.map(self._batch, batches)))
+
+    def _batch(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        body = {"model": self._model, "input": list(texts), "encoding_format": self._format}
+        answer = self._server.post("/v1/embeddings", body)
+        try:
+            rows = sorted(answer["data"], key=lambda row: row["index"])
+            numbers = [row["index"] for row in rows]
+            vectors = np.stack([_vector(row["embedding"]) for row in rows])
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._wrong("no list of vectors of one length") from error
+        if numbers != list(range(len(texts))) or vectors.ndim != 2:
+            raise self._wrong(f"vectors number {numbers[:8]} for {len(texts)} texts")
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        if not np.isfinite(lengths).all() or not lengths.all():
+            raise self._wrong("vectors that are zero or no numbers")
+        unit: NDArray[np.float32] = vectors / lengths
+        return unit
+
+    def _wrong(self, what: str) -> ServerAnswerError:
+        return ServerAnswerError(
+            f"{self._server.root}/v1/embeddings gave {what}; expected one vector a text, numbered. Check "
+            f"that {self._model!r} is an embedding model there."
+        )
+
+
+def _vector(value: Any) -> NDArray[np.float32]:
+    """Read numbers, or the base64 of little-endian fp32."""
+    if isinstance(value, str):
+        return np.frombuffer(base64.b64decode(value, validate=True), dtype="<f4").astype(np.float32)
+    return np.asarray(value, dtype=np.float32)

@@ -1,0 +1,149 @@
+"""Scores of documents for a query from a server. Knows the routes and who writes the prompt.
+
+Routes: `/v1/rerank` of Jina and Cohere, which vLLM, SGLang and llama.cpp have; vLLM's `/score`; `/rerank` of
+Text Embeddings Inference. Prompt: vLLM writes none for Qwen3-Reranker unless it was started with a score
+template, https://docs.vllm.ai/en/latest/models/pooling_models/scoring/; without it the scores mean nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import Any
+
+from qwen_agentkit.errors import ServerAnswerError, ServerUnsupportedError
+from qwen_agentkit.prompts import (
+    DEFAULT_INSTRUCTION,
+    RERANK_PREFIX,
+    RERANK_SUFFIX,
+    rerank_document,
+    rerank_head,
+)
+from qwen_agentkit.server.flavors import check_model, identify
+from qwen_agentkit.server.http import NoRouteError, Server
+
+__all__ = ["RerankServer"]
+
+# Documents of a request, what Text Embeddings Inference takes by default; requests under way at once.
+_BATCH, _AT_ONCE = 32, 4
+
+# A question whose answer every reranker finds, if it is asked as it was trained.
+_QUESTION = "What is the capital of France?"
+_RIGHT, _WRONG = "Paris is the capital of France.", "Bananas ripen faster in a paper bag."
+
+Route = Callable[[str, Sequence[str]], list[float]]
+
+
+class RerankServer:
+    """Score with one model of a server.
+
+    Args:
+        server: Where it is.
+        model: As the server names it.
+        instruction: What makes a document relevant.
+
+    Raises:
+        ServerError: The server does not answer, or does not have the model.
+    """
+
+    def __init__(self, server: Server, model: str, instruction: str) -> None:
+        models = server.models()
+        self._flavor = identify(server, None, models).name
+        check_model(server, identify(server, self._flavor, models), model, models)
+        self._server, self._model, self._instruction = server, model, instruction
+
+    def score(self, query: str, documents: Sequence[str]) -> list[float]:
+        """Return the score in 0..1 of each document, in their order.
+
+        The first document goes ahead: the server then has the keys and values of the prompt up to the
+        document, which the others share.
+
+        Raises:
+            InputTooLongError: A query and a document do not fit the context of the model.
+            ServerUnsupportedError: The server has no such route, or no place for the instruction.
+            ServerError: There was no whole answer.
+        """
+        ask = self._ask
+        first, rest = documents[:1], documents[1:]
+        scores = ask(query, first) if first else []
+        batches = [rest[start : start + _BATCH] for start in range(0, len(rest), _BATCH)]
+        if batches:
+            with ThreadPoolExecutor(min(_AT_ONCE, len(batches)), "qwen-agentkit-rerank") as pool:
+                for part in pool.map(lambda batch: ask(query, batch), batches):
+                    scores += part
+        return scores
+
+    @cached_property
+    def _ask(self) -> Route:
+        """The route the server has, with the prompt it needs; found by asking."""
+        route = self._route()
+        if self._flavor == "vllm" and self._needs_prompt(route):
+            return lambda query, texts: route(*_prompt(self._instruction, query, texts))
+        if self._instruction != DEFAULT_INSTRUCTION and self._flavor != "sglang":
+            raise ServerUnsupportedError(
+                f"instruction={self._instruction!r}, but {self._server.root} writes the prompt of its "
+                "reranker itself and has no place for one. Leave it out, or serve the model with vLLM and no "
+                "score template."
+            )
+        return route
+
+    def _route(self) -> Route:
+        for route in (self._rerank, self._score, self._tei):
+            try:
+                route(_QUESTION, [_RIGHT])
+            except NoRouteError:
+                continue
+            return route
+        raise ServerUnsupportedError(
+            f"{self._server.root} has none of the routes /v1/rerank, /score and /rerank: it serves no "
+            "reranker. Start one, such as `vllm serve Qwen/Qwen3-Reranker-0.6B`, or leave base_url out."
+        )
+
+    def _needs_prompt(self, route: Route) -> bool:
+        """Whether a question with a sure answer is told apart better with the prompt written here."""
+        texts = [_RIGHT, _WRONG]
+        bare, written = route(_QUESTION, texts), route(*_prompt(DEFAULT_INSTRUCTION, _QUESTION, texts))
+        return written[0] - written[1] > bare[0] - bare[1]
+
+    def _rerank(self, query: str, texts: Sequence[str]) -> list[float]:
+        body: dict[str, Any] = {"model": self._model, "query": query, "documents": list(texts)}
+        if self._flavor == "sglang":
+            body["instruct"] = self._instruction
+        answer = self._server.post("/v1/rerank", body)
+        rows = answer.get("results") if isinstance(answer, dict) else answer  # SGLang gives the list alone
+        return self._sorted(rows, len(texts))
+
+    def _score(self, query: str, texts: Sequence[str]) -> list[float]:
+        # The names of the fields of all versions of vLLM; newer ones also know "queries" and "documents".
+        body = {"model": self._model, "text_1": query, "text_2": list(texts)}
+        answer = self._server.post("/score", body)
+        return self._sorted(answer.get("data") if isinstance(answer, dict) else None, len(texts))
+
+    def _tei(self, query: str, texts: Sequence[str]) -> list[float]:
+        body = {"query": query, "texts": list(texts), "raw_scores": False}
+        return self._sorted(self._server.post("/rerank", body), len(texts))
+
+    def _sorted(self, rows: Any, count: int) -> list[float]:
+        """Bring scores into the order of the documents, and check them."""
+        try:
+            scores = {int(row["index"]): float(row.get("relevance_score", row.get("score"))) for row in rows}
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._wrong("no list of scores") from error
+        if sorted(scores) != list(range(count)):
+            raise self._wrong(f"scores number {sorted(scores)[:8]} for {count} documents")
+        if not all(0 <= score <= 1 for score in scores.values()):
+            raise self._wrong("scores outside of 0..1, such as raw logits")
+        return [scores[index] for index in range(count)]
+
+    def _wrong(self, what: str) -> ServerAnswerError:
+        return ServerAnswerError(
+            f"{self._server.root} gave {what}; expected one score in 0..1 a document, numbered. Check that "
+            f"{self._model!r} is a reranker there."
+        )
+
+
+def _prompt(instruction: str, query: str, texts: Sequence[str]) -> tuple[str, list[str]]:
+    """Write the trained prompt in two parts, which vLLM joins."""
+    head = RERANK_PREFIX + rerank_head(instruction, query)
+    return head, [rerank_document(text) + RERANK_SUFFIX for text in texts]

@@ -1,0 +1,572 @@
+"""`ChatQwen(base_url=...)`: bodies sent and streams read, as vLLM, SGLang, Ollama and llama.cpp have them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from pydantic import BaseModel, ValidationError
+
+from qwen_agentkit.chat_models import ChatQwen
+from qwen_agentkit.errors import (
+    InputError,
+    InputTooLongError,
+    ServerAccessError,
+    ServerAnswerError,
+    ServerBusyError,
+    ServerError,
+    ServerModelError,
+    ServerRefusedError,
+    ServerTimeoutError,
+    ServerUnreachableError,
+    ServerUnsupportedError,
+)
+from tests.fake_server import URL, Serve, call, delta, serve, sse, usage
+
+__all__ = ["serve"]
+
+CHAT = "/v1/chat/completions"
+HELLO = sse([delta(role="assistant", content=""), delta(content="Hel"), delta("stop", content="lo"), usage()])
+
+
+def search(query: str) -> str:
+    """Search the handbook."""
+    return query
+
+
+def chat(**settings: Any) -> ChatQwen:
+    return ChatQwen(**{"model": "Qwen/Qwen3-8B", "base_url": URL, **settings})
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    waited: list[float] = []
+    monkeypatch.setattr("qwen_agentkit.server.http._pause", lambda _, seconds: waited.append(seconds))
+    return waited
+
+
+# What comes back
+
+
+def test_an_answer_has_text_usage_and_reason(serve: Serve) -> None:
+    serve({CHAT: HELLO})
+    message = chat().invoke("Hi")
+    assert message.content == "Hello"
+    assert message.usage_metadata == {"input_tokens": 9, "output_tokens": 5, "total_tokens": 14}
+    assert message.response_metadata["finish_reason"] == "stop"
+    assert message.response_metadata["model_name"] == "Qwen/Qwen3-8B"
+
+
+@pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
+def test_thoughts_come_apart_trimmed_as_in_process(serve: Serve, field: str) -> None:
+    stream = [
+        delta(**{field: "\nLet me"}),
+        delta(**{field: " see.\n"}),
+        delta(content="\n\nNine"),
+        delta("stop"),
+    ]
+    serve({CHAT: sse(stream)})
+    message = chat().invoke("When?")
+    assert message.additional_kwargs["reasoning_content"] == "Let me see."
+    assert message.content == "Nine"
+
+
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        ("Qwen/Qwen3-8B", "<think>\nLet me see.\n</think>\n\nNine"),
+        ("Qwen/Qwen3-4B-Thinking-2507", "Let me see.\n</think>\n\nNine"),
+        ("Qwen/Qwen3.6-27B", "Let me see.\n</think>\n\nNine"),
+    ],
+)
+def test_thoughts_left_in_the_content_are_read_here(serve: Serve, model: str, text: str) -> None:
+    serve({CHAT: sse([*(delta(content=letter) for letter in text), delta("stop")])}, model=model)
+    message = chat(model=model).invoke("When?")
+    assert message.additional_kwargs["reasoning_content"] == "Let me see."
+    assert message.content == "Nine"
+
+
+def test_a_thinking_model_may_answer_at_once(serve: Serve) -> None:
+    serve({CHAT: sse([delta(content="Ni"), delta("stop", content="ne")])}, model="Qwen/Qwen3.6-27B")
+    assert chat(model="Qwen/Qwen3.6-27B").invoke("When?").content == "Nine"
+
+
+ARGUMENTS = '{"query": "opening hours"}'
+PIECES = [ARGUMENTS[:3], ARGUMENTS[3:9], ARGUMENTS[9:]]
+CALLS = {
+    "vllm: deltas by index": [
+        delta(tool_calls=[call(0, "search", "", "call-a")]),
+        *(delta(tool_calls=[call(0, None, piece)]) for piece in PIECES),
+        delta(tool_calls=[call(1, "search", "{}", "call-b")]),
+        delta("tool_calls"),
+    ],
+    "ollama: whole, all numbered 0": [
+        delta(tool_calls=[call(0, "search", ARGUMENTS, "call-a")]),
+        delta(tool_calls=[call(0, "search", "{}", "call-b")]),
+        delta("stop"),
+    ],
+    "no numbers, arguments as an object": [
+        delta(tool_calls=[call(None, "search", {"query": "opening hours"}), call(None, "search", "")]),
+        delta("tool_calls"),
+    ],
+    "left in the content": [
+        delta(content=f'<tool_call>\n{{"name": "search", "arguments": {ARGUMENTS}}}\n</tool_call>\n'),
+        delta(content='<tool_call>\n{"name": "search", "arguments": {}}\n</tool_call>'),
+        delta("stop"),
+    ],
+    "inside a thought that never ends": [
+        delta(reasoning=f'Hm.\n<tool_call>\n{{"name": "search", "arguments": {ARGUMENTS}}}\n</tool_call>\n'),
+        delta(reasoning='<tool_call>\n{"name": "search", "arguments": {}}\n</tool_call>'),
+        delta("stop"),
+    ],
+}
+
+
+@pytest.mark.parametrize("stream", CALLS.values(), ids=CALLS)
+def test_tool_calls_of_every_shape(serve: Serve, stream: list[dict[str, Any]]) -> None:
+    serve({CHAT: sse(stream)})
+    message = chat().bind_tools([search]).invoke("When?")
+    assert [(c["name"], c["args"]) for c in message.tool_calls] == [
+        ("search", {"query": "opening hours"}),
+        ("search", {}),
+    ]
+    assert message.content == ""
+    assert not message.invalid_tool_calls
+    assert message.response_metadata["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.parametrize("arguments", ['{"query": "open', "[1]", "nine", '{"query": 1}}'])
+def test_malformed_arguments_become_an_invalid_call(serve: Serve, arguments: str) -> None:
+    serve({CHAT: sse([delta(tool_calls=[call(0, "search", arguments, "a")]), delta("tool_calls")])})
+    message = chat().bind_tools([search]).invoke("When?")
+    assert message.tool_calls == []
+    assert arguments in str(message.invalid_tool_calls[0]["args"])
+
+
+def test_usage_tells_cached_and_reasoning_tokens(serve: Serve) -> None:
+    details = {
+        "prompt_tokens_details": {"cached_tokens": 4},
+        "completion_tokens_details": {"reasoning_tokens": 2},
+    }
+    serve({CHAT: sse([delta("stop", content="Nine"), usage(**details)])})
+    counted = chat().invoke("When?").usage_metadata
+    assert counted is not None
+    assert counted["input_token_details"] == {"cache_read": 4}
+    assert counted["output_token_details"] == {"reasoning": 2}
+
+
+STRANGE = {
+    "without usage": sse([delta(role="assistant"), delta("stop", content="Nine")]),
+    "without role": sse([delta("stop", content="Nine")]),
+    "null usage and details": sse([{**delta("stop", content="Nine"), "usage": None}]),
+    "empty choices first": sse([{"choices": []}, {}, delta("stop", content="Nine")]),
+    "null delta fields": sse(
+        [delta(content=None, tool_calls=None, reasoning=None), delta("stop", content="Nine")]
+    ),
+    "unknown fields": sse([{**delta("stop", content="Nine", mood="fine"), "timings": {"ms": 1}}]),
+    "comments, names and carriage returns": sse(
+        [": ping", "event: x", "id: 1", delta("stop", content="Nine")]
+    ),
+    "no space after the colon": sse([f"data:{json.dumps(delta('stop', content='Nine'))}"]),
+    "no end mark": sse([delta("stop", content="Nine")], done=False),
+    "no finish reason": sse([delta(content="Nine")]),
+    "content as blocks": sse([delta("stop", content=[{"type": "text", "text": "Nine"}])]),
+    "not streamed": httpx.Response(
+        200,
+        json={"choices": [{"message": {"role": "assistant", "content": "Nine"}, "finish_reason": "stop"}]},
+    ),
+}
+
+
+@pytest.mark.parametrize("reply", STRANGE.values(), ids=STRANGE)
+def test_strange_streams_are_read(serve: Serve, reply: httpx.Response) -> None:
+    serve({CHAT: reply})
+    message = chat().invoke("When?")
+    assert message.content == "Nine"
+    assert message.usage_metadata is None
+    assert message.response_metadata["finish_reason"] == "stop"
+
+
+def test_an_answer_cut_by_its_limit_says_so(serve: Serve) -> None:
+    serve({CHAT: sse([delta(reasoning="Hm, "), delta("length", reasoning="hm")])})
+    message = chat(max_tokens=2).invoke("When?")
+    assert message.response_metadata["finish_reason"] == "length"
+    assert message.response_metadata["thinking_truncated"]
+
+
+# What is sent
+
+
+def sent(serve: Serve, owner: str | None = "vllm", messages: Any = "Hi", **settings: Any) -> dict[str, Any]:
+    server = serve({CHAT: HELLO}, owner=owner)
+    chat(**settings).invoke(messages)
+    return server.bodies()[0]
+
+
+def test_settings_are_sent_by_their_names(serve: Serve) -> None:
+    given = {"temperature": 0.0, "top_p": 0.5, "top_k": 7, "min_p": 0.1, "presence_penalty": 1.0, "seed": 3}
+    body = sent(serve, **given, max_tokens=50, stop=["END"])
+    assert {name: body[name] for name in given} == given
+    assert (body["max_tokens"], body["stop"], body["stream"]) == (50, ["END"], True)
+    assert body["stream_options"] == {"include_usage": True}
+
+
+def test_unset_sampling_is_the_makers_where_the_name_tells_the_family(serve: Serve) -> None:
+    thinking, quiet = sent(serve), sent(serve, thinking=False)
+    assert (thinking["temperature"], thinking["top_p"], thinking["top_k"]) == (0.6, 0.95, 20)
+    assert (quiet["temperature"], quiet["top_p"]) == (0.7, 0.8)
+    server = serve({CHAT: HELLO}, model="default")
+    chat(model="default").invoke("Hi")
+    assert "temperature" not in server.bodies()[0]
+
+
+@pytest.mark.parametrize(
+    ("owner", "thinking", "expected"),
+    [
+        ("vllm", False, {"chat_template_kwargs": {"enable_thinking": False}}),
+        ("sglang", True, {"chat_template_kwargs": {"enable_thinking": True}}),
+        ("llamacpp", False, {"chat_template_kwargs": {"enable_thinking": False}}),
+        ("library", False, {"reasoning_effort": "none"}),
+        ("library", True, {"reasoning_effort": "medium"}),
+        ("vllm", None, {}),
+        ("library", None, {}),
+    ],
+)
+def test_thinking_is_switched_as_the_server_wants_it(
+    serve: Serve, owner: str, thinking: bool | None, expected: dict[str, Any]
+) -> None:
+    body = sent(serve, owner, thinking=thinking)
+    names = ("chat_template_kwargs", "reasoning_effort")
+    assert {name: body[name] for name in names if name in body} == expected
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [("vllm", "thinking_token_budget"), ("llamacpp", "thinking_budget_tokens")]
+)
+def test_a_budget_is_sent_where_there_is_one(serve: Serve, owner: str, name: str) -> None:
+    assert sent(serve, owner, thinking_budget=64)[name] == 64
+
+
+CANNOT = [
+    ("sglang", {"thinking_budget": 64}),
+    ("library", {"thinking_budget": 64}),
+    ("library", {"top_k": 5}),
+    ("library", {"keep_thoughts": True}),
+    ("organization_owner", {"thinking": False}),
+    ("somebody", {"thinking": True}),
+    ("somebody", {"min_p": 0.1}),
+]
+
+
+@pytest.mark.parametrize(("owner", "settings"), CANNOT, ids=str)
+def test_what_a_server_cannot_do_is_refused_before_it_is_asked(
+    serve: Serve, owner: str, settings: dict[str, Any]
+) -> None:
+    server = serve({CHAT: HELLO}, owner=owner)
+    [(name, value)] = settings.items()
+    with pytest.raises(ServerUnsupportedError, match=f"{name}={value}"):
+        chat(**settings).invoke("Hi")
+    assert server.bodies() == []
+
+
+def test_transformers_is_known_by_its_routes(serve: Serve) -> None:
+    routes = {"/openapi.json": {"paths": {"/load_model": {}}}, "/v1/models": httpx.Response(500)}
+    server = serve({CHAT: HELLO, **routes})
+    assert chat(thinking=False).invoke("Hi").content == "Hello"
+    body = server.bodies()[0]
+    assert body.keys() == {"model", "messages", "stream", "temperature", "top_p", "chat_template_kwargs"}
+    with pytest.raises(ServerUnsupportedError, match="tool_choice"):
+        chat().bind_tools([search], tool_choice="any").invoke("Hi")
+
+
+def test_ollama_is_known_by_its_version(serve: Serve) -> None:
+    server = serve({CHAT: HELLO, "/api/version": {"version": "0.40.1"}}, owner="me")
+    chat(thinking=False).invoke("Hi")
+    assert server.bodies()[0]["reasoning_effort"] == "none"
+
+
+def test_a_named_kind_of_server_is_believed(serve: Serve) -> None:
+    server = serve({CHAT: HELLO}, owner="somebody")
+    chat(server="vllm", thinking=False).invoke("Hi")
+    assert server.bodies()[0]["chat_template_kwargs"] == {"enable_thinking": False}
+    with pytest.raises(InputError, match="vllm, sglang"):
+        chat(server="apache").invoke("Hi")
+
+
+def test_the_server_is_asked_what_it_is_once(serve: Serve) -> None:
+    server = serve({CHAT: HELLO})
+    llm = chat()
+    llm.invoke("Hi", temperature=0)
+    llm.bind(seed=1).invoke("Hi")
+    assert [path for path, _ in server.asked] == ["/v1/models", CHAT, CHAT]
+
+
+def test_tools_and_choices_are_sent(serve: Serve) -> None:
+    stream = sse([delta(tool_calls=[call(0, "search", "{}", "a")]), delta("tool_calls")])
+    server = serve({CHAT: stream})
+    chat().bind_tools([search]).invoke("Hi")
+    chat().bind_tools([search], tool_choice="search", parallel_tool_calls=False).invoke("Hi")
+    free, forced = server.bodies()
+    assert free["tools"][0]["function"]["name"] == "search"
+    assert "tool_choice" not in free
+    assert free["parallel_tool_calls"] is True
+    assert forced["tool_choice"] == {"type": "function", "function": {"name": "search"}}
+    assert forced["parallel_tool_calls"] is False
+
+
+class Hours(BaseModel):
+    """When a place is open."""
+
+    opens: int
+
+
+def test_structured_output_sends_the_schema_and_reads_the_object(serve: Serve) -> None:
+    stream = [delta(reasoning="Hm."), delta(content='{"opens"'), delta("stop", content=": 9}")]
+    server = serve({CHAT: sse(stream)})
+    assert chat().with_structured_output(Hours).invoke("When?") == Hours(opens=9)
+    wanted = server.bodies()[0]["response_format"]
+    assert wanted["type"] == "json_schema"
+    assert wanted["json_schema"]["schema"]["properties"]["opens"]["type"] == "integer"
+    assert "opens" in server.bodies()[0]["messages"][0]["content"]
+    chat().with_structured_output(Hours, method="json_mode").invoke("When?")
+    assert server.bodies()[1]["response_format"] == {"type": "json_object"}
+
+
+def test_tags_inside_the_strings_of_an_object_are_text(serve: Serve) -> None:
+    text = '{"opens": 9, "tag": "<tool_call>{}</tool_call> <think>"}'
+    serve({CHAT: sse([*(delta(content=letter) for letter in text), delta("stop")])})
+    assert chat().invoke("When?", response_format=Hours).content == text
+
+
+def test_a_chat_with_calls_and_thoughts_is_sent_in_the_openai_form(serve: Serve) -> None:
+    asked = AIMessage(
+        "",
+        additional_kwargs={"reasoning_content": "Look."},
+        tool_calls=[{"name": "search", "args": {"query": "小时"}, "id": "call_1"}],
+    )
+    history = [
+        SystemMessage("Be brief."),
+        HumanMessage("When?"),
+        asked,
+        ToolMessage("Nine.", tool_call_id="call_1"),
+    ]
+    assert sent(serve, messages=history)["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "When?"},
+        {
+            "role": "assistant",
+            "content": "",
+            "reasoning_content": "Look.",
+            "reasoning": "Look.",
+            "tool_calls": [
+                {
+                    "type": "function",
+                    "function": {"name": "search", "arguments": '{"query": "小时"}'},
+                    "id": "call_1",
+                }
+            ],
+        },
+        {"role": "tool", "content": "Nine.", "tool_call_id": "call_1"},
+    ]
+
+
+def test_several_answers_are_several_requests(serve: Serve) -> None:
+    server = serve({CHAT: HELLO})
+    result = chat(n=3, seed=5).generate([[HumanMessage("Hi")]])
+    assert [generation.text for generation in result.generations[0]] == ["Hello"] * 3
+    assert sorted(body["seed"] for body in server.bodies()) == [5, 6, 7]
+
+
+def test_the_key_is_sent_and_shown_nowhere(serve: Serve) -> None:
+    server = serve({CHAT: HELLO})
+    llm = chat(api_key="secret-key")
+    llm.invoke("Hi", temperature=0)
+    assert {headers["authorization"] for headers in server.headers} == {"Bearer secret-key"}
+    assert "secret-key" not in f"{llm!r}{llm._identifying_params}{llm._get_ls_params()}"
+
+
+@pytest.mark.parametrize("setting", [{"device": "cpu"}, {"dtype": "float32"}, {"context_window": 100}])
+def test_settings_of_weights_are_refused(setting: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(setting))):
+        chat(**setting)
+
+
+# What a server does not keep to
+
+
+@pytest.mark.parametrize("setting", [{"tool_choice": "any"}, {"tool_choice": "search"}])
+def test_a_dropped_tool_choice_is_an_error(serve: Serve, setting: dict[str, str]) -> None:
+    serve({CHAT: HELLO})
+    with pytest.raises(ServerUnsupportedError, match="drops tool_choice"):
+        chat().bind_tools([search], **setting).invoke("Hi")
+
+
+def test_a_dropped_thinking_switch_is_an_error(serve: Serve) -> None:
+    serve({CHAT: sse([delta(reasoning="\n\n"), delta("stop", content="Nine")])})
+    assert chat(thinking=False).invoke("When?").additional_kwargs == {}
+    serve({CHAT: sse([delta(reasoning="Let me see."), delta("stop", content="Nine")])})
+    with pytest.raises(ServerUnsupportedError, match="thinking=False"):
+        chat(thinking=False).invoke("When?")
+
+
+def test_too_many_calls_are_an_error(serve: Serve) -> None:
+    serve({CHAT: sse(CALLS["vllm: deltas by index"])})
+    with pytest.raises(ServerUnsupportedError, match="2 calls"):
+        chat().bind_tools([search], parallel_tool_calls=False).invoke("When?")
+
+
+# What goes wrong
+
+
+def said(status: int, reason: Any, **headers: str) -> httpx.Response:
+    return httpx.Response(status, json={"error": reason}, headers=headers)
+
+
+PAGE = httpx.Response(200, html="<html><title>Welcome to nginx!</title></html>")
+WRONG: dict[str, tuple[Any, type[Exception], str]] = {
+    "down": (
+        httpx.ConnectError("Connection refused"),
+        ServerUnreachableError,
+        "Start it, or correct base_url",
+    ),
+    "slow to connect": (httpx.ConnectTimeout("timed out"), ServerUnreachableError, "timed out"),
+    "silent": (httpx.ReadTimeout("timed out"), ServerTimeoutError, "silent for 600 s.*timeout="),
+    "html": (PAGE, ServerAnswerError, "Welcome to nginx.*base_url"),
+    "400 with a reason": (
+        said(400, {"message": "temperature too hot"}),
+        ServerRefusedError,
+        "temperature too hot",
+    ),
+    "400 too long": (
+        said(400, {"message": "This model's maximum context length is 512 tokens."}),
+        InputTooLongError,
+        "Shorten the text",
+    ),
+    "401": (said(401, "bad key"), ServerAccessError, "bad key.*api_key="),
+    "404 for a model": (
+        said(404, {"message": "The model `Qwen/Qwen3-8B` does not exist."}),
+        ServerModelError,
+        "'Qwen/Qwen3-8B'; pass one of them",
+    ),
+    "404 for a route": (
+        httpx.Response(404, json={"detail": "Not Found"}),
+        ServerRefusedError,
+        "Check base_url",
+    ),
+    "422": (
+        httpx.Response(422, json={"detail": [{"loc": ["body", "stop"], "msg": "not a list"}]}),
+        ServerRefusedError,
+        "body.stop: not a list",
+    ),
+    "429": (said(429, "slow down"), ServerBusyError, "slow down.*max_retries"),
+    "500": (httpx.Response(500, text="boom"), ServerBusyError, "500: boom"),
+    "error in the stream": (
+        sse([delta(content="N"), {"error": {"message": "out of memory"}}]),
+        ServerAnswerError,
+        "out of memory",
+    ),
+    "error in the stream, badly written": (
+        sse([delta(content="N"), 'data: {"error": "no "JSON" here"}']),
+        ServerAnswerError,
+        "failed while it answered.*JSON",
+    ),
+    "cut stream": (
+        sse([delta(content="Ni")], done=False),
+        ServerAnswerError,
+        "without saying that it was complete",
+    ),
+    "aborted": (sse([delta("abort", content="Ni")]), ServerAnswerError, "abort"),
+    "broken json": (sse(["data: {nine"]), ServerAnswerError, "{nine"),
+    "no object": (sse(["data: [1]"]), ServerAnswerError, r"\[1\]"),
+}
+
+
+@pytest.mark.parametrize(("reply", "error", "words"), WRONG.values(), ids=WRONG)
+def test_what_goes_wrong_is_said(serve: Serve, reply: Any, error: type[Exception], words: str) -> None:
+    serve({CHAT: reply})
+    with pytest.raises(error, match=words):
+        chat().invoke("Hi")
+
+
+@pytest.mark.parametrize("address", ["localhost:8000", "ftp://a/v1", "http://", "http://a:port/v1", ""])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(InputError, match="expected one like"):
+        chat(base_url=address).invoke("Hi")
+
+
+def test_a_damaged_key_is_refused_unshown() -> None:
+    with pytest.raises(InputError, match="copy it again") as refused:
+        chat(api_key="secret\nkey").invoke("Hi")
+    assert "secret" not in str(refused.value)
+
+
+def test_a_model_the_server_lacks_is_refused_with_those_it_has(serve: Serve) -> None:
+    serve({CHAT: HELLO}, model="Qwen/Qwen3-4B")
+    with pytest.raises(ServerModelError, match="it has 'Qwen/Qwen3-4B'"):
+        chat().invoke("Hi")
+
+
+def test_a_server_that_lists_html_is_no_server(serve: Serve) -> None:
+    serve({"/v1/models": PAGE})
+    with pytest.raises(ServerAnswerError, match="Welcome to nginx"):
+        chat().invoke("Hi")
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        httpx.ConnectError("down"),
+        httpx.RemoteProtocolError("gone"),
+        *(said(s, "busy") for s in (429, 500, 503)),
+    ],
+)
+def test_a_busy_server_is_asked_again(serve: Serve, no_waiting: list[float], failure: Any) -> None:
+    server = serve({CHAT: [failure, failure, HELLO]})
+    assert chat().invoke("Hi").content == "Hello"
+    assert len(server.bodies()) == 3
+    assert 0.25 <= no_waiting[0] <= 0.5 <= no_waiting[1] <= 1
+
+
+def test_the_server_says_when_to_come_back(serve: Serve, no_waiting: list[float]) -> None:
+    past = "Wed, 21 Oct 2015 07:28:00 GMT"
+    busy = [said(429, "busy", **{"Retry-After": value}) for value in ("7", past)]
+    serve({CHAT: [*busy, HELLO]})
+    assert chat().invoke("Hi").content == "Hello"
+    assert no_waiting == [7, 0]
+    server = serve({CHAT: said(429, "busy", **{"Retry-After": "3600"})})
+    with pytest.raises(ServerBusyError):
+        chat().invoke("Hi")
+    assert len(server.bodies()) == 1
+
+
+@pytest.mark.parametrize(
+    "reply", [said(400, "no"), said(401, "no"), WRONG["cut stream"][0], httpx.ReadTimeout("")]
+)
+def test_what_asking_again_cannot_mend_is_asked_once(serve: Serve, reply: Any) -> None:
+    server = serve({CHAT: reply})
+    with pytest.raises(ServerError):
+        chat().invoke("Hi")
+    assert len(server.bodies()) == 1
+
+
+def test_retries_can_be_switched_off(serve: Serve) -> None:
+    server = serve({CHAT: said(503, "busy")})
+    with pytest.raises(ServerBusyError, match="1 attempt"):
+        chat(max_retries=0).invoke("Hi")
+    assert len(server.bodies()) == 1
+
+
+def test_the_list_of_models_is_not_needed(serve: Serve) -> None:
+    server = serve({CHAT: HELLO, "/v1/models": httpx.Response(404)})
+    assert chat().invoke("Hi").content == "Hello"
+    assert len(server.bodies()) == 1
+
+
+async def test_async_reads_the_same(serve: Serve) -> None:
+    serve({CHAT: HELLO})
+    llm = chat()
+    assert (await llm.ainvoke("Hi")).content == "Hello"
+    assert "".join([str(chunk.content) async for chunk in llm.astream("Hi")]) == "Hello"

@@ -1,0 +1,152 @@
+"""Against a real socket on this machine: one pool of connections, cut and silent streams, cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+
+import pytest
+
+from qwen_agentkit.chat_models import ChatQwen
+from qwen_agentkit.errors import ServerAnswerError, ServerTimeoutError
+from qwen_agentkit.server.http import close_connections
+from tests.fake_server import delta, listed
+
+pytestmark = pytest.mark.enable_socket
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Streams as the user message says: words, "endless", "cut" or "silent"."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # small writes would wait 40 ms for each other
+    connections: ClassVar[set[object]] = set()
+    gone: ClassVar[threading.Event] = threading.Event()
+    over: ClassVar[threading.Event] = threading.Event()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        body = json.dumps(listed("served", "vllm")).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.connections.add(self.client_address)
+        wanted = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["messages"][-1]["content"]
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        try:
+            self._stream(wanted)
+        except OSError:
+            self.gone.set()
+            self.close_connection = True
+
+    def _stream(self, wanted: str) -> None:
+        if wanted == "endless":
+            while not self.over.wait(0.005):
+                self._chunk(f"data: {json.dumps(delta(content='on '))}\n\n")
+            return
+        for word in wanted.split():
+            self._chunk(f"data: {json.dumps(delta(content=word + ' '))}\n\n")
+        if wanted == "silent":
+            self.over.wait(5)
+        if wanted in ("cut", "silent"):
+            self.close_connection = True
+            return
+        self._chunk(f"data: {json.dumps(delta('stop'))}\n\ndata: [DONE]\n\n")
+        self._chunk("")
+
+    def _chunk(self, text: str) -> None:
+        data = text.encode()
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    Handler.gone.clear()
+    Handler.over.clear()
+    Handler.connections.clear()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.block_on_close = False
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+    close_connections()
+    Handler.over.set()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def chat(address: str, timeout: float = 10) -> ChatQwen:
+    return ChatQwen(model="served", base_url=address, timeout=timeout, max_retries=0)
+
+
+def test_connections_are_kept_and_shared(address: str) -> None:
+    assert [chat(address).invoke(f"one two {n}").content for n in range(5)] == [
+        f"one two {n} " for n in range(5)
+    ]
+    assert len(Handler.connections) == 1
+
+
+def test_sixty_four_calls_at_once(address: str) -> None:
+    llm = chat(address)
+    llm.invoke("first")
+    with ThreadPoolExecutor(64) as pool:
+        answers = list(pool.map(lambda n: llm.invoke(f"word {n}").content, range(64)))
+    assert answers == [f"word {n} " for n in range(64)]
+
+
+def test_a_stream_that_is_closed_closes_its_connection(address: str) -> None:
+    stream = chat(address).stream("endless")
+    assert next(stream).content == "on "
+    stream.close()  # type: ignore[attr-defined]  # a generator, typed as an iterator
+    assert Handler.gone.wait(2)
+
+
+async def test_an_async_stream_leaves_the_loop_free_and_can_be_cancelled(address: str) -> None:
+    seen = 0
+
+    async def read() -> None:
+        nonlocal seen
+        async for _ in chat(address).astream("endless"):
+            seen += 1
+
+    task = asyncio.create_task(read())
+    pauses = []
+    while seen < 5:
+        start = time.perf_counter()
+        await asyncio.sleep(0.001)
+        pauses.append(time.perf_counter() - start)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.to_thread(Handler.gone.wait, 2)
+    assert len(pauses) > 5
+
+
+def test_a_silent_stream_times_out(address: str) -> None:
+    start = time.perf_counter()
+    with pytest.raises(ServerTimeoutError, match=r"silent for 0\.2 s"):
+        chat(address, timeout=0.2).invoke("silent")
+    assert time.perf_counter() - start < 2
+
+
+def test_a_cut_stream_is_no_answer(address: str) -> None:
+    stream = chat(address).stream("cut")
+    assert next(stream).content == "cut "
+    with pytest.raises(ServerAnswerError, match="cut its answer off"):
+        list(stream)
