@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from langchain_core.documents import Document
 from langgraph.graph import MessagesState
+from langgraph.managed import RemainingSteps
 from pydantic import BaseModel, ConfigDict, Field
 
 from qwen_agentkit.citations import Citation
+from qwen_agentkit.verification import Unsupported, Verification
 
-__all__ = ["RagContext", "RagInput", "RagState"]
+__all__ = ["CorrectiveContext", "CorrectiveState", "Move", "RagContext", "RagInput", "RagState"]
+
+Move = Literal["generate", "rewrite", "translate", "widen", "abstain", "repair", "cite"]
 
 
 class RagInput(MessagesState):
@@ -29,9 +35,29 @@ class RagState(MessagesState):
     reasoning: str
     """What the model thought, or ""."""
     citations: list[Citation]
+    verification: Verification | None
+    """Every sentence of the answer as the model wrote it, and whether its passages support it."""
     abstained: bool
     timings: dict[str, float]
     """Seconds of each stage."""
+
+
+class CorrectiveState(RagState):
+    """What the nodes of `corrective_rag` keep beside that."""
+
+    queries: list[str]
+    """All that is searched for, the question first."""
+    translations: dict[str, str]
+    """The question in languages of the documents, by ISO 639-1 code."""
+    width: int
+    """Passages of each search."""
+    tried: list[str]
+    """Corrections so far, in order: "translate", "rewrite", "widen"."""
+    hard: bool
+    """Whether grading found the question worth thinking about."""
+    move: Move
+    """Where the graph goes next."""
+    remaining_steps: RemainingSteps
 
 
 class RagContext(BaseModel):
@@ -50,4 +76,33 @@ class RagContext(BaseModel):
     )
     answer_language: str | None = Field(
         default=None, description="ISO 639-1 code of the answer's language; empty: the question's"
+    )
+    unsupported: Unsupported = Field(
+        default="flag",
+        description="Sentences that their passages do not support: flag with [?], drop, or keep",
+    )
+
+
+class CorrectiveContext(RagContext):
+    """Settings of one run of `corrective_rag`."""
+
+    sure_score: float = Field(
+        default=0.7,
+        ge=0,
+        le=1,
+        description="Reranker score from which a passage counts as relevant without asking the chat model",
+    )
+    attempts: int = Field(
+        default=2, ge=0, le=5, description="Further searches when nothing found answers the question"
+    )
+    languages: list[str] = Field(
+        default=[],
+        max_length=5,
+        description=(
+            "ISO 639-1 codes of the documents' languages, to translate the question into; "
+            "empty: those of the passages found"
+        ),
+    )
+    thinking: bool | None = Field(
+        default=None, description="Think before answering; empty: only when the question proves hard"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TypedDict
 
 from langchain_core.documents import Document
@@ -12,10 +13,17 @@ from qwen_agentkit.languages import detect_language
 from qwen_agentkit.sentences import split_sentences
 from qwen_agentkit.sparse import sparse_document
 
-__all__ = ["Citation", "document_source", "resolve_citations"]
+__all__ = [
+    "MARKER",
+    "Citation",
+    "document_source",
+    "marker_numbers",
+    "nearest_sentence",
+    "resolve_citations",
+]
 
-# [1], [1, 2] and the full-width brackets that models write in Chinese and Japanese.
-_MARKER = re.compile(r"\s?[\[【［](\d{1,3}(?:\s*[,，、]\s*\d{1,3})*)[\]】］]")
+# [1], [1, 2], [١] and the full-width brackets that models write in Chinese and Japanese.
+MARKER = re.compile(r"\s?[\[【［](?P<numbers>\d{1,3}(?:\s*[,，、،]\s*\d{1,3})*)[\]】］]")
 
 
 class Citation(TypedDict):
@@ -44,13 +52,12 @@ def resolve_citations(answer: str, documents: Sequence[Document]) -> tuple[str, 
     citations: list[Citation] = []
     parts: list[str] = []
     claim_start = end = 0
-    for match in _MARKER.finditer(answer):
+    for match in MARKER.finditer(answer):
         between = answer[end : match.start()]
         if between.strip():
             claim_start = end
         claim = answer[claim_start : match.start()]
-        numbers = [int(n) for n in re.findall(r"\d+", match[1])]
-        valid = [number for number in numbers if 1 <= number <= len(documents)]
+        valid = [number for number in marker_numbers(match) if 1 <= number <= len(documents)]
         for number in valid:
             citation = _citation(number, documents[number - 1], claim)
             if citation not in citations:
@@ -58,6 +65,11 @@ def resolve_citations(answer: str, documents: Sequence[Document]) -> tuple[str, 
         parts += [between, *(f" [{number}]" for number in valid)]
         end = match.end()
     return "".join([*parts, answer[end:]]).strip(), citations
+
+
+def marker_numbers(match: re.Match[str]) -> list[int]:
+    """The numbers in a match of `MARKER`, in digits of any script."""
+    return [int(number) for number in re.findall(r"\d+", match["numbers"])]
 
 
 def document_source(document: Document) -> str:
@@ -69,16 +81,22 @@ def _citation(number: int, document: Document, claim: str) -> Citation:
     return {
         "marker": number,
         "source": document_source(document),
-        "quote": _nearest_sentence(claim, document.page_content),
+        "quote": nearest_sentence(claim, document.page_content),
     }
 
 
-def _nearest_sentence(claim: str, text: str) -> str:
+def nearest_sentence(claim: str, text: str) -> str:
     """The sentence of `text` that shares most terms with the last sentence of `claim`."""
-    said = split_sentences(_MARKER.sub("", claim))
+    said = split_sentences(MARKER.sub("", claim))
     wanted = _terms(said[-1].text if said else claim)
-    found = [sentence.text for sentence in split_sentences(text)]
-    return max(found, key=lambda sentence: _likeness(wanted, _terms(sentence)), default="")
+    found = _sentence_terms(text)
+    return max(found, key=lambda sentence: _likeness(wanted, found[sentence]), default="")
+
+
+@lru_cache(maxsize=64)  # every sentence of an answer asks the same few passages
+def _sentence_terms(text: str) -> dict[str, set[int]]:
+    """The sentences of a text, each with its terms."""
+    return {sentence.text: _terms(sentence.text) for sentence in split_sentences(text)}
 
 
 def _terms(text: str) -> set[int]:

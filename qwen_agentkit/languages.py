@@ -160,7 +160,8 @@ _CANDIDATES = {
 }  # fmt: skip
 _WORD = re.compile(r"[^\W\d_][\w\u0300-\u036f\u0900-\u097f]*")
 _CHINESE_TITLE = re.compile("《[^》]*》")
-_CODE = re.compile(r"[A-Za-z]*[\w-]*[._/:@\\=<>(){}#]+[!-~]*")
+# A word is tried from its beginning only: a text that is one long word must not take for ever.
+_CODE = re.compile(r"(?:(?<![\w-])[\w-]+)?[._/:@\\=<>(){}#]+[!-~]*")
 
 _RTL = frozenset({"ar", "fa", "ur", "ps", "he", "yi", "sd", "ug", "dv", "ckb"})
 

@@ -15,6 +15,7 @@ from pydantic import ConfigDict
 from qwen_agentkit.catalog import preset_checkpoint
 from qwen_agentkit.chat_models import ChatQwen
 from qwen_agentkit.embeddings import QwenEmbeddings
+from qwen_agentkit.graphs.corrective_rag import CorrectiveGraph, build_corrective_rag_graph
 from qwen_agentkit.graphs.rag import RagGraph, build_rag_graph
 from qwen_agentkit.rerankers import QwenReranker
 from qwen_agentkit.vectorstores import QwenVectorStore
@@ -58,6 +59,11 @@ class Stack:
         """The `rag` graph over an open store; without one it is opened at the first question."""
         retriever = store or StoreRetriever(stack=self)
         return build_rag_graph(self.answering, retriever, reranker=self.reranker)
+
+    def corrective_rag_graph(self, store: QwenVectorStore | None = None) -> CorrectiveGraph:
+        """The `corrective_rag` graph over a store, as `rag_graph` has it."""
+        retriever = store or StoreRetriever(stack=self)
+        return build_corrective_rag_graph(self.answering, retriever, reranker=self.reranker)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, as the embedder counts them."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from qwen_agentkit.stack import Stack
 
-__all__ = ["rag"]
+__all__ = ["corrective_rag", "rag"]
 
 _stack = Stack(
     os.environ.get("QWEN_AGENTKIT_PRESET", "0.6b"),
@@ -22,3 +22,4 @@ _stack = Stack(
 
 # No checkpointer: `langgraph dev` refuses graphs that bring their own.
 rag = _stack.rag_graph().compile(name="rag")
+corrective_rag = _stack.corrective_rag_graph().compile(name="corrective_rag")

@@ -36,7 +36,7 @@ def test_the_checked_answer_follows_the_stream(stack: Stack) -> None:
     result = commands.ask(
         stack, "When does the library open?", on_event=lambda kind, value: events.append((kind, value))
     )
-    assert result["answer"] == "The library opens at nine [1], and not at ten."
+    assert result["answer"] == "The library opens at nine [1], and not at ten. [?]"
     assert result["citations"][0]["quote"] == "The library opens at nine."
     assert "".join(value for kind, value in events if kind == "answer") == ANSWER
     stages = [value["stage"] for kind, value in events if kind == "stage"]

@@ -43,7 +43,8 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
         "retrieval",
         [
             *("vectorstores", "_embedders", "_filters", "_points", "_qdrant_client", "_qdrant_edge"),
-            *("sparse", "sentences", "languages", "ingest", "retrievers", "citations"),
+            *("sparse", "sentences", "languages", "ingest", "retrievers", "citations", "facts"),
+            "verification",
         ],
         {"langchain_core", "numpy", "py3langid", "pypdf", "qdrant_client", "qdrant_edge", "snowballstemmer"},
     ),

@@ -161,6 +161,46 @@ def test_streaming_announces_every_stage_and_token() -> None:
     assert len(tokens) > 2
 
 
+@pytest.mark.parametrize(
+    ("how", "answer"),
+    [
+        ("flag", "It opens at nine [1]. It opens at 9:45 [1]. [?]"),
+        ("drop", "It opens at nine [1]."),
+        ("keep", "It opens at nine [1]. It opens at 9:45 [1]."),
+    ],
+)
+def test_sentences_are_verified_and_treated_as_the_settings_say(how: str, answer: str) -> None:
+    graph = create_rag_graph(says("It opens at nine [1]. It opens at 9:45 [1]."), Pages())
+    events = []
+    state: dict[str, Any] = {}
+    for mode, event in graph.stream(
+        asked("When?"), context={"unsupported": how}, stream_mode=["values", "custom"]
+    ):
+        if mode == "custom":
+            events.append(event)
+        else:
+            state = event
+    assert state["answer"] == state["messages"][-1].text == answer
+    first, second = state["verification"]["sentences"]
+    assert (first["verdict"], second["verdict"]) == ("supported", "unsupported")
+    assert second["missing"] == [{"kind": "number", "text": "9:45"}]
+    assert events[-1]["verification"] == state["verification"]
+    assert set(state["citations"][0]) == {"marker", "source", "quote"}
+
+
+def test_an_answer_without_any_support_is_no_answer_when_dropped() -> None:
+    state = create_rag_graph(says("It opens at 9:45 [1]."), Pages()).invoke(
+        asked("When does it open?"), context={"unsupported": "drop"}
+    )
+    assert state["abstained"]
+    assert state["answer"] == phrase("en", "abstain")
+
+
+def test_quotes_are_verified_too() -> None:
+    state = create_rag_graph(None, Pages(), reranker=SharedCharacters()).invoke(asked("متى يغادر القارب؟"))
+    assert state["verification"]["supported"] == state["verification"]["claims"] > 0
+
+
 def test_async_gives_the_same() -> None:
     graph = create_rag_graph(None, Pages(), reranker=SharedCharacters())
     question = asked("When does the library open?")
