@@ -14,7 +14,7 @@ from transformers import PretrainedConfig
 
 from qwen_agentkit.errors import InputError
 
-__all__ = ["bf16_layouts", "choose_dtype"]
+__all__ = ["bf16_is_fast", "bf16_layouts", "choose_dtype"]
 
 _DTYPES = ("bfloat16", "float16", "float32")
 
@@ -51,7 +51,7 @@ def choose_dtype(
         return stored
     if size < _SMALL_BYTES:
         return torch.float32
-    if size > _LARGE_BYTES or (chat and bf16_layouts()) or _bf16_is_fast():
+    if size > _LARGE_BYTES or (chat and bf16_layouts()) or bf16_is_fast():
         return stored
     return torch.float32
 
@@ -63,7 +63,7 @@ def bf16_layouts() -> bool:
 
 
 @cache
-def _bf16_is_fast() -> bool:
+def bf16_is_fast() -> bool:
     """Whether this CPU multiplies bf16 matrices at least as fast as fp32 ones.
 
     Measured, because CPUs that have the instructions were seen to be slower with them. Takes a tenth of a

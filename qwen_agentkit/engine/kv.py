@@ -73,11 +73,9 @@ class KVCache:
         keys, values = self._slab[layer, :, :, :length]
         return keys, values
 
-    def write(self, layer: int, keys: Tensor, values: Tensor) -> None:
-        """Store keys and values (heads, tokens, head dimension) after the current length.
+    def write(self, layer: int, new: Tensor) -> None:
+        """Store keys and values (key or value, heads, tokens, head dimension) after the current length.
 
         `length` moves on once, when every layer has been written: see `packed.forward`.
         """
-        end = self.length + keys.shape[1]
-        self._slab[layer, 0, :, self.length : end] = keys
-        self._slab[layer, 1, :, self.length : end] = values
+        self._slab[layer, :, :, self.length : self.length + new.shape[2]] = new

@@ -136,36 +136,43 @@ def _attention(
 ) -> tuple[Tensor, None]:
     """Causal attention inside each segment; `query` (1, heads, T, dim), result (1, T, heads, dim)."""
     many = _attend_cpu if query.device.type == "cpu" else _attend_sdpa
-    out = torch.empty_like(query[0])
+    rows = query[0].transpose(0, 1)
+    out = torch.empty_like(rows)
+    new = torch.stack((key[0], value[0]))  # a cache then takes both in one copy
     layer = int(module.layer_idx)  # type: ignore[arg-type]  # a number, set by every attention module
     start = 0
     for segment in segments:
         end = start + len(segment.tokens)
-        keys, values = key[0, :, start:end], value[0, :, start:end]
-        if segment.cache:
-            keys, values = _with_past(segment.cache, segment.keep, layer, keys, values)
-        attend = _attend_one if end - start == 1 else many
-        out[:, start:end] = attend(query[0, :, start:end], keys, values, scaling)
+        keys, values = _seen(segment, layer, new[:, :, start:end])
+        if end - start == 1:
+            out[start] = _attend_one(rows[start], keys, values, scaling)
+        else:
+            out[start:end] = many(query[0, :, start:end], keys, values, scaling).transpose(0, 1)
         start = end
-    return out.transpose(0, 1)[None], None
+    return out[None], None
 
 
-def _with_past(cache: KVCache, keep: bool, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    if keep:
-        cache.write(layer, keys, values)
-        return cache.read(layer, cache.length + keys.shape[1])
+def _seen(segment: Segment, layer: int, new: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys and values of a segment's past and its `new` tokens, which are stored if they are to be kept."""
+    cache = segment.cache
+    if cache is None:
+        return new[0], new[1]
+    if segment.keep:
+        cache.write(layer, new)
+        return cache.read(layer, cache.length + new.shape[2])
     past_keys, past_values = cache.read(layer, cache.length)
-    return torch.cat([past_keys, keys], dim=1), torch.cat([past_values, values], dim=1)
+    return torch.cat([past_keys, new[0]], dim=1), torch.cat([past_values, new[1]], dim=1)
 
 
 def _attend_one(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
     """Attention of one new token, which sees everything: query heads that share keys become rows of one head.
 
-    torch's kernel then reads keys and values once and copies nothing; shapes as in `_attend_cpu`.
+    torch's kernel then reads keys and values once and copies nothing. `query` and the result are (heads,
+    dim), the others as in `_attend_cpu`.
     """
-    heads, _, dim = query.shape
+    heads, dim = query.shape
     grouped = query.reshape(1, keys.shape[0], heads // keys.shape[0], dim)
-    return scaled_dot_product_attention(grouped, keys[None], values[None], scale=scaling).view(heads, 1, dim)
+    return scaled_dot_product_attention(grouped, keys[None], values[None], scale=scaling).view(heads, dim)
 
 
 def _attend_cpu(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
