@@ -258,7 +258,7 @@ def test_structured_output(scripted: Scripted) -> None:
     assert result["parsed"] == Weather.model_validate(CALLED)
     assert result["raw"].additional_kwargs == {"reasoning_content": "Hm."}
     with pytest.raises(InputError, match="Unknown method 'guess'"):
-        ChatQwen().with_structured_output(Weather, method="guess")  # type: ignore[arg-type]
+        ChatQwen().with_structured_output(Weather, method="guess")
 
 
 def test_messages_for_the_template() -> None:
@@ -314,7 +314,7 @@ def test_settings_are_checked(scripted: Scripted, tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="empty string"):
         ChatQwen(stop=[""])
     with pytest.raises(ValidationError, match="temprature"):
-        ChatQwen(temprature=1)  # type: ignore[call-arg]
+        ChatQwen(temprature=1)
     with pytest.raises(InputError, match="Unknown setting 'temprature'"):
         scripted("a").invoke("Hello", temprature=1)
     with pytest.raises(ValidationError, match="temperature"):
@@ -326,7 +326,7 @@ def test_settings_are_checked(scripted: Scripted, tmp_path: Path) -> None:
 
 
 def test_names_of_the_model(tiny_qwen3_dir: Path) -> None:
-    assert ChatQwen(model="4b").model == ChatQwen(model_name="Qwen/Qwen3-4B").model == "Qwen/Qwen3-4B"  # type: ignore[call-arg]
+    assert ChatQwen(model="4b").model == ChatQwen(model_name="Qwen/Qwen3-4B").model == "Qwen/Qwen3-4B"
     profile = ChatQwen(model="4b").profile
     assert profile is not None
     assert profile["max_input_tokens"] == 32768
@@ -353,7 +353,7 @@ def test_closing_a_stream_stops_computing(scripted: Scripted) -> None:
     steps = steps_of(llm)
     stream: Iterator[Any] = llm.stream("Hello")
     next(stream)
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert len(steps) <= 2
 
 
@@ -421,7 +421,7 @@ async def test_several_answers(tiny_qwen3_dir: Path, how: str) -> None:
     llm = ChatQwen(model=str(tiny_qwen3_dir), n=3, seed=7, max_tokens=6, thinking=False)
     chat = [[HumanMessage("Hello")]]
     result = llm.generate(chat) if how == "generate" else await llm.agenerate(chat)
-    messages: list[Any] = [generation.message for generation in result.generations[0]]  # type: ignore[union-attr]
+    messages: list[Any] = [generation.message for generation in result.generations[0]]
     alone = [llm.invoke(chat[0], n=1, seed=seed).content for seed in (7, 8, 9)]
     assert [message.content for message in messages] == alone
     assert len(set(alone)) == 3

@@ -170,7 +170,7 @@ def test_any_byte_store_will_do(cached: QwenEmbeddings) -> None:
     np.testing.assert_array_equal(later.embed_array(TEXTS), vectors)
     assert not has_loaded(later)
     key = next(store.yield_keys())
-    store.mset([(key, "no bytes")])  # type: ignore[list-item]
+    store.mset([(key, "no bytes")])
     np.testing.assert_allclose(later.embed_array(TEXTS), vectors, atol=1e-3)
 
 

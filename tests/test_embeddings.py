@@ -126,7 +126,7 @@ def test_a_query_is_never_cut(tiny: QwenEmbeddings) -> None:
 
 def test_what_is_no_text_is_named(tiny: QwenEmbeddings) -> None:
     with pytest.raises(InputError, match="Text 1 is None"):
-        tiny.embed_documents(["fine", None])  # type: ignore[list-item]
+        tiny.embed_documents(["fine", None])
 
 
 def test_async_equals_sync(tiny: QwenEmbeddings) -> None:
@@ -147,7 +147,7 @@ def test_the_fingerprint_tells_models_and_sizes_apart(tiny: QwenEmbeddings, save
 
 def test_a_misspelt_setting_fails() -> None:
     with pytest.raises(ValueError, match="dimension"):
-        QwenEmbeddings(dimension=64)  # type: ignore[call-arg]
+        QwenEmbeddings(dimension=64)
 
 
 def test_equal_texts_are_computed_once(tiny: QwenEmbeddings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,7 @@ def test_seed_repeats_the_choices(loaded: Loaded) -> None:
 
 @pytest.mark.parametrize("narrow", [{"top_k": 1}, {"top_p": 0.0}, {"min_p": 1.0}, {"temperature": 1e-4}])
 def test_narrow_sampling_is_greedy(loaded: Loaded, narrow: dict[str, float]) -> None:
-    assert write(loaded, Sampling(**{"temperature": 1.0, "seed": 0, **narrow})) == write(loaded, GREEDY)  # type: ignore[arg-type]
+    assert write(loaded, Sampling(**{"temperature": 1.0, "seed": 0, **narrow})) == write(loaded, GREEDY)
 
 
 def test_presence_penalty_avoids_repetition(loaded: Loaded) -> None:

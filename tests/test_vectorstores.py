@@ -106,7 +106,7 @@ class TestRetrieverConforms(RetrieversIntegrationTests):
         self.store = QwenVectorStore.from_documents(LIBRARY, BagOfWords(), path=":memory:")
 
     @property
-    def retriever_constructor(self) -> Callable[..., VectorStoreRetriever]:  # type: ignore[override]
+    def retriever_constructor(self) -> Callable[..., VectorStoreRetriever]:
         return lambda k=2: self.store.as_retriever(search_kwargs={"k": k})
 
     @property
