@@ -5,34 +5,34 @@ Knows when to search again, what replaces what fails, and that a model's word is
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import HumanMessage, SystemMessage
 from langgraph.constants import TAG_NOSTREAM
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from qwen_agentkit.citations import MARKER, document_source
-from qwen_agentkit.errors import MissingExtraError, ModelNotFoundError, ModelUnsupportedError
+from qwen_agentkit.citations import document_source
+from qwen_agentkit.errors import RetrievalError
+from qwen_agentkit.graphs.models import can_think, one_line, thought_for
 from qwen_agentkit.graphs.nodes import (
     RagNodes,
     Stage,
     Update,
     abstention,
-    extracted,
+    language_faults,
     numbered,
-    passage_prompt,
     relevant,
     settled,
-    written,
 )
-from qwen_agentkit.graphs.prompts import GRADE, QUESTION, REPAIR, REWRITE, SEARCHED, TRANSLATE
-from qwen_agentkit.graphs.state import CorrectiveContext, CorrectiveState, Move
-from qwen_agentkit.languages import detect_language, language_name, phrase
+from qwen_agentkit.graphs.passages import as_data
+from qwen_agentkit.graphs.prompts import GRADE, QUESTION, REWRITE, SEARCHED, TRANSLATE
+from qwen_agentkit.graphs.running import NEVER_HIDDEN
+from qwen_agentkit.graphs.state import CorrectiveContext, CorrectiveState, LanguageCode, Move, Node
+from qwen_agentkit.languages import detect_language, language_name
 from qwen_agentkit.retrievers import reciprocal_rank_fusion
 from qwen_agentkit.verification import Verification, verify_citations
 
@@ -40,9 +40,7 @@ __all__ = ["CorrectiveNodes", "Grade"]
 
 Score = Callable[[list[tuple[str, str]]], Sequence[float]]
 
-# These stay until the user does something: no fall-back may hide them.
-_SETUP_ERRORS = (MissingExtraError, ModelNotFoundError, ModelUnsupportedError)
-
+_CODE: TypeAdapter[str] = TypeAdapter(LanguageCode)
 _STEPS_OF_A_LOOP = 9
 """Steps from one grading over another search to the end of the graph, this grading included."""
 _STEPS_OF_A_REPAIR = 3
@@ -51,8 +49,6 @@ _WIDER = 3
 _WIDEST = 200
 _MOST_LANGUAGES = 3
 """Translations of one question; each is a call of the model and a search."""
-_LONGEST_QUERY = 500
-"""Characters: what is longer is no query but the model talking."""
 
 
 class Grade(BaseModel):
@@ -81,8 +77,16 @@ class CorrectiveNodes:
         return {**update, **fresh, "width": settings.candidates}
 
     def retrieve(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
-        """Search for every query and fuse what was found."""
-        rankings = [self.shared.search(query, state["width"]) for query in state["queries"]]
+        """Search for every query and fuse what was found; a further search may fail."""
+        rankings = []
+        for query in state["queries"]:
+            try:
+                rankings.append(self.shared.search(query, state["width"], settings.search_timeout))
+            except RetrievalError as error:
+                if not rankings and not state["tried"]:
+                    raise
+                stage.fall_back("the other searches", error)
+        rankings = rankings or [state["retrieved"]]
         found = rankings[0] if len(rankings) == 1 else _fused(rankings)[: state["width"]]
         stage.details |= {"queries": state["queries"], "found": len(found)}
         return {"retrieved": found, "documents": found}
@@ -93,11 +97,11 @@ class CorrectiveNodes:
         if self.reranker is not None and documents:
             try:
                 documents = self._ranked(state, self.reranker, settings.min_score)
-            except _SETUP_ERRORS:
+            except NEVER_HIDDEN:
                 raise
             except Exception as error:
                 stage.fall_back("fused order", error)
-        return {"documents": documents[: settings.passages]}
+        return {"documents": self.shared.kept(documents, state, settings)}
 
     def grade(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
         """Decide which passages answer, and where to go."""
@@ -105,7 +109,7 @@ class CorrectiveNodes:
         sure = any((_score(document) or 0.0) >= settings.sure_score for document in documents)
         grade = None
         if documents and not sure and self.model is not None:
-            grade = self._asked(self.model, state, stage)
+            grade = self._asked(self.model, state, settings, stage)
         if grade is not None:
             documents = [one for number, one in enumerate(documents, 1) if number in grade.relevant]
         # A question is hard if it took a second search, or if no passage answers it for sure.
@@ -119,8 +123,8 @@ class CorrectiveNodes:
         """Add a query in other words."""
         instruction = REWRITE.format(language=language_name(detect_language(state["question"])))
         tried = "\n".join(f"- {query}" for query in state["queries"])
-        request = SEARCHED.format(question=state["question"], queries=tried)
-        query = self._line(instruction, request, stage)
+        request = SEARCHED.format(question=as_data(state["question"]), queries=as_data(tried))
+        query = self._line("rewrite", instruction, request, state, settings, stage)
         stage.details["query"] = query
         new = [query] if query and query not in state["queries"] else []
         return {"queries": [*state["queries"], *new], "tried": [*state["tried"], "rewrite"]}
@@ -131,7 +135,8 @@ class CorrectiveNodes:
         translations = {}
         for language in languages[:_MOST_LANGUAGES]:
             instruction = TRANSLATE.format(language=language_name(language))
-            if query := self._line(instruction, state["question"], stage):
+            request = as_data(state["question"])
+            if query := self._line("translate", instruction, request, state, settings, stage):
                 translations[language] = query
         stage.details |= {"translations": translations, "left_out": languages[_MOST_LANGUAGES:]}
         new = [query for query in translations.values() if query not in state["queries"]]
@@ -148,23 +153,8 @@ class CorrectiveNodes:
         return {"width": width, "tried": [*state["tried"], "widen"]}
 
     def generate(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
-        """Write an answer; when the model fails twice, quote one."""
-        if self.model is not None:
-            thinking = settings.thinking
-            if thinking is None and _can_think(self.model):
-                thinking = state["hard"]
-            stage.details["thinking"] = thinking
-            try:
-                return written(self.model, state, thinking)
-            except _SETUP_ERRORS:
-                raise
-            except Exception as error:
-                stage.fall_back("without thinking", error)
-            try:
-                return written(self.model, state, None if thinking is None else False)
-            except Exception as error:
-                stage.fall_back("extractive answer", error)
-        return self._quoted(state, settings, stage)
+        """Write an answer, thinking if the question is hard; when the model fails twice, quote one."""
+        return self.shared.answer(state, settings, stage, hard=state["hard"])
 
     def verify(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
         """Hold the answer against its passages."""
@@ -182,38 +172,19 @@ class CorrectiveNodes:
 
     def repair(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
         """Ask once for a better answer; what is no better is not taken."""
-        model, checked, language = cast(BaseChatModel, self.model), state["verification"], state["language"]
-        faults = _faults(state["answer"], cast(Verification, checked), language)
-        request = REPAIR.format(
-            faults="\n".join(f"- {fault}" for fault in faults),
-            language=language_name(language),
-            abstention=phrase(language, "abstain"),
-        )
-        prompt = [*passage_prompt(state), AIMessage(state["answer"]), HumanMessage(request)]
-        try:
-            message = _quick(model).invoke(prompt)
-        except _SETUP_ERRORS:
-            raise
-        except Exception as error:
-            stage.fall_back("the answer as it was", error)
-            return {}
-        answer = message.text.strip()
-        again = self._verified(answer, state, stage)
-        gave_up = answer == phrase(language, "abstain")
-        stage.details["taken"] = bool(answer) and (
-            gave_up or len(_faults(answer, again, language)) < len(faults)
-        )
-        last, update = state["messages"][-1], {}
-        if stage.details["taken"]:
-            update = {"messages": [message], "answer": answer, "verification": again}
-        if _in_another_language(update.get("answer", state["answer"]), language):
-            stage.fall_back("extractive answer", f"The model does not write {language_name(language)}.")
-            update = self._quoted(state, settings, stage)
-            update["verification"] = self._verified(update["answer"], state, stage)
-        if update:
-            update["messages"] = [update["messages"][0].model_copy(update={"id": last.id})]
-        stage.details["verification"] = update.get("verification", checked)
-        return update
+        checks = {state["answer"]: cast(Verification, state["verification"])}
+
+        def check(answer: str) -> Verification:
+            if answer not in checks:
+                checks[answer] = self._verified(answer, state, stage)
+            return checks[answer]
+
+        def faults_of(answer: str) -> list[str]:
+            return _faults(answer, check(answer), state["language"])
+
+        update = self.shared.mended(state, settings, stage, faults_of)
+        stage.details["verification"] = check(update.get("answer", state["answer"]))
+        return {**update, "verification": stage.details["verification"]}
 
     def cite(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
         """Treat what is unsupported as the settings say, and resolve the markers."""
@@ -226,16 +197,6 @@ class CorrectiveNodes:
     def abstain(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
         """Say in the reader's language that the documents hold no answer."""
         return abstention(state["language"])
-
-    def _quoted(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
-        """An answer of quotes; without the reranker, of the first one."""
-        try:
-            return extracted(state, settings, self.reranker)
-        except _SETUP_ERRORS:
-            raise
-        except Exception as error:
-            stage.fall_back("first sentence", error)
-            return extracted(state, settings, None)
 
     def _ranked(
         self, state: CorrectiveState, reranker: BaseDocumentCompressor, min_score: float
@@ -250,15 +211,21 @@ class CorrectiveNodes:
         ]
         return sorted(ranked, key=lambda one: -(_score(one) or 0.0)) if len(groups) > 1 else ranked
 
-    def _asked(self, model: BaseChatModel, state: CorrectiveState, stage: Stage) -> Grade | None:
+    def _asked(
+        self, model: BaseChatModel, state: CorrectiveState, settings: CorrectiveContext, stage: Stage
+    ) -> Grade | None:
         """The model's grade of the passages, or None when it gives none."""
-        passages = QUESTION.format(passages=numbered(state["documents"]), question=state["question"])
-        settings = {"thinking": False} if _can_think(model) else {}
+        question = as_data(state["question"])
+        passages = QUESTION.format(passages=numbered(state["documents"]), question=question)
+        thought = thought_for("grade", settings, state.get("thought", 0))
+        given: dict[str, Any] = {"thinking": thought.thinking} if can_think(model) else {}
+        if given and thought.budget is not None:
+            given["thinking_budget"] = thought.budget
         try:
-            grader = model.with_structured_output(Grade, **settings).with_config(tags=[TAG_NOSTREAM])
+            grader = model.with_structured_output(Grade, **given).with_config(tags=[TAG_NOSTREAM])
             grade = grader.invoke([SystemMessage(GRADE), HumanMessage(passages)])
             return Grade.model_validate(grade)
-        except _SETUP_ERRORS:
+        except NEVER_HIDDEN:
             raise
         except Exception as error:
             stage.fall_back("grade by score", error)
@@ -277,19 +244,19 @@ class CorrectiveNodes:
             return "widen"
         return "rewrite" if self.model is not None else "abstain"
 
-    def _line(self, instruction: str, request: str, stage: Stage) -> str:
+    def _line(
+        self,
+        node: Node,
+        instruction: str,
+        request: str,
+        state: CorrectiveState,
+        settings: CorrectiveContext,
+        stage: Stage,
+    ) -> str:
         """One line of the model, or "" when it fails or talks."""
+        thought = thought_for(node, settings, state.get("thought", 0))
         model = cast(BaseChatModel, self.model)
-        try:
-            silent = _quick(model).with_config(tags=[TAG_NOSTREAM])
-            said = silent.invoke([SystemMessage(instruction), HumanMessage(request)]).text.strip()
-        except _SETUP_ERRORS:
-            raise
-        except Exception as error:
-            stage.fall_back("the queries so far", error)
-            return ""
-        line = said.splitlines()[0].strip() if said else ""
-        return line if len(line) <= _LONGEST_QUERY else ""
+        return one_line(model, thought, instruction, request, stage, "the queries so far")
 
     def _verified(self, answer: str, state: CorrectiveState, stage: Stage) -> Verification:
         """The answer held against its passages, with support scores where the reranker gives them."""
@@ -297,24 +264,13 @@ class CorrectiveNodes:
         documents, language = state["documents"], state["language"]
         try:
             return verify_citations(answer, documents, language=language, score=score)
-        except _SETUP_ERRORS:
+        except NEVER_HIDDEN:
             raise
         except Exception as error:
             if score is None:
                 raise
             stage.fall_back("no support scores", error)
             return verify_citations(answer, documents, language=language)
-
-
-def _can_think(model: BaseChatModel) -> bool:
-    """Whether thinking can be switched on and off for a call, as `ChatQwen` allows."""
-    field = type(model).model_fields.get("thinking")
-    return field is not None and field.annotation == (bool | None)
-
-
-def _quick(model: BaseChatModel) -> Any:
-    """The model without thinking, as far as it can be told so."""
-    return model.bind(thinking=False) if _can_think(model) else model
 
 
 def _fused(rankings: Sequence[Sequence[Document]]) -> list[Document]:
@@ -337,7 +293,11 @@ def _score(document: Document) -> float | None:
 
 
 def _language(document: Document) -> str:
-    return str(document.metadata.get("language") or detect_language(document.page_content))
+    """Of a document; its metadata is text like any other until it is a code."""
+    try:
+        return _CODE.validate_python(document.metadata.get("language"))
+    except ValidationError:
+        return detect_language(document.page_content)
 
 
 def _foreign(state: CorrectiveState, settings: CorrectiveContext) -> list[str]:
@@ -357,21 +317,4 @@ def _faults(answer: str, checked: Verification, language: str) -> list[str]:
         elif sentence["verdict"] == "unsupported":
             lacking = ", ".join(item["text"] for item in sentence["missing"]) or "the cited passage"
             faults.append(f"Not in the passages cited ({lacking}): {sentence['text']}")
-    if _in_another_language(answer, language):
-        faults.append(f"It is not in {language_name(language)}.")
-    return faults
-
-
-_QUOTATION = re.compile('“[^”]*”|"[^"]*"|«[^»]*»|「[^」]*」')
-# Too near to each other to be told apart in a sentence.
-_ALIKE = ({"no", "da"}, {"id", "ms"}, {"hr", "sr", "bs"}, {"cs", "sk"})
-_ENOUGH_LETTERS = 12
-"""Under this a name or a number says more about the passage than about the answer's language."""
-
-
-def _in_another_language(answer: str, language: str) -> bool:
-    own = MARKER.sub("", _QUOTATION.sub("", answer))
-    if sum(char.isalpha() for char in own) < _ENOUGH_LETTERS:
-        return False
-    found, wanted = detect_language(own, language).split("-")[0], language.split("-")[0]
-    return found != wanted and not any({found, wanted} <= alike for alike in _ALIKE)
+    return faults + language_faults(answer, language)

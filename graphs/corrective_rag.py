@@ -19,6 +19,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.store.base import BaseStore
 
 from qwen_agentkit.graphs.corrective_nodes import CorrectiveNodes
+from qwen_agentkit.graphs.models import chat_model, check_retriever, reranker_model
 from qwen_agentkit.graphs.nodes import RagNodes, timed
 from qwen_agentkit.graphs.state import CorrectiveContext, CorrectiveState, RagInput
 
@@ -29,10 +30,10 @@ _CORRECTIONS = ("rewrite", "translate", "widen")
 
 
 def create_corrective_rag_graph(
-    model: BaseChatModel | None,
+    model: BaseChatModel | str | None,
     retriever: BaseRetriever | VectorStore,
     *,
-    reranker: BaseDocumentCompressor | None = None,
+    reranker: BaseDocumentCompressor | str | None = None,
     checkpointer: BaseCheckpointSaver[Any] | None = None,
     store: BaseStore | None = None,
     cache: BaseCache[Any] | None = None,
@@ -50,11 +51,12 @@ def create_corrective_rag_graph(
     reranker by the order of the search, a model first by itself without thinking, then by quotes.
 
     Args:
-        model: any chat model, best one with structured output. None: passages are graded by their score
+        model: any chat model, best one with structured output, or the name of one as `create_rag_graph`
+            takes it. None: passages are graded by their score
             alone, another search is a wider one, and the best sentences are quoted.
         retriever: any retriever, or a vector store.
-        reranker: any compressor that writes `metadata["relevance_score"]`. If it also has a method
-            ``score(pairs)``, every sentence of the answer gets a support score from it.
+        reranker: any compressor that writes `metadata["relevance_score"]`, or the name of one. If it also
+            has a method ``score(pairs)``, every sentence of the answer gets a support score from it.
         checkpointer: keeps conversations; leave it out under `langgraph dev`, which brings its own.
         store: LangGraph's long-term memory, passed on.
         cache: LangGraph's node cache, passed on.
@@ -67,13 +69,15 @@ def create_corrective_rag_graph(
 
 
 def build_corrective_rag_graph(
-    model: BaseChatModel | None,
+    model: BaseChatModel | str | None,
     retriever: BaseRetriever | VectorStore,
     *,
-    reranker: BaseDocumentCompressor | None = None,
+    reranker: BaseDocumentCompressor | str | None = None,
 ) -> CorrectiveGraph:
     """The builder behind `create_corrective_rag_graph`, to add nodes to; arguments as there."""
-    nodes = CorrectiveNodes(model, reranker, RagNodes(model, retriever, reranker))
+    check_retriever(retriever)
+    shared = RagNodes(chat_model(model), retriever, reranker_model(reranker))
+    nodes = CorrectiveNodes(shared.model, shared.reranker, shared)
     graph = StateGraph(CorrectiveState, context_schema=CorrectiveContext, input_schema=RagInput)
     for name in (
         *("prepare", "retrieve", "rerank", "grade", *_CORRECTIONS),

@@ -1,30 +1,42 @@
 """The nodes that the graphs share: from the question to passages, an answer and its citations.
 
 Each is a method of (state, settings, stage) that returns an update; `timed` makes a LangGraph node of it.
-All are plain functions, which LangGraph runs in a thread: nothing blocks a server's event loop.
+All are plain functions, which run in a thread: nothing blocks a server's event loop. What fails is replaced,
+and the stage says by what.
 """
 
 from __future__ import annotations
 
-import time
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import cast
 
 from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.vectorstores import VectorStore
-from langgraph.runtime import Runtime
 
-from qwen_agentkit.citations import document_source, resolve_citations
-from qwen_agentkit.errors import InputError
-from qwen_agentkit.graphs.extract import extract_answer
-from qwen_agentkit.graphs.prompts import ANSWER, PASSAGE, QUESTION
+from qwen_agentkit.citations import document_source
+from qwen_agentkit.errors import QwenAgentKitError, RetrievalError, RetrievalTimeoutError
+from qwen_agentkit.graphs.answers import (
+    abstention,
+    extracted,
+    in_another_language,
+    settled,
+    thought_in,
+    written,
+)
+from qwen_agentkit.graphs.memory import Memory, last_question, remember, stand_alone
+from qwen_agentkit.graphs.models import Thought, bound, can_think, said, thought_for
+from qwen_agentkit.graphs.passages import as_data, numbered, passage_prompt
+from qwen_agentkit.graphs.prompts import OTHER_LANGUAGE, REPAIR
+from qwen_agentkit.graphs.running import NEVER_HIDDEN, Overdue, Stage, Update, timed, within
 from qwen_agentkit.graphs.state import RagContext, RagState
 from qwen_agentkit.languages import detect_language, language_name, phrase
-from qwen_agentkit.verification import Verification, treat_unsupported, verify_citations
+from qwen_agentkit.verification import verify_citations
 
 __all__ = [
     "RagNodes",
@@ -32,6 +44,8 @@ __all__ = [
     "Update",
     "abstention",
     "extracted",
+    "language_faults",
+    "last_question",
     "numbered",
     "passage_prompt",
     "relevant",
@@ -39,49 +53,6 @@ __all__ = [
     "timed",
     "written",
 ]
-
-Update = dict[str, Any]
-ContextT = TypeVar("ContextT", bound=RagContext)
-
-
-class Stage:
-    """What a node tells the custom stream about itself."""
-
-    def __init__(self, name: str, write: Callable[[Any], None]) -> None:
-        self.name = name
-        self.details: dict[str, Any] = {}
-        """Joined to the event that ends the stage."""
-        self._write = write
-
-    def fall_back(self, to: str, error: Exception | str) -> None:
-        """Announce at once that something failed and what is done instead."""
-        what = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
-        self._write({"stage": self.name, "fallback": to, "error": what})
-
-    def end(self, seconds: float) -> None:
-        """Announce that the stage is over."""
-        self._write({"stage": self.name, "seconds": seconds, **self.details})
-
-
-def timed(name: str, node: Callable[[Any, ContextT, Stage], Update], defaults: type[ContextT]) -> Any:
-    """A node that runs `node` with the run's settings, notes its seconds and announces them.
-
-    A stage that runs several times notes their sum. The result is what `add_node` takes; its overloads
-    cannot be named, hence Any.
-    """
-
-    # A typed state would show the node the keys of that type only.
-    def run(state: Any, runtime: Runtime[ContextT]) -> Update:
-        start = time.perf_counter()
-        stage = Stage(name, runtime.stream_writer)
-        # Outside a server a graph invoked without context has none.
-        update = node(state, runtime.context or defaults(), stage)
-        seconds = time.perf_counter() - start
-        timings = update.get("timings", state.get("timings", {}))
-        stage.end(seconds)
-        return {**update, "timings": {**timings, name: timings.get(name, 0.0) + seconds}}
-
-    return run
 
 
 @dataclass(frozen=True)
@@ -94,10 +65,21 @@ class RagNodes:
 
     def prepare(self, state: RagState, settings: RagContext, stage: Stage) -> Update:
         """Find the question and its language, and forget the last one's answer."""
-        question = last_question(state["messages"])
+        asked = last_question(state["messages"])
+        memory = self._memory(state, settings, stage)
+        thought = thought_for("prepare", settings, 0)
+        question = stand_alone(asked, memory, self.model, thought, stage)
+        if question != asked:
+            stage.details["question"] = question
+        # Without a letter in it, a question is in the language of the one before.
+        language = settings.answer_language or detect_language(asked, state.get("language") or "en")
         return {
+            "asked": asked,
             "question": question,
-            "language": settings.answer_language or detect_language(question),
+            "language": language,
+            "summary": memory.summary,
+            "summarised": memory.summarised,
+            "before": [_hash(document) for document in state.get("documents", [])],
             "retrieved": [],
             "documents": [],
             "answer": "",
@@ -105,26 +87,38 @@ class RagNodes:
             "citations": [],
             "verification": None,
             "abstained": False,
+            "thought": 0,
             "timings": {},
         }
 
     def retrieve(self, state: RagState, settings: RagContext, stage: Stage) -> Update:
         """Find candidates."""
-        found = self.search(state["question"], settings.candidates)
+        found = self.search(state["question"], settings.candidates, settings.search_timeout)
         return {"retrieved": found, "documents": found}
 
     def rerank(self, state: RagState, settings: RagContext, stage: Stage) -> Update:
-        """Keep the best candidates that are relevant at all."""
+        """Keep the best candidates that are relevant at all; when that fails, the first."""
         documents = state["retrieved"]
         if self.reranker is not None and documents:
-            documents = relevant(self.reranker, documents, state["question"], settings.min_score)
-        return {"documents": documents[: settings.passages]}
+            try:
+                documents = relevant(self.reranker, documents, state["question"], settings.min_score)
+            except NEVER_HIDDEN:
+                raise
+            except Exception as error:
+                stage.fall_back("retrieved order", error)
+        return {"documents": self.kept(documents, state, settings)}
 
     def generate(self, state: RagState, settings: RagContext, stage: Stage) -> Update:
         """Write an answer, or quote one when there is no model."""
-        if self.model is None:
-            return extracted(state, settings, self.reranker)
-        return written(self.model, state, settings.thinking)
+        update = self.answer(state, settings, stage, hard=None)
+        if self.model is None or update.get("citations") or update.get("abstained"):
+            return {**update, "move": "cite"}
+        wrong = in_another_language(update["answer"], state["language"])
+        return {**update, "move": "repair" if wrong else "cite"}
+
+    def repair(self, state: RagState, settings: RagContext, stage: Stage) -> Update:
+        """Ask once for the answer in the reader's language."""
+        return self.mended(state, settings, stage, lambda answer: language_faults(answer, state["language"]))
 
     def cite(self, state: RagState, settings: RagContext, stage: Stage) -> Update:
         """Verify the answer, treat what is unsupported as the settings say, and resolve its markers."""
@@ -138,47 +132,136 @@ class RagNodes:
         """Say in the reader's language that the documents hold no answer."""
         return abstention(state["language"])
 
-    def search(self, query: str, limit: int) -> list[Document]:
-        """The retriever's best `limit` documents for `query`."""
+    def search(self, query: str, limit: int, timeout: float | None = None) -> list[Document]:
+        """The retriever's best `limit` documents for `query`.
+
+        Args:
+            query: what is searched for.
+            limit: most documents.
+            timeout: in seconds; None: never.
+
+        Raises:
+            RetrievalError: the retriever failed with an error that is not this package's.
+            RetrievalTimeoutError: it gave no answer in time.
+        """
         source = (
             self.retriever.as_retriever(search_kwargs={"k": limit})
             if isinstance(self.retriever, VectorStore)
             else self.retriever
         )
-        return source.invoke(query)[:limit]
+        name = type(self.retriever).__name__
+        try:
+            return within(timeout, partial(source.invoke, query))[:limit]
+        except Overdue as error:
+            raise RetrievalTimeoutError(
+                f"The search of {name} for {query[:80]!r} gave {error}; expected documents. See whether the "
+                "store answers, or give it longer with search_timeout=."
+            ) from error
+        except (QwenAgentKitError, *NEVER_HIDDEN):
+            raise
+        except Exception as error:
+            raise RetrievalError(
+                f"The search of {name} for {query[:80]!r} failed: {type(error).__name__}: {error}; expected "
+                "documents. Try the retriever alone, with retriever.invoke(...)."
+            ) from error
 
+    def kept(self, documents: Sequence[Document], state: RagState, settings: RagContext) -> list[Document]:
+        """As many documents as the settings say; those of the last answer first, in the order they had.
 
-def last_question(messages: Sequence[AnyMessage]) -> str:
-    """The text of the last human message that has one."""
-    for message in reversed(messages):
-        if isinstance(message, HumanMessage) and message.text.strip():
-            return message.text.strip()
-    raise InputError(
-        f"None of the {len(messages)} messages is a question; expected a human message with text, as in "
-        '{"messages": [("user", "When does the library open?")]}.'
-    )
+        A model that read them in this order reads what is new only. Without one the best stays first.
+        """
+        best = list(documents[: settings.passages])
+        before = state.get("before", [])
+        if self.model is None or not before:
+            return best
+        places = {key: place for place, key in enumerate(before)}
+        return sorted(best, key=lambda document: places.get(_hash(document), len(places)))
 
+    def answer(self, state: RagState, settings: RagContext, stage: Stage, *, hard: bool | None) -> Update:
+        """An answer of the model; when it fails once without thinking, and when it fails again, quotes."""
+        if self.model is None:
+            return self.quoted(state, settings, stage)
+        thought = thought_for("generate", settings, state.get("thought", 0), hard)
+        if not can_think(self.model):
+            if settings.thinking is not None:
+                stage.fall_back("thinking as the model does", f"{type(self.model).__name__} has no switch")
+            thought = Thought(None, None)
+        stage.details["thinking"] = thought.thinking
+        try:
+            return written(self.model, state, thought.thinking, budget=thought.budget, stage=stage)
+        except NEVER_HIDDEN:
+            raise
+        except Exception as error:
+            stage.fall_back("without thinking", error)
+        try:
+            return written(self.model, state, False if can_think(self.model) else None, stage=stage)
+        except NEVER_HIDDEN:
+            raise
+        except Exception as error:
+            stage.fall_back("extractive answer", error)
+        return self.quoted(state, settings, stage)
 
-def passage_prompt(state: RagState) -> list[AnyMessage]:
-    """What the chat model reads: the instruction, the numbered passages and the question."""
-    return [
-        SystemMessage(ANSWER.format(language=language_name(state["language"]))),
-        HumanMessage(QUESTION.format(passages=numbered(state["documents"]), question=state["question"])),
-    ]
+    def quoted(self, state: RagState, settings: RagContext, stage: Stage) -> Update:
+        """An answer of quotes; without the reranker, of the first one."""
+        try:
+            return extracted(state, settings, self.reranker)
+        except NEVER_HIDDEN:
+            raise
+        except Exception as error:
+            stage.fall_back("first sentence", error)
+            return extracted(state, settings, None)
 
+    def mended(
+        self, state: RagState, settings: RagContext, stage: Stage, faults_of: Callable[[str], list[str]]
+    ) -> Update:
+        """Ask once for an answer without faults; what is no better is not taken.
 
-def numbered(documents: Sequence[Document]) -> str:
-    """The documents as a model reads them, counted from one."""
-    return "\n\n".join(
-        PASSAGE.format(number=number, source=document_source(document), text=document.page_content)
-        for number, document in enumerate(documents, 1)
-    )
+        An answer that is still in another language than the reader's gives way to quotes.
+        """
+        faults, language = faults_of(state["answer"]), state["language"]
+        message = self._again(state, settings, stage, faults)
+        answer = message.text.strip() if message else ""
+        gave_up = answer == phrase(language, "abstain")
+        stage.details["taken"] = bool(answer) and (gave_up or len(faults_of(answer)) < len(faults))
+        update: Update = {}
+        if message and stage.details["taken"]:
+            update = {"messages": [message], "answer": answer}
+        if in_another_language(update.get("answer", state["answer"]), language):
+            stage.fall_back("extractive answer", f"The model does not write {language_name(language)}.")
+            update = self.quoted(state, settings, stage)
+        if update:
+            same = {"id": state["messages"][-1].id}
+            update["messages"] = [update["messages"][0].model_copy(update=same)]
+        if message:
+            update["thought"] = state.get("thought", 0) + thought_in(message)
+        return update
 
+    def _again(
+        self, state: RagState, settings: RagContext, stage: Stage, faults: Sequence[str]
+    ) -> AIMessage | None:
+        """The model's second answer, or None when it fails."""
+        language = state["language"]
+        request = REPAIR.format(
+            faults="\n".join(f"- {as_data(fault)}" for fault in faults),
+            language=language_name(language),
+            abstention=phrase(language, "abstain"),
+        )
+        prompt = [*passage_prompt(state), AIMessage(state["answer"]), HumanMessage(request)]
+        thought = thought_for("repair", settings, state.get("thought", 0))
+        try:
+            return said(bound(cast(BaseChatModel, self.model), thought), prompt, stage)
+        except NEVER_HIDDEN:
+            raise
+        except Exception as error:
+            stage.fall_back("the answer as it was", error)
+            return None
 
-def abstention(language: str) -> Update:
-    """An answer that says that there is none."""
-    answer = phrase(language, "abstain")
-    return {"messages": [AIMessage(answer)], "answer": answer, "abstained": True}
+    def _memory(self, state: RagState, settings: RagContext, stage: Stage) -> Memory:
+        if not settings.history_tokens:
+            return Memory("", "", [])
+        known = (state.get("summary", ""), state.get("summarised", ""))
+        thought = thought_for("prepare", settings, 0)
+        return remember(state["messages"], known, settings.history_tokens, self.model, thought, stage)
 
 
 def relevant(
@@ -189,39 +272,13 @@ def relevant(
     return [one for one in ranked if float(one.metadata.get("relevance_score", 1)) >= min_score]
 
 
-def extracted(state: RagState, settings: RagContext, reranker: BaseDocumentCompressor | None) -> Update:
-    """An answer of quoted sentences; its citations are exact."""
-    answer, citations = extract_answer(
-        state["question"],
-        state["documents"],
-        reranker,
-        language=state["language"],
-        sentences=settings.sentences,
-    )
-    if not citations:
-        return abstention(state["language"])
-    return {"messages": [AIMessage(answer)], "answer": answer, "citations": citations}
+def language_faults(answer: str, language: str) -> list[str]:
+    """In words for the model, that its answer is in another language; none, if it is not."""
+    wrong = in_another_language(answer, language)
+    return [OTHER_LANGUAGE.format(language=language_name(language))] if wrong else []
 
 
-def written(model: BaseChatModel, state: RagState, thinking: bool | None) -> Update:
-    """An answer of the model, as it wrote it."""
-    thinker = model if thinking is None else model.bind(thinking=thinking)
-    message = thinker.invoke(passage_prompt(state))
-    reasoning = str(message.additional_kwargs.get("reasoning_content", ""))
-    return {"messages": [message], "answer": message.text, "reasoning": reasoning}
-
-
-def settled(state: RagState, checked: Verification, settings: RagContext) -> Update:
-    """The answer treated as the settings say, with its citations; an abstention if nothing is left."""
-    if state["citations"]:
-        return {"verification": checked}  # extracted: quotes with exact citations
-    nothing = phrase(state["language"], "abstain")
-    text = treat_unsupported(state["answer"], checked, settings.unsupported)
-    answer, citations = resolve_citations(text, state["documents"])
-    last = state["messages"][-1]
-    if state["answer"].strip() == nothing or (state["answer"].strip() and not answer):
-        update = abstention(state["language"])
-        message = last.model_copy(update={"content": update["answer"]})
-        return {**update, "messages": [message], "verification": checked}
-    message = last.model_copy(update={"content": answer})
-    return {"messages": [message], "answer": answer, "citations": citations, "verification": checked}
+def _hash(document: Document) -> str:
+    return hashlib.sha256(
+        f"{document_source(document)}\n{document.page_content}".encode(errors="replace")
+    ).hexdigest()[:16]

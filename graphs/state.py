@@ -2,19 +2,68 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from langchain_core.documents import Document
 from langgraph.graph import MessagesState
 from langgraph.managed import RemainingSteps
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
 from qwen_agentkit.citations import Citation
+from qwen_agentkit.languages import language_name
 from qwen_agentkit.verification import Unsupported, Verification
 
-__all__ = ["CorrectiveContext", "CorrectiveState", "Move", "RagContext", "RagInput", "RagState"]
+__all__ = [
+    "CorrectiveContext",
+    "CorrectiveState",
+    "Effort",
+    "LanguageCode",
+    "Move",
+    "Node",
+    "RagContext",
+    "RagInput",
+    "RagState",
+    "Thinking",
+]
 
 Move = Literal["generate", "rewrite", "translate", "widen", "abstain", "repair", "cite"]
+Node = Literal["prepare", "grade", "rewrite", "translate", "generate", "repair"]
+"""A node that asks the chat model."""
+Effort = Literal["low", "medium", "high"]
+
+_SWITCH = {"off": False, "on": True, "auto": None}
+
+
+def _switched(value: Any) -> Any:
+    return _SWITCH.get(value, value) if isinstance(value, str) else value
+
+
+Thinking = Annotated[
+    bool | None,
+    BeforeValidator(_switched),
+    WithJsonSchema({"enum": ["auto", "off", "on"], "type": "string"}),
+]
+"""Whether to think: "on" or True, "off" or False, "auto" or None."""
+
+# It stands in prompts, and it may come from a request.
+LanguageCode = Annotated[
+    str, StringConstraints(strip_whitespace=True, to_lower=True, pattern=r"^[a-zA-Z]{2,3}(-[a-zA-Z]{2,8})?$")
+]
+
+
+def _known(code: str) -> str:
+    if language_name(code) == code:
+        raise ValueError(f"{code!r} is no language that answers are checked in; try en, ar or zh")
+    return code
 
 
 class RagInput(MessagesState):
@@ -24,7 +73,10 @@ class RagInput(MessagesState):
 class RagState(MessagesState):
     """What the nodes of `rag` keep."""
 
+    asked: str
+    """The question as it was written."""
     question: str
+    """The same so that it can be understood without the conversation."""
     language: str
     """Language to answer in, as an ISO 639-1 code."""
     retrieved: list[Document]
@@ -40,6 +92,16 @@ class RagState(MessagesState):
     abstained: bool
     timings: dict[str, float]
     """Seconds of each stage."""
+    thought: int
+    """Tokens of thought so far."""
+    move: Move
+    """Where the graph goes next."""
+    before: list[str]
+    """What the passages of the last answer were, as hashes in their order."""
+    summary: str
+    """The conversation's oldest turns, when they are too long to be read again."""
+    summarised: str
+    """Id of the last message in it."""
 
 
 class CorrectiveState(RagState):
@@ -55,8 +117,6 @@ class CorrectiveState(RagState):
     """Corrections so far, in order: "translate", "rewrite", "widen"."""
     hard: bool
     """Whether grading found the question worth thinking about."""
-    move: Move
-    """Where the graph goes next."""
     remaining_steps: RemainingSteps
 
 
@@ -65,16 +125,50 @@ class RagContext(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    efforts: ClassVar[dict[str, dict[str, Any]]] = {
+        "low": {"thinking": False, "candidates": 10},
+        "high": {"thinking": True, "candidates": 40, "passages": 5},
+    }
+    """What an effort changes of the defaults."""
+
+    effort: Effort = Field(
+        default="medium",
+        description="Sets thinking, candidates and passages together; a setting of its own wins",
+    )
     candidates: int = Field(default=20, ge=1, le=200, description="Passages of the first stage")
     passages: int = Field(default=3, ge=1, le=20, description="Passages kept after reranking")
     min_score: float = Field(
         default=0.3, ge=0, le=1, description="Reranker score under which a passage is irrelevant"
     )
     sentences: int = Field(default=2, ge=1, le=10, description="Most sentences of an extractive answer")
-    thinking: bool | None = Field(
-        default=None, description="Think before answering; empty: as the model does"
+    thinking: Thinking = Field(
+        default=None,
+        description="Think before answering: on, off, or auto: as the model does",
+        json_schema_extra={"default": "auto"},
     )
-    answer_language: str | None = Field(
+    thinking_budget: int | None = Field(
+        default=None, ge=0, description="Most tokens of thought of a run, all its calls together; empty: any"
+    )
+    node_budgets: dict[Node, Annotated[int, Field(ge=0)]] = Field(
+        default={},
+        description=(
+            "Most tokens of thought of one call, by node, such as {generate: 512, repair: 128}; other "
+            "nodes than generate think only when they stand here"
+        ),
+    )
+    history_tokens: int = Field(
+        default=1500,
+        ge=0,
+        le=100_000,
+        description=(
+            "Tokens of the conversation that are read to understand a further question; older turns are "
+            "summarised. 0: each question stands for itself"
+        ),
+    )
+    search_timeout: float | None = Field(
+        default=300, gt=0, description="Seconds after which a search is given up; empty: never"
+    )
+    answer_language: Annotated[LanguageCode, AfterValidator(_known)] | None = Field(
         default=None, description="ISO 639-1 code of the answer's language; empty: the question's"
     )
     unsupported: Unsupported = Field(
@@ -82,9 +176,21 @@ class RagContext(BaseModel):
         description="Sentences that their passages do not support: flag with [?], drop, or keep",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_effort_says(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {**cls.efforts.get(str(given.get("effort")), {}), **given}
+
 
 class CorrectiveContext(RagContext):
     """Settings of one run of `corrective_rag`."""
+
+    efforts: ClassVar[dict[str, dict[str, Any]]] = {
+        "low": {"thinking": False, "candidates": 10, "sure_score": 0.0, "attempts": 0},
+        "high": {"candidates": 40, "passages": 5, "sure_score": 0.9, "attempts": 4},
+    }
 
     sure_score: float = Field(
         default=0.7,
@@ -95,7 +201,7 @@ class CorrectiveContext(RagContext):
     attempts: int = Field(
         default=2, ge=0, le=5, description="Further searches when nothing found answers the question"
     )
-    languages: list[str] = Field(
+    languages: list[LanguageCode] = Field(
         default=[],
         max_length=5,
         description=(
@@ -103,6 +209,8 @@ class CorrectiveContext(RagContext):
             "empty: those of the passages found"
         ),
     )
-    thinking: bool | None = Field(
-        default=None, description="Think before answering; empty: only when the question proves hard"
+    thinking: Thinking = Field(
+        default=None,
+        description="Think before answering: on, off, or auto: only when the question proves hard",
+        json_schema_extra={"default": "auto"},
     )

@@ -16,6 +16,8 @@ Each message says what was wrong with the value, what was expected, and what to 
     │   ├── StoreMismatchError           made by another embedder or dimension
     │   ├── StoreLockedError             held by another process
     │   └── StoreWriteError              disk full or read-only
+    ├── RetrievalError                   a search that a graph needs
+    │   └── RetrievalTimeoutError (TimeoutError)      no answer in time
     ├── ServerError                      a model server
     │   ├── ServerUnreachableError (ConnectionError)  nothing answers there
     │   ├── ServerTimeoutError (TimeoutError)         silent for too long
@@ -41,6 +43,8 @@ __all__ = [
     "ModelUnsupportedError",
     "OutOfMemoryError",
     "QwenAgentKitError",
+    "RetrievalError",
+    "RetrievalTimeoutError",
     "ServerAccessError",
     "ServerAnswerError",
     "ServerBusyError",
@@ -104,6 +108,14 @@ class StoreLockedError(StoreError):
 
 class StoreWriteError(StoreError):
     """The store cannot be written: disk full, or a read-only folder."""
+
+
+class RetrievalError(QwenAgentKitError):
+    """A search that a graph needs failed."""
+
+
+class RetrievalTimeoutError(RetrievalError, TimeoutError):
+    """A search gave no answer in the time that the settings allow."""
 
 
 class ServerError(QwenAgentKitError):

@@ -1,0 +1,107 @@
+"""What becomes of an answer: written or quoted, in the reader's language, its markers resolved, or none.
+
+Knows states, languages and citations; what asks for an answer, and what replaces one, is `nodes.py`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from langchain_core.documents import BaseDocumentCompressor
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage
+
+from qwen_agentkit.citations import MARKER, resolve_citations
+from qwen_agentkit.graphs.extract import extract_answer
+from qwen_agentkit.graphs.models import Thought, bound, said
+from qwen_agentkit.graphs.passages import passage_prompt
+from qwen_agentkit.graphs.running import Stage, Update
+from qwen_agentkit.graphs.state import RagContext, RagState
+from qwen_agentkit.languages import detect_language, phrase
+from qwen_agentkit.verification import Verification, treat_unsupported
+
+__all__ = ["abstention", "extracted", "in_another_language", "settled", "thought_in", "written"]
+
+
+def abstention(language: str) -> Update:
+    """An answer that says that there is none."""
+    answer = phrase(language, "abstain")
+    return {"messages": [AIMessage(answer)], "answer": answer, "abstained": True}
+
+
+def extracted(state: RagState, settings: RagContext, reranker: BaseDocumentCompressor | None) -> Update:
+    """An answer of quoted sentences; its citations are exact."""
+    answer, citations = extract_answer(
+        state["question"],
+        state["documents"],
+        reranker,
+        language=state["language"],
+        sentences=settings.sentences,
+    )
+    if not citations:
+        return abstention(state["language"])
+    return {"messages": [AIMessage(answer)], "answer": answer, "citations": citations}
+
+
+def written(
+    model: BaseChatModel,
+    state: RagState,
+    thinking: bool | None,
+    *,
+    budget: int | None = None,
+    stage: Stage | None = None,
+) -> Update:
+    """An answer of the model, as it wrote it.
+
+    Args:
+        model: any chat model.
+        state: with the question, its language and the passages.
+        thinking: whether to think, where the model can be told; None leaves it to the model.
+        budget: most tokens of thought.
+        stage: of the node that asks; through it a run that was cancelled ends the answer.
+    """
+    stage = stage or Stage("generate", lambda event: None)
+    message = said(bound(model, Thought(thinking, budget)), passage_prompt(state), stage)
+    reasoning = str(message.additional_kwargs.get("reasoning_content", ""))
+    thought = state.get("thought", 0) + thought_in(message)
+    return {"messages": [message], "answer": message.text, "reasoning": reasoning, "thought": thought}
+
+
+def thought_in(message: AIMessage) -> int:
+    """Tokens of thought in a message, from its usage, else from the length of the thought."""
+    usage = message.usage_metadata
+    if usage and "reasoning" in usage.get("output_token_details", {}):
+        return usage["output_token_details"]["reasoning"]
+    return len(str(message.additional_kwargs.get("reasoning_content", "")).encode()) // 4
+
+
+def settled(state: RagState, checked: Verification, settings: RagContext) -> Update:
+    """The answer treated as the settings say, with its citations; an abstention if nothing is left."""
+    if state["citations"]:
+        return {"verification": checked}  # extracted: quotes with exact citations
+    nothing = phrase(state["language"], "abstain")
+    text = treat_unsupported(state["answer"], checked, settings.unsupported)
+    answer, citations = resolve_citations(text, state["documents"])
+    last = state["messages"][-1]
+    if state["answer"].strip() == nothing or (state["answer"].strip() and not answer):
+        update = abstention(state["language"])
+        message = last.model_copy(update={"content": update["answer"]})
+        return {**update, "messages": [message], "verification": checked}
+    message = last.model_copy(update={"content": answer})
+    return {"messages": [message], "answer": answer, "citations": citations, "verification": checked}
+
+
+_QUOTATION = re.compile('“[^”]*”|"[^"]*"|«[^»]*»|「[^」]*」')
+# Too near to each other to be told apart in a sentence.
+_ALIKE = ({"no", "da"}, {"id", "ms"}, {"hr", "sr", "bs"}, {"cs", "sk"})
+_ENOUGH_LETTERS = 12
+"""Under this a name or a number says more about the passage than about the answer's language."""
+
+
+def in_another_language(answer: str, language: str) -> bool:
+    """Whether an answer's own words, without quotes and markers, are not in `language`."""
+    own = MARKER.sub("", _QUOTATION.sub("", answer))
+    if sum(char.isalpha() for char in own) < _ENOUGH_LETTERS:
+        return False
+    found, wanted = detect_language(own, language).split("-")[0], language.split("-")[0]
+    return found != wanted and not any({found, wanted} <= alike for alike in _ALIKE)

@@ -1,0 +1,148 @@
+"""How a node runs: its settings, its events and seconds, deadlines, and the end of a run that was cancelled.
+
+Knows LangGraph's runtime and threads, not what any node does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import ensure_config, set_config_context
+from langgraph.errors import GraphBubbleUp
+from langgraph.runtime import get_runtime
+
+from qwen_agentkit.errors import MissingExtraError, ModelNotFoundError, ModelUnsupportedError
+from qwen_agentkit.graphs.state import RagContext
+
+__all__ = ["NEVER_HIDDEN", "Overdue", "RunCancelled", "Stage", "Update", "timed", "within"]
+
+Update = dict[str, Any]
+ContextT = TypeVar("ContextT", bound=RagContext)
+T = TypeVar("T")
+
+
+class RunCancelled(BaseException):
+    """Nobody waits for the run any more. A BaseException, so that no fall-back takes it for a failure."""
+
+
+class Overdue(Exception):
+    """Something took longer than it was given."""
+
+
+# These stay until the user does something, or are no failures at all: no fall-back may hide them.
+NEVER_HIDDEN = (MissingExtraError, ModelNotFoundError, ModelUnsupportedError, GraphBubbleUp)
+
+
+class Stage:
+    """What a node tells the custom stream about itself."""
+
+    def __init__(
+        self, name: str, write: Callable[[Any], None], cancelled: threading.Event | None = None
+    ) -> None:
+        self.name = name
+        self.details: dict[str, Any] = {}
+        """Joined to the event that ends the stage."""
+        self._write = write
+        self._cancelled = cancelled or threading.Event()
+
+    def fall_back(self, to: str, error: Exception | str) -> None:
+        """Announce at once that something failed and what is done instead."""
+        what = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+        self._write({"stage": self.name, "fallback": to, "error": what})
+
+    def end(self, seconds: float) -> None:
+        """Announce that the stage is over."""
+        self._write({"stage": self.name, "seconds": seconds, **self.details})
+
+    def check(self) -> None:
+        """Stop here when the run was cancelled.
+
+        Raises:
+            RunCancelled: it was.
+        """
+        if self._cancelled.is_set():
+            raise RunCancelled(self.name)
+
+
+def timed(name: str, node: Callable[[Any, ContextT, Stage], Update], defaults: type[ContextT]) -> Any:
+    """A node that runs `node` with the run's settings, notes its seconds and announces them.
+
+    A stage that runs several times notes their sum. The result is what `add_node` takes; its overloads
+    cannot be named, hence Any.
+    """
+    return _Node(name, node, defaults)
+
+
+class _Node(Runnable[Any, Update], Generic[ContextT]):
+    """A plain function as a node that a server can cancel: LangGraph's own would run on in its thread."""
+
+    def __init__(
+        self, name: str, node: Callable[[Any, ContextT, Stage], Update], defaults: type[ContextT]
+    ) -> None:
+        self.name = name
+        self._node = node
+        self._defaults = defaults
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Update:
+        return self._run(input, threading.Event())
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Update:
+        cancelled = threading.Event()
+        # Python 3.10 gives a task no context of its own choice, so the thread gets it here.
+        with set_config_context(ensure_config(config)) as context:
+            work = partial(context.run, self._run, input, cancelled)
+            try:
+                return await asyncio.get_running_loop().run_in_executor(None, work)
+            except asyncio.CancelledError:
+                cancelled.set()
+                raise
+
+    def _run(self, state: Any, cancelled: threading.Event) -> Update:
+        start = time.perf_counter()
+        runtime = get_runtime(self._defaults)
+        name = str(self.name)
+        stage = Stage(name, runtime.stream_writer, cancelled)
+        # Outside a server a graph invoked without context has none.
+        update = self._node(state, runtime.context or self._defaults(), stage)
+        stage.check()
+        seconds = time.perf_counter() - start
+        timings = update.get("timings", state.get("timings", {}))
+        stage.end(seconds)
+        return {**update, "timings": {**timings, name: timings.get(name, 0.0) + seconds}}
+
+
+def within(seconds: float | None, work: Callable[[], T]) -> T:
+    """What `work` returns, if it does so in time; None: however long it takes.
+
+    What is late goes on in a thread that does not keep the process alive: Python cannot stop it.
+
+    Raises:
+        Overdue: it did not.
+    """
+    if seconds is None:
+        return work()
+    results: list[T] = []
+    errors: list[BaseException] = []
+    context = contextvars.copy_context()  # with it the callbacks of the run
+
+    def run() -> None:
+        try:
+            results.append(context.run(work))
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="qwen-agentkit-within", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise Overdue(f"no result after {seconds:g} s")
+    return results[0]
