@@ -83,7 +83,7 @@ def chat_model(model: BaseChatModel | str | None) -> BaseChatModel | None:
         ) from error
     except ValueError as error:
         raise InputError(
-            f"model={model!r} cannot be made by LangChain's init_chat_model: {error} Expected "
+            f"model={model!r} cannot be made by LangChain: {str(error).splitlines()[0]} Expected "
             '"provider:model", such as "openai:gpt-4o", or a preset, hub id or folder of a Qwen model.'
         ) from error
 

@@ -17,14 +17,14 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config, set_config_context
 from langgraph.errors import GraphBubbleUp
 from langgraph.runtime import get_runtime
+from pydantic import BaseModel
 
 from qwen_agentkit.errors import MissingExtraError, ModelNotFoundError, ModelUnsupportedError
-from qwen_agentkit.graphs.state import RagContext
 
 __all__ = ["NEVER_HIDDEN", "Overdue", "RunCancelled", "Stage", "Update", "timed", "within"]
 
 Update = dict[str, Any]
-ContextT = TypeVar("ContextT", bound=RagContext)
+ContextT = TypeVar("ContextT", bound=BaseModel)
 T = TypeVar("T")
 
 
@@ -95,14 +95,18 @@ class _Node(Runnable[Any, Update], Generic[ContextT]):
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Update:
         cancelled = threading.Event()
-        # Python 3.10 gives a task no context of its own choice, so the thread gets it here.
-        with set_config_context(ensure_config(config)) as context:
-            work = partial(context.run, self._run, input, cancelled)
-            try:
-                return await asyncio.get_running_loop().run_in_executor(None, work)
-            except asyncio.CancelledError:
-                cancelled.set()
-                raise
+
+        def run() -> Update:
+            # Python 3.10 gives a task no context of its own choice, so the thread gets the run's here.
+            with set_config_context(ensure_config(config)) as context:
+                return context.run(self._run, input, cancelled)
+
+        in_context = partial(contextvars.copy_context().run, run)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(None, in_context)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
 
     def _run(self, state: Any, cancelled: threading.Event) -> Update:
         start = time.perf_counter()
