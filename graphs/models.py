@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import closing
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -153,9 +154,11 @@ def said(model: Any, prompt: Sequence[AnyMessage], stage: Stage) -> AIMessage:
         NoAnswer: there is no text in it.
     """
     whole: Any = None
-    for chunk in model.stream(prompt):
-        stage.check()
-        whole = chunk if whole is None else whole + chunk
+    # Closed at once, not when its last reference goes: the model is to stop where nobody reads on.
+    with closing(model.stream(prompt)) as stream:
+        for chunk in stream:
+            stage.check()
+            whole = chunk if whole is None else whole + chunk
     message = message_chunk_to_message(whole) if whole is not None else AIMessage("")
     if not isinstance(message, AIMessage) or not message.text.strip():
         raise NoAnswer("the model wrote no answer")
