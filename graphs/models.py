@@ -153,13 +153,14 @@ def said(model: Any, prompt: Sequence[AnyMessage], stage: Stage) -> AIMessage:
     Raises:
         NoAnswer: there is no text in it.
     """
-    whole: Any = None
+    chunks: list[Any] = []
     # Closed at once, not when its last reference goes: the model is to stop where nobody reads on.
     with closing(model.stream(prompt)) as stream:
         for chunk in stream:
             stage.check()
-            whole = chunk if whole is None else whole + chunk
-    message = message_chunk_to_message(whole) if whole is not None else AIMessage("")
+            chunks.append(chunk)
+    # Joined together: one after another each would copy what is there already.
+    message = message_chunk_to_message(chunks[0] + chunks[1:]) if chunks else AIMessage("")
     if not isinstance(message, AIMessage) or not message.text.strip():
         raise NoAnswer("the model wrote no answer")
     if message.tool_calls or message.invalid_tool_calls:

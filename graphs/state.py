@@ -166,7 +166,7 @@ class RagContext(BaseModel):
         ),
     )
     search_timeout: float | None = Field(
-        default=300, gt=0, description="Seconds after which a search is given up; empty: never"
+        default=None, gt=0, description="Seconds after which a search is given up; empty: never"
     )
     answer_language: Annotated[LanguageCode, AfterValidator(_known)] | None = Field(
         default=None, description="ISO 639-1 code of the answer's language; empty: the question's"

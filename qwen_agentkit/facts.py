@@ -52,12 +52,20 @@ def normalised(text: str) -> str:
     """
     text = unicodedata.normalize("NFKC", text.translate(_FOLDED)).translate(_FOLDED)
     text = _POINTS.sub("", text)
-    text = "".join(
-        str(unicodedata.decimal(char)) if char.isdecimal() else char
-        for char in text
-        if unicodedata.category(char) != "Cf"
-    )
-    return _NO_SPACE.sub("", " ".join(text.casefold().split()))
+    return _NO_SPACE.sub("", " ".join(text.translate(_PLAIN).casefold().split()))
+
+
+class _Plain(dict[int, str | None]):
+    """What `str.translate` makes of a character: ASCII digits of digits, nothing of invisible marks."""
+
+    def __missing__(self, code: int) -> str | None:
+        char = chr(code)
+        hidden = unicodedata.category(char) == "Cf"
+        self[code] = None if hidden else str(unicodedata.decimal(char)) if char.isdecimal() else char
+        return self[code]
+
+
+_PLAIN = _Plain()  # remembers each character it has seen
 
 
 _QUOTED = re.compile(

@@ -192,6 +192,7 @@ def detect_language(text: str, default: str = "en") -> str:
     return _by_letters(text, script) or _by_words(text, script) or _by_model(text, script)
 
 
+@lru_cache(maxsize=1 << 14)  # a page is a few thousand characters of some hundred kinds
 def _script(char: str) -> str:
     return _BLOCKS[bisect_right(_STARTS, ord(char)) - 1][1]
 

@@ -7,13 +7,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import chat, rerank, sizes
+from tests.benchmarks import chat, graph, rerank, sizes
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=["rerank", "chat", "sizes"], default="rerank")
-    parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds, of rerank and chat")
+    parser.add_argument("what", nargs="?", choices=["rerank", "chat", "graph", "sizes"], default="rerank")
+    parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds, of rerank, chat and graph")
     parser.add_argument("--json", type=Path, help="write the results to this file")
     sizes.add_options(parser.add_argument_group("sizes"))
     options = parser.parse_args()
@@ -26,7 +26,7 @@ def main() -> None:
         if options.plot:
             sizes.plot(results["sizes"], options.plot)
     else:
-        measure = {"rerank": rerank.measure, "chat": chat.measure}[options.what]
+        measure = {"rerank": rerank.measure, "chat": chat.measure, "graph": graph.measure}[options.what]
         results = {options.what: measure(options.rounds)}
         print(json.dumps(results, indent=2))
     if options.json:
