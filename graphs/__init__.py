@@ -4,11 +4,25 @@ Each factory takes any LangChain chat model, retriever and reranker, and returns
 builder returns the `StateGraph`, to add nodes to.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from qwen_agentkit.graphs.corrective_rag import build_corrective_rag_graph, create_corrective_rag_graph
 from qwen_agentkit.graphs.rag import build_rag_graph, create_rag_graph
-from qwen_agentkit.graphs.state import CorrectiveContext, CorrectiveState, RagContext, RagState
+from qwen_agentkit.graphs.state import (
+    AgentContext,
+    CorrectiveContext,
+    CorrectiveState,
+    RagContext,
+    RagState,
+)
+
+if TYPE_CHECKING:
+    from qwen_agentkit.graphs.rag_agent import create_rag_agent
 
 __all__ = [
+    "AgentContext",
     "CorrectiveContext",
     "CorrectiveState",
     "RagContext",
@@ -16,5 +30,15 @@ __all__ = [
     "build_corrective_rag_graph",
     "build_rag_graph",
     "create_corrective_rag_graph",
+    "create_rag_agent",
     "create_rag_graph",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # On first use: it needs langchain, which the other graphs do without.
+    if name == "create_rag_agent":
+        from qwen_agentkit.graphs.rag_agent import create_rag_agent
+
+        return create_rag_agent
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,22 +5,20 @@ Knows states, languages and citations; what asks for an answer, and what replace
 
 from __future__ import annotations
 
-import re
-
 from langchain_core.documents import BaseDocumentCompressor
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 
-from qwen_agentkit.citations import MARKER, resolve_citations
+from qwen_agentkit.citations import resolve_citations
 from qwen_agentkit.graphs.extract import extract_answer
 from qwen_agentkit.graphs.models import Thought, bound, said
 from qwen_agentkit.graphs.passages import passage_prompt
 from qwen_agentkit.graphs.running import Stage, Update
 from qwen_agentkit.graphs.state import RagContext, RagState
-from qwen_agentkit.languages import detect_language, phrase
+from qwen_agentkit.languages import phrase
 from qwen_agentkit.verification import Verification, treat_unsupported
 
-__all__ = ["abstention", "extracted", "in_another_language", "settled", "thought_in", "written"]
+__all__ = ["abstention", "extracted", "settled", "thought_in", "written"]
 
 
 def abstention(language: str) -> Update:
@@ -89,19 +87,3 @@ def settled(state: RagState, checked: Verification, settings: RagContext) -> Upd
         return {**update, "messages": [message], "verification": checked}
     message = last.model_copy(update={"content": answer})
     return {"messages": [message], "answer": answer, "citations": citations, "verification": checked}
-
-
-_QUOTATION = re.compile('“[^”]*”|"[^"]*"|«[^»]*»|「[^」]*」')
-# Too near to each other to be told apart in a sentence.
-_ALIKE = ({"no", "da"}, {"id", "ms"}, {"hr", "sr", "bs"}, {"cs", "sk"})
-_ENOUGH_LETTERS = 12
-"""Under this a name or a number says more about the passage than about the answer's language."""
-
-
-def in_another_language(answer: str, language: str) -> bool:
-    """Whether an answer's own words, without quotes and markers, are not in `language`."""
-    own = MARKER.sub("", _QUOTATION.sub("", answer))
-    if sum(char.isalpha() for char in own) < _ENOUGH_LETTERS:
-        return False
-    found, wanted = detect_language(own, language).split("-")[0], language.split("-")[0]
-    return found != wanted and not any({found, wanted} <= alike for alike in _ALIKE)

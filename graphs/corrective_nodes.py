@@ -17,13 +17,13 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from qwen_agentkit.citations import document_source
 from qwen_agentkit.errors import RetrievalError
+from qwen_agentkit.graphs.checks import citation_faults, language_faults
 from qwen_agentkit.graphs.models import can_think, one_line, thought_for
 from qwen_agentkit.graphs.nodes import (
     RagNodes,
     Stage,
     Update,
     abstention,
-    language_faults,
     numbered,
     relevant,
     settled,
@@ -309,12 +309,4 @@ def _foreign(state: CorrectiveState, settings: CorrectiveContext) -> list[str]:
 
 
 def _faults(answer: str, checked: Verification, language: str) -> list[str]:
-    """What is wrong with an answer, in words for the model."""
-    faults = []
-    for sentence in checked["sentences"]:
-        if sentence["verdict"] == "uncited":
-            faults.append(f"No passage is cited: {sentence['text']}")
-        elif sentence["verdict"] == "unsupported":
-            lacking = ", ".join(item["text"] for item in sentence["missing"]) or "the cited passage"
-            faults.append(f"Not in the passages cited ({lacking}): {sentence['text']}")
-    return faults + language_faults(answer, language)
+    return citation_faults(checked) + language_faults(answer, language)

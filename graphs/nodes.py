@@ -24,15 +24,15 @@ from qwen_agentkit.errors import QwenAgentKitError, RetrievalError, RetrievalTim
 from qwen_agentkit.graphs.answers import (
     abstention,
     extracted,
-    in_another_language,
     settled,
     thought_in,
     written,
 )
+from qwen_agentkit.graphs.checks import in_another_language, language_faults
 from qwen_agentkit.graphs.memory import Memory, last_question, remember, stand_alone
 from qwen_agentkit.graphs.models import Thought, bound, can_think, said, thought_for
 from qwen_agentkit.graphs.passages import as_data, numbered, passage_prompt
-from qwen_agentkit.graphs.prompts import OTHER_LANGUAGE, REPAIR
+from qwen_agentkit.graphs.prompts import REPAIR
 from qwen_agentkit.graphs.running import NEVER_HIDDEN, Overdue, Stage, Update, timed, within
 from qwen_agentkit.graphs.state import RagContext, RagState
 from qwen_agentkit.languages import detect_language, language_name, phrase
@@ -44,7 +44,6 @@ __all__ = [
     "Update",
     "abstention",
     "extracted",
-    "language_faults",
     "last_question",
     "numbered",
     "passage_prompt",
@@ -270,12 +269,6 @@ def relevant(
     """The documents that the reranker scores at least `min_score`, best first."""
     ranked = reranker.compress_documents(documents, query)
     return [one for one in ranked if float(one.metadata.get("relevance_score", 1)) >= min_score]
-
-
-def language_faults(answer: str, language: str) -> list[str]:
-    """In words for the model, that its answer is in another language; none, if it is not."""
-    wrong = in_another_language(answer, language)
-    return [OTHER_LANGUAGE.format(language=language_name(language))] if wrong else []
 
 
 def _hash(document: Document) -> str:

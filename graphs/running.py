@@ -19,7 +19,13 @@ from langgraph.errors import GraphBubbleUp
 from langgraph.runtime import get_runtime
 from pydantic import BaseModel
 
-from qwen_agentkit.errors import MissingExtraError, ModelNotFoundError, ModelUnsupportedError
+from qwen_agentkit.errors import (
+    MissingExtraError,
+    ModelNotFoundError,
+    ModelUnsupportedError,
+    StoreMismatchError,
+    StoreNotFoundError,
+)
 
 __all__ = ["NEVER_HIDDEN", "Overdue", "RunCancelled", "Stage", "Update", "timed", "within"]
 
@@ -37,7 +43,14 @@ class Overdue(Exception):
 
 
 # These stay until the user does something, or are no failures at all: no fall-back may hide them.
-NEVER_HIDDEN = (MissingExtraError, ModelNotFoundError, ModelUnsupportedError, GraphBubbleUp)
+NEVER_HIDDEN = (
+    MissingExtraError,
+    ModelNotFoundError,
+    ModelUnsupportedError,
+    StoreMismatchError,
+    StoreNotFoundError,
+    GraphBubbleUp,
+)
 
 
 class Stage:

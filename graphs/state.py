@@ -23,6 +23,7 @@ from qwen_agentkit.languages import language_name
 from qwen_agentkit.verification import Unsupported, Verification
 
 __all__ = [
+    "AgentContext",
     "CorrectiveContext",
     "CorrectiveState",
     "Effort",
@@ -213,4 +214,16 @@ class CorrectiveContext(RagContext):
         default=None,
         description="Think before answering: on, off, or auto: only when the question proves hard",
         json_schema_extra={"default": "auto"},
+    )
+
+
+class AgentContext(RagContext):
+    """Settings of one run of `rag_agent`."""
+
+    searches: int = Field(default=4, ge=0, le=50, description="Most searches for one question")
+    turns: int = Field(
+        default=10, ge=1, le=100, description="Most calls of the model for one question; the last must answer"
+    )
+    thinking_tokens: int | None = Field(
+        default=None, ge=0, description="Most tokens of thought for one question; empty: no limit"
     )

@@ -80,10 +80,11 @@ class StoreRetriever(BaseRetriever):
     """Passages found at most; the graph keeps as many as its settings say."""
 
     @cached_property
-    def _store(self) -> QwenVectorStore:
+    def vectorstore(self) -> QwenVectorStore:
+        """The store."""
         return self.stack.store()
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun
     ) -> list[Document]:
-        return self._store.as_retriever(search_kwargs={"k": self.limit}).invoke(query)
+        return self.vectorstore.as_retriever(search_kwargs={"k": self.limit}).invoke(query)

@@ -11,9 +11,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from qwen_agentkit.stack import Stack
+from qwen_agentkit.graphs.rag_agent import create_rag_agent
+from qwen_agentkit.graphs.sample_tools import calculator, clock
+from qwen_agentkit.stack import Stack, StoreRetriever
 
-__all__ = ["corrective_rag", "rag"]
+__all__ = ["corrective_rag", "rag", "rag_agent"]
 
 _stack = Stack(
     os.environ.get("QWEN_AGENTKIT_PRESET", "0.6b"),
@@ -23,3 +25,9 @@ _stack = Stack(
 # No checkpointer: `langgraph dev` refuses graphs that bring their own.
 rag = _stack.rag_graph().compile(name="rag")
 corrective_rag = _stack.corrective_rag_graph().compile(name="corrective_rag")
+rag_agent = create_rag_agent(
+    _stack.answering,
+    StoreRetriever(stack=_stack),
+    tools=[calculator, clock],
+    reranker=_stack.reranker,
+)

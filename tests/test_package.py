@@ -48,7 +48,14 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
         ],
         {"langchain_core", "numpy", "py3langid", "pypdf", "qdrant_client", "qdrant_edge", "snowballstemmer"},
     ),
-    ("graphs", ["graphs"], {"langchain_core", "langgraph", "pydantic"}),
+    (
+        "graphs",
+        ["graphs"],
+        {
+            *("langchain", "langchain_core", "langchain_mcp_adapters", "langgraph"),
+            *("pydantic", "typing_extensions"),
+        },
+    ),
     (
         "edge",
         ["cli", "commands", "demo", "doctor", "show", "stack", "studio", "terminal"],

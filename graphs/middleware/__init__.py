@@ -1,0 +1,27 @@
+"""Middleware for LangChain's `create_agent`: each is one idea, and works in any agent.
+
+Settings are arguments. A run's context that has a field of the same name, as `AgentContext` has, wins.
+"""
+
+from qwen_agentkit.graphs.extras import missing_extra
+
+try:
+    from qwen_agentkit.graphs.middleware.citations import CitationMiddleware
+    from qwen_agentkit.graphs.middleware.language import LanguageMiddleware
+    from qwen_agentkit.graphs.middleware.passages import PassagesMiddleware
+    from qwen_agentkit.graphs.middleware.search_budget import SearchBudgetMiddleware
+    from qwen_agentkit.graphs.middleware.thinking_budget import ThinkingBudgetMiddleware
+    from qwen_agentkit.graphs.middleware.tool_limits import ToolLimitsMiddleware
+    from qwen_agentkit.graphs.middleware.turn_limit import TurnLimitMiddleware
+except ModuleNotFoundError as error:
+    raise missing_extra(error, "langchain", "agent") from error
+
+__all__ = [
+    "CitationMiddleware",
+    "LanguageMiddleware",
+    "PassagesMiddleware",
+    "SearchBudgetMiddleware",
+    "ThinkingBudgetMiddleware",
+    "ToolLimitsMiddleware",
+    "TurnLimitMiddleware",
+]

@@ -1,0 +1,131 @@
+"""Final answers are held against the passages they cite. Knows verification, not how passages are found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain.agents.middleware.types import ExtendedModelResponse
+from langchain_core.documents import Document
+from langchain_core.messages import ToolMessage
+from langgraph.types import Command
+from typing_extensions import NotRequired
+
+from qwen_agentkit.citations import Citation, resolve_citations
+from qwen_agentkit.facts import figures
+from qwen_agentkit.graphs.checks import citation_faults
+from qwen_agentkit.graphs.middleware.passages import PassagesState, numbers_of
+from qwen_agentkit.graphs.middleware.repair import Outcome, RepairMiddleware, Request, Response
+from qwen_agentkit.graphs.middleware.run import answer_language, final_answer, setting, since_question
+from qwen_agentkit.graphs.prompts import REPAIR
+from qwen_agentkit.languages import language_name, phrase
+from qwen_agentkit.verification import (
+    Score,
+    Unsupported,
+    Verification,
+    treat_unsupported,
+    verify_citations,
+)
+
+__all__ = ["CitationMiddleware", "CitedState"]
+
+
+class CitedState(PassagesState):
+    """What an agent knows of its last answer."""
+
+    answer: NotRequired[str]
+    citations: NotRequired[list[Citation]]
+    verification: NotRequired[Verification | None]
+    """Every sentence as the model wrote it; None when there was no passage to hold it against."""
+    abstained: NotRequired[bool]
+
+
+class CitationMiddleware(RepairMiddleware):
+    """Verifies the final answer sentence by sentence, has it mended once, and treats what stays unsupported.
+
+    It reads the passages that `PassagesMiddleware` numbers. Markers of no passage are taken out. A sentence
+    without marker whose figures a tool of this question gave, such as a calculator, counts as supported.
+    Answers given before any passage was found have nothing to be held against, and only lose their markers.
+
+    Example:
+        >>> create_agent(llm, [retriever_tool], middleware=[PassagesMiddleware(), CitationMiddleware()])
+        >>> agent.invoke(...)["citations"], agent.invoke(...)["verification"]
+
+    Args:
+        unsupported: what becomes of such sentences: "flag" with [?], "drop" or "keep".
+        score: scores pairs of (claim, passage), as a reranker's `score` does; shown with the citations.
+    """
+
+    state_schema = CitedState
+    stage = "cite"
+
+    def __init__(self, unsupported: Unsupported = "flag", score: Score | None = None) -> None:
+        self.unsupported = unsupported
+        self.score = score
+
+    def faults(self, answer: str, request: Request) -> list[str]:
+        """The unsupported sentences."""
+        passages = _passages(request)
+        if not passages or answer.strip() == phrase(_language(request), "abstain"):
+            return []
+        return citation_faults(_verified(answer, request, None))
+
+    def plea(self, faults: list[str], request: Request) -> str:
+        """Name them."""
+        language = _language(request)
+        return REPAIR.format(
+            faults="\n".join(f"- {fault}" for fault in faults),
+            language=language_name(language),
+            abstention=phrase(language, "abstain"),
+        )
+
+    def finish(self, response: Response, request: Request) -> Outcome:
+        """Treat what is unsupported, resolve the markers, and note all of it in the state."""
+        message = final_answer(response)
+        if message is None:
+            return response
+        text, passages, language = message.text.strip(), _passages(request), _language(request)
+        nothing, checked = phrase(language, "abstain"), None
+        if passages and text != nothing:
+            checked = _verified(text, request, self.score)
+            text = treat_unsupported(text, checked, setting(request.runtime, "unsupported", self.unsupported))
+        answer, citations = resolve_citations(text, passages)
+        answer = answer or nothing
+        request.runtime.stream_writer({"stage": self.stage, "verification": checked})
+        update = {
+            "answer": answer,
+            "citations": citations,
+            "verification": checked,
+            "abstained": answer == nothing,
+        }
+        response.result[-1] = message.model_copy(update={"content": answer})
+        return ExtendedModelResponse(response, Command(update=update))
+
+
+def _language(request: Request) -> str:
+    return answer_language(request.state["messages"], request.runtime)
+
+
+def _passages(request: Request) -> list[Document]:
+    state: Any = request.state
+    return list(state.get("passages", []))
+
+
+def _verified(answer: str, request: Request, score: Score | None) -> Verification:
+    """The answer held against all passages, and its uncited figures against other tools' results."""
+    language = _language(request)
+    checked = verify_citations(answer, _passages(request), language=language, score=score)
+    results = [
+        Document(message.text)
+        for message in since_question(request.state["messages"])
+        if isinstance(message, ToolMessage) and message.status == "success" and not numbers_of(message)
+    ]
+    markers = "".join(f" [{number}]" for number in range(1, len(results) + 1))
+    for sentence in checked["sentences"] if results else []:
+        if sentence["verdict"] == "uncited" and figures(sentence["text"], language):
+            [again, *_] = verify_citations(f"{sentence['text']}{markers}", results, language=language)[
+                "sentences"
+            ]
+            if again["verdict"] == "supported":
+                sentence["verdict"] = "supported"
+                checked["supported"] += 1
+    return checked

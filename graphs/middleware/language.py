@@ -1,0 +1,40 @@
+"""Answers in the language of the question. Knows languages, nothing of what the answer says."""
+
+from __future__ import annotations
+
+from qwen_agentkit.graphs.checks import in_another_language
+from qwen_agentkit.graphs.middleware.repair import RepairMiddleware, Request
+from qwen_agentkit.graphs.middleware.run import answer_language, instructed
+from qwen_agentkit.graphs.prompts import ANSWER_IN, WRITE_IN
+from qwen_agentkit.languages import language_name
+
+__all__ = ["LanguageMiddleware"]
+
+
+class LanguageMiddleware(RepairMiddleware):
+    """Tells the model which language to answer in, and asks once more when it does not.
+
+    The language is the context's `answer_language`, else that of the last question.
+
+    Example:
+        >>> create_agent(llm, tools, middleware=[LanguageMiddleware()])
+    """
+
+    stage = "language"
+
+    def prepare(self, request: Request) -> Request:
+        """Name the language."""
+        return instructed(request, ANSWER_IN.format(language=_language(request)))
+
+    def faults(self, answer: str, request: Request) -> list[str]:
+        """That it is for sure in another language."""
+        wrong = in_another_language(answer, answer_language(request.state["messages"], request.runtime))
+        return [f"It is not in {_language(request)}."] if wrong else []
+
+    def plea(self, faults: list[str], request: Request) -> str:
+        """Ask for the same in the right language."""
+        return WRITE_IN.format(language=_language(request))
+
+
+def _language(request: Request) -> str:
+    return language_name(answer_language(request.state["messages"], request.runtime))

@@ -1,0 +1,64 @@
+"""At most so many calls of the model for one question; the last one has no tools and must answer.
+
+Knows messages and tool calls, not what the tools do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from langchain.agents.middleware import AgentMiddleware
+from langchain.agents.middleware.types import AgentState, ModelRequest, ModelResponse
+from langchain_core.messages import AIMessage
+
+from qwen_agentkit.graphs.middleware.run import answer_language, instructed, setting, since_question
+from qwen_agentkit.languages import phrase
+
+__all__ = ["TurnLimitMiddleware"]
+
+_LAST = "No tool can be called any more: answer now from what was found."
+
+
+class TurnLimitMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
+    """Ends every loop with an answer in the reader's language, if only one that there is none.
+
+    Args:
+        turns: most calls of the model for one question.
+    """
+
+    def __init__(self, turns: int = 10) -> None:
+        self.turns = turns
+
+    def wrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
+    ) -> ModelResponse[Any]:
+        """Take the tools away at the last turn."""
+        if not self._is_last(request):
+            return handler(request)
+        return _answering(handler(instructed(request, _LAST).override(tools=[])), request)
+
+    async def awrap_model_call(
+        self,
+        request: ModelRequest[Any],
+        handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
+    ) -> ModelResponse[Any]:
+        """The same."""
+        if not self._is_last(request):
+            return await handler(request)
+        return _answering(await handler(instructed(request, _LAST).override(tools=[])), request)
+
+    def _is_last(self, request: ModelRequest[Any]) -> bool:
+        spoken = sum(isinstance(one, AIMessage) for one in since_question(request.state["messages"]))
+        return spoken + 1 >= setting(request.runtime, "turns", self.turns)
+
+
+def _answering(response: ModelResponse[Any], request: ModelRequest[Any]) -> ModelResponse[Any]:
+    """The response without calls; an abstention where nothing else was said."""
+    message = response.result[-1]
+    if isinstance(message, AIMessage) and message.tool_calls:
+        request.runtime.stream_writer({"stage": "turns", "refused": message.tool_calls})
+        language = answer_language(request.state["messages"], request.runtime)
+        text = message.text.strip() or phrase(language, "abstain")
+        response.result[-1] = AIMessage(text, id=message.id, usage_metadata=message.usage_metadata)
+    return response
