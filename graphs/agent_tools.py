@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 from langchain_core.documents import BaseDocumentCompressor, Document
@@ -17,6 +18,7 @@ from langchain_core.vectorstores import VectorStore
 from langgraph.prebuilt import ToolRuntime
 
 from qwen_agentkit.citations import document_source, nearest_sentence
+from qwen_agentkit.errors import InputError
 from qwen_agentkit.facts import normalised
 from qwen_agentkit.graphs.nodes import relevant
 from qwen_agentkit.graphs.state import AgentContext
@@ -45,11 +47,17 @@ def passage_tools(
         reranker: any compressor that writes `metadata["relevance_score"]`.
         access: gives the metadata filter of a call from its runtime, for documents of several owners. It is
             passed to the retriever as ``filter``; an error in it is an error of the call.
+
+    Raises:
+        InputError: `access` with a retriever that takes no filter.
     """
+    if access is not None:
+        _check_filter(retriever)
     library = Library(retriever, reranker, access)
 
+    # Their docstrings are what a model reads: the runtime, which it does not give, stands in none of them.
     @tool(response_format="content_and_artifact")
-    def search(query: str, runtime: ToolRuntime[Any, Any]) -> tuple[str, list[Document]]:
+    def search(query: str, runtime: ToolRuntime[Any, Any]) -> tuple[str, list[Document]]:  # noqa: D417
         """Search the documents. Returns numbered passages to answer from and to cite.
 
         Args:
@@ -58,7 +66,7 @@ def passage_tools(
         return library.search(query, runtime)
 
     @tool(response_format="content_and_artifact")
-    def read_section(
+    def read_section(  # noqa: D417
         passage: int, runtime: ToolRuntime[Any, Any], around: int = 1
     ) -> tuple[str, list[Document]]:
         """Read a passage together with what stands before and after it in its document.
@@ -75,7 +83,7 @@ def passage_tools(
         return library.sources(runtime)
 
     @tool
-    def cite(passage: int, quote: str, runtime: ToolRuntime[Any, Any]) -> str:
+    def cite(passage: int, quote: str, runtime: ToolRuntime[Any, Any]) -> str:  # noqa: D417
         """Check that a quote stands word for word in a passage, before quoting it.
 
         Args:
@@ -168,6 +176,18 @@ class Library:
         """The store behind the retriever, if its documents can be listed."""
         store = getattr(self.retriever, "vectorstore", self.retriever)
         return store if hasattr(store, "scroll") else None
+
+
+def _check_filter(retriever: BaseRetriever | VectorStore) -> None:
+    """Refuse a retriever that LangChain would call without its filter, and so without access control."""
+    if isinstance(retriever, VectorStore):
+        return
+    parameters = signature(retriever._get_relevant_documents).parameters.values()
+    if not any(one.name == "filter" or one.kind is one.VAR_KEYWORD for one in parameters):
+        raise InputError(
+            f"{type(retriever).__name__} takes no filter, which access= needs; expected a vector store, its "
+            "retriever, or one whose _get_relevant_documents has an argument filter."
+        )
 
 
 def _passages(runtime: ToolRuntime[Any, Any]) -> list[Document]:

@@ -83,7 +83,7 @@ def create_rag_agent(
         system_prompt: in the place of the package's; the language to answer in is added to it.
         access: from the runtime of a tool call to the filter of what it may find, such as
             ``lambda runtime: {"owner": runtime.server_info.user["identity"]}``. No argument of the model
-            touches it; an error in it is an error of the search.
+            touches it; an error in it is an error of the search. The retriever gets it as ``filter``.
         approve: names of tools that a person has to approve before each call. Tools whose metadata has
             ``side_effects`` are added. Needs a checkpointer; bring a `HumanInTheLoopMiddleware` of your own
             in `middleware` to say more about it.
@@ -96,31 +96,31 @@ def create_rag_agent(
     Settings of one run are an `AgentContext`: ``agent.invoke(..., context={"searches": 2})``.
 
     Raises:
-        InputError: a tool has the name of another, or `approve` names none.
+        InputError: a tool has the name of another, `approve` names none, or the retriever takes no filter.
         MissingExtraError: langchain is not installed.
     """
     own = passage_tools(retriever, reranker=reranker, access=access)
     given = [one if isinstance(one, BaseTool) else tool(one) for one in tools]
     gated = _gated([*own, *given], approve)
-    approval = [HumanInTheLoopMiddleware(interrupt_on=dict.fromkeys(gated, True))] if gated else []
-    if any(isinstance(one, HumanInTheLoopMiddleware) for one in middleware):
-        approval = []
+    approved = any(isinstance(one, HumanInTheLoopMiddleware) for one in middleware)
+    # The first is the outermost: an answer is put into the right language, then held against its passages.
+    layers: list[AgentMiddleware[Any, Any, Any]] = [
+        PassagesMiddleware(own),
+        SearchBudgetMiddleware(),
+        ToolLimitsMiddleware(seconds=tool_seconds),
+        CitationMiddleware(score=cast("Score | None", getattr(reranker, "score", None))),
+    ]
+    if gated and not approved:
+        layers.append(HumanInTheLoopMiddleware(interrupt_on=dict.fromkeys(gated, True)))
+    if model is None:
+        layers += [*middleware, ExtractiveMiddleware(reranker)]
+    else:
+        layers += [LanguageMiddleware(), TurnLimitMiddleware(), ThinkingBudgetMiddleware(), *middleware]
     return create_agent(
         NoModel() if model is None else model,
         given,
         system_prompt=system_prompt,
-        middleware=[
-            PassagesMiddleware(own),
-            SearchBudgetMiddleware(),
-            ToolLimitsMiddleware(seconds=tool_seconds),
-            *approval,
-            CitationMiddleware(score=cast("Score | None", getattr(reranker, "score", None))),
-            *([] if model is None else [LanguageMiddleware()]),
-            TurnLimitMiddleware(),
-            ThinkingBudgetMiddleware(),
-            *middleware,
-            *([ExtractiveMiddleware(reranker)] if model is None else []),
-        ],
+        middleware=layers,
         context_schema=AgentContext,
         checkpointer=checkpointer,
         store=store,
@@ -134,12 +134,13 @@ def _gated(tools: Sequence[BaseTool], approve: Iterable[str]) -> list[str]:
     names = [one.name for one in tools]
     if twice := {name for name in names if names.count(name) > 1}:
         raise InputError(
-            f"Two tools are named {', '.join(sorted(twice))}; expected names of their own, and other ones than "
-            "search, read_section, list_sources and cite. Rename yours: @tool('another_name')."
+            f"Two tools are named {', '.join(sorted(twice))}; expected names of their own, and other ones "
+            "than search, read_section, list_sources and cite. Rename yours: @tool('another_name')."
         )
     wanted = set(approve)
     if unknown := wanted - set(names):
         raise InputError(
-            f"approve names {', '.join(sorted(unknown))}, which is no tool; expected some of {', '.join(names)}."
+            f"approve names {', '.join(sorted(unknown))}, which is no tool; expected some of "
+            f"{', '.join(names)}."
         )
     return [one.name for one in tools if one.name in wanted or (one.metadata or {}).get("side_effects")]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TypedDict
 
 from langchain_core.documents import Document
+from typing_extensions import TypedDict  # pydantic reads typing's from Python 3.12 on only
 
 from qwen_agentkit.languages import detect_language
 from qwen_agentkit.sentences import split_sentences

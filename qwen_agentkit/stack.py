@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
@@ -85,6 +86,6 @@ class StoreRetriever(BaseRetriever):
         return self.stack.store()
 
     def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
-        return self.vectorstore.as_retriever(search_kwargs={"k": self.limit}).invoke(query)
+        return self.vectorstore.as_retriever(search_kwargs={"k": self.limit}).invoke(query, **kwargs)

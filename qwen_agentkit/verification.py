@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Literal, TypedDict
+from typing import Literal
 
 from langchain_core.documents import Document
+from typing_extensions import TypedDict  # pydantic reads typing's from Python 3.12 on only
 
 from qwen_agentkit.citations import MARKER, document_source, marker_numbers, nearest_sentence
 from qwen_agentkit.errors import InputError

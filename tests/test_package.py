@@ -46,7 +46,10 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
             *("sparse", "sentences", "languages", "ingest", "retrievers", "citations", "facts"),
             "verification",
         ],
-        {"langchain_core", "numpy", "py3langid", "pypdf", "qdrant_client", "qdrant_edge", "snowballstemmer"},
+        {
+            *("langchain_core", "numpy", "py3langid", "pypdf", "qdrant_client", "qdrant_edge"),
+            *("snowballstemmer", "typing_extensions"),
+        },
     ),
     (
         "graphs",

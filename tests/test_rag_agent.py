@@ -23,7 +23,7 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.tools import create_retriever_tool, tool
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.types import Command
+from langgraph.types import Command, interrupt
 from pydantic import Field
 
 from qwen_agentkit import ChatQwen, QwenReranker, QwenVectorStore
@@ -195,7 +195,8 @@ def test_nothing_found_is_said() -> None:
     state, _ = run(create_rag_agent(model, Shelf()))
     assert results(state)[0].text == "No passage is relevant to: unicorn"
     assert state["abstained"]
-    assert state["passages" if "passages" in state else "citations"] == []
+    assert state["citations"] == []
+    assert "passages" not in state
 
 
 @pytest.mark.parametrize(
@@ -239,6 +240,44 @@ def test_nano_chat_runs_the_loop_to_an_answer() -> None:
     assert state["answer"]
     assert state["messages"][-1].text == state["answer"]
     assert not state["messages"][-1].tool_calls
+
+
+def test_every_stream_mode_and_async_tell_the_same() -> None:
+    def agent() -> Any:
+        return create_rag_agent(Played(lines=[search("library opens"), GOOD]), Shelf())
+
+    modes = ["values", "updates", "custom", "messages"]
+
+    async def collect() -> list[Any]:
+        return [event async for event in agent().astream(ask(), stream_mode=modes)]
+
+    for found in (list(agent().stream(ask(), stream_mode=modes)), asyncio.run(collect())):
+        nodes = [node for mode, event in found if mode == "updates" for node in event]
+        before = "PassagesMiddleware.before_model"
+        assert nodes == [before, "model", "tools", before, "model"]
+        assert [event["stage"] for mode, event in found if mode == "custom"] == ["search", "cite"]
+        said = [event[0].text for mode, event in found if mode == "messages" and event[0].type == "ai"]
+        assert GOOD in said
+        assert found[-1][1]["answer"] == GOOD
+
+
+def test_slow_parts_do_not_block_the_loop() -> None:
+    class Slow(Shelf):
+        def _get_relevant_documents(self, *args: Any, **kwargs: Any) -> list[Document]:
+            time.sleep(0.3)
+            return super()._get_relevant_documents(*args, **kwargs)
+
+    async def ticking() -> float:
+        agent = create_rag_agent(None, Slow(), reranker=QwenReranker(model="nano"))
+        running = asyncio.create_task(agent.ainvoke(ask()))
+        longest, last = 0.0, time.perf_counter()
+        while not running.done():
+            await asyncio.sleep(0.005)
+            longest, last = max(longest, time.perf_counter() - last), time.perf_counter()
+        await running
+        return longest
+
+    assert asyncio.run(ticking()) < 0.25
 
 
 # Its tools
@@ -366,7 +405,7 @@ def test_searches_have_a_budget_also_at_once() -> None:
 
 def test_the_budget_is_for_each_question() -> None:
     shelf = Shelf()
-    model = Played(lines=[search("kiln"), "Hot.", search("library"), GOOD])
+    model = Played(lines=[search("kiln"), "It reaches 1230 degrees [1].", search("library"), GOOD])
     agent = create_rag_agent(model, shelf, checkpointer=InMemorySaver())
     for _ in range(2):
         agent.invoke(ask(), THREAD, context={"searches": 1})
@@ -529,7 +568,7 @@ def test_thought_has_a_budget_over_all_calls() -> None:
     model = Played(lines=[*lines, "Done."])
     tools = passage_tools(Shelf())
     run(alone(model, PassagesMiddleware(tools), ThinkingBudgetMiddleware(70, thinking=True)))
-    spent = [{key: one[key] for key in one if key != "tools"} for one in model.settings]
+    spent = [{key: one[key] for key in one if key.startswith("thinking")} for one in model.settings]
     assert spent == [
         {"thinking": True, "thinking_budget": 70},
         {"thinking": True, "thinking_budget": 40},
@@ -588,6 +627,18 @@ def test_side_effects_need_approval(decision: dict[str, Any], sent: list[str], h
     assert ended["answer"] == "Done."
 
 
+def test_a_tool_may_interrupt() -> None:
+    @tool
+    def confirm() -> str:
+        """Ask a person."""
+        return str(interrupt("Sure?"))
+
+    model = Played(lines=[calls(("confirm", {})), "Done."])
+    agent = create_rag_agent(model, Shelf(), tools=[confirm], checkpointer=InMemorySaver())
+    assert agent.invoke(ask(), THREAD)["__interrupt__"][0].value == "Sure?"
+    assert results(agent.invoke(Command(resume="Yes"), THREAD))[0].text == "Yes"
+
+
 def test_an_approval_of_ones_own_takes_the_place() -> None:
     own = HumanInTheLoopMiddleware(interrupt_on={"send_mail": False})
     agent = create_rag_agent(
@@ -629,6 +680,17 @@ def test_the_filter_of_a_retriever_stays_beside_that_of_the_run() -> None:
     lines = [search("page handbook"), calls(("list_sources", {})), "Done."]
     texts = tool_texts(create_rag_agent(Played(lines=lines), own, access=lambda runtime: {"owner": "b"}))
     assert texts == ["No passage is relevant to: page handbook", "No source is known yet: search first."]
+
+
+def test_access_needs_a_retriever_that_takes_a_filter() -> None:
+    class Deaf(Shelf):
+        def _get_relevant_documents(
+            self, query: str, *, run_manager: CallbackManagerForRetrieverRun
+        ) -> list[Document]:
+            return list(self.documents)
+
+    with pytest.raises(InputError, match="Deaf takes no filter"):
+        create_rag_agent(None, Deaf(), access=lambda runtime: {"owner": "a"})
 
 
 ORDERS = [
@@ -679,6 +741,13 @@ def test_orders_in_passages_and_results_change_nothing(order: str) -> None:
     # The obedient answer is in no passage: it is not given.
     assert state["answer"] == phrase("en", "abstain")
     assert len(state["passages"]) == 1
+
+
+def test_what_studio_shows_can_be_described() -> None:
+    agent = create_rag_agent(None, Shelf())
+    assert set(agent.get_input_jsonschema()["properties"]) == {"messages"}
+    shown = {"messages", "passages", "answer", "citations", "verification", "abstained"}
+    assert shown <= set(agent.get_output_jsonschema()["properties"])
 
 
 def test_a_request_cannot_bring_its_own_evidence() -> None:
@@ -748,6 +817,12 @@ def test_tools_of_an_mcp_server_without_await(mcp_servers: dict[str, Any]) -> No
     [add, _] = asyncio.run(load_mcp_tools(mcp_servers))
     agent = create_rag_agent(Played(lines=[calls(("add", {"a": 40, "b": 2})), "Done."]), Shelf(), tools=[add])
     assert results(agent.invoke(ask("Add")))[0].text == "42"
+
+
+def test_tools_of_two_mcp_servers_have_names_of_their_own(mcp_servers: dict[str, Any]) -> None:
+    connection = mcp_servers["test"]
+    tools = asyncio.run(load_mcp_tools({"one": connection, "two": connection}))
+    assert sorted(one.name for one in tools) == ["one_add", "one_wipe", "two_add", "two_wipe"]
 
 
 # The extra

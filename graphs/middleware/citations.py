@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from langchain.agents.middleware.types import ExtendedModelResponse
+from langchain.agents.middleware.types import ExtendedModelResponse, OmitFromInput
 from langchain_core.documents import Document
 from langchain_core.messages import ToolMessage
 from langgraph.types import Command
@@ -32,11 +32,11 @@ __all__ = ["CitationMiddleware", "CitedState"]
 class CitedState(PassagesState):
     """What an agent knows of its last answer."""
 
-    answer: NotRequired[str]
-    citations: NotRequired[list[Citation]]
-    verification: NotRequired[Verification | None]
+    answer: Annotated[NotRequired[str], OmitFromInput]
+    citations: Annotated[NotRequired[list[Citation]], OmitFromInput]
+    verification: Annotated[NotRequired[Verification | None], OmitFromInput]
     """Every sentence as the model wrote it; None when there was no passage to hold it against."""
-    abstained: NotRequired[bool]
+    abstained: Annotated[NotRequired[bool], OmitFromInput]
 
 
 class CitationMiddleware(RepairMiddleware):

@@ -15,8 +15,8 @@ from qwen_agentkit.graphs.middleware.run import setting, since_question
 __all__ = ["SearchBudgetMiddleware"]
 
 _SPENT = (
-    "The {limit} searches for this question are spent. Answer from the passages found so far, or say that the "
-    "documents do not answer the question."
+    "The {limit} searches for this question are spent. Answer from the passages found so far, or say that "
+    "the documents do not answer the question."
 )
 
 
