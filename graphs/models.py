@@ -159,8 +159,10 @@ def said(model: Any, prompt: Sequence[AnyMessage], stage: Stage) -> AIMessage:
         for chunk in stream:
             stage.check()
             chunks.append(chunk)
-    # Joined together: one after another each would copy what is there already.
-    message = message_chunk_to_message(chunks[0] + chunks[1:]) if chunks else AIMessage("")
+    # Joined together: one after another each would copy what is there already. A model that does not stream
+    # gives one message, which is no chunk.
+    whole = chunks[0] + chunks[1:] if len(chunks) > 1 else next(iter(chunks), AIMessage(""))
+    message = message_chunk_to_message(whole)
     if not isinstance(message, AIMessage) or not message.text.strip():
         raise NoAnswer("the model wrote no answer")
     if message.tool_calls or message.invalid_tool_calls:
