@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from langchain.agents.middleware.types import ExtendedModelResponse, OmitFromInput
@@ -10,7 +11,7 @@ from langchain_core.messages import ToolMessage
 from langgraph.types import Command
 from typing_extensions import NotRequired
 
-from qwen_agentkit.citations import Citation, resolve_citations
+from qwen_agentkit.citations import MARKER, Citation, resolve_citations
 from qwen_agentkit.facts import figures
 from qwen_agentkit.graphs.checks import citation_faults
 from qwen_agentkit.graphs.middleware.passages import PassagesState, numbers_of
@@ -35,7 +36,7 @@ class CitedState(PassagesState):
     answer: Annotated[NotRequired[str], OmitFromInput]
     citations: Annotated[NotRequired[list[Citation]], OmitFromInput]
     verification: Annotated[NotRequired[Verification | None], OmitFromInput]
-    """Every sentence as the model wrote it; None when there was no passage to hold it against."""
+    """Every sentence as the model wrote it; None when there was nothing to verify."""
     abstained: Annotated[NotRequired[bool], OmitFromInput]
 
 
@@ -44,7 +45,7 @@ class CitationMiddleware(RepairMiddleware):
 
     It reads the passages that `PassagesMiddleware` numbers. Markers of no passage are taken out. A sentence
     without marker whose figures a tool of this question gave, such as a calculator, counts as supported.
-    Answers given before any passage was found have nothing to be held against, and only lose their markers.
+    An answer that cites nothing, to a question for which nothing was looked up, is talk: it is not verified.
 
     Example:
         >>> create_agent(llm, [retriever_tool], middleware=[PassagesMiddleware(), CitationMiddleware()])
@@ -64,10 +65,7 @@ class CitationMiddleware(RepairMiddleware):
 
     def faults(self, answer: str, request: Request) -> list[str]:
         """The unsupported sentences."""
-        passages = _passages(request)
-        if not passages or answer.strip() == phrase(_language(request), "abstain"):
-            return []
-        return citation_faults(_verified(answer, request, None))
+        return citation_faults(_verified(answer, request, None)) if _claims(answer, request) else []
 
     def plea(self, faults: list[str], request: Request) -> str:
         """Name them."""
@@ -83,12 +81,12 @@ class CitationMiddleware(RepairMiddleware):
         message = final_answer(response)
         if message is None:
             return response
-        text, passages, language = message.text.strip(), _passages(request), _language(request)
-        nothing, checked = phrase(language, "abstain"), None
-        if passages and text != nothing:
+        text, checked = message.text.strip(), None
+        if _claims(text, request):
             checked = _verified(text, request, self.score)
             text = treat_unsupported(text, checked, setting(request.runtime, "unsupported", self.unsupported))
-        answer, citations = resolve_citations(text, passages)
+        answer, citations = resolve_citations(text, _passages(request))
+        nothing = phrase(_language(request), "abstain")
         answer = answer or nothing
         request.runtime.stream_writer({"stage": self.stage, "verification": checked})
         update = {
@@ -97,8 +95,8 @@ class CitationMiddleware(RepairMiddleware):
             "verification": checked,
             "abstained": answer == nothing,
         }
-        response.result[-1] = message.model_copy(update={"content": answer})
-        return ExtendedModelResponse(response, Command(update=update))
+        result = [*response.result[:-1], message.model_copy(update={"content": answer})]
+        return ExtendedModelResponse(replace(response, result=result), Command(update=update))
 
 
 def _language(request: Request) -> str:
@@ -108,6 +106,17 @@ def _language(request: Request) -> str:
 def _passages(request: Request) -> list[Document]:
     state: Any = request.state
     return list(state.get("passages", []))
+
+
+def _claims(answer: str, request: Request) -> bool:
+    """Whether an answer is to be held against passages: it cites, or something was looked up for it."""
+    if answer.strip() == phrase(_language(request), "abstain"):
+        return False
+    looked_up = any(
+        isinstance(message, ToolMessage) and (isinstance(message.artifact, list) or numbers_of(message))
+        for message in since_question(request.state["messages"])
+    )
+    return looked_up or bool(_passages(request) and MARKER.search(answer))
 
 
 def _verified(answer: str, request: Request, score: Score | None) -> Verification:

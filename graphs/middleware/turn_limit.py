@@ -6,6 +6,7 @@ Knows messages and tool calls, not what the tools do.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from langchain.agents.middleware import AgentMiddleware
@@ -60,5 +61,6 @@ def _answering(response: ModelResponse[Any], request: ModelRequest[Any]) -> Mode
         request.runtime.stream_writer({"stage": "turns", "refused": message.tool_calls})
         language = answer_language(request.state["messages"], request.runtime)
         text = message.text.strip() or phrase(language, "abstain")
-        response.result[-1] = AIMessage(text, id=message.id, usage_metadata=message.usage_metadata)
+        said = AIMessage(text, id=message.id, usage_metadata=message.usage_metadata)
+        return replace(response, result=[*response.result[:-1], said])
     return response
