@@ -76,7 +76,7 @@ class ChatQwen(BaseChatModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     model: str = Field(default="Qwen/Qwen3-0.6B", validation_alias=AliasChoices("model", "model_name"))
-    """Hub id, local folder, or a preset: "nano", "0.6b", "4b", "8b"."""
+    """Hub id, local folder, GGUF file, or a preset: "nano", "0.6b", "4b", "8b"."""
 
     thinking: bool | None = None
     """Think before answering; None leaves it to the checkpoint."""
@@ -126,6 +126,10 @@ class ChatQwen(BaseChatModel):
 
     dtype: str | None = None
     """Such as "bfloat16"; by default the fastest that is accurate here."""
+
+    adapter: str | None = None
+    """LoRA adapter for this model: hub id, or a folder as peft saves it. Merged when the weights load, so it
+    costs no speed; a model with one and the model without are loaded apart. Needs the extra `lora`."""
 
     context_window: int | None = Field(default=None, ge=1)
     """Most tokens of a prompt and its answer. Beyond the checkpoint's own, up to four times as many,
@@ -178,7 +182,7 @@ class ChatQwen(BaseChatModel):
     @model_validator(mode="after")
     def _check_place(self) -> ChatQwen:
         if self.base_url is not None:
-            for name in ("revision", "device", "dtype", "context_window"):
+            for name in ("revision", "device", "dtype", "adapter", "context_window"):
                 if getattr(self, name) is not None:
                     raise InputError(
                         f"{name}={getattr(self, name)!r} says how to load weights, which the server at "
@@ -373,7 +377,7 @@ class ChatQwen(BaseChatModel):
         return changed
 
     def _load(self) -> Loaded:
-        key = (self.model, self.revision, self.device, self.dtype, self.context_window)
+        key = (self.model, self.revision, self.device, self.dtype, self.adapter, self.context_window)
         if key not in self._held:
             self._held[key] = load(
                 self.model,
@@ -382,6 +386,7 @@ class ChatQwen(BaseChatModel):
                 dtype=self.dtype,
                 chat=True,
                 context_window=self.context_window,
+                adapter=self.adapter,
             )
         return self._held[key]
 
@@ -416,7 +421,7 @@ _SETTINGS = frozenset(
     (
         *(*_SAMPLING, "n", "max_tokens", "stop", "thinking", "thinking_budget"),
         *("reasoning_effort", "keep_thoughts", "context_window"),
-        *("model", "revision", "device", "dtype"),
+        *("model", "revision", "device", "dtype", "adapter"),
         *("base_url", "server", "timeout", "max_retries"),
     )
 )

@@ -61,7 +61,7 @@ class QwenEmbeddings(BaseModel, Embeddings):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     model: str = "Qwen/Qwen3-Embedding-0.6B"
-    """Hub id, local folder, or a preset: "nano", "0.6b", "4b", "8b"."""
+    """Hub id, local folder, GGUF file, or a preset: "nano", "0.6b", "4b", "8b"."""
 
     instruction: str = DEFAULT_INSTRUCTION
     """What a query is for, in English whatever the language of the texts; "" for none."""
@@ -97,6 +97,10 @@ class QwenEmbeddings(BaseModel, Embeddings):
     dtype: str | None = None
     """Such as "bfloat16"; by default the fastest that is accurate here."""
 
+    adapter: str | None = None
+    """LoRA adapter for this model: hub id, or a folder as peft saves it. Merged when the weights load, so it
+    costs no speed; a model with one and the model without are loaded apart. Needs the extra `lora`."""
+
     base_url: str | None = None
     """Address of a server, such as "http://localhost:8000/v1", that has the model under the name `model`.
 
@@ -124,7 +128,7 @@ class QwenEmbeddings(BaseModel, Embeddings):
     @model_validator(mode="after")
     def _check_place(self) -> QwenEmbeddings:
         if self.base_url is not None:
-            for name in ("device", "dtype", "max_length", "truncate", "deterministic"):
+            for name in ("device", "dtype", "adapter", "max_length", "truncate", "deterministic"):
                 if name in self.model_fields_set:
                     raise InputError(
                         f"{name}={getattr(self, name)!r} says how texts are read, which the server at "
@@ -142,13 +146,22 @@ class QwenEmbeddings(BaseModel, Embeddings):
 
     @cached_property
     def _identity(self) -> Identity:
-        identity = identify(self.model, revision=self.revision, device=self.device, dtype=self.dtype)
+        identity = identify(
+            self.model, revision=self.revision, device=self.device, dtype=self.dtype, adapter=self.adapter
+        )
         _check_reading(identity)
         return identity
 
     @cached_property
     def _loaded(self) -> Loaded:
-        return load(self.model, revision=self.revision, device=self.device, dtype=self.dtype, head=False)
+        return load(
+            self.model,
+            revision=self.revision,
+            device=self.device,
+            dtype=self.dtype,
+            head=False,
+            adapter=self.adapter,
+        )
 
     @property
     def fingerprint(self) -> dict[str, str | int]:

@@ -1,9 +1,11 @@
-"""Where a checkpoint is, and which version of it. Knows folders and the hub, no tensors."""
+"""Where a checkpoint is, and which version of it. Knows folders and hubs, no tensors."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
@@ -11,28 +13,39 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from qwen_agentkit.catalog import nano_folder
-from qwen_agentkit.errors import ModelNotFoundError
+from qwen_agentkit.errors import InputError, MissingExtraError, ModelNotFoundError
 
 __all__ = ["find", "revision_of", "weight_files"]
 
 _FILES = ["*.json", "*.safetensors", "*.jinja", "merges.txt", "vocab.json"]
 
+# The hub that downloads come from, by this environment variable.
+_HUB, _HUBS = "QWEN_AGENTKIT_HUB", ("huggingface", "modelscope")
+
 
 def find(name: str, *, revision: str | None = None) -> Path:
-    """Folder of a checkpoint on this disk, downloading it from the Hugging Face hub when it is on none.
+    """Folder of a checkpoint on this disk, downloaded from a hub when it is on none; or its GGUF file.
+
+    The hub is Hugging Face's, or ModelScope's where the environment variable QWEN_AGENTKIT_HUB says
+    "modelscope". From either only safetensors weights are taken.
 
     Raises:
         ModelNotFoundError: neither on disk nor downloadable.
+        MissingExtraError: ModelScope is asked for and its client is not installed.
+        InputError: the variable names another hub.
     """
     bundled = nano_folder(name)
     folder = bundled or Path(name).expanduser()
-    if folder.is_dir():
+    if folder.is_dir() or (name.lower().endswith(".gguf") and folder.is_file()):
         return folder
-    if bundled or name.startswith((".", "/", "~")) or name.count("/") != 1:
+    local = name.startswith((".", "/", "~")) or name.lower().endswith(".gguf")
+    if bundled or local or name.count("/") != 1:
         raise ModelNotFoundError(
-            f"No checkpoint at {name!r}: there is no such folder, and a hub id looks like "
+            f"No checkpoint at {name!r}: there is no such folder or GGUF file, and a hub id looks like "
             "'Qwen/Qwen3-Embedding-0.6B'. To run without any download, use --preset nano."
         )
+    if _hub() == "modelscope":
+        return _from_modelscope(name, revision)
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES, local_files_only=True))
     except LocalEntryNotFoundError:
@@ -54,16 +67,51 @@ def _download(name: str, revision: str | None) -> Path:
         ) from error
 
 
+def _hub() -> str:
+    hub = os.environ.get(_HUB) or _HUBS[0]
+    if hub not in _HUBS:
+        raise InputError(f"{_HUB}={hub!r} is unknown; expected one of {', '.join(_HUBS)}.")
+    return hub
+
+
+def _from_modelscope(name: str, revision: str | None) -> Path:
+    if find_spec("modelscope") is None:
+        raise MissingExtraError(
+            f"{_HUB}=modelscope, but its client is not installed: pip install 'qwen-agentkit[modelscope]'."
+        )
+    from modelscope import snapshot_download
+
+    def ask(*, offline: bool) -> Path:
+        return Path(
+            snapshot_download(name, revision=revision, allow_patterns=_FILES, local_files_only=offline)
+        )
+
+    try:
+        return ask(offline=True)
+    except Exception:  # noqa: BLE001, S110  # not there yet; its errors share no base class
+        pass
+    try:
+        return ask(offline=False)
+    except Exception as error:
+        at = f" at revision {revision!r}" if revision else ""
+        raise ModelNotFoundError(
+            f"Checkpoint {name!r}{at} is not on this disk and could not be downloaded from ModelScope "
+            f"({type(error).__name__}). Check the name and the network, or pass a local folder as model, or "
+            "use the bundled models: --preset nano."
+        ) from error
+
+
 def weight_files(folder: Path) -> list[Path]:
-    """The weights of a checkpoint; other formats than safetensors can run code and are not looked at."""
-    return sorted(folder.glob("*.safetensors"))
+    """The weights of a checkpoint; formats that can run code, unlike safetensors and GGUF, are not looked at."""
+    return [folder] if folder.is_file() else sorted(folder.glob("*.safetensors"))
 
 
 def revision_of(folder: Path) -> str:
     """The commit of a hub snapshot, else a digest of the configuration and samples of the weights."""
     if folder.parent.name == "snapshots":
         return folder.name
-    digest = hashlib.sha256((folder / "config.json").read_bytes())
+    configs = (folder / "config.json", folder / "adapter_config.json")
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in configs if path.is_file()))
     for path in weight_files(folder):
         size = path.stat().st_size
         digest.update(json.dumps([path.name, size]).encode())

@@ -9,8 +9,10 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, PretrainedConfig
 
+from qwen_agentkit.engine.adapters import Adapter, find_adapter
 from qwen_agentkit.engine.dtypes import choose_dtype
 from qwen_agentkit.engine.finding import find, revision_of, weight_files
+from qwen_agentkit.engine.gguf_files import gguf_config, gguf_size, is_gguf
 from qwen_agentkit.errors import InputError, ModelUnsupportedError
 
 __all__ = ["Identity", "identify"]
@@ -34,12 +36,13 @@ class Identity:
     """A checkpoint as `load` loads it.
 
     Attributes:
-        folder: where its files are.
-        name: hub id or folder name.
+        folder: where its files are, or its one GGUF file.
+        name: hub id or folder name, with that of its adapter behind a plus sign.
         device: where its weights will be, such as "cpu".
         dtype: number type they will have.
         size: of the files of its weights, in bytes; 0 when there are none that can be loaded.
         config: its config.json, with the context window in it.
+        adapter: LoRA adapter to merge into it.
     """
 
     folder: Path
@@ -48,11 +51,13 @@ class Identity:
     dtype: torch.dtype
     size: int
     config: PretrainedConfig
+    adapter: Adapter | None = None
 
     @cached_property
     def revision(self) -> str:
-        """Commit on the hub, or a digest of the files of a local folder."""
-        return revision_of(self.folder)
+        """Commit on the hub, or a digest of the files of a local folder; with that of its adapter."""
+        own = revision_of(self.folder)
+        return f"{own}+{self.adapter.revision}" if self.adapter else own
 
     @property
     def packed(self) -> bool:
@@ -68,25 +73,30 @@ def identify(
     dtype: str | None = None,
     chat: bool = False,
     context_window: int | None = None,
+    adapter: str | None = None,
 ) -> Identity:
     """Find a checkpoint and say how it will be loaded; takes what `load` takes, and loads no weights.
 
     Raises:
         ModelNotFoundError: neither on disk nor downloadable.
-        ModelUnsupportedError: no readable config.json, or an architecture this engine does not run.
+        ModelUnsupportedError: no readable config.json, an architecture this engine does not run, or an
+            adapter for another model.
         InputError: an unknown `dtype`, or a `context_window` out of reach.
     """
     folder = find(name, revision=revision)
     config = _config(name, folder, chat, context_window)
-    size = sum(path.stat().st_size for path in weight_files(folder))
+    size = gguf_size(folder) if is_gguf(folder) else sum(p.stat().st_size for p in weight_files(folder))
     where = device or _default_device()
+    own = folder.name if folder.is_file() or Path(name).is_dir() else name
+    found = find_adapter(adapter, own) if adapter else None
     return Identity(
         folder=folder,
-        name=folder.name if Path(name).is_dir() else name,
+        name=f"{own}+{found.name}" if found else own,
         device=where,
         dtype=choose_dtype(dtype, config, where, size, chat=chat),
         size=size,
         config=config,
+        adapter=found,
     )
 
 
@@ -99,7 +109,9 @@ def _default_device() -> str:
 def _config(name: str, folder: Path, chat: bool, context_window: int | None) -> PretrainedConfig:
     """Read the configuration, check that it can be run, and set the context window in it."""
     try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(folder)
+        config: PretrainedConfig = (
+            gguf_config(folder) if is_gguf(folder) else AutoConfig.from_pretrained(folder)
+        )
     except (OSError, ValueError) as error:
         raise ModelUnsupportedError(f"{str(folder)!r} has no readable config.json: {error}") from error
     _check_architecture(name, config, chat)

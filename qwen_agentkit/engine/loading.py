@@ -23,7 +23,9 @@ from transformers import (
 )
 from transformers import logging as transformers_logging
 
+from qwen_agentkit.engine.adapters import merge
 from qwen_agentkit.engine.dtypes import bf16_layouts
+from qwen_agentkit.engine.gguf_files import gguf_model, gguf_tokenizer, is_gguf
 from qwen_agentkit.engine.identity import Identity, identify
 from qwen_agentkit.engine.linear import pack_linears
 from qwen_agentkit.engine.packed import ATTENTION, trim_last_layer
@@ -118,11 +120,12 @@ def load(
     head: bool = True,
     chat: bool = False,
     context_window: int | None = None,
+    adapter: str | None = None,
 ) -> Loaded:
     """Load a checkpoint, or return the one this process already holds.
 
     Args:
-        name: hub id, local folder, or the name of a bundled nano checkpoint.
+        name: hub id, local folder, GGUF file, or the name of a bundled nano checkpoint.
         revision: commit, tag or branch on the hub.
         device: such as "cpu" or "cuda:0"; by default CUDA, else Apple's MPS, else the CPU.
         dtype: such as "bfloat16"; by default the checkpoint's own on a GPU, and on a CPU the faster of
@@ -133,16 +136,26 @@ def load(
         context_window: longest sequence, in tokens. Up to the checkpoint's own it is a limit; beyond that,
             up to four times what it was trained on, positions are stretched (YaRN). The stretch is the same
             for every text, so short ones may be read a little worse.
+        adapter: hub id or local folder of a LoRA adapter, merged into the weights.
 
     Raises:
         ModelNotFoundError: neither on disk nor downloadable.
-        ModelUnsupportedError: no safetensors, or an architecture this engine does not run.
+        ModelUnsupportedError: no safetensors, an architecture this engine does not run, or an adapter that
+            does not fit.
+        MissingExtraError: what reads GGUF files or adapters is not installed.
         InputError: an unknown `dtype`, or a `context_window` out of reach.
     """
     identity = identify(
-        name, revision=revision, device=device, dtype=dtype, chat=chat, context_window=context_window
+        name,
+        revision=revision,
+        device=device,
+        dtype=dtype,
+        chat=chat,
+        context_window=context_window,
+        adapter=adapter,
     )
-    key = (identity.folder.resolve(), identity.device, identity.dtype, head, chat, context_window)
+    added = identity.adapter.folder.resolve() if identity.adapter else None
+    key = (identity.folder.resolve(), identity.device, identity.dtype, head, chat, context_window, added)
     with _loading:
         held = _loaded.get(key)
         if held is None:
@@ -157,13 +170,9 @@ def _load(identity: Identity, *, head: bool, chat: bool) -> Loaded:
             "are not loaded. Convert the checkpoint, or take the safetensors one from the hub."
         )
     with _quiet() if identity.size < _SMALL_BYTES else nullcontext():
-        model = _model_class(identity.config, head).from_pretrained(
-            identity.folder,
-            config=identity.config,
-            dtype=identity.dtype,
-            attn_implementation=ATTENTION if identity.packed else None,
-            use_safetensors=True,
-        )
+        model = _from_files(identity, head)
+    if identity.adapter:
+        model = merge(model, identity.adapter)
     model = model.eval().requires_grad_(False).to(torch.device(identity.device))
     if identity.packed:
         trim_last_layer(model)
@@ -176,6 +185,16 @@ def _load(identity: Identity, *, head: bool, chat: bool) -> Loaded:
         revision=identity.revision,
         packed=identity.packed,
     )
+
+
+def _from_files(identity: Identity, head: bool) -> PreTrainedModel:
+    kind = _model_class(identity.config, head)
+    attention = ATTENTION if identity.packed else None
+    settings = {"config": identity.config, "dtype": identity.dtype, "attn_implementation": attention}
+    if is_gguf(identity.folder):
+        return gguf_model(kind, identity.folder, **settings)
+    model: PreTrainedModel = kind.from_pretrained(identity.folder, use_safetensors=True, **settings)
+    return model
 
 
 def _model_class(config: PretrainedConfig, head: bool) -> Any:
@@ -199,7 +218,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _tokenizer(name: str, folder: Path) -> PreTrainedTokenizerFast:
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = gguf_tokenizer(folder) if is_gguf(folder) else AutoTokenizer.from_pretrained(folder)
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise ModelUnsupportedError(
             f"{name!r} has no tokenizer.json, which every Qwen3 checkpoint has. Download it again."
