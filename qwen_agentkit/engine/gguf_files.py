@@ -6,21 +6,30 @@ number type of the load: such a file saves disk and download, not memory.
 
 from __future__ import annotations
 
+import struct
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tokenizers import normalizers
-from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast, Qwen2Config, Qwen3Config
 
 from qwen_agentkit.errors import MissingExtraError, ModelUnsupportedError
 
-if TYPE_CHECKING:
-    from gguf import GGUFReader
-
 __all__ = ["gguf_config", "gguf_model", "gguf_size", "gguf_tokenizer", "is_gguf"]
 
-_ARCHITECTURES = ("qwen2", "qwen3")
+_CONFIGS: dict[Any, Any] = {"qwen2": Qwen2Config, "qwen3": Qwen3Config}
+
+# Fields of a configuration by their keys in the file, behind the name of the architecture.
+_FIELDS = {
+    "hidden_size": "embedding_length",
+    "intermediate_size": "feed_forward_length",
+    "max_position_embeddings": "context_length",
+    "num_attention_heads": "attention.head_count",
+    "num_hidden_layers": "block_count",
+    "num_key_value_heads": "attention.head_count_kv",
+    "rms_norm_eps": "attention.layer_norm_rms_epsilon",
+}
 
 
 def is_gguf(path: Path | str) -> bool:
@@ -33,32 +42,50 @@ def gguf_config(path: Path) -> PretrainedConfig:
 
     Raises:
         MissingExtraError: The extra `gguf` is not installed.
-        ModelUnsupportedError: It is no GGUF file, no Qwen, or one that only llama.cpp can score with.
+        ModelUnsupportedError: It is no whole GGUF file, no Qwen, or one that only llama.cpp can score with.
     """
-    reader = _reader(path)
-    field = reader.get_field("general.architecture")
-    kind = field.contents() if field else None
-    if kind not in _ARCHITECTURES:
+    said, shapes = _header(path)
+    kind = said["general.architecture"]
+    if kind not in _CONFIGS:
         raise ModelUnsupportedError(
             f"{path.name!r} holds the architecture {kind!r}; of GGUF files this engine runs "
-            f"{' and '.join(_ARCHITECTURES)}. Take such a file, or the safetensors checkpoint of the model."
+            f"{' and '.join(_CONFIGS)}. Take such a file, or the safetensors checkpoint of the model."
         )
-    if any(tensor.name.startswith("cls.") for tensor in reader.tensors):
+    if any(name.startswith("cls.") for name in shapes):
         raise ModelUnsupportedError(
             f"{path.name!r} was converted for the ranking of llama.cpp and lacks the language model head that "
             "scores come from. Serve it with `llama-server --reranking` and pass base_url, or take the "
             "safetensors checkpoint."
         )
-    config: PretrainedConfig = AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
-    width = reader.get_field(f"{kind}.attention.key_length")
-    if width is not None:  # transformers 5.23 leaves it at its default, which is right for most files
-        config.head_dim = int(width.contents())
+    try:
+        fields = {field: said[f"{kind}.{key}"] for field, key in _FIELDS.items()}
+        vocabulary, width = shapes["token_embd.weight"]
+    except KeyError as error:
+        raise _unreadable(path, f"it does not say {error}") from error
+    if kind == "qwen3":
+        fields["head_dim"] = said.get("qwen3.attention.key_length", width // fields["num_attention_heads"])
+    config: PretrainedConfig = _CONFIGS[kind](
+        **fields,
+        vocab_size=vocabulary,
+        tie_word_embeddings="output.weight" not in shapes,
+        rope_parameters=_rope(kind, said),
+        eos_token_id=said.get("tokenizer.ggml.eos_token_id"),
+        pad_token_id=said.get("tokenizer.ggml.padding_token_id"),
+        bos_token_id=None,
+        architectures=[f"{kind.title()}ForCausalLM"],
+    )
     return config
 
 
 def gguf_size(path: Path) -> int:
     """Bytes of the weights written out in bf16, whatever they take in the file."""
-    return sum(2 * int(tensor.n_elements) for tensor in _reader(path).tensors)
+    sizes = 0
+    for shape in _header(path)[1].values():
+        count = 2
+        for length in shape:
+            count *= length
+        sizes += count
+    return sizes
 
 
 def gguf_tokenizer(path: Path) -> PreTrainedTokenizerFast:
@@ -67,16 +94,23 @@ def gguf_tokenizer(path: Path) -> PreTrainedTokenizerFast:
     Raises:
         ModelUnsupportedError: It is not the tokenizer of a Qwen.
     """
-    field = _reader(path).get_field("tokenizer.ggml.pre")
-    if field is None or field.contents() != "qwen2":
+    from transformers.integrations.gguf import convert_gguf_tokenizer, get_gguf_tokenizer
+
+    kind, tables, named = get_gguf_tokenizer(str(path))
+    if tables.get("pre_tokenizer_type") != "qwen2":
         raise ModelUnsupportedError(
             f"{path.name!r} does not split texts as Qwen does, so its tokens would not be the trained ones. "
             "Convert it again with a newer llama.cpp, or take the safetensors checkpoint."
         )
-    tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    backend, _ = convert_gguf_tokenizer(kind, tables)
     # Every Qwen normalises so; the format has no word for it, and transformers sets none.
-    tokenizer.backend_tokenizer.normalizer = normalizers.NFC()
-    return tokenizer
+    backend.normalizer = normalizers.NFC()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        eos_token=named.get("eos_token"),
+        pad_token=named.get("pad_token"),
+        chat_template=named.get("chat_template"),
+    )
 
 
 def gguf_model(kind: Any, path: Path, config: PretrainedConfig, **settings: Any) -> PreTrainedModel:
@@ -98,17 +132,39 @@ def gguf_model(kind: Any, path: Path, config: PretrainedConfig, **settings: Any)
     return model
 
 
-def _reader(path: Path) -> GGUFReader:
+def _header(path: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
+    """What the file says of its model, and the shapes of its weights."""
     if find_spec("gguf") is None or find_spec("accelerate") is None:
         raise MissingExtraError(
             f"{path.name!r} is a GGUF file, and what reads it is not installed: "
             "pip install 'qwen-agentkit[gguf]'."
         )
-    from gguf import GGUFReader
+    from transformers.integrations.gguf import GgufHeader, read_gguf_metadata
 
     try:
-        return GGUFReader(path)
-    except (ValueError, IndexError, KeyError, OSError, UnicodeDecodeError) as error:
-        raise ModelUnsupportedError(
-            f"{str(path)!r} is not a readable GGUF file ({error}). Download it again."
-        ) from error
+        said, _ = read_gguf_metadata(str(path))
+        header = GgufHeader.from_file(str(path))
+    except (ValueError, struct.error, OSError) as error:
+        raise _unreadable(path, str(error)) from error
+    end = max((weight.offset + weight.nbytes for weight in header.tensors), default=0)
+    if header.data_start + end > path.stat().st_size:
+        raise _unreadable(path, "its end is missing")
+    return said, {weight.name: weight.shape for weight in header.tensors}
+
+
+def _rope(kind: str, said: dict[str, Any]) -> dict[str, Any]:
+    rope = {"rope_type": "default", "rope_theta": said.get(f"{kind}.rope.freq_base", 1e6)}
+    if said.get(f"{kind}.rope.scaling.type", "none") == "none":
+        return rope
+    return {
+        "rope_type": said[f"{kind}.rope.scaling.type"],
+        "rope_theta": rope["rope_theta"],
+        "factor": said[f"{kind}.rope.scaling.factor"],
+        "original_max_position_embeddings": said[f"{kind}.rope.scaling.original_context_length"],
+    }
+
+
+def _unreadable(path: Path, reason: str) -> ModelUnsupportedError:
+    return ModelUnsupportedError(
+        f"{str(path)!r} is not a readable GGUF file ({reason}). Download it again."
+    )
