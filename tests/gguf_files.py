@@ -22,6 +22,7 @@ def write_gguf(
     splits: str = "qwen2",
     extra: dict[str, np.ndarray] | None = None,
     without: str | None = None,
+    embeds: bool = False,
 ) -> Path:
     """Write a qwen3 checkpoint as one GGUF file.
 
@@ -33,6 +34,7 @@ def write_gguf(
         splits: How it says that texts are split.
         extra: Tensors to add.
         without: Tensors to leave out, by the start of their names.
+        embeds: Whether it is an embedder: every text gets a final <|endoftext|>, whose vector is the text's.
     """
     config = AutoConfig.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32")
@@ -48,7 +50,9 @@ def write_gguf(
     writer.add_value_length(config.head_dim)
     writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    _add_tokenizer(writer, folder, config.vocab_size, splits)
+    _add_tokenizer(writer, folder, config.vocab_size, splits, embeds)
+    if embeds:
+        writer.add_pooling_type(gguf.PoolingType.LAST)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN3, config.num_hidden_layers)
     wanted = gguf.GGMLQuantizationType[kind]
     for name, weight in model.state_dict().items():
@@ -70,7 +74,7 @@ def write_gguf(
     return target
 
 
-def _add_tokenizer(writer: gguf.GGUFWriter, folder: Path, size: int, splits: str) -> None:
+def _add_tokenizer(writer: gguf.GGUFWriter, folder: Path, size: int, splits: str, embeds: bool) -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
     by_id = {number: token for token, number in tokenizer.get_vocab().items()}
     added = tokenizer.added_tokens_decoder
@@ -84,9 +88,10 @@ def _add_tokenizer(writer: gguf.GGUFWriter, folder: Path, size: int, splits: str
     writer.add_token_list([by_id.get(i, f"[PAD{i}]") for i in range(size)])
     writer.add_token_types(kinds)
     writer.add_token_merges([pair if isinstance(pair, str) else " ".join(pair) for pair in merges])
-    writer.add_eos_token_id(tokenizer.eos_token_id)
+    end = tokenizer.convert_tokens_to_ids("<|endoftext|>") if embeds else tokenizer.eos_token_id
+    writer.add_eos_token_id(end)
+    writer.add_add_eos_token(embeds)
     writer.add_pad_token_id(tokenizer.pad_token_id)
     writer.add_add_bos_token(False)
     if tokenizer.chat_template:
         writer.add_chat_template(tokenizer.chat_template)
-

@@ -37,7 +37,9 @@ def test_the_tokenizer_is_the_checkpoints(files: Path, nano_chat_dir: Path) -> N
     assert mine.encode_data([TEXT]) == true.encode_data([TEXT])
     assert mine.tokenizer.chat_template == true.tokenizer.chat_template
     assert mine.tokenizer.eos_token_id == true.tokenizer.eos_token_id
-    assert mine.tokenizer.decode(mine.encode_data([TEXT])[0]) == true.tokenizer.decode(true.encode_data([TEXT])[0])
+    assert mine.tokenizer.decode(mine.encode_data([TEXT])[0]) == true.tokenizer.decode(
+        true.encode_data([TEXT])[0]
+    )
 
 
 def test_the_weights_are_the_checkpoints(files: Path, nano_chat_dir: Path) -> None:
@@ -51,7 +53,9 @@ def test_the_weights_are_the_checkpoints(files: Path, nano_chat_dir: Path) -> No
 
 def test_a_chat_is_the_same(files: Path) -> None:
     [mine, true] = [
-        ChatQwen(model=model, temperature=0, max_tokens=40).invoke("When does the library open?", thinking=True)
+        ChatQwen(model=model, temperature=0, max_tokens=40).invoke(
+            "When does the library open?", thinking=True
+        )
         for model in (str(files / "nano-chat-F32.gguf"), "nano")
     ]
     assert mine.additional_kwargs == true.additional_kwargs

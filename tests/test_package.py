@@ -26,8 +26,8 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
         "engine",
         ["engine"],
         {
-            *("httpx", "huggingface_hub", "jinja2", "llguidance", "numpy", "psutil"),
-            *("tokenizers", "torch", "transformers"),
+            *("httpx", "huggingface_hub", "jinja2", "llguidance", "modelscope", "numpy", "peft", "psutil"),
+            *("safetensors", "tokenizers", "torch", "transformers"),
         },
     ),
     ("server", ["server"], {"httpx", "numpy"}),

@@ -90,14 +90,14 @@ def merge(model: PreTrainedModel, adapter: Adapter) -> PreTrainedModel:
         raise MissingExtraError(
             f"adapter={adapter.name!r} needs peft, which is not installed: pip install 'qwen-agentkit[lora]'."
         )
-    from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
+    from peft import LoraConfig, LoraModel, set_peft_model_state_dict
 
     config = LoraConfig.from_pretrained(adapter.folder)
     config.inference_mode = True
     weights = _renamed(load_file(adapter.folder / _WEIGHTS), headless=not hasattr(model, "lm_head"))
     try:
-        with_adapter = get_peft_model(model, config)
-        report = set_peft_model_state_dict(with_adapter, weights)
+        with_adapter = LoraModel(model, config, "default")
+        report = set_peft_model_state_dict(model, weights)
     except (ValueError, RuntimeError) as error:
         raise _misfit(adapter, str(error)) from error
     absent = [name for name in report.missing_keys if ".lora_" in name]
@@ -109,9 +109,9 @@ def merge(model: PreTrainedModel, adapter: Adapter) -> PreTrainedModel:
 
 def _renamed(weights: dict[str, Tensor], *, headless: bool) -> dict[str, Tensor]:
     """Name weights for a model with or without a head, whichever they were trained on."""
-    start = "base_model.model."
-    body = re.compile(rf"^{re.escape(start)}(model\.)?(?=layers\.|embed_tokens\.|norm\.)")
-    return {body.sub(start if headless else f"{start}model.", name): value for name, value in weights.items()}
+    body = re.compile(r"^(model\.)?(?=layers\.|embed_tokens\.|norm\.)")
+    named = {name.removeprefix("base_model.model."): value for name, value in weights.items()}
+    return {body.sub("" if headless else "model.", name): value for name, value in named.items()}
 
 
 def _misfit(adapter: Adapter, reason: str) -> ModelUnsupportedError:

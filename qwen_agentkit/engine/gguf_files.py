@@ -165,6 +165,4 @@ def _rope(kind: str, said: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unreadable(path: Path, reason: str) -> ModelUnsupportedError:
-    return ModelUnsupportedError(
-        f"{str(path)!r} is not a readable GGUF file ({reason}). Download it again."
-    )
+    return ModelUnsupportedError(f"{str(path)!r} is not a readable GGUF file ({reason}). Download it again.")

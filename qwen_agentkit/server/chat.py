@@ -79,7 +79,7 @@ def chat_body(model: str, flavor: Flavor, request: Request) -> dict[str, Any]:
     optional = {
         "max_tokens": request.max_tokens,
         "stop": list(request.stop) or None,
-        "response_format": _response_format(request.schema),
+        "response_format": _response_format(request.schema, bare=flavor.bare_schema),
         "tools": list(request.tools) or None,
         "tool_choice": _tool_choice(request),
         **given,
@@ -155,11 +155,13 @@ def _refuse(flavor: Flavor, names: Any, values: Mapping[str, Any]) -> None:
         )
 
 
-def _response_format(schema: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _response_format(schema: Mapping[str, Any] | None, *, bare: bool) -> dict[str, Any] | None:
     if schema is None:
         return None
     if schema == {"type": "object"}:
         return {"type": "json_object"}
+    if bare:
+        return {"type": "json_object", "schema": dict(schema)}
     return {
         "type": "json_schema",
         "json_schema": {"name": "answer", "schema": dict(schema), "strict": True},

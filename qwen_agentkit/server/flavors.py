@@ -2,7 +2,8 @@
 
 Sources: the documentation of vLLM (thinking_token_budget, score templates), SGLang (rerank `instruct`),
 Ollama (OpenAI compatibility), llama.cpp's server (chat_template_kwargs, thinking_budget_tokens), LM Studio
-and Text Embeddings Inference, and the source of `transformers serve` 5.23.
+and Text Embeddings Inference, and the source of `transformers serve` 5.23 and of the server in
+llama-cpp-python 0.3.36.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Flavor:
         ignores: Fields of a chat that it would refuse, or drop without a word.
         lists_models: Whether its list of models is all that it answers for.
         base64: Whether it can send vectors as bytes.
+        bare_schema: Whether it takes the schema of an object as `{"type": "json_object", "schema"}` only.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Flavor:
     ignores: frozenset[str] = frozenset()
     lists_models: bool = False
     base64: bool = False
+    bare_schema: bool = False
 
 
 _BEYOND_OPENAI = frozenset({"top_k", "min_p"})
@@ -65,6 +68,13 @@ FLAVORS = {
                 *("stream_options", "tool_choice"),
             },
         ),
+        # Another server than llama.cpp's own. It drops fields it does not know.
+        Flavor(
+            "llama-cpp-python",
+            ignores=frozenset({"parallel_tool_calls", "stream_options"}),
+            lists_models=True,
+            bare_schema=True,
+        ),
         Flavor("openai", ignores=_BEYOND_OPENAI),
     )
 }
@@ -78,6 +88,9 @@ _OWNERS = {
     "library": "ollama",
     "organization_owner": "lmstudio",
 }
+
+# A route that only this kind of server has.
+_ROUTES = {"/load_model": "transformers", "/extras/tokenize/count": "llama-cpp-python"}
 
 
 def identify(server: Server, name: str | None, models: Sequence[dict[str, Any]]) -> Flavor:
@@ -101,8 +114,8 @@ def identify(server: Server, name: str | None, models: Sequence[dict[str, Any]])
         return FLAVORS[owner]
     if _has(server, "/api/version", "version"):
         return FLAVORS["ollama"]
-    routes = _has(server, "/openapi.json", "paths")
-    return FLAVORS["transformers" if routes and "/load_model" in routes else "openai"]
+    routes = _has(server, "/openapi.json", "paths") or {}
+    return FLAVORS[next((name for route, name in _ROUTES.items() if route in routes), "openai")]
 
 
 def check_model(server: Server, flavor: Flavor, model: str, models: Sequence[dict[str, Any]]) -> None:
