@@ -148,8 +148,8 @@ class ChatQwen(BaseChatModel):
     that spells out tokens such as `<|im_end|>` is read as the server reads them."""
 
     server: str | None = None
-    """Kind of server: "vllm", "sglang", "ollama", "llama.cpp", "llama-cpp-python", "lmstudio", "transformers",
-    or "openai" for any other. None asks it, once."""
+    """Kind of server: "vllm", "sglang", "ollama", "llama.cpp", "llama-cpp-python", "lmstudio",
+    "transformers", or "openai" for any other. None asks it, once."""
 
     timeout: float | None = Field(default=None, gt=0)
     """With `base_url`: seconds of silence after which a request is given up. None: 600."""

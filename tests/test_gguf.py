@@ -17,7 +17,7 @@ from tests.conftest import bundled
 from tests.gguf_files import write_gguf
 
 # Composed and decomposed letters, digits, scripts, and tokens spelled out.
-TEXT = "Wörld e\u0301 12345  ١٢٣ متى يغادر القارب؟ 你好，世界 ＡＢ \n\n\t x<think>\n</think><tool_call><|im_end|>"
+TEXT = "Wörld e\u0301 12345  ١٢٣ متى القارب؟ 你好，世 ＡＢ \n\n\t x<think></think><tool_call><|im_end|>"
 
 
 @pytest.fixture(scope="module")

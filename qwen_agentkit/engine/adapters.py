@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, cast
 
 from safetensors.torch import load_file
 from torch import Tensor
@@ -61,20 +62,20 @@ def find_adapter(name: str, base: str) -> Adapter:
     folder = find(name)
     if not (folder / _CONFIG).is_file() or not (folder / _WEIGHTS).is_file():
         raise ModelUnsupportedError(
-            f"{name!r} has no {_CONFIG} and {_WEIGHTS}; expected a LoRA adapter as peft saves it. Other weight "
-            "formats can run code and are not loaded: save it again with `save_pretrained`."
+            f"{name!r} has no {_CONFIG} and {_WEIGHTS}; expected a LoRA adapter as peft saves it. Other "
+            "weight formats can run code and are not loaded: save it again with `save_pretrained`."
         )
     config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
     kind, trained_on = config.get("peft_type"), str(config.get("base_model_name_or_path") or "")
     if kind != "LORA":
         raise ModelUnsupportedError(
-            f"{name!r} is an adapter of the kind {kind!r}; expected LORA. Merge it into its model with peft, and "
-            "pass the folder of the result as model."
+            f"{name!r} is an adapter of the kind {kind!r}; expected LORA. Merge it into its model with peft, "
+            "and pass the folder of the result as model."
         )
     if _is_hub_id(trained_on) and _is_hub_id(base) and _stem(trained_on) != _stem(base):
         raise ModelUnsupportedError(
-            f"The adapter {name!r} was trained on {trained_on!r}, not on {base!r}. Pass model={trained_on!r}, or "
-            "an adapter for this model."
+            f"The adapter {name!r} was trained on {trained_on!r}, not on {base!r}. Pass "
+            f"model={trained_on!r}, or an adapter for this model."
         )
     return Adapter(folder, folder.name if Path(name).expanduser().is_dir() else name)
 
@@ -92,19 +93,18 @@ def merge(model: PreTrainedModel, adapter: Adapter) -> PreTrainedModel:
         )
     from peft import LoraConfig, LoraModel, set_peft_model_state_dict
 
-    config = LoraConfig.from_pretrained(adapter.folder)
+    config = LoraConfig.from_pretrained(str(adapter.folder))
     config.inference_mode = True
     weights = _renamed(load_file(adapter.folder / _WEIGHTS), headless=not hasattr(model, "lm_head"))
     try:
         with_adapter = LoraModel(model, config, "default")
-        report = set_peft_model_state_dict(model, weights)
+        report: Any = set_peft_model_state_dict(model, weights)
     except (ValueError, RuntimeError) as error:
         raise _misfit(adapter, str(error)) from error
     absent = [name for name in report.missing_keys if ".lora_" in name]
     if strange := [*report.unexpected_keys, *absent]:
         raise _misfit(adapter, f"{len(strange)} weights without a counterpart, such as {strange[0]!r}")
-    merged: PreTrainedModel = with_adapter.merge_and_unload(safe_merge=True)
-    return merged
+    return cast("PreTrainedModel", with_adapter.merge_and_unload(safe_merge=True))
 
 
 def _renamed(weights: dict[str, Tensor], *, headless: bool) -> dict[str, Tensor]:

@@ -88,7 +88,7 @@ def _from_modelscope(name: str, revision: str | None) -> Path:
 
     try:
         return ask(offline=True)
-    except Exception:  # noqa: BLE001, S110  # not there yet; its errors share no base class
+    except Exception:  # noqa: S110  # not there yet; its errors share no base class
         pass
     try:
         return ask(offline=False)
@@ -102,7 +102,7 @@ def _from_modelscope(name: str, revision: str | None) -> Path:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The weights of a checkpoint; formats that can run code, unlike safetensors and GGUF, are not looked at."""
+    """The weights of a checkpoint; formats other than safetensors and GGUF can run code and do not count."""
     return [folder] if folder.is_file() else sorted(folder.glob("*.safetensors"))
 
 

@@ -53,8 +53,8 @@ def gguf_config(path: Path) -> PretrainedConfig:
         )
     if any(name.startswith("cls.") for name in shapes):
         raise ModelUnsupportedError(
-            f"{path.name!r} was converted for the ranking of llama.cpp and lacks the language model head that "
-            "scores come from. Serve it with `llama-server --reranking` and pass base_url, or take the "
+            f"{path.name!r} was converted for the ranking of llama.cpp and lacks the language model head "
+            "that scores come from. Serve it with `llama-server --reranking` and pass base_url, or take the "
             "safetensors checkpoint."
         )
     try:
@@ -94,7 +94,10 @@ def gguf_tokenizer(path: Path) -> PreTrainedTokenizerFast:
     Raises:
         ModelUnsupportedError: It is not the tokenizer of a Qwen.
     """
-    from transformers.integrations.gguf import convert_gguf_tokenizer, get_gguf_tokenizer
+    from transformers.integrations.gguf.gguf_tokenizer_mapping import (
+        convert_gguf_tokenizer,
+        get_gguf_tokenizer,
+    )
 
     kind, tables, named = get_gguf_tokenizer(str(path))
     if tables.get("pre_tokenizer_type") != "qwen2":
@@ -105,7 +108,7 @@ def gguf_tokenizer(path: Path) -> PreTrainedTokenizerFast:
     backend, _ = convert_gguf_tokenizer(kind, tables)
     # Every Qwen normalises so; the format has no word for it, and transformers sets none.
     backend.normalizer = normalizers.NFC()
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # has no types
         tokenizer_object=backend,
         eos_token=named.get("eos_token"),
         pad_token=named.get("pad_token"),
@@ -126,8 +129,8 @@ def gguf_model(kind: Any, path: Path, config: PretrainedConfig, **settings: Any)
     if report["missing_keys"]:
         missing = sorted(report["missing_keys"])
         raise ModelUnsupportedError(
-            f"{path.name!r} lacks {len(missing)} of the weights of its model, such as {missing[0]!r}. Download "
-            "it again; of a file in parts, join the parts with `llama-gguf-split --merge`."
+            f"{path.name!r} lacks {len(missing)} of the weights of its model, such as {missing[0]!r}. "
+            "Download it again; of a file in parts, join the parts with `llama-gguf-split --merge`."
         )
     return model
 
@@ -139,7 +142,7 @@ def _header(path: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
             f"{path.name!r} is a GGUF file, and what reads it is not installed: "
             "pip install 'qwen-agentkit[gguf]'."
         )
-    from transformers.integrations.gguf import GgufHeader, read_gguf_metadata
+    from transformers.integrations.gguf.reader import GgufHeader, read_gguf_metadata
 
     try:
         said, _ = read_gguf_metadata(str(path))

@@ -187,14 +187,17 @@ def _load(identity: Identity, *, head: bool, chat: bool) -> Loaded:
     )
 
 
-def _from_files(identity: Identity, head: bool) -> PreTrainedModel:
+def _from_files(identity: Identity, head: bool) -> Any:
     kind = _model_class(identity.config, head)
     attention = ATTENTION if identity.packed else None
-    settings = {"config": identity.config, "dtype": identity.dtype, "attn_implementation": attention}
+    settings: dict[str, Any] = {
+        "config": identity.config,
+        "dtype": identity.dtype,
+        "attn_implementation": attention,
+    }
     if is_gguf(identity.folder):
         return gguf_model(kind, identity.folder, **settings)
-    model: PreTrainedModel = kind.from_pretrained(identity.folder, use_safetensors=True, **settings)
-    return model
+    return kind.from_pretrained(identity.folder, use_safetensors=True, **settings)
 
 
 def _model_class(config: PretrainedConfig, head: bool) -> Any:
