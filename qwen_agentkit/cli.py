@@ -136,6 +136,36 @@ def demo(
 
 
 @app.command()
+def serve_lines(
+    model: Annotated[str, typer.Argument(help="Hub id, or a preset: 0.6b, 4b, 8b.")] = "0.6b",
+    server: Annotated[
+        str | None, typer.Option(help="vllm, sglang, ollama or llama.cpp; default: all.", metavar="NAME")
+    ] = None,
+    context: Annotated[
+        int | None, typer.Option(help="Longest sequence, in tokens; more than native stretches.", min=1)
+    ] = None,
+    gpus: Annotated[int, typer.Option(help="GPUs that share the weights.", min=1)] = 1,
+    fp8: Annotated[bool, typer.Option("--fp8", help="Weights in fp8.")] = False,
+    port: Annotated[int | None, typer.Option(help="Port of the first server.", min=1, max=65000)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the commands that start servers for a model, and the code that asks them. Starts nothing."""
+    from dataclasses import asdict
+
+    from qwen_agentkit import serving
+
+    wish = serving.Wish(context=context, gpus=gpus, fp8=fp8, port=port)
+    lines = serving.serve_lines(model, server, wish)
+    if as_json:
+        _print_json({"lines": [asdict(line) for line in lines]})
+        return
+    for line in lines:
+        # Plain print: a line that is to be pasted into a shell must not be wrapped.
+        comment = "  ".join(filter(None, (line.use, line.note)))
+        typer.echo(f"# {line.server}: {line.model}\n{line.command or '# cannot'}\n# {comment}\n")
+
+
+@app.command()
 def doctor(
     preset: Preset = "nano",
     store: Store = DEFAULT_STORE,

@@ -61,7 +61,7 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
     ),
     (
         "edge",
-        ["cli", "commands", "demo", "doctor", "show", "stack", "studio", "terminal"],
+        ["cli", "commands", "demo", "doctor", "fitting", "serving", "show", "stack", "studio", "terminal"],
         {"huggingface_hub", "langchain_core", "pydantic", "rich", "torch", "typer"},
     ),
 ]
