@@ -174,6 +174,9 @@ def doctor(
     ] = None,
     model: Annotated[str | None, typer.Option(help="With --base-url: which of its models.")] = None,
     api_key: Annotated[str | None, typer.Option(envvar="QWEN_AGENTKIT_API_KEY", hidden=True)] = None,
+    context: Annotated[
+        int, typer.Option(help="Tokens whose keys and values have to fit beside the weights.", min=1)
+    ] = 8192,
     as_json: AsJson = False,
 ) -> None:
     """Say what is installed, what this machine can run, and whether models and store are in place.
@@ -183,7 +186,7 @@ def doctor(
     from qwen_agentkit import doctor, show  # loads torch: only when a command runs
 
     if base_url is None:
-        findings = doctor.examine(_stack(preset, store))
+        findings = doctor.examine(_stack(preset, store), context)
     else:
         findings = doctor.examine_server(base_url, model, api_key)
     if as_json:

@@ -7,11 +7,13 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]  # ships no types
 import torch
 from huggingface_hub import try_to_load_from_cache
 
 from qwen_agentkit.catalog import CHECKPOINTS, PRESETS, nano_folder
 from qwen_agentkit.errors import StoreError
+from qwen_agentkit.fitting import checkpoint_needs, preset_needs, table_row
 from qwen_agentkit.server import probe
 from qwen_agentkit.server.http import Server
 from qwen_agentkit.stack import Stack
@@ -30,21 +32,31 @@ _PACKAGES = (
 )
 
 
-def examine(stack: Stack) -> dict[str, Any]:
-    """Versions, hardware, where each checkpoint is and whether it fits, and the state of the store."""
-    memory = _memory_gigabytes()
+def examine(stack: Stack, context: int = 8192) -> dict[str, Any]:
+    """Versions, hardware, what fits it and is here, and the state of the store. Downloads nothing.
+
+    Args:
+        stack: The objects of a preset.
+        context: Tokens whose keys and values have to fit beside the weights.
+    """
+    ram, vram = _ram_gigabytes(), _vram_gigabytes()
     return {
         "python": platform.python_version(),
         "packages": [{"name": name, "version": version(name)} for name in _PACKAGES],
         "device": _device(),
         "cores": os.cpu_count(),
-        "memory_gb": round(memory, 1),
+        "memory_gb": round(ram, 1),
+        "vram_gb": "no GPU" if vram is None else round(vram, 1),
+        "context": context,
+        "presets": [
+            table_row(preset, preset_needs(preset, context), ram, vram)
+            for preset in PRESETS
+            if preset != "nano"
+        ],
         "checkpoints": [_nano(name) for name in PRESETS["nano"].values()]
         + [
             {
-                "name": row.name,
-                "weights_gb": round(row.bf16_gigabytes, 1),
-                "fits": row.bf16_gigabytes < 0.8 * memory,
+                **table_row(row.name, checkpoint_needs(row, context), ram, vram),
                 "downloaded": isinstance(try_to_load_from_cache(row.name, "config.json"), str),
             }
             for row in CHECKPOINTS
@@ -67,7 +79,7 @@ def _nano(name: str) -> dict[str, Any]:
     weights = folder / "model.safetensors" if folder else None
     there = weights is not None and weights.is_file()
     size = weights.stat().st_size / 1e9 if weights and there else 0.0
-    return {"name": name, "weights_gb": round(size, 3), "fits": True, "downloaded": there}
+    return {"name": name, "weights_gb": round(size, 3), "fits_ram": "bf16", "downloaded": there}
 
 
 def _device() -> str:
@@ -76,13 +88,15 @@ def _device() -> str:
     return "Apple GPU" if torch.backends.mps.is_available() else f"CPU, {torch.get_num_threads()} threads"
 
 
-def _memory_gigabytes() -> float:
-    """Memory for weights: of the GPU where there is one, else of the machine."""
+def _ram_gigabytes() -> float:
+    return float(psutil.virtual_memory().total) / 1e9
+
+
+def _vram_gigabytes() -> float | None:
+    """Memory of the GPU; an Apple GPU has the machine's."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_properties(0).total_memory / 1e9
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
-    return 0.0
+    return _ram_gigabytes() if torch.backends.mps.is_available() else None
 
 
 def _store(stack: Stack) -> str:

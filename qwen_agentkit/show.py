@@ -111,12 +111,22 @@ def _short(source: str) -> str:
 
 
 def findings(found: Mapping[str, Any]) -> None:
-    """What `doctor` found, a line each."""
+    """What `doctor` found, a line or a table each."""
     out = console()
     for name, value in found.items():
         if isinstance(value, list):
             out.print(f"{name}:", style="bold")
-            for item in value:
-                out.print("  " + "  ".join(f"{key}={part}" for key, part in item.items()))
+            out.print(_table(value))
         else:
             out.print(f"{name}: {value}")
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Rows under the names of their values; those that a row lacks are left empty."""
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    headings = list(dict.fromkeys(name for row in reversed(rows) for name in row))
+    for heading in headings:
+        table.add_column(heading.replace("_", " "), no_wrap=heading == "name", overflow="fold")
+    for row in rows:
+        table.add_row(*(str(row.get(heading, "")) for heading in headings))
+    return table

@@ -11,12 +11,13 @@ PAGE = Path(__file__).parent.parent / "examples" / "servers.md"
 HEAD = """\
 # Servers for the Qwen families
 
-Every line is what `qwen-agentkit serve-lines` prints, written by `python -m tests.server_page`; a test holds the
-two together. The flags are those of the servers' documentation and of the model cards; of the servers on this
-page none was run with them here. `qwen-agentkit doctor --base-url URL` says what a running one can do.
+Every line is what `qwen-agentkit serve-lines` prints, written by `python -m tests.server_page`; a test holds
+the two together. The flags are those of the servers' documentation and of the model cards; of the servers on
+this page none was run with them here. `qwen-agentkit doctor --base-url URL` says what a running one can do.
 
-Any size: `qwen-agentkit serve-lines MODEL --server NAME`, with `--context` (beyond the native one: YaRN, which
-also changes how short texts are read), `--gpus` (tensor parallelism), `--fp8` and `--port`; `--json` for scripts.
+Any size: `qwen-agentkit serve-lines MODEL --server NAME`, with `--context` (beyond the native one: YaRN,
+which also changes how short texts are read), `--gpus` (tensor parallelism), `--fp8` and `--port`; `--json`
+for scripts. `qwen-agentkit doctor --context N` says what fits this machine.
 """
 
 CASES = [

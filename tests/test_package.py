@@ -62,7 +62,7 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
     (
         "edge",
         ["cli", "commands", "demo", "doctor", "fitting", "serving", "show", "stack", "studio", "terminal"],
-        {"huggingface_hub", "langchain_core", "pydantic", "rich", "torch", "typer"},
+        {"huggingface_hub", "langchain_core", "psutil", "pydantic", "rich", "torch", "typer"},
     ),
 ]
 # Retrieval and graphs work with any LangChain class: they must not know ours, nor the engine.
