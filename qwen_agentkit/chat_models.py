@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.exceptions import ContextOverflowError
@@ -31,8 +31,7 @@ from pydantic import (
 )
 
 from qwen_agentkit.catalog import PRESETS, preset_checkpoint
-from qwen_agentkit.engine.answer import Request, answer
-from qwen_agentkit.engine.loading import Loaded, load
+from qwen_agentkit.engine.request import Request
 from qwen_agentkit.errors import InputError, InputTooLongError
 from qwen_agentkit.messages import from_events, to_server, to_template
 from qwen_agentkit.profiles import profile_of
@@ -49,6 +48,9 @@ from qwen_agentkit.structured import (
 from qwen_agentkit.structured import response_format as as_response_format
 from qwen_agentkit.threads import in_thread, side_by_side
 from qwen_agentkit.tool_choice import ToolChoice, read_choice
+
+if TYPE_CHECKING:
+    from qwen_agentkit.engine.loading import Loaded
 
 __all__ = ["ChatQwen"]
 
@@ -354,6 +356,8 @@ class ChatQwen(BaseChatModel):
             stop=settings.stop or (),
         )
         if settings.base_url is None:
+            from qwen_agentkit.engine.answer import answer  # loads torch, which no server needs
+
             events = answer(settings._load(), request, cancelled)
         else:
             events = settings._connect(settings.base_url).answer(request, cancelled)
@@ -376,9 +380,15 @@ class ChatQwen(BaseChatModel):
         changed._held, changed._asked = self._held, self._asked
         return changed
 
+    def _key(self) -> tuple[str | int | None, ...]:
+        """Whatever makes these weights others than those of another call."""
+        return (self.model, self.revision, self.device, self.dtype, self.adapter, self.context_window)
+
     def _load(self) -> Loaded:
-        key = (self.model, self.revision, self.device, self.dtype, self.adapter, self.context_window)
+        key = self._key()
         if key not in self._held:
+            from qwen_agentkit.engine.loading import load  # as above
+
             self._held[key] = load(
                 self.model,
                 revision=self.revision,

@@ -165,10 +165,16 @@ class QwenEmbeddings(BaseModel, Embeddings):
 
     @property
     def fingerprint(self) -> dict[str, str | int]:
-        """What a store has to remember of the maker of its vectors. Loads no weights."""
+        """What a store has to remember of the maker of its vectors. Loads no weights.
+
+        A server tells no revision: what it says it serves, and the length of its whole vectors, stand there.
+        """
+        if self._server:
+            served = self.revision or f"server: {self._server.served}, {self._server.dimensions}"
+            return {"model": self.model, "revision": served, "dimensions": self._dimensions()}
         return {
-            "model": self.model if self._server else self._identity.name,
-            "revision": (self.revision or "server") if self._server else self._identity.revision,
+            "model": self._identity.name,
+            "revision": self._identity.revision,
             "dimensions": self._dimensions(),
         }
 

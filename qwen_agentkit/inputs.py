@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from qwen_agentkit.engine.loading import Loaded
 from qwen_agentkit.errors import InputError
+
+if TYPE_CHECKING:
+    from qwen_agentkit.engine.loading import Loaded
 
 __all__ = ["encode", "named", "readable", "slices"]
 

@@ -25,7 +25,7 @@ from langchain_core.messages import (
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call, tool_call_chunk
 
-from qwen_agentkit.engine.answer import Done
+from qwen_agentkit.engine.request import Done
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.inputs import readable
 from qwen_agentkit.parsing import ContentEvent, Event, InvalidCallEvent, ReasoningEvent

@@ -93,7 +93,7 @@ def scripted(tiny_qwen3_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Scripted:
         loaded = replace(shared, model=copy.deepcopy(shared.model))
         Script.texts[loaded] = text
         llm = ChatQwen(model=str(tiny_qwen3_dir), **{"temperature": 0, **settings})
-        llm._held[llm.model, None, None, None, None] = loaded
+        llm._held[llm._key()] = loaded
         return llm
 
     return make

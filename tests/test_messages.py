@@ -22,8 +22,8 @@ from langchain_core.outputs import ChatGenerationChunk
 from pydantic import PrivateAttr
 
 from qwen_agentkit.chat_models import ChatQwen
-from qwen_agentkit.engine.answer import Done
 from qwen_agentkit.engine.loading import load
+from qwen_agentkit.engine.request import Done
 from qwen_agentkit.engine.template import ChatTemplate
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.messages import from_events, to_template

@@ -133,6 +133,21 @@ assert not heavy, heavy
 """
 
 
+def test_a_chat_model_on_a_server_needs_no_torch() -> None:
+    code = """
+import sys
+from qwen_agentkit.chat_models import ChatQwen
+llm = ChatQwen(model="Qwen/Qwen3-8B", base_url="http://localhost:1/v1", max_retries=0)
+try:
+    llm.invoke("Hello")
+except ConnectionError:
+    pass
+assert "torch" not in sys.modules
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
 @pytest.mark.parametrize(
     "statement",
     [

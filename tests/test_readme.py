@@ -57,7 +57,7 @@ def test_the_tree_names_every_module() -> None:
 def test_every_command_and_option_exists() -> None:
     help_of: dict[str, str] = {}
     for block in blocks("bash"):
-        for command, rest in re.findall(r"qwen-agentkit (\w+)(.*)", block):
+        for command, rest in re.findall(r"qwen-agentkit ([\w-]+)(.*)", block):
             if command not in help_of:
                 arguments = [sys.executable, "-m", "qwen_agentkit.cli", command, "--help"]
                 help_of[command] = subprocess.run(

@@ -98,8 +98,12 @@ def test_the_cache_answers_for_the_server(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_a_store_remembers_the_model_and_a_revision_given(serve: Serve) -> None:
-    serve({EMBED: vectors}, model=EMBEDDER)
-    assert embeddings().fingerprint == {"model": EMBEDDER, "revision": "server", "dimensions": 8}
+    server = serve({EMBED: vectors}, model=EMBEDDER)
+    made = {"model": EMBEDDER, "revision": f"server: {EMBEDDER}, 8"}
+    assert embeddings().fingerprint == {**made, "dimensions": 8}
+    assert embeddings(dimensions=4).fingerprint == {**made, "dimensions": 4}
+    server.routes["/v1/models"]["data"][0]["root"] = "Qwen/Qwen3-Embedding-8B"
+    assert embeddings().fingerprint["revision"] == "server: Qwen/Qwen3-Embedding-8B, 8"
     assert embeddings(revision="abc").fingerprint["revision"] == "abc"
 
 

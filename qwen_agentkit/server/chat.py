@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
-from qwen_agentkit.engine.answer import Done, FinishReason, Request
+from qwen_agentkit.engine.request import Done, FinishReason, Request
 from qwen_agentkit.errors import ServerAnswerError, ServerUnsupportedError
 from qwen_agentkit.parsing import (
     CallEvent,

@@ -31,6 +31,9 @@ class EmbeddingServer:
         server: Where it is.
         model: As the server names it.
 
+    Attributes:
+        served: What the server says that the name stands for, such as the hub id behind an alias.
+
     Raises:
         ServerError: The server does not answer, or does not have the model.
     """
@@ -39,6 +42,8 @@ class EmbeddingServer:
         models = server.models()
         flavor = identify(server, None, models)
         check_model(server, flavor, model, models)
+        roots = {row["id"]: row.get("root") for row in models}  # vLLM and SGLang name the checkpoint there
+        self.served = str(roots.get(model) or model)
         self._server, self._model = server, model
         self._format = "base64" if flavor.base64 else "float"
 

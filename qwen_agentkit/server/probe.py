@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from qwen_agentkit.engine.answer import Done, Request
+from qwen_agentkit.engine.request import Done, Request
 from qwen_agentkit.errors import InputError, ServerError
 from qwen_agentkit.parsing import CallEvent, ContentEvent, Event, ReasoningEvent
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION
