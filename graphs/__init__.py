@@ -10,13 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from qwen_agentkit.graphs.corrective_rag import build_corrective_rag_graph, create_corrective_rag_graph
 from qwen_agentkit.graphs.rag import build_rag_graph, create_rag_graph
-from qwen_agentkit.graphs.state import (
-    AgentContext,
-    CorrectiveContext,
-    CorrectiveState,
-    RagContext,
-    RagState,
-)
+from qwen_agentkit.graphs.research import build_research_graph, create_research_graph
+from qwen_agentkit.graphs.research_state import ResearchContext, ResearchState
+from qwen_agentkit.graphs.state import AgentContext, CorrectiveContext, CorrectiveState, RagContext, RagState
 
 if TYPE_CHECKING:
     from qwen_agentkit.graphs.rag_agent import create_rag_agent
@@ -27,11 +23,15 @@ __all__ = [
     "CorrectiveState",
     "RagContext",
     "RagState",
+    "ResearchContext",
+    "ResearchState",
     "build_corrective_rag_graph",
     "build_rag_graph",
+    "build_research_graph",
     "create_corrective_rag_graph",
     "create_rag_agent",
     "create_rag_graph",
+    "create_research_graph",
 ]
 
 
