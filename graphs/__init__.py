@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from qwen_agentkit.graphs.compare import build_compare_graph, create_compare_graph
+from qwen_agentkit.graphs.compare_state import CompareContext, CompareState
 from qwen_agentkit.graphs.corrective_rag import build_corrective_rag_graph, create_corrective_rag_graph
 from qwen_agentkit.graphs.rag import build_rag_graph, create_rag_graph
 from qwen_agentkit.graphs.research import build_research_graph, create_research_graph
@@ -19,15 +21,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AgentContext",
+    "CompareContext",
+    "CompareState",
     "CorrectiveContext",
     "CorrectiveState",
     "RagContext",
     "RagState",
     "ResearchContext",
     "ResearchState",
+    "build_compare_graph",
     "build_corrective_rag_graph",
     "build_rag_graph",
     "build_research_graph",
+    "create_compare_graph",
     "create_corrective_rag_graph",
     "create_rag_agent",
     "create_rag_graph",

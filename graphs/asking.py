@@ -12,11 +12,10 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from langgraph.constants import TAG_NOSTREAM
 from pydantic import BaseModel
 
-from qwen_agentkit.graphs.corrective_nodes import _SETUP_ERRORS as NEVER_HIDDEN
-from qwen_agentkit.graphs.corrective_nodes import _can_think as can_think
-from qwen_agentkit.graphs.corrective_nodes import _in_another_language as in_another_language
-from qwen_agentkit.graphs.nodes import Stage
+from qwen_agentkit.graphs.checks import in_another_language
+from qwen_agentkit.graphs.models import can_think
 from qwen_agentkit.graphs.prompts import TRANSLATE_QUOTE
+from qwen_agentkit.graphs.running import NEVER_HIDDEN, Stage
 from qwen_agentkit.languages import language_name
 
 __all__ = ["filled_in", "one_liners", "translated"]

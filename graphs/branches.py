@@ -12,18 +12,13 @@ from typing import Any
 from langchain_core.documents import Document
 
 from qwen_agentkit.citations import document_source
-from qwen_agentkit.errors import (
-    MissingExtraError,
-    ModelNotFoundError,
-    ModelUnsupportedError,
-    RetrievalError,
-    StoreError,
-)
+from qwen_agentkit.errors import RetrievalError, StoreError
+from qwen_agentkit.graphs.running import NEVER_HIDDEN
 
 __all__ = ["NOT_OF_ONE_BRANCH", "interleaved", "joined", "refuse_if_all_failed", "together"]
 
 # The other branches meet them, too, and they stay until the user does something.
-NOT_OF_ONE_BRANCH = (MissingExtraError, ModelNotFoundError, ModelUnsupportedError, StoreError)
+NOT_OF_ONE_BRANCH = (*NEVER_HIDDEN, StoreError)
 
 
 def joined(known: list[Any], new: list[Any]) -> list[Any]:

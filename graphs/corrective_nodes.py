@@ -36,7 +36,7 @@ from qwen_agentkit.languages import detect_language, language_name
 from qwen_agentkit.retrievers import reciprocal_rank_fusion
 from qwen_agentkit.verification import Verification, verify_citations
 
-__all__ = ["CorrectiveNodes", "Grade"]
+__all__ = ["CorrectiveNodes", "Grade", "document_language"]
 
 Score = Callable[[list[tuple[str, str]]], Sequence[float]]
 
@@ -204,7 +204,7 @@ class CorrectiveNodes:
         """The relevant passages, each scored for the question in its own language where there is one."""
         groups: dict[str, list[Document]] = {}
         for document in state["retrieved"]:
-            query = state["translations"].get(_language(document), state["question"])
+            query = state["translations"].get(document_language(document), state["question"])
             groups.setdefault(query, []).append(document)
         ranked = [
             one for query, group in groups.items() for one in relevant(reranker, group, query, min_score)
@@ -292,7 +292,7 @@ def _score(document: Document) -> float | None:
     return None if score is None else float(score)
 
 
-def _language(document: Document) -> str:
+def document_language(document: Document) -> str:
     """Of a document; its metadata is text like any other until it is a code."""
     try:
         return _CODE.validate_python(document.metadata.get("language"))
@@ -302,7 +302,7 @@ def _language(document: Document) -> str:
 
 def _foreign(state: CorrectiveState, settings: CorrectiveContext) -> list[str]:
     """Languages of the documents that the question is not in, the most frequent first."""
-    found = settings.languages or [_language(document) for document in state["retrieved"]]
+    found = settings.languages or [document_language(document) for document in state["retrieved"]]
     own = detect_language(state["question"])
     languages = sorted(set(found) - {own, own.split("-")[0]}, key=lambda code: (-found.count(code), code))
     return languages

@@ -42,7 +42,7 @@ class ResearchState(CorrectiveState):
     findings: Annotated[list[Finding], joined]
     rounds: int
     """Further rounds so far."""
-    timings: Annotated[dict[str, float], together]  # type: ignore[misc]  # the same type with a reducer
+    timings: Annotated[dict[str, float], together]
 
 
 class ResearchContext(CorrectiveContext):
@@ -58,7 +58,7 @@ class ResearchContext(CorrectiveContext):
         default="medium",
         description=(
             "low: one search for the question as it is; medium: a plan of sub-questions and one further "
-            "round; high: more of both, and the model always judges what is missing. A setting of its own wins"
+            "round; high: more of both, and the model judges what is missing. A setting of its own wins"
         ),
     )
     sub_questions: int = Field(

@@ -16,8 +16,10 @@ from pydantic import ConfigDict
 from qwen_agentkit.catalog import preset_checkpoint
 from qwen_agentkit.chat_models import ChatQwen
 from qwen_agentkit.embeddings import QwenEmbeddings
+from qwen_agentkit.graphs.compare import CompareGraph, build_compare_graph
 from qwen_agentkit.graphs.corrective_rag import CorrectiveGraph, build_corrective_rag_graph
 from qwen_agentkit.graphs.rag import RagGraph, build_rag_graph
+from qwen_agentkit.graphs.research import ResearchGraph, build_research_graph
 from qwen_agentkit.rerankers import QwenReranker
 from qwen_agentkit.vectorstores import QwenVectorStore
 
@@ -66,6 +68,16 @@ class Stack:
         retriever = store or StoreRetriever(stack=self)
         return build_corrective_rag_graph(self.answering, retriever, reranker=self.reranker)
 
+    def research_graph(self, store: QwenVectorStore | None = None) -> ResearchGraph:
+        """The `research` graph over a store, as `rag_graph` has it."""
+        retriever = store or StoreRetriever(stack=self)
+        return build_research_graph(self.answering, retriever, reranker=self.reranker)
+
+    def compare_graph(self, store: QwenVectorStore | None = None) -> CompareGraph:
+        """The `compare` graph over a store, as `rag_graph` has it."""
+        retriever = store or StoreRetriever(stack=self)
+        return build_compare_graph(self.answering, retriever, reranker=self.reranker)
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, as the embedder counts them."""
         return self.embeddings.count_tokens(texts)
@@ -86,6 +98,13 @@ class StoreRetriever(BaseRetriever):
         return self.stack.store()
 
     def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,
+        filter: dict[str, Any] | None = None,
+        language: str | None = None,
     ) -> list[Document]:
-        return self.vectorstore.as_retriever(search_kwargs={"k": self.limit}).invoke(query, **kwargs)
+        wanted = {**(filter or {}), **({"language": language} if language else {})}
+        search = {"k": self.limit, **({"filter": wanted} if wanted else {})}
+        return self.vectorstore.as_retriever(search_kwargs=search).invoke(query)

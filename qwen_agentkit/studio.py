@@ -15,7 +15,7 @@ from qwen_agentkit.graphs.rag_agent import create_rag_agent
 from qwen_agentkit.graphs.sample_tools import calculator, clock
 from qwen_agentkit.stack import Stack, StoreRetriever
 
-__all__ = ["corrective_rag", "rag", "rag_agent"]
+__all__ = ["compare", "corrective_rag", "rag", "rag_agent", "research"]
 
 _stack = Stack(
     os.environ.get("QWEN_AGENTKIT_PRESET", "0.6b"),
@@ -31,3 +31,5 @@ rag_agent = create_rag_agent(
     tools=[calculator, clock],
     reranker=_stack.reranker,
 )
+research = _stack.research_graph().compile(name="research")
+compare = _stack.compare_graph().compile(name="compare")

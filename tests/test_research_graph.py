@@ -305,7 +305,7 @@ def test_one_search_that_fails_leaves_the_others() -> None:
 
 def test_when_all_searches_fail_there_is_no_answer_that_nothing_was_found() -> None:
     graph = create_research_graph(planner(), shelf(broken={"": OSError("gone")}), reranker=WORDS)
-    with pytest.raises(RetrievalError, match="All 2 searches failed.*gone"):
+    with pytest.raises(RetrievalError, match=r"All 2 searches failed.*gone"):
         run(graph, QUESTION)
 
 
