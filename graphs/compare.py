@@ -21,6 +21,7 @@ from langgraph.types import Send
 
 from qwen_agentkit.graphs.compare_nodes import CompareNodes, searches
 from qwen_agentkit.graphs.compare_state import CompareContext, CompareState
+from qwen_agentkit.graphs.models import chat_model, check_retriever, reranker_model
 from qwen_agentkit.graphs.nodes import timed
 from qwen_agentkit.graphs.state import RagInput
 
@@ -30,10 +31,10 @@ CompareGraph = StateGraph[CompareState, CompareContext, RagInput, CompareState]
 
 
 def create_compare_graph(
-    model: BaseChatModel | None,
+    model: BaseChatModel | str | None,
     retriever: BaseRetriever | VectorStore,
     *,
-    reranker: BaseDocumentCompressor | None = None,
+    reranker: BaseDocumentCompressor | str | None = None,
     checkpointer: BaseCheckpointSaver[Any] | None = None,
     store: BaseStore | None = None,
     cache: BaseCache[Any] | None = None,
@@ -52,7 +53,7 @@ def create_compare_graph(
     ``{"stage", "fallback", "error"}``.
 
     Args:
-        model: any chat model. None: quotes only.
+        model: any chat model, or the name of one as in `create_rag_graph`. None: quotes only.
         retriever: a vector store that takes the filter ``{"language": ...}``, its retriever, or one whose
             search takes a keyword `language`; of any other the findings are sorted by language afterwards.
             It is asked by several threads at once.
@@ -69,13 +70,14 @@ def create_compare_graph(
 
 
 def build_compare_graph(
-    model: BaseChatModel | None,
+    model: BaseChatModel | str | None,
     retriever: BaseRetriever | VectorStore,
     *,
-    reranker: BaseDocumentCompressor | None = None,
+    reranker: BaseDocumentCompressor | str | None = None,
 ) -> CompareGraph:
     """The builder behind `create_compare_graph`, to add nodes to; arguments as there."""
-    nodes = CompareNodes(model, retriever, reranker)
+    check_retriever(retriever)
+    nodes = CompareNodes(chat_model(model), retriever, reranker_model(reranker))
     graph = StateGraph(CompareState, context_schema=CompareContext, input_schema=RagInput)
     for name in (
         *("prepare", "survey", "search", "align", "generate"),

@@ -21,6 +21,7 @@ from langgraph.store.base import BaseStore
 from langgraph.types import Send
 
 from qwen_agentkit.graphs.corrective_nodes import CorrectiveNodes
+from qwen_agentkit.graphs.models import chat_model, check_retriever, reranker_model
 from qwen_agentkit.graphs.nodes import RagNodes, timed
 from qwen_agentkit.graphs.research_nodes import ResearchNodes, searches
 from qwen_agentkit.graphs.research_state import ResearchContext, ResearchState
@@ -32,10 +33,10 @@ ResearchGraph = StateGraph[ResearchState, ResearchContext, RagInput, ResearchSta
 
 
 def create_research_graph(
-    model: BaseChatModel | None,
+    model: BaseChatModel | str | None,
     retriever: BaseRetriever | VectorStore,
     *,
-    reranker: BaseDocumentCompressor | None = None,
+    reranker: BaseDocumentCompressor | str | None = None,
     checkpointer: BaseCheckpointSaver[Any] | None = None,
     store: BaseStore | None = None,
     cache: BaseCache[Any] | None = None,
@@ -56,8 +57,8 @@ def create_research_graph(
     the question itself, a search by the others, the rest as in `corrective_rag`.
 
     Args:
-        model: any chat model, best one with structured output. None: the question is its own only
-            sub-question, and the best sentences are quoted.
+        model: any chat model, best one with structured output, or the name of one as in `create_rag_graph`.
+            None: the question is its own only sub-question, and the best sentences are quoted.
         retriever: any retriever, or a vector store. It is asked by several threads at once.
         reranker: any compressor that writes `metadata["relevance_score"]`. If it also has a method
             ``score(pairs)``, every sentence of the answer gets a support score from it.
@@ -73,14 +74,16 @@ def create_research_graph(
 
 
 def build_research_graph(
-    model: BaseChatModel | None,
+    model: BaseChatModel | str | None,
     retriever: BaseRetriever | VectorStore,
     *,
-    reranker: BaseDocumentCompressor | None = None,
+    reranker: BaseDocumentCompressor | str | None = None,
 ) -> ResearchGraph:
     """The builder behind `create_research_graph`, to add nodes to; arguments as there."""
-    shared = CorrectiveNodes(model, reranker, RagNodes(model, retriever, reranker))
-    nodes = ResearchNodes(model, shared)
+    check_retriever(retriever)
+    chat, ranker = chat_model(model), reranker_model(reranker)
+    shared = CorrectiveNodes(chat, ranker, RagNodes(chat, retriever, ranker))
+    nodes = ResearchNodes(chat, shared)
     graph = StateGraph(ResearchState, context_schema=ResearchContext, input_schema=RagInput)
     for name in (
         *("prepare", "plan", "approve", "research", "review"),
