@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from qwen_agentkit.graphs.access import GroupRetriever, group_filter
 from qwen_agentkit.graphs.compare import build_compare_graph, create_compare_graph
 from qwen_agentkit.graphs.compare_state import CompareContext, CompareState
 from qwen_agentkit.graphs.corrective_rag import build_corrective_rag_graph, create_corrective_rag_graph
+from qwen_agentkit.graphs.ingest import IngestContext, IngestState, build_ingest_graph, create_ingest_graph
 from qwen_agentkit.graphs.rag import build_rag_graph, create_rag_graph
 from qwen_agentkit.graphs.research import build_research_graph, create_research_graph
 from qwen_agentkit.graphs.research_state import ResearchContext, ResearchState
@@ -25,19 +27,25 @@ __all__ = [
     "CompareState",
     "CorrectiveContext",
     "CorrectiveState",
+    "GroupRetriever",
+    "IngestContext",
+    "IngestState",
     "RagContext",
     "RagState",
     "ResearchContext",
     "ResearchState",
     "build_compare_graph",
     "build_corrective_rag_graph",
+    "build_ingest_graph",
     "build_rag_graph",
     "build_research_graph",
     "create_compare_graph",
     "create_corrective_rag_graph",
+    "create_ingest_graph",
     "create_rag_agent",
     "create_rag_graph",
     "create_research_graph",
+    "group_filter",
 ]
 
 

@@ -26,6 +26,7 @@ from qwen_agentkit.errors import (
     StoreMismatchError,
     StoreNotFoundError,
 )
+from qwen_agentkit.graphs.usage import counted_tokens
 
 __all__ = ["NEVER_HIDDEN", "Overdue", "RunCancelled", "Stage", "Update", "timed", "within"]
 
@@ -70,6 +71,10 @@ class Stage:
         what = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
         self._write({"stage": self.name, "fallback": to, "error": what})
 
+    def progress(self, step: str, done: int, of: int) -> None:
+        """Announce how far a step of the stage has come."""
+        self._write({"stage": self.name, "step": step, "done": done, "of": of})
+
     def end(self, seconds: float) -> None:
         """Announce that the stage is over."""
         self._write({"stage": self.name, "seconds": seconds, **self.details})
@@ -85,7 +90,7 @@ class Stage:
 
 
 def timed(name: str, node: Callable[[Any, ContextT, Stage], Update], defaults: type[ContextT]) -> Any:
-    """A node that runs `node` with the run's settings, notes its seconds and announces them.
+    """A node that runs `node` with the run's settings, notes its seconds and announces them and its tokens.
 
     A stage that runs several times notes their sum. The result is what `add_node` takes; its overloads
     cannot be named, hence Any.
@@ -127,7 +132,10 @@ class _Node(Runnable[Any, Update], Generic[ContextT]):
         name = str(self.name)
         stage = Stage(name, runtime.stream_writer, cancelled)
         # Outside a server a graph invoked without context has none.
-        update = self._node(state, runtime.context or self._defaults(), stage)
+        with counted_tokens() as count:
+            update = self._node(state, runtime.context or self._defaults(), stage)
+        if count.tokens:
+            stage.details["tokens"] = count.tokens
         stage.check()
         seconds = time.perf_counter() - start
         timings = update.get("timings", state.get("timings", {}))

@@ -54,13 +54,16 @@ def ingest(
     paths: Annotated[list[Path], typer.Argument(help="Files and folders: md, txt, html, pdf.")],
     preset: Preset = "0.6b",
     store: Store = DEFAULT_STORE,
+    groups: Annotated[
+        bool, typer.Option("--groups", help="The first folder below each given one names who may read it.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring the store up to date with documents. Unchanged ones are not embedded again."""
     from qwen_agentkit import commands, show  # loads torch: only when a command runs
 
     with _progress(silent=as_json) as progress:
-        report = commands.ingest(_stack(preset, store), paths, progress)
+        report = commands.ingest(_stack(preset, store), paths, progress, groups=groups)
     if as_json:
         _print_json(report.to_dict())
     else:
@@ -96,6 +99,9 @@ def ask(
     think: Think = None,
     candidates: Candidates = 20,
     passages: Annotated[int, typer.Option(help="Passages kept after reranking.", min=1, max=20)] = 3,
+    trace: Annotated[
+        Path | None, typer.Option(help="Write a report of the run here, as one HTML page.", metavar="FILE")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Answer a question from the documents, with citations, in the language of the question."""
@@ -104,11 +110,11 @@ def ask(
     stack = _stack(preset, store)
     settings = {"candidates": candidates, "passages": passages}
     if as_json:
-        _print_json(commands.ask(stack, question, thinking=think, settings=settings))
+        _print_json(commands.ask(stack, question, thinking=think, settings=settings, trace=trace))
         return
     show.notice(preset)
     stream = show.AnswerStream()
-    result = commands.ask(stack, question, thinking=think, settings=settings, on_event=stream)
+    result = commands.ask(stack, question, thinking=think, settings=settings, on_event=stream, trace=trace)
     stream.close(result)
 
 
@@ -163,6 +169,17 @@ def serve_lines(
         # Plain print: a line that is to be pasted into a shell must not be wrapped.
         comment = "  ".join(filter(None, (line.use, line.note)))
         typer.echo(f"# {line.server}: {line.model}\n{line.command or '# cannot'}\n# {comment}\n")
+
+
+@app.command()
+def new(
+    folder: Annotated[Path, typer.Argument(help="Folder of the project: a new or an empty one.")],
+    graph: Annotated[str, typer.Option(help="What it serves: rag, research or agent.")] = "rag",
+) -> None:
+    """Write a project of your own: a graph, its tests with fakes, and what `langgraph dev` needs."""
+    from qwen_agentkit import scaffold, show
+
+    show.project(folder, scaffold.create_project(folder, graph))
 
 
 @app.command()

@@ -20,6 +20,7 @@ from qwen_agentkit.graphs.state import RagContext, RagState
 from qwen_agentkit.ingest import IngestReport, discover
 from qwen_agentkit.ingest import ingest as ingest_paths
 from qwen_agentkit.stack import Stack
+from qwen_agentkit.trace import Recorder, page
 
 __all__ = [
     "AskResult",
@@ -66,11 +67,13 @@ class AskResult(TypedDict):
     timings: dict[str, float]
 
 
-def ingest(stack: Stack, paths: Sequence[Path], progress: Progress | None = None) -> IngestReport:
-    """Bring the store up to date with the files under `paths`."""
+def ingest(
+    stack: Stack, paths: Sequence[Path], progress: Progress | None = None, *, groups: bool = False
+) -> IngestReport:
+    """Bring the store up to date with the files under `paths`; their first folders may name `groups`."""
     discover(paths)  # a missing path or an empty folder must not leave a new store behind
     with stack.store(create=True) as store:
-        return ingest_paths(paths, store, count_tokens=stack.count_tokens, progress=progress)
+        return ingest_paths(paths, store, count_tokens=stack.count_tokens, groups=groups, progress=progress)
 
 
 def search(stack: Stack, query: str, *, candidates: int, limit: int) -> list[SearchResult]:
@@ -96,6 +99,7 @@ def ask(
     thinking: bool | None = None,
     settings: dict[str, Any] | None = None,
     on_event: OnEvent | None = None,
+    trace: Path | None = None,
 ) -> AskResult:
     """Run the `rag` graph on one question.
 
@@ -106,18 +110,22 @@ def ask(
         settings: of the graph, see `RagContext`.
         on_event: called with ("reasoning", text) and ("answer", text) as they stream, and with
             ("stage", {"stage", "seconds"}) after every node.
+        trace: where a report of the run is written to, as one page of HTML; a file there is replaced.
 
     Raises:
-        InputError: the question is empty.
+        InputError: the question is empty, or the report cannot be written.
     """
     _check_question(question)
+    recorder = Recorder()
     context = RagContext(thinking=thinking, **(settings or {}))
     with stack.store() as store:
-        state = _run(stack.rag_graph(store), question, context, on_event)
+        state = _run(stack.rag_graph(store), question, context, on_event, recorder)
     if stack.answering is None and thinking and state["documents"]:
         start = time.perf_counter()
-        state["reasoning"] = _think_aloud(stack, state, on_event)
+        state["reasoning"] = _think_aloud(stack, state, on_event, recorder)
         state["timings"]["think"] = time.perf_counter() - start
+    if trace is not None:
+        _write(trace, page(recorder, state, models=stack.checkpoints()))
     return {
         "question": question,
         "language": state["language"],
@@ -130,12 +138,19 @@ def ask(
     }
 
 
-def _run(graph: RagGraph, question: str, context: RagContext, on_event: OnEvent | None) -> Any:
+def _run(
+    graph: RagGraph, question: str, context: RagContext, on_event: OnEvent | None, recorder: Recorder
+) -> Any:
     """The last state of the graph, its events reported on the way."""
     state: Any = {}
     for mode, event in graph.compile().stream(
-        {"messages": [HumanMessage(question)]}, context=context, stream_mode=["values", "custom", "messages"]
+        {"messages": [HumanMessage(question)]},
+        {"callbacks": [recorder]},
+        context=context,
+        stream_mode=["values", "custom", "messages"],
     ):
+        if mode == "custom":
+            recorder.event(event)
         if mode == "values":
             state = event
         elif on_event and mode == "custom":
@@ -186,18 +201,30 @@ def _report_chunk(message: Any, on_event: OnEvent) -> None:
         on_event("answer", message.text)
 
 
-def _think_aloud(stack: Stack, state: RagState, on_event: OnEvent | None) -> str:
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"{str(file)!r} cannot be written ({error.strerror}); expected a file in a folder that exists "
+            "and is yours. Type, for instance: --trace out.html"
+        ) from error
+
+
+def _think_aloud(stack: Stack, state: RagState, on_event: OnEvent | None, recorder: Recorder) -> str:
     """What the preset's chat model thinks of the passages, when it does not write the answer."""
     thoughts: list[str] = []
-    for piece in _thoughts(stack, state):
+    for piece in _thoughts(stack, state, recorder):
         thoughts.append(piece)
         if on_event:
             on_event("reasoning", piece)
     return "".join(thoughts)
 
 
-def _thoughts(stack: Stack, state: RagState) -> Iterator[str]:
-    stream = stack.chat.stream(passage_prompt(state), thinking=True, max_tokens=160)
+def _thoughts(stack: Stack, state: RagState, recorder: Recorder) -> Iterator[str]:
+    stream = stack.chat.stream(
+        passage_prompt(state), {"callbacks": [recorder]}, thinking=True, max_tokens=160
+    )
     for chunk in stream:
         if thought := chunk.additional_kwargs.get("reasoning_content"):
             yield thought

@@ -27,6 +27,7 @@ Each message says what was wrong with the value, what was expected, and what to 
     │   ├── ServerRefusedError (ValueError)           it refused the request, with its reason
     │   ├── ServerUnsupportedError       it cannot do, or did not do, what was asked
     │   └── ServerAnswerError            an answer that is cut off or no answer at all
+    ├── AccessError (PermissionError)    nobody says which documents a user may read
     ├── LoadError (ValueError)           a document that cannot be read
     └── MissingExtraError (ImportError)  an optional dependency is not installed
 """
@@ -34,6 +35,7 @@ Each message says what was wrong with the value, what was expected, and what to 
 from __future__ import annotations
 
 __all__ = [
+    "AccessError",
     "InputError",
     "InputTooLongError",
     "LoadError",
@@ -152,6 +154,10 @@ class ServerUnsupportedError(ServerError):
 
 class ServerAnswerError(ServerError):
     """The answer is cut off, or is none."""
+
+
+class AccessError(QwenAgentKitError, PermissionError):
+    """Documents belong to groups, and nobody says which ones the user is in."""
 
 
 class LoadError(QwenAgentKitError, ValueError):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.table import Table
@@ -13,7 +15,7 @@ from qwen_agentkit.languages import phrase
 from qwen_agentkit.stack import NANO_NOTICE
 from qwen_agentkit.terminal import console, directed, line
 
-__all__ = ["AnswerStream", "findings", "notice", "ranking", "report", "results"]
+__all__ = ["AnswerStream", "findings", "notice", "project", "ranking", "report", "results"]
 
 
 def notice(preset: str) -> None:
@@ -108,6 +110,16 @@ def ranking(found: Sequence[SearchResult], shown: int) -> None:
 def _short(source: str) -> str:
     """The last folder and the name: what tells files apart in a narrow table."""
     return "/".join(source.split("/")[-2:])
+
+
+def project(folder: Path, files: Sequence[Path]) -> None:
+    """The files of a new project, and what to type next."""
+    out = console()
+    for file in files:
+        out.print(str(folder / file))
+    out.print(
+        f"cd {shlex.quote(str(folder))} && pip install -e '.[dev]' && pytest && langgraph dev", style="bold"
+    )
 
 
 def findings(found: Mapping[str, Any]) -> None:

@@ -16,8 +16,10 @@ from pydantic import ConfigDict
 from qwen_agentkit.catalog import preset_checkpoint
 from qwen_agentkit.chat_models import ChatQwen
 from qwen_agentkit.embeddings import QwenEmbeddings
+from qwen_agentkit.graphs.access import GroupRetriever
 from qwen_agentkit.graphs.compare import CompareGraph, build_compare_graph
 from qwen_agentkit.graphs.corrective_rag import CorrectiveGraph, build_corrective_rag_graph
+from qwen_agentkit.graphs.ingest import IngestGraph, build_ingest_graph
 from qwen_agentkit.graphs.rag import RagGraph, build_rag_graph
 from qwen_agentkit.graphs.research import ResearchGraph, build_research_graph
 from qwen_agentkit.rerankers import QwenReranker
@@ -37,11 +39,13 @@ class Stack:
     Attributes:
         preset: its name.
         folder: of the vector store.
+        groups: whether documents belong to groups, and a server's user finds those of his groups only.
     """
 
-    def __init__(self, preset: str, folder: Path) -> None:
+    def __init__(self, preset: str, folder: Path, *, groups: bool = False) -> None:
         self.preset = preset
         self.folder = folder
+        self.groups = groups
         self.embeddings = QwenEmbeddings(model=preset_checkpoint(preset, "embedding"))
         self.reranker = QwenReranker(model=preset_checkpoint(preset, "reranker"))
         self.chat = ChatQwen(model=preset_checkpoint(preset, "chat"))
@@ -53,6 +57,10 @@ class Stack:
         nano-chat shows thinking and tool calls, but it picks and copies sentences too poorly to be quoted.
         """
         return None if self.preset == "nano" else self.chat
+
+    def checkpoints(self) -> list[str]:
+        """Names of its models: embedder, reranker, chat."""
+        return [self.embeddings.model, self.reranker.model, self.chat.model]
 
     def store(self, *, create: bool = False) -> QwenVectorStore:
         """Open the store; it has to exist unless `create`."""
@@ -77,6 +85,10 @@ class Stack:
         """The `compare` graph over a store, as `rag_graph` has it."""
         retriever = store or StoreRetriever(stack=self)
         return build_compare_graph(self.answering, retriever, reranker=self.reranker)
+
+    def ingest_graph(self, documents: Path) -> IngestGraph:
+        """The `ingest` graph from a folder into the store, which each run opens, and makes if need be."""
+        return build_ingest_graph(lambda: self.store(create=True), [documents], groups=self.groups)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, as the embedder counts them."""
@@ -106,5 +118,7 @@ class StoreRetriever(BaseRetriever):
         language: str | None = None,
     ) -> list[Document]:
         wanted = {**(filter or {}), **({"language": language} if language else {})}
+        if self.stack.groups:
+            return GroupRetriever(store=self.vectorstore, limit=self.limit).invoke(query, filter=wanted)
         search = {"k": self.limit, **({"filter": wanted} if wanted else {})}
         return self.vectorstore.as_retriever(search_kwargs=search).invoke(query)

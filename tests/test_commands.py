@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 from langchain_core.language_models import BaseChatModel, GenericFakeChatModel
+from langchain_core.language_models.fake_chat_models import FakeMessagesListChatModel
 from langchain_core.messages import AIMessage
+from langchain_core.messages.ai import UsageMetadata
 
 from qwen_agentkit import commands
+from qwen_agentkit.graphs import create_rag_graph
 from qwen_agentkit.stack import Stack
 
 ANSWER = "The library opens at nine [1], and not at ten [5]."
@@ -41,6 +44,17 @@ def test_the_checked_answer_follows_the_stream(stack: Stack) -> None:
     assert "".join(value for kind, value in events if kind == "answer") == ANSWER
     stages = [value["stage"] for kind, value in events if kind == "stage"]
     assert stages == ["prepare", "retrieve", "rerank", "generate", "cite"] == list(result["timings"])
+
+
+def test_a_stage_tells_the_tokens_of_its_model_calls(stack: Stack) -> None:
+    used: UsageMetadata = {"input_tokens": 70, "output_tokens": 8, "total_tokens": 78}
+    model = FakeMessagesListChatModel(responses=[AIMessage(ANSWER, usage_metadata=used)])
+    with stack.store() as store:
+        graph = create_rag_graph(model, store, reranker=stack.reranker)
+        question = {"messages": [("user", "When does the library open?")]}
+        events = {event["stage"]: event for event in graph.stream(question, stream_mode="custom")}
+    assert events["generate"]["tokens"] == {"input": 70, "output": 8}
+    assert [stage for stage, event in events.items() if "tokens" in event] == ["generate"]
 
 
 def test_settings_reach_the_graph(stack: Stack) -> None:

@@ -61,8 +61,11 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
     ),
     (
         "edge",
-        ["cli", "commands", "demo", "doctor", "fitting", "serving", "show", "stack", "studio", "terminal"],
-        {"huggingface_hub", "langchain_core", "psutil", "pydantic", "rich", "torch", "typer"},
+        [
+            *("cli", "commands", "demo", "doctor", "fitting", "scaffold", "serving", "show", "stack"),
+            *("studio", "terminal", "trace"),
+        ],
+        {"huggingface_hub", "jinja2", "langchain_core", "psutil", "pydantic", "rich", "torch", "typer"},
     ),
 ]
 # Retrieval and graphs work with any LangChain class: they must not know ours, nor the engine.

@@ -12,6 +12,7 @@ from langgraph.graph.state import CompiledStateGraph
 from qwen_agentkit.commands import ingest
 from qwen_agentkit.errors import StoreNotFoundError
 from qwen_agentkit.stack import Stack
+from tests import pictures
 
 CONFIG = json.loads((Path(__file__).parent.parent / "langgraph.json").read_text())
 
@@ -39,3 +40,9 @@ def test_a_graph_over_a_store_answers(tmp_path: Path) -> None:
     ingest(stack, [tmp_path / "boat.md"])
     state = graph.invoke(question)
     assert state["citations"][0]["quote"] == "يغادر القارب في السابعة والنصف."
+
+
+def test_the_readme_shows_the_graphs_as_they_are() -> None:
+    readme = pictures.README.read_text(encoding="utf-8")
+    assert pictures.drawn(readme) == readme, "type: python -m tests.pictures"
+    assert readme.count("```mermaid") == len(CONFIG["graphs"])

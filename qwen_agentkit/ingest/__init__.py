@@ -2,7 +2,18 @@
 
 from qwen_agentkit.ingest.discovery import SUFFIXES, SourceFile, discover
 from qwen_agentkit.ingest.loaders import Part, load
-from qwen_agentkit.ingest.pipeline import IngestReport, ingest
+from qwen_agentkit.ingest.pipeline import IngestReport, ingest, stored_sources
 from qwen_agentkit.ingest.splitting import Chunk, split
 
-__all__ = ["SUFFIXES", "Chunk", "IngestReport", "Part", "SourceFile", "discover", "ingest", "load", "split"]
+__all__ = [
+    "SUFFIXES",
+    "Chunk",
+    "IngestReport",
+    "Part",
+    "SourceFile",
+    "discover",
+    "ingest",
+    "load",
+    "split",
+    "stored_sources",
+]

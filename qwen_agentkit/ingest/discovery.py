@@ -19,6 +19,8 @@ class SourceFile(NamedTuple):
 
     path: Path
     source: str
+    group: str = ""
+    """The first folder below the given one, if there is any."""
 
 
 def discover(paths: Iterable[str | os.PathLike[str]]) -> list[SourceFile]:
@@ -38,21 +40,21 @@ def discover(paths: Iterable[str | os.PathLike[str]]) -> list[SourceFile]:
         raise InputError(
             f"{str(missing[0])!r} does not exist, expected a file or a folder; check the spelling"
         )
-    found: dict[str, Path] = {}
+    found: dict[str, SourceFile] = {}
     for root in roots:
-        for file, source in _files(root):
-            other = found.setdefault(source, file)
-            if not other.samefile(file):
+        for file in _files(root):
+            other = found.setdefault(file.source, file).path
+            if not other.samefile(file.path):
                 raise InputError(
-                    f"{str(file)!r} and {str(other)!r} would both be called {source!r}, expected one file "
-                    f"a name; pass the folder that holds both"
+                    f"{str(file.path)!r} and {str(other)!r} would both be called {file.source!r}, expected "
+                    f"one file a name; pass the folder that holds both"
                 )
     if not found:
         named = ", ".join(repr(str(root)) for root in roots)
         raise InputError(
             f"{named} holds no documents, expected files ending in {', '.join(sorted(SUFFIXES))}"
         )
-    return [SourceFile(found[source], source) for source in sorted(found)]
+    return [found[source] for source in sorted(found)]
 
 
 def source_name(root: Path) -> str:
@@ -63,14 +65,16 @@ def source_name(root: Path) -> str:
     return root.as_posix()
 
 
-def _files(root: Path) -> Iterator[tuple[Path, str]]:
+def _files(root: Path) -> Iterator[SourceFile]:
     name = source_name(root)
     if not root.is_dir():
-        yield root, name
+        yield SourceFile(root, name)
         return
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(entry for entry in folders if not entry.startswith("."))
         for entry in sorted(files):
             file = Path(folder, entry)
             if not entry.startswith(".") and file.suffix.lower() in SUFFIXES and file.is_file():
-                yield file, f"{name}/{file.relative_to(root).as_posix()}"
+                below = file.relative_to(root)
+                group = below.parts[0] if len(below.parts) > 1 else ""
+                yield SourceFile(file, f"{name}/{below.as_posix()}", group)

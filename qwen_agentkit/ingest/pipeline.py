@@ -27,7 +27,7 @@ from qwen_agentkit.ingest.splitting import CountTokens, split
 from qwen_agentkit.languages import detect_language
 from qwen_agentkit.vectorstores import QwenVectorStore
 
-__all__ = ["IngestReport", "Progress", "ingest"]
+__all__ = ["IngestReport", "Progress", "ingest", "stored_sources"]
 
 PIPELINE_VERSION = 1
 """Part of every document's hash: raise it when reading or splitting changes, and all is done anew."""
@@ -54,6 +54,20 @@ class IngestReport:
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-like dictionary."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """How documents become chunks."""
+
+    count_tokens: CountTokens
+    max_tokens: int
+    groups: bool
+
+    @property
+    def version(self) -> str:
+        """Part of every document's hash, so that another way of cutting does all anew."""
+        return f"{PIPELINE_VERSION} {self.max_tokens} {'groups ' if self.groups else ''}"
 
 
 @dataclass
@@ -91,6 +105,7 @@ def ingest(
     count_tokens: CountTokens | None = None,
     max_tokens: int = 320,
     prune: bool = True,
+    groups: bool = False,
     progress: Progress | None = None,
 ) -> IngestReport:
     """Bring a store in step with the documents under some paths.
@@ -101,6 +116,8 @@ def ingest(
         count_tokens: Counts tokens of texts; by default the embedder's `count_tokens`, or an estimate.
         max_tokens: Most tokens of a chunk.
         prune: Whether to delete documents whose files are gone from the given folders.
+        groups: Whether the first folder below a given one names the group that may read what is in it,
+            as `metadata["group"]`. A file that lies in no such folder is then one that failed.
         progress: Called as the work goes on.
 
     Returns:
@@ -116,12 +133,12 @@ def ingest(
     files = discover(roots)
     tell = progress or (lambda stage, done, total: None)
     own: CountTokens = getattr(store.embeddings, "count_tokens", _estimated_tokens)
-    count = count_tokens or own
+    cut = _Cut(count_tokens or own, max_tokens, groups)
     report = IngestReport()
     registry = _registry(store)
     jobs = []
     for number, file in enumerate(files, start=1):
-        job = _job(file, registry.get(file.source, _Stored()), count, max_tokens, report)
+        job = _job(file, registry.get(file.source, _Stored()), cut, report)
         jobs += [job] if job else []
         tell("read", number, len(files))
     _embed(jobs, store, tell)
@@ -130,6 +147,11 @@ def ingest(
         report.removed = _prune(roots, {file.source for file in files}, registry, store)
     report.seconds = time.perf_counter() - started
     return report
+
+
+def stored_sources(paths: Iterable[str | os.PathLike[str]], store: QwenVectorStore) -> set[str]:
+    """Names of the documents that a store holds of some folders, whether or not their files still exist."""
+    return _below([Path(path).expanduser() for path in paths], _registry(store))
 
 
 def _registry(store: QwenVectorStore) -> dict[str, _Stored]:
@@ -144,33 +166,32 @@ def _registry(store: QwenVectorStore) -> dict[str, _Stored]:
     return registry
 
 
-def _job(
-    file: SourceFile, stored: _Stored, count: CountTokens, max_tokens: int, report: IngestReport
-) -> _Job | None:
+def _job(file: SourceFile, stored: _Stored, cut: _Cut, report: IngestReport) -> _Job | None:
     """Read and split a file, unless it is in already or unreadable; the report is told which."""
     try:
         data = file.path.read_bytes()
-        document_hash = hashlib.sha256(f"{PIPELINE_VERSION} {max_tokens} ".encode() + data).hexdigest()
+        document_hash = hashlib.sha256(cut.version.encode() + data).hexdigest()
         if stored.is_complete(document_hash):
             report.skipped += 1
             return None
-        return _Job(_chunks(file, data, document_hash, count, max_tokens), stored)
+        return _Job(_chunks(file, data, document_hash, cut), stored)
     except (OSError, LoadError) as error:
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
         report.failed.append({"source": file.source, "reason": reason})
         return None
 
 
-def _chunks(
-    file: SourceFile, data: bytes, document_hash: str, count: CountTokens, max_tokens: int
-) -> list[Document]:
+def _chunks(file: SourceFile, data: bytes, document_hash: str, cut: _Cut) -> list[Document]:
+    if cut.groups and not file.group:
+        raise LoadError("lies in no group's folder; move it into the folder of the group that may read it")
     parts = load(data, file.path.suffix)
     language = detect_language("\n".join(part.text for part in parts))
-    pieces = [(part, chunk) for part in parts for chunk in split(part.text, count, max_tokens)]
+    pieces = [(part, chunk) for part in parts for chunk in split(part.text, cut.count_tokens, cut.max_tokens)]
     texts = [chunk.text for _, chunk in pieces]
     metadatas: list[dict[str, Any]] = [
         {
             "source": file.source,
+            **({"group": file.group} if cut.groups else {}),
             "language": _language(chunk.text, language),
             **part.metadata,
             **({"section": chunk.section} if chunk.section else {}),
@@ -204,15 +225,17 @@ def _embed(jobs: Sequence[_Job], store: QwenVectorStore, tell: Progress) -> None
             waiting.popleft()[1].finish(store)
 
 
-def _prune(
-    roots: Sequence[Path], present: set[str], registry: dict[str, _Stored], store: QwenVectorStore
-) -> int:
+def _prune(roots: Sequence[Path], present: set[str], registry: Iterable[str], store: QwenVectorStore) -> int:
     """Delete the documents below the given folders whose files are gone."""
-    folders = tuple(f"{source_name(root)}/" for root in roots if root.is_dir())
-    gone = [source for source in registry if source.startswith(folders) and source not in present]
+    gone = _below(roots, registry) - present
     for source in gone:
         store.delete(filter={"source": source})
     return len(gone)
+
+
+def _below(roots: Sequence[Path], sources: Iterable[str]) -> set[str]:
+    folders = tuple(f"{source_name(root)}/" for root in roots if root.is_dir())
+    return {source for source in sources if source.startswith(folders)}
 
 
 def _estimated_tokens(texts: Sequence[str]) -> list[int]:
