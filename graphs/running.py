@@ -10,6 +10,7 @@ import contextvars
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -52,6 +53,11 @@ NEVER_HIDDEN = (
     StoreNotFoundError,
     GraphBubbleUp,
 )
+
+
+# Questions that run at once share the steps of one model: the few threads that asyncio has by itself (four
+# more than cores) would keep most of them waiting. A thread starts when it is first needed.
+_THREADS = ThreadPoolExecutor(max_workers=64, thread_name_prefix="qwen-agentkit-node")
 
 
 class Stage:
@@ -121,7 +127,7 @@ class _Node(Runnable[Any, Update], Generic[ContextT]):
 
         in_context = partial(contextvars.copy_context().run, run)
         try:
-            return await asyncio.get_running_loop().run_in_executor(None, in_context)
+            return await asyncio.get_running_loop().run_in_executor(_THREADS, in_context)
         except asyncio.CancelledError:
             cancelled.set()
             raise

