@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tqdm.auto import tqdm
 from qwen_agentkit.catalog import PRESETS, preset_checkpoint
 from qwen_agentkit.embedding_cache import CachedVector, VectorCache, open_store
 from qwen_agentkit.engine.identity import Identity, identify
+from qwen_agentkit.engine.kv import KVCache
 from qwen_agentkit.engine.loading import Loaded, load
 from qwen_agentkit.engine.packed import Segment, forward, token_batches
 from qwen_agentkit.errors import (
@@ -221,7 +223,7 @@ class QwenEmbeddings(BaseModel, Embeddings):
         """
         [query] = readable([text], stacklevel=3)
         try:
-            vector: list[float] = self._embed([self._as_query(query)], truncate=False)[0].tolist()
+            vector: list[float] = self._embed([self._as_query(query)], query=True)[0].tolist()
         except InputTooLongError as error:
             if self._server:
                 raise
@@ -263,16 +265,17 @@ class QwenEmbeddings(BaseModel, Embeddings):
             )
         return self.dimensions or full
 
-    def _embed(self, texts: Sequence[str], *, truncate: bool | None = None) -> NDArray[np.float32]:
+    def _embed(self, texts: Sequence[str], *, query: bool = False) -> NDArray[np.float32]:
         texts = readable(texts)
-        truncate = self.truncate if truncate is None else truncate
         vectors = np.empty((len(texts), self._dimensions()), dtype=np.float32)
         first: dict[str, int] = {}
         sources = [first.setdefault(text, index) for index, text in enumerate(texts)]
         long: list[int] = []
-        with tqdm(total=len(first), unit="text", disable=not self.show_progress) as bar:
+        # A bar takes longer to make, even one that is not shown, than a short text to tokenise.
+        progress = tqdm(total=len(first), unit="text") if self.show_progress else nullcontext()
+        with progress as bar:
             for part in slices(list(first.values()), _SLICE):
-                full, cut = self._vectors([texts[index] for index in part], truncate, bar)
+                full, cut = self._vectors([texts[index] for index in part], query, bar)
                 vectors[part] = _shortened(full, vectors.shape[1])
                 long += [index for index, was_cut in zip(part, cut, strict=True) if was_cut]
         if long:
@@ -286,7 +289,7 @@ class QwenEmbeddings(BaseModel, Embeddings):
         return vectors
 
     def _vectors(
-        self, texts: Sequence[str], truncate: bool, bar: tqdm
+        self, texts: Sequence[str], query: bool, bar: tqdm | None
     ) -> tuple[NDArray[np.float32], list[bool]]:
         """Vectors of different texts, (len(texts), full dimensions), and which texts were cut."""
         cache = self._cache()
@@ -297,7 +300,7 @@ class QwenEmbeddings(BaseModel, Embeddings):
         ids = encode(self._loaded, new, self._limit) if new and not self._server else [[] for _ in new]
         for index, tokens in zip(missing, ids, strict=True):
             cut[index] = bool(tokens) and len(tokens) > self._limit
-        if any(cut) and not truncate:
+        if any(cut) and (query or not self.truncate):
             text = texts[cut.index(True)]
             raise InputTooLongError(
                 f"The text {text[:60]!r}... is longer than the {self._limit} tokens that fit. "
@@ -306,9 +309,9 @@ class QwenEmbeddings(BaseModel, Embeddings):
         vectors = np.empty((len(texts), self._full_dimensions), dtype=np.float32)
         if self._server:
             vectors[missing] = self._server.embed(new)
-            bar.update(len(new))
+            _advance(bar, len(new))
         else:
-            vectors[missing] = self._compute(ids, bar)
+            vectors[missing] = self._compute(ids, query, bar)
         if cache:
             rounded = vectors[missing].astype(np.float16)
             rows = zip(missing, rounded, strict=True)
@@ -317,17 +320,18 @@ class QwenEmbeddings(BaseModel, Embeddings):
         for index, entry in enumerate(found):
             if entry is not None:
                 vectors[index] = entry.vector
-        bar.update(len(texts) - len(missing))
+        _advance(bar, len(texts) - len(missing))
         return vectors, cut
 
-    def _compute(self, ids: Sequence[list[int]], bar: tqdm) -> NDArray[np.float32]:
+    def _compute(self, ids: Sequence[list[int]], query: bool, bar: tqdm | None) -> NDArray[np.float32]:
         """Vectors of token ids, (len(ids), full dimensions), each row of length one."""
         vectors = np.empty((len(ids), self._full_dimensions), dtype=np.float32)
         if not ids:
             return vectors
         loaded, limit = self._loaded, self._limit
         end = loaded.token_id(END_OF_TEXT)
-        segments = [Segment([*tokens[:limit], end]) for tokens in ids]
+        read = self._after_instruction if query and self.instruction else Segment
+        segments = [read([*tokens[:limit], end]) for tokens in ids]
         # A budget of one token gives every text a forward of its own.
         budget = 1 if self.deterministic else loaded.token_budget
         for batch in token_batches([len(segment.tokens) for segment in segments], budget):
@@ -339,8 +343,32 @@ class QwenEmbeddings(BaseModel, Embeddings):
                     f"{self.model!r} gave vectors that are not numbers in {loaded.dtype}; try "
                     "dtype='float32', and if that gives the same, download its weights again."
                 )
-            bar.update(len(batch))
+            _advance(bar, len(batch))
         return vectors
+
+    def _after_instruction(self, tokens: list[int]) -> Segment:
+        """The part of a query's tokens that is its own; those of the instruction were run before."""
+        head, cache = self._instruction_read()
+        if tokens[: len(head)] != head:
+            return Segment(tokens)
+        return Segment(tokens[len(head) :], cache, keep=False)
+
+    @cached_property
+    def _instructions(self) -> dict[str, tuple[list[int], KVCache]]:
+        """Tokens of instructions, and their keys and values."""
+        return {}
+
+    def _instruction_read(self) -> tuple[list[int], KVCache]:
+        """The instruction's entry, made at the first query."""
+        if self.instruction not in self._instructions:
+            loaded = self._loaded
+            # The colon at the end may be one token with what a query begins with.
+            tokens = loaded.encode_data([embedding_query(self.instruction, "")])[0][:-1]
+            cache = KVCache(loaded.model.config, loaded.dtype, loaded.device)
+            with loaded.lock:
+                forward(loaded.model, [Segment(tokens, cache)])
+            self._instructions[self.instruction] = tokens, cache
+        return self._instructions[self.instruction]
 
     def _cache(self) -> VectorCache | None:
         if self.cache is None:
@@ -358,6 +386,11 @@ class QwenEmbeddings(BaseModel, Embeddings):
             "deterministic": self.deterministic,
         }
         return VectorCache(open_store(self.cache), embedder, self._full_dimensions)
+
+
+def _advance(bar: tqdm | None, texts: int) -> None:
+    if bar is not None:
+        bar.update(texts)
 
 
 def _shortened(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:

@@ -251,6 +251,11 @@ class QwenReranker(BaseDocumentCompressor):
                     )
                 yield [part[i] for i in batch], values, [part[i] for i in batch if i in cut]
 
+    @cached_property
+    def _frame(self) -> tuple[list[int], list[int]]:
+        """Tokens of what every prompt begins and ends with."""
+        return self._loaded.encode_prompt(RERANK_PREFIX), self._loaded.encode_prompt(RERANK_SUFFIX)
+
     @property
     def _limit(self) -> int:
         """Tokens of a whole prompt."""
@@ -266,7 +271,7 @@ class QwenReranker(BaseDocumentCompressor):
         """Tokens of each query's prompt up to the document."""
         ordered, limit = list(queries), self._limit
         encoded = encode(self._loaded, [rerank_head(self.instruction, query) for query in ordered], limit)
-        prefix, suffix = (self._loaded.encode_prompt(text) for text in (RERANK_PREFIX, RERANK_SUFFIX))
+        prefix, suffix = self._frame
         for query, ids in zip(ordered, encoded, strict=True):
             taken = len(prefix) + len(ids) + len(suffix)
             if taken >= limit:
@@ -280,7 +285,7 @@ class QwenReranker(BaseDocumentCompressor):
         self, pairs: Sequence[tuple[str, str]], heads: dict[str, list[int]]
     ) -> tuple[list[list[int]], set[int]]:
         """Tokens of each document and the suffix, and which were cut; only the document ever is."""
-        suffix = self._loaded.encode_prompt(RERANK_SUFFIX)
+        _, suffix = self._frame
         encoded = encode(self._loaded, [rerank_document(text) for _, text in pairs], self._limit)
         tails, cut = [], set()
         for index, ((query, text), ids) in enumerate(zip(pairs, encoded, strict=True)):

@@ -86,9 +86,9 @@ def test_only_what_is_new_is_computed(cached: QwenEmbeddings, monkeypatch: pytes
     computed: list[int] = []
     compute = QwenEmbeddings._compute
 
-    def spy(self: QwenEmbeddings, ids: list[list[int]], bar: object) -> np.ndarray:
+    def spy(self: QwenEmbeddings, ids: list[list[int]], query: bool, bar: object) -> np.ndarray:
         computed.append(len(ids))
-        return compute(self, ids, bar)
+        return compute(self, ids, query, bar)
 
     monkeypatch.setattr(QwenEmbeddings, "_compute", spy)
     mixed = cached.embed_array([TEXTS[1], "new", TEXTS[0], "new"])

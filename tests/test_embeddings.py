@@ -18,6 +18,7 @@ from transformers import AutoModel, AutoTokenizer, Qwen2Config, Qwen2Model
 
 from qwen_agentkit import QwenEmbeddings, embeddings
 from qwen_agentkit.engine.loading import Loaded, load
+from qwen_agentkit.engine.packed import Segment, forward
 from qwen_agentkit.errors import InputError, InputTooLongError, ModelError, ModelUnsupportedError
 from qwen_agentkit.inputs import encode
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION, embedding_query
@@ -76,6 +77,25 @@ def test_a_query_carries_the_instruction(tiny: QwenEmbeddings, tiny_qwen3_dir: P
     expected = stock_vectors(tiny_qwen3_dir, [embedding_query(DEFAULT_INSTRUCTION, "gravity?")])[0]
     np.testing.assert_allclose(tiny.embed_query("gravity?"), expected, atol=1e-5)
     assert not np.allclose(tiny.embed_query("gravity?"), tiny.embed_documents(["gravity?"])[0], atol=1e-3)
+
+
+@pytest.mark.parametrize("query", ["", ")", ": 7?", "متى؟", "图书馆几点开门？", " boat", "x " * 300])
+def test_an_instruction_read_before_changes_no_vector(
+    tiny: QwenEmbeddings, tiny_qwen3_dir: Path, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.embed_query("the first query reads the instruction")
+    lengths: list[int] = []
+
+    def counted(model: object, segments: list[Segment]) -> torch.Tensor:
+        lengths.extend(len(segment.tokens) for segment in segments)
+        return forward(model, segments)
+
+    monkeypatch.setattr(embeddings, "forward", counted)
+    text = embedding_query(DEFAULT_INSTRUCTION, query)
+    expected = stock_vectors(tiny_qwen3_dir, [text])[0]
+    np.testing.assert_allclose(tiny.embed_query(query), expected, atol=1e-5)
+    instruction = tiny.count_tokens([embedding_query(DEFAULT_INSTRUCTION, "")])[0] - 1
+    assert lengths == [tiny.count_tokens([text])[0] + 1 - instruction]
 
 
 def test_another_instruction_shares_the_weights(tiny: QwenEmbeddings, tiny_qwen3_dir: Path) -> None:
@@ -154,9 +174,9 @@ def test_equal_texts_are_computed_once(tiny: QwenEmbeddings, monkeypatch: pytest
     computed: list[int] = []
     compute = QwenEmbeddings._compute
 
-    def spy(self: QwenEmbeddings, ids: list[list[int]], bar: object) -> np.ndarray:
+    def spy(self: QwenEmbeddings, ids: list[list[int]], query: bool, bar: object) -> np.ndarray:
         computed.append(len(ids))
-        return compute(self, ids, bar)
+        return compute(self, ids, query, bar)
 
     monkeypatch.setattr(QwenEmbeddings, "_compute", spy)
     vectors = tiny.embed_array(["b", "a", "b", "c", "a", "b"])

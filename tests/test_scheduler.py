@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from qwen_agentkit.engine import generate as generate_module
 from qwen_agentkit.engine.generate import Sampling, Writing, generate
@@ -23,6 +22,7 @@ from qwen_agentkit.engine.prefixes import PrefixStore
 from qwen_agentkit.engine.scheduler import scheduler
 from qwen_agentkit.errors import OutOfMemoryError
 from tests.conftest import SaveModel
+from tests.guides import Says
 
 GREEDY = Sampling()
 
@@ -53,24 +53,6 @@ def counted(loaded: Loaded) -> Iterator[list[int]]:
         yield lengths
     finally:
         hook.remove()
-
-
-class Says:
-    """A guide that leaves the model one token to choose from at a time."""
-
-    def __init__(self, tokens: Sequence[int]) -> None:
-        self._tokens = list(tokens)
-        self._at = 0
-
-    def start(self) -> Sequence[int]:
-        return []
-
-    def after(self, token: int) -> Sequence[int]:
-        self._at += 1
-        return []
-
-    def mask(self, logits: Tensor) -> None:
-        logits[torch.arange(len(logits)) != self._tokens[self._at]] = float("-inf")
 
 
 def together(calls: Sequence[Callable[[], Writing]]) -> list[list[int]]:

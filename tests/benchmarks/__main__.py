@@ -1,36 +1,61 @@
-"""Run the benchmarks and print their results; `--json FILE` keeps them."""
+"""Run the benchmarks, print their results, and keep them as JSON and as a picture."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import chat, graph, rerank, sizes
+from transformers import logging as transformers_logging
+
+from tests.benchmarks import chat, embed, gpu, graph, memory, overhead, plot, rerank, sizes
+from tests.benchmarks.work import Effort
+
+SPEED: dict[str, Callable[[Effort], dict[str, Any]]] = {
+    "rerank": rerank.measure,
+    "embed": embed.measure,
+    "overhead": overhead.measure,
+    "memory": memory.measure,
+    "gpu": gpu.measure,
+    "chat": chat.measure,
+    "graph": graph.measure,
+}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=["rerank", "chat", "graph", "sizes"], default="rerank")
-    parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds, of rerank, chat and graph")
-    parser.add_argument("--json", type=Path, help="write the results to this file")
-    sizes.add_options(parser.add_argument_group("sizes"))
-    options = parser.parse_args()
-    results: dict[str, Any]
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line: `arguments` without the program's name, by default those of the process."""
+    options = _parser().parse_args(arguments)
     if options.what == "sizes":
-        if options.data is None:
-            parser.error("sizes needs --data FOLDER")
-        results = {"sizes": sizes.measure(options.model, sizes.read(options.data, options.files))}
-        print(sizes.table(results["sizes"]))
-        if options.plot:
-            sizes.plot(results["sizes"], options.plot)
+        results = sizes.measure(options.model, sizes.read(options.data, options.files))
+        print(sizes.table(results))
     else:
-        measure = {"rerank": rerank.measure, "chat": chat.measure, "graph": graph.measure}[options.what]
-        results = {options.what: measure(options.rounds)}
+        # Loading a model of a thousand weights is not worth a bar.
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # has no types
+        effort = Effort(options.rounds, options.minutes, options.quick)
+        results = SPEED[options.what](effort)
         print(json.dumps(results, indent=2))
     if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+        options.json.write_text(json.dumps({options.what: results}, indent=2) + "\n")
+    if options.plot and "skipped" not in results:
+        (sizes.plot if options.what == "sizes" else plot.bars)(results, options.plot)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    commands = parser.add_subparsers(dest="what", required=True)
+    for name in (*SPEED, "sizes"):
+        command = commands.add_parser(name)
+        command.add_argument("--json", type=Path, help="write the results to this file")
+        command.add_argument("--plot", type=Path, help="draw them in this PNG")
+        if name == "sizes":
+            sizes.add_options(command)
+            continue
+        command.add_argument("--rounds", type=int, default=3, help="interleaved rounds, at most")
+        command.add_argument("--minutes", type=float, default=9, help="after which no round begins")
+        command.add_argument("--quick", action="store_true", help="a tiny model: does it run at all")
+    return parser
 
 
 if __name__ == "__main__":

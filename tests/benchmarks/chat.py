@@ -21,29 +21,11 @@ from qwen_agentkit.engine.generate import Sampling, generate
 from qwen_agentkit.engine.loading import Loaded, load
 from qwen_agentkit.engine.scheduler import scheduler
 from tests.benchmarks import shape
-from tests.benchmarks.machine import interleaved, read_gigabytes
+from tests.benchmarks.machine import Timed, interleaved, machine, read_gigabytes, say
+from tests.benchmarks.work import Effort
+from tests.guides import Says
 
 GREEDY = Sampling()
-
-
-class Says:
-    """The answer, one allowed token at a time: for ours as a guide, for transformers as a processor."""
-
-    def __init__(self, tokens: Sequence[int]) -> None:
-        self.tokens = list(tokens)
-        self._at = 0
-
-    def start(self) -> Sequence[int]:
-        return []
-
-    def after(self, token: int) -> Sequence[int]:
-        self._at += 1
-        return []
-
-    def mask(self, logits: Tensor) -> None:
-        wanted = logits[self.tokens[self._at]].item()
-        logits.fill_(float("-inf"))
-        logits[self.tokens[self._at]] = wanted
 
 
 class Forced(LogitsProcessor):
@@ -62,8 +44,9 @@ class Forced(LogitsProcessor):
 class Bench:
     """The model twice: in this engine, and as transformers runs it."""
 
-    def __init__(self) -> None:
-        place = str(shape.folder())
+    def __init__(self, effort: Effort) -> None:
+        self.effort = effort
+        place = str(shape.folder(effort.size))
         self.loaded: Loaded = load(place, device="cpu", dtype="bfloat16", chat=True)
         self.stock: Any = AutoModelForCausalLM.from_pretrained(place, dtype=torch.bfloat16).eval()
         handbook = Path(str(files("qwen_agentkit") / "data" / "handbook"))
@@ -97,10 +80,10 @@ class Bench:
 
     def less_first(
         self, write: Callable[[Sequence[int]], list[int]], said: Sequence[int]
-    ) -> Callable[[], list[int]]:
+    ) -> Callable[[], Timed]:
         """Time the tokens after the first, which is the prompt's."""
 
-        def run() -> list[int]:
+        def run() -> Timed:
             self.forget()
             start = time.perf_counter()
             write(said[:1])
@@ -108,25 +91,24 @@ class Bench:
             self.forget()
             start = time.perf_counter()
             whole = write(said)
-            run.seconds = time.perf_counter() - start - first  # type: ignore[attr-defined]
-            return whole
+            return Timed(whole, time.perf_counter() - start - first)
 
         return run
 
 
-def measure(rounds: int) -> dict[str, Any]:
+def measure(effort: Effort) -> dict[str, Any]:
     """Every benchmark of this module, with the speed of the machine's memory before and after."""
-    bench = Bench()
+    bench = Bench(effort)
     before = read_gigabytes()
-    results = {}
+    cases = {}
     for benchmark in (_decode, _quote, _eight, _turns):
         name = benchmark.__name__.removeprefix("_")
-        results[name] = {"what": benchmark.__doc__, **benchmark(bench, rounds)}
-        print(name, results[name]["times_slower_than_ours"], flush=True)
-    return {"memory_gigabytes_a_second": [before, read_gigabytes()], **results}
+        cases[name] = {"what": benchmark.__doc__, **benchmark(bench)}
+        say(f"  {name}: {cases[name]['times_slower_than_ours']}")
+    return {**machine(), "memory_gigabytes_a_second": [before, read_gigabytes()], "cases": cases}
 
 
-def _turns(bench: Bench, rounds: int) -> dict[str, Any]:
+def _turns(bench: Bench) -> dict[str, Any]:
     """Time to the first token of an agent's fourth turn: 600 tokens, then 150 of tool results a turn."""
     text = bench.ids("\n\n".join(bench.pages))
     answer = text[-8:]
@@ -134,14 +116,13 @@ def _turns(bench: Bench, rounds: int) -> dict[str, Any]:
     for turn in range(1, 4):
         prompts.append([*prompts[-1], *answer, *text[600 + 150 * turn : 750 + 150 * turn]])
 
-    def cached() -> list[int]:
+    def cached() -> Timed:
         bench.forget()
         for prompt in prompts[:3]:
             bench.ours(prompt, answer)
         start = time.perf_counter()
         first = bench.ours(prompts[3], answer[:1])
-        cached.seconds = time.perf_counter() - start  # type: ignore[attr-defined]
-        return first
+        return Timed(first, time.perf_counter() - start)
 
     def uncached() -> list[int]:
         bench.forget()
@@ -153,11 +134,11 @@ def _turns(bench: Bench, rounds: int) -> dict[str, Any]:
             "qwen_agentkit_without_cache": uncached,
             "generate": lambda: bench.theirs([prompts[3]], answer[:1])[0],
         },
-        rounds,
+        bench.effort.rounds,
     )
 
 
-def _decode(bench: Bench, rounds: int) -> dict[str, Any]:
+def _decode(bench: Bench) -> dict[str, Any]:
     """32 tokens after 128, less the first, which is the prompt's."""
     text = bench.ids("\n\n".join(bench.pages))
     prompt, said = text[:128], text[5000:5032]
@@ -167,17 +148,18 @@ def _decode(bench: Bench, rounds: int) -> dict[str, Any]:
             "qwen_agentkit": bench.less_first(lambda tokens: bench.ours(prompt, tokens, lookup=False), said),
             "generate": bench.less_first(lambda tokens: bench.theirs([prompt], tokens)[0], said),
         },
-        rounds,
+        bench.effort.rounds,
     )
     return {**result, "tokens_a_second": _rates(result, len(said) - 1)}
 
 
-def _quote(bench: Bench, rounds: int) -> dict[str, Any]:
+def _quote(bench: Bench) -> dict[str, Any]:
     """An answer of two quotes from the passages in its prompt, joined by words of its own."""
     passages = bench.pages[:2]
     prompt = bench.ids("\n\n".join(f"[{n}] {page}" for n, page in enumerate(passages, 1)))
     quotes = [max(page.split("\n\n"), key=len) for page in passages]
     said = bench.ids(f"The handbook says so in two places: {quotes[0]} [1] Then we read: {quotes[1]} [2]")
+    said = said[: 40 if bench.effort.quick else None]
     result = interleaved(
         {
             "qwen_agentkit": bench.less_first(lambda tokens: bench.ours(prompt, tokens), said),
@@ -186,12 +168,12 @@ def _quote(bench: Bench, rounds: int) -> dict[str, Any]:
                 lambda tokens: bench.theirs([prompt], tokens, prompt_lookup_num_tokens=10)[0], said
             ),
         },
-        rounds,
+        bench.effort.rounds,
     )
     return {**result, "prompt_tokens": len(prompt), "tokens_a_second": _rates(result, len(said) - 1)}
 
 
-def _eight(bench: Bench, rounds: int) -> dict[str, Any]:
+def _eight(bench: Bench) -> dict[str, Any]:
     """Eight requests of 32 tokens that write 48 each: at once, in a row, and as a padded batch."""
     text = bench.ids("\n\n".join(bench.pages))
     prompts = [text[100 * n : 100 * n + 32] for n in range(8)]
@@ -215,7 +197,7 @@ def _eight(bench: Bench, rounds: int) -> dict[str, Any]:
             "qwen_agentkit_in_a_row": in_a_row,
             "generate_batch_of_8": lambda: bench.theirs(prompts, said),
         },
-        rounds,
+        bench.effort.rounds,
     )
 
 

@@ -29,6 +29,7 @@ from qwen_agentkit.engine.scheduler import scheduler
 from qwen_agentkit.graphs import create_rag_graph
 from qwen_agentkit.stack import Stack
 from tests.benchmarks import shape
+from tests.benchmarks.work import Effort
 
 AT_ONCE = 64
 PAGES = [
@@ -59,12 +60,12 @@ class Ranked(BaseDocumentCompressor):
         ]
 
 
-def measure(rounds: int) -> dict[str, Any]:
+def measure(effort: Effort) -> dict[str, Any]:
     """Every benchmark of this module, with the load of the machine."""
     results: dict[str, Any] = {"load": os.getloadavg()[0], "cores": os.cpu_count()}
     for benchmark in (_overhead, _at_once, _second_question):
         name = benchmark.__name__.removeprefix("_")
-        results[name] = {"what": benchmark.__doc__, **benchmark(rounds)}
+        results[name] = {"what": benchmark.__doc__, **benchmark(effort.rounds)}
         print(name, results[name], flush=True)
     return {**results, "load_after": os.getloadavg()[0]}
 

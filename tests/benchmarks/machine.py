@@ -2,49 +2,192 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import statistics
+import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, NamedTuple
 
+import psutil
 import torch
 
 OURS = "qwen_agentkit"
 
+# The rounds are for those who come near: who is this many times slower than ours has one round.
+HOPELESS = 4
 
-def interleaved(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, Any]:
-    """Run everyone in turn, one round to warm up and then `rounds`; ratios are to ours.
+PACKAGES = (
+    *("torch", "transformers", "tokenizers", "sentence-transformers"),
+    *("langchain-huggingface", "langchain-qwen3", "flash-attn"),
+)
 
-    A run that times a part of itself leaves that in its own attribute `seconds`.
+Run = Callable[[], Any]
+
+
+class Timed(NamedTuple):
+    """What a run gave that times a part of itself, and the seconds of that part."""
+
+    output: Any
+    seconds: float
+
+
+def unequal(left: Any, right: Any) -> float:
+    """How far two outputs are apart that have to be the same."""
+    return float(left != right)
+
+
+def interleaved(
+    runs: dict[str, Run],
+    rounds: int,
+    *,
+    apart: Callable[[Any, Any], float] = unequal,
+    tolerance: float = 0.0,
+    warm_up: bool = True,
+    deadline: float = float("inf"),
+) -> dict[str, Any]:
+    """Run everyone in turn, `rounds` times; ratios are to ours.
+
+    Args:
+        runs: by name, ours among them; a run may return `Timed`.
+        rounds: at most; those that would end after `deadline` are left out, but for the first.
+        apart: how far two outputs are apart.
+        tolerance: how far they may be.
+        warm_up: with one more round before, which does not count.
+        deadline: in the time of `time.perf_counter`.
 
     Raises:
-        RuntimeError: their outputs differ.
+        RuntimeError: the outputs differ.
     """
     seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(rounds + 1):
-        outputs = {}
-        for name, run in runs.items():
-            start = time.perf_counter()
-            outputs[name] = run()
-            spent = getattr(run, "seconds", time.perf_counter() - start)
+    farthest = 0.0
+    for turn in range(0 if warm_up else 1, rounds + 1):
+        start = time.perf_counter()
+        timed = {name: _timed(run) for name, run in runs.items() if _has_hope(seconds, name)}
+        for name, (output, spent) in timed.items():
+            difference = apart(output, timed[OURS].output)
+            if not difference <= tolerance:
+                raise RuntimeError(
+                    f"The outputs differ by {difference}: no times to compare. {name}: {output}"
+                )
+            farthest = max(farthest, difference)
             if turn:
                 seconds[name].append(spent)
-        if any(output != outputs[OURS] for output in outputs.values()):
-            raise RuntimeError(f"The outputs differ, so the times cannot be compared: {outputs}")
+        now = time.perf_counter()
+        if turn and now + (now - start) > deadline:
+            break
+    return {**summary(seconds), "largest_difference": farthest}
+
+
+def _timed(run: Run) -> Timed:
+    start = time.perf_counter()
+    output = run()
+    return output if isinstance(output, Timed) else Timed(output, time.perf_counter() - start)
+
+
+def _has_hope(seconds: dict[str, list[float]], name: str) -> bool:
+    return not seconds[name] or min(seconds[name]) < HOPELESS * min(seconds[OURS])
+
+
+def summary(seconds: dict[str, list[float]]) -> dict[str, Any]:
+    """The shortest and the median time of each, and ratios to ours."""
     fastest = {name: min(times) for name, times in seconds.items()}
     return {
-        "seconds_min": {name: round(value, 3) for name, value in fastest.items()},
-        "seconds_median": {name: round(statistics.median(times), 3) for name, times in seconds.items()},
+        "seconds_min": {name: _rounded(value) for name, value in fastest.items()},
+        "seconds_median": {name: _rounded(statistics.median(times)) for name, times in seconds.items()},
+        "rounds": {name: len(times) for name, times in seconds.items()},
         "times_slower_than_ours": {
             name: round(value / fastest[OURS], 2) for name, value in fastest.items() if name != OURS
         },
     }
 
 
-def gemm_gigaflops(dtype: torch.dtype, size: int = 2048) -> float:
+def _rounded(seconds: float) -> float:
+    return float(f"{seconds:.4g}")
+
+
+def machine(device: str = "cpu") -> dict[str, Any]:
+    """What ran here."""
+    gpu = torch.device(device).type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(device) if gpu else platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "versions": {name: found for name in PACKAGES if (found := _version(name))},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+class Limits:
+    """What this machine can do, measured before the work and after it.
+
+    Args:
+        device: where.
+        quick: with small matrices, whose figures mean nothing.
+    """
+
+    def __init__(self, device: str = "cpu", *, quick: bool = False) -> None:
+        self._device = device
+        self._size = 128 if quick else 8192 if torch.device(device).type == "cuda" else 2048
+        self._before = self._measure()
+
+    def _measure(self) -> dict[str, float]:
+        dtypes = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+        return {
+            name: gemm_gigaflops(
+                dtype,
+                self._size,
+                self._device,
+            )
+            for name, dtype in dtypes.items()
+        }
+
+    def after(self) -> dict[str, Any]:
+        """The figures, and the limit: the faster type at its best, of both times."""
+        after = self._measure()
+        drift = max(
+            max(self._before[name], after[name]) / min(self._before[name], after[name]) for name in after
+        )
+        return {
+            "gemm_gigaflops_before": self._before,
+            "gemm_gigaflops_after": after,
+            "limit_gigaflops": max(*self._before.values(), *after.values()),
+            "quiet": drift < 1.1,  # else the machine had other work: trust the ratios less
+        }
+
+
+def add_shares(cases: dict[str, Any], limit_gigaflops: float) -> None:
+    """Say of each case what share of the limit everyone reached, counting only work that has to be done.
+
+    Padding, and a prompt computed again for each document, are no work: one numerator for everyone.
+    """
+    for case in cases.values():
+        if operations := case.get("gigaflop"):
+            case["share_of_limit"] = {
+                name: round(operations / limit_gigaflops / spent, 3)
+                for name, spent in case["seconds_min"].items()
+            }
+
+
+def gemm_gigaflops(dtype: torch.dtype, size: int = 2048, device: str = "cpu") -> float:
     """Speed of one matrix product here and now: the machine's limit, and a test of its quiet."""
-    left, right = (torch.randn(size, size).to(dtype) for _ in "lr")
-    return round(2 * size**3 / _fastest(lambda: left @ right) / 1e9)
+    left, right = (torch.randn(size, size, device=device).to(dtype) for _ in "lr")
+
+    def multiply() -> None:
+        left @ right
+        if left.is_cuda:
+            torch.cuda.synchronize()
+
+    return round(2 * size**3 / _fastest(multiply) / 1e9)
 
 
 def read_gigabytes() -> float:
@@ -53,10 +196,40 @@ def read_gigabytes() -> float:
     return round(numbers.nbytes / _fastest(lambda: numbers.sum()) / 1e9, 1)
 
 
-def _fastest(run: Callable[[], Any]) -> float:
+def _fastest(run: Run) -> float:
     times = []
     for _ in range(5):
         start = time.perf_counter()
         run()
         times.append(time.perf_counter() - start)
     return min(times)
+
+
+class Peak:
+    """The most memory of this process while it was watched, in bytes above the start."""
+
+    bytes = 0
+
+
+@contextmanager
+def peak_memory() -> Iterator[Peak]:
+    """Watch the memory of this process, every two milliseconds."""
+    process, peak, done = psutil.Process(), Peak(), threading.Event()
+    start = process.memory_info().rss
+
+    def watch() -> None:
+        while not done.wait(0.002):
+            peak.bytes = max(peak.bytes, process.memory_info().rss - start)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        watcher.join()
+
+
+def say(line: str) -> None:
+    """Print at once: a benchmark is long, and its reader wants to know."""
+    print(line, flush=True)

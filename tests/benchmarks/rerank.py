@@ -1,122 +1,162 @@
-"""Rerank 1 query x 8 documents: `QwenReranker` against sentence-transformers' CrossEncoder."""
+"""Reranking: `QwenReranker` against sentence-transformers' CrossEncoder and the model card's own way."""
 
 from __future__ import annotations
 
-import os
-import random
-import statistics
-import time
-from collections.abc import Callable
+from functools import cache
 from typing import Any
 
-import torch
 from sentence_transformers import CrossEncoder
 
 from qwen_agentkit import QwenReranker
-from qwen_agentkit.prompts import DEFAULT_INSTRUCTION, RERANK_SUFFIX
-from tests.benchmarks import shape
-from tests.benchmarks.machine import gemm_gigaflops
+from qwen_agentkit.prompts import DEFAULT_INSTRUCTION
+from tests.benchmarks import peers, shape
+from tests.benchmarks.machine import OURS, Limits, Run, add_shares, interleaved, machine, say
+from tests.benchmarks.peers import Pairs
+from tests.benchmarks.work import QUERIES, Effort, gigaflop, passages, texts
 
-WORDS = [
-    *(
-        "the",
-        "library",
-        "harbour",
-        "boat",
-        "kiln",
-        "morning",
-        "price",
-        "visitor",
-        "member",
-        "opens",
-        "closes",
-    ),
-    *("every", "Tuesday", "garden", "which", "water", "level", "is", "kept", "under", "twelve", "degrees"),
-    *("because", "fish", "and", "plants", "rest", "مكتبة", "الميناء", "图书馆", "窑炉"),
-]
-QUERY = "At what time does the boat to the island leave on weekdays?"
-PEER_BATCHES = (2, 4, 32)  # 32 is its default
+SIZES = (2, 4, 8, 16, 32)  # batches of the peer; 32 is its default
+
+# Number types and batches change the last bits: random bf16 weights moved a score by 0.02 at most.
+TOLERANCE = 0.05
 
 
-def documents() -> list[str]:
-    """Eight documents of 30 to 150 words, from a seed: passages as a retriever gives them."""
-    dice = random.Random(0)
-    return [" ".join(dice.choices(WORDS, k=dice.randint(30, 150))) for _ in range(8)]
+class Rerankers:
+    """Ours and the peers on one checkpoint; `prepare` before the first comparison.
 
-
-def measure(rounds: int) -> dict[str, Any]:
-    """Seconds of both in interleaved rounds, their ratio, and how far their scores are apart.
-
-    Raises:
-        RuntimeError: the two do not score the same token ids.
+    Args:
+        place: folder of a reranker.
+        device: such as "cpu".
     """
-    place = str(shape.folder())
-    texts = documents()
-    ours = QwenReranker(model=place, device="cpu")
-    prompt: Any = {"prompts": {"task": DEFAULT_INSTRUCTION}, "default_prompt_name": "task", "device": "cpu"}
-    peer = CrossEncoder(place, model_kwargs={"dtype": ours._loaded.dtype}, **prompt)  # the faster type here
-    as_it_comes = CrossEncoder(place, **prompt)
-    tokens = _equal_ids(ours, peer, texts)
-    pairs = [(QUERY, text) for text in texts]
 
-    def score() -> list[float]:
-        ours._asked.clear()  # a question asked before would be half the work
-        return ours.score(pairs)
+    def __init__(self, place: str, device: str = "cpu") -> None:
+        self.ours = QwenReranker(model=place, device=device)
+        self.tuning: dict[str, float] = {}
+        self._place, self._device = place, device
+        self._best = ("bfloat16", 32)
+        self.encoder = cache(self._encoder)
+        self.tutorial = cache(self._tutorial)
 
-    runs: dict[str, Callable[[], Any]] = {
-        "qwen_agentkit": score,
-        "cross_encoder_as_it_comes": lambda: as_it_comes.predict(pairs, show_progress_bar=False),
-    }
-    for size in PEER_BATCHES:
-        runs[f"cross_encoder_batch_{size}"] = lambda size=size: peer.predict(
-            pairs, batch_size=size, show_progress_bar=False
-        )
-    peak = gemm_gigaflops(ours._loaded.dtype)
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    scores: dict[str, list[float]] = {}
-    for turn in range(rounds + 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            scores[name] = [float(score) for score in run()]
-            if turn:  # the first round warms up
-                seconds[name].append(time.perf_counter() - start)
-    peaks = (peak, gemm_gigaflops(ours._loaded.dtype))
-    peers = [name for name in runs if name.startswith("cross_encoder_batch")]
-    best_peer = min(peers, key=lambda n: min(seconds[n]))
+    def _encoder(self, dtype: str | None) -> CrossEncoder:
+        return peers.cross_encoder(self._place, self._device, dtype)
+
+    def _tutorial(self, dtype: str) -> peers.TutorialReranker:
+        return peers.TutorialReranker(self._place, self._device, dtype)
+
+    def prepare(self, pairs: Pairs, sizes: tuple[int, ...] = SIZES) -> None:
+        """Check that all read the same token ids, warm everyone up, and find the peer's best settings.
+
+        Raises:
+            RuntimeError: they do not; their times could not be compared.
+        """
+        ids = self.ids(pairs)
+        encoder = self.encoder(None)
+        batch = encoder.preprocess(list(pairs), prompt=DEFAULT_INSTRUCTION)
+        theirs = [
+            row[mask.bool()].tolist()
+            for row, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)
+        ]
+        if not ids == theirs == self.tutorial("bfloat16").ids(pairs):
+            raise RuntimeError("The rerankers read different token ids; their times cannot be compared.")
+        few = pairs[:2]
+        self.score(few)
+        for dtype in (None, *peers.DTYPES):
+            self.predict(few, dtype)
+        dtype, size, self.tuning = peers.tuned(lambda dtype, size: self.predict(pairs, dtype, size), sizes)
+        self._best = dtype, size
+        self.tutorial(dtype).score(few)
+
+    def ids(self, pairs: Pairs) -> list[list[int]]:
+        """What ours reads, token ids of each whole prompt."""
+        heads = self.ours._heads({query for query, _ in pairs})
+        tails, _ = self.ours._tails(pairs, heads)
+        return [heads[query] + tail for (query, _), tail in zip(pairs, tails, strict=True)]
+
+    def score(self, pairs: Pairs, *, held: bool = False) -> list[float]:
+        """Scores of ours; `held`: with what it holds of a query that was asked before."""
+        if not held:
+            self.ours._asked.clear()
+        return self.ours.score(pairs)
+
+    def predict(self, pairs: Pairs, dtype: str | None, size: int = 32) -> list[float]:
+        """Scores of sentence-transformers."""
+        scores = self.encoder(dtype).predict(list(pairs), batch_size=size, show_progress_bar=False)
+        return [float(score) for score in scores]
+
+    def runs(self, pairs: Pairs) -> dict[str, Run]:
+        """Everyone, by name."""
+        dtype, size = self._best
+        return {
+            OURS: lambda: self.score(pairs),
+            "cross_encoder_as_it_comes": lambda: self.predict(pairs, None),
+            f"cross_encoder_{dtype}_batch_{size}": lambda: self.predict(pairs, dtype, size),
+            f"tutorial_{dtype}": lambda: self.tutorial(dtype).score(pairs),
+        }
+
+    def work(self, pairs: Pairs, *, held: bool = False) -> dict[str, float]:
+        """Tokens and arithmetic, with a query's part counted once, or not at all if it is held."""
+        heads = self.ours._heads({query for query, _ in pairs})
+        tails, _ = self.ours._tails(pairs, heads)
+        sequences = [(len(heads[query]), len(tail)) for (query, _), tail in zip(pairs, tails, strict=True)]
+        if not held:
+            sequences += [(0, len(head)) for head in heads.values()]
+        return {
+            "documents": len(pairs),
+            "tokens": sum(map(len, self.ids(pairs))),
+            "tokens_to_compute": sum(new for _, new in sequences),
+            "gigaflop": gigaflop(self.ours._loaded.model, sequences),
+        }
+
+
+def compared(rerankers: Rerankers, pairs: Pairs, effort: Effort, share: float) -> dict[str, Any]:
+    """Everyone on some pairs, in rounds."""
+    deadline = effort.deadline(share)
+    found = interleaved(
+        rerankers.runs(pairs),
+        effort.rounds,
+        apart=apart,
+        tolerance=TOLERANCE,
+        warm_up=False,
+        deadline=deadline,
+    )
+    return {**rerankers.work(pairs), **found}
+
+
+def again(rerankers: Rerankers, effort: Effort) -> dict[str, Any]:
+    """A question asked before, with four new documents."""
+    pairs = [(QUERIES[0], text) for text in passages(4, seed=4)]
+    rerankers.score([(QUERIES[0], "seen before")])
+    runs = {f"{OURS}_new_question": lambda: rerankers.score(pairs), **rerankers.runs(pairs)}
+    runs[OURS] = lambda: rerankers.score(pairs, held=True)
+    deadline = effort.deadline(1)
+    found = interleaved(runs, effort.rounds, apart=apart, tolerance=TOLERANCE, deadline=deadline)
+    return {**rerankers.work(pairs, held=True), **found}
+
+
+def apart(left: list[float], right: list[float]) -> float:
+    return max(abs(a - b) for a, b in zip(left, right, strict=True))
+
+
+def measure(effort: Effort) -> dict[str, Any]:
+    """Every benchmark of this module, with what the machine can do before and after."""
+    limits = Limits(quick=effort.quick)
+    rerankers = Rerankers(str(shape.folder(effort.size)))
+    rag = [(query, text) for n, query in enumerate(QUERIES) for text in passages(effort.few(12), seed=n)]
+    short = [(QUERIES[0], text) for text in texts([45] * effort.few(24))]  # 60 tokens
+    long = [(QUERIES[0], text) for text in texts([680] * effort.few(4))]  # 900 tokens
+    say("  settings of the peer:")
+    rerankers.prepare(rag)
+    cases = {}
+    for name, pairs, share in (("rag", rag, 0.7), ("short", short, 0.82), ("long", long, 0.97)):
+        cases[name] = compared(rerankers, pairs, effort, share)
+        say(f"  {name}: {cases[name]['times_slower_than_ours']}")
+    cases["again"] = again(rerankers, effort)
+    say(f"  again: {cases['again']['times_slower_than_ours']}")
+    found = limits.after()
+    add_shares(cases, found["limit_gigaflops"])
     return {
-        "tokens": tokens,
-        "dtype": str(ours._loaded.dtype),
-        "threads": torch.get_num_threads(),
-        "load": os.getloadavg()[0],
-        "gemm_gigaflops_before_and_after": peaks,
-        "quiet": max(peaks) < 1.1 * min(peaks),  # else the machine had other work: trust the ratio less
-        "seconds_min": {name: round(min(times), 3) for name, times in seconds.items()},
-        "seconds_median": {name: round(statistics.median(times), 3) for name, times in seconds.items()},
-        "best_peer": best_peer,
-        "dtype_of_the_peer_as_it_comes": str(as_it_comes.model.dtype),
-        "speedup_min_over_the_peer_as_it_comes": round(
-            min(seconds["cross_encoder_as_it_comes"]) / min(seconds["qwen_agentkit"]), 2
-        ),
-        "speedup_min": round(min(seconds[best_peer]) / min(seconds["qwen_agentkit"]), 2),
-        "speedup_median": round(
-            statistics.median(seconds[best_peer]) / statistics.median(seconds["qwen_agentkit"]), 2
-        ),
-        "largest_score_difference": max(
-            abs(a - b) for a, b in zip(scores["qwen_agentkit"], scores[best_peer], strict=True)
-        ),
+        **machine(),
+        **found,
+        "dtype": str(rerankers.ours._loaded.dtype),
+        "seconds_of_settings": rerankers.tuning,
+        "cases": cases,
     }
-
-
-def _equal_ids(ours: QwenReranker, peer: CrossEncoder, texts: list[str]) -> int:
-    """Check that both read the same token ids; returns how many there are in all."""
-    pairs = [(QUERY, text) for text in texts]
-    heads = ours._heads({QUERY})
-    mine = [heads[QUERY] + tail for tail in ours._tails(pairs, heads)[0]]
-    batch = peer.preprocess(pairs, prompt=DEFAULT_INSTRUCTION)
-    theirs = [
-        row[mask.bool()].tolist()
-        for row, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)
-    ]
-    if mine != theirs or mine[0][-9:] != ours._loaded.encode_prompt(RERANK_SUFFIX):
-        raise RuntimeError("The two read different token ids; their times cannot be compared.")
-    return sum(map(len, mine))

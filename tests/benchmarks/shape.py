@@ -1,17 +1,27 @@
-"""A checkpoint of the shape of Qwen3-0.6B: seeded random bf16 weights, the real tokenizer.
+"""Checkpoints of seeded random weights: the shape of Qwen3-0.6B in bf16, and a tiny one to try things with.
 
 Random weights say nothing about quality; arithmetic and memory traffic are those of the true model.
 """
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import Qwen3Config, Qwen3ForCausalLM
+from tokenizers.processors import TemplateProcessing
+from transformers import AutoTokenizer, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from qwen_agentkit.prompts import RERANK_PREFIX, RERANK_SUFFIX
+from qwen_agentkit.catalog import nano_folder
+from qwen_agentkit.prompts import (
+    DEFAULT_INSTRUCTION,
+    END_OF_TEXT,
+    RERANK_PREFIX,
+    RERANK_SUFFIX,
+    embedding_query,
+)
 from tests import real_tokenizer
 
 # The official reranker repository carries such a template for sentence-transformers. Jinja drops one
@@ -23,27 +33,116 @@ RERANK_TEMPLATE = (
     f"{{{{ {RERANK_SUFFIX!r} }}}}"
 )
 
+SIZES: dict[str, dict[str, Any]] = {
+    "0.6b": {
+        "vocab_size": 151936,
+        "hidden_size": 1024,
+        "intermediate_size": 3072,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "max_position_embeddings": 40960,
+    },
+    "tiny": {
+        "vocab_size": 20000,
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "max_position_embeddings": 40960,
+    },
+}
 
-def folder() -> Path:
-    """Folder of the checkpoint, made at the first call on a machine (about 1.2 GB)."""
-    place = Path(tempfile.gettempdir()) / "qwen-agentkit-benchmark-0.6b"
+
+def folder(size: str = "0.6b", *, layers: int | None = None) -> Path:
+    """Folder of a reranker, made at the first call on a machine (about 1.2 GB at 0.6b).
+
+    Args:
+        size: a key of `SIZES`.
+        layers: instead of all.
+    """
+    place = _place(size if layers is None else f"{size}-{layers}-layers")
+    if not (place / "tokenizer_config.json").exists():
+        torch.manual_seed(0)
+        changes = {} if layers is None else {"num_hidden_layers": layers}
+        shape = {**SIZES[size], **changes}
+        config = Qwen3Config(**shape, rope_theta=1_000_000, tie_word_embeddings=True)
+        Qwen3ForCausalLM(config).to(torch.bfloat16).save_pretrained(place)
+        tokenizer = _tokenizer(size)
+        tokenizer.chat_template = RERANK_TEMPLATE
+        tokenizer.save_pretrained(place)
+    return place
+
+
+def embedder(size: str = "0.6b") -> Path:
+    """Folder of an embedder with the same weights, in the layout of the official repository.
+
+    Its tokenizer ends every text with `END_OF_TEXT`, and its modules say to sentence-transformers that it
+    reads plain text: from a bare Qwen3 folder that would wrap every text as a turn of a chat.
+    """
+    place, weights = _place(f"{size}-embedder"), folder(size)
     if (place / "tokenizer_config.json").exists():
         return place
-    torch.manual_seed(0)
-    config = Qwen3Config(
-        vocab_size=151936,
-        hidden_size=1024,
-        intermediate_size=3072,
-        num_hidden_layers=28,
-        num_attention_heads=16,
-        num_key_value_heads=8,
-        head_dim=128,
-        max_position_embeddings=40960,
-        rope_theta=1_000_000,
-        tie_word_embeddings=True,
+    place.mkdir(exist_ok=True)
+    for name in ("model.safetensors", "config.json"):
+        (place / name).unlink(missing_ok=True)
+        (place / name).symlink_to(weights / name)
+    for name, content in _modules(size).items():
+        (place / name).parent.mkdir(exist_ok=True)
+        (place / name).write_text(json.dumps(content), encoding="utf-8")
+    tokenizer = _tokenizer(size)
+    end = tokenizer.convert_tokens_to_ids(END_OF_TEXT)
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"$A {END_OF_TEXT}", special_tokens=[(END_OF_TEXT, end)]
     )
-    Qwen3ForCausalLM(config).to(torch.bfloat16).save_pretrained(place)
-    tokenizer = real_tokenizer.build()
-    tokenizer.chat_template = RERANK_TEMPLATE
     tokenizer.save_pretrained(place)
     return place
+
+
+def _place(name: str) -> Path:
+    return Path(tempfile.gettempdir()) / f"qwen-agentkit-benchmark-{name}"
+
+
+def _tokenizer(size: str) -> PreTrainedTokenizerFast:
+    """The real one, which takes seconds to build, or for a tiny model the nano retrievers'."""
+    if size != "tiny":
+        return real_tokenizer.build()
+    tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(nano_folder("nano-reranker"))
+    return tokenizer
+
+
+def _modules(size: str) -> dict[str, Any]:
+    kinds = {
+        "": "sentence_transformers.base.modules.transformer.Transformer",
+        "1_Pooling": "sentence_transformers.sentence_transformer.modules.pooling.Pooling",
+        "2_Normalize": "sentence_transformers.base.modules.normalize.Normalize",
+    }
+    return {
+        "modules.json": [
+            {"idx": index, "name": str(index), "path": path, "type": kind}
+            for index, (path, kind) in enumerate(kinds.items())
+        ],
+        "sentence_bert_config.json": {
+            "transformer_task": "feature-extraction",
+            "modality_config": {"text": {"method": "forward", "method_output_name": "last_hidden_state"}},
+            "module_output_name": "token_embeddings",
+        },
+        "1_Pooling/config.json": {
+            "embedding_dimension": SIZES[size]["hidden_size"],
+            "pooling_mode": "lasttoken",
+            "include_prompt": True,
+        },
+        "2_Normalize/config.json": {
+            "module_input_name": "sentence_embedding",
+            "module_output_name": "sentence_embedding",
+        },
+        "config_sentence_transformers.json": {
+            "model_type": "SentenceTransformer",
+            "prompts": {"query": embedding_query(DEFAULT_INSTRUCTION, ""), "document": ""},
+            "default_prompt_name": None,
+            "similarity_fn_name": "cosine",
+        },
+    }

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from qwen_agentkit import QwenEmbeddings
@@ -54,11 +55,12 @@ class Size:
         return self.dimensions * self.bits // 8
 
 
-def add_options(parser: argparse._ArgumentGroup) -> None:
-    parser.add_argument("--data", type=Path, help="folder of SQuAD-like .json or .jsonl files, or one file")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder of SQuAD-like .json or .jsonl files, or one file"
+    )
     parser.add_argument("--files", nargs="+", help="take only the files whose names hold one of these words")
     parser.add_argument("--model", default="nano-embedding", help="any QwenEmbeddings model")
-    parser.add_argument("--plot", type=Path, help="write a PNG of quality against bytes (needs matplotlib)")
 
 
 def measure(model: str, corpora: Sequence[Corpus]) -> dict[str, Any]:
@@ -203,11 +205,7 @@ def table(results: dict[str, Any]) -> str:
 
 
 def plot(results: dict[str, Any], file: Path) -> None:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        print(f"{file} is not drawn: matplotlib is not installed (pip install matplotlib).")
-        return
+    """Write a PNG of quality against bytes."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
     for row in results["sizes"]:
