@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -103,6 +103,10 @@ class QwenEmbeddings(BaseModel, Embeddings):
     """LoRA adapter for this model: hub id, or a folder as peft saves it. Merged when the weights load, so it
     costs no speed; a model with one and the model without are loaded apart. Needs the extra `lora`."""
 
+    quantize: Literal["int8"] | None = None
+    """Compute the linear layers in 8 bits, weights and activations: faster on CPUs with VNNI, and
+    a little less exact. Vectors are labelled, so that stores and caches do not mix them with others."""
+
     base_url: str | None = None
     """Address of a server, such as "http://localhost:8000/v1", that has the model under the name `model`.
 
@@ -130,7 +134,8 @@ class QwenEmbeddings(BaseModel, Embeddings):
     @model_validator(mode="after")
     def _check_place(self) -> QwenEmbeddings:
         if self.base_url is not None:
-            for name in ("device", "dtype", "adapter", "max_length", "truncate", "deterministic"):
+            names = ("device", "dtype", "adapter", "quantize", "max_length", "truncate", "deterministic")
+            for name in names:
                 if name in self.model_fields_set:
                     raise InputError(
                         f"{name}={getattr(self, name)!r} says how texts are read, which the server at "
@@ -149,7 +154,12 @@ class QwenEmbeddings(BaseModel, Embeddings):
     @cached_property
     def _identity(self) -> Identity:
         identity = identify(
-            self.model, revision=self.revision, device=self.device, dtype=self.dtype, adapter=self.adapter
+            self.model,
+            revision=self.revision,
+            device=self.device,
+            dtype=self.dtype,
+            adapter=self.adapter,
+            quantize=self.quantize,
         )
         _check_reading(identity)
         return identity
@@ -163,6 +173,7 @@ class QwenEmbeddings(BaseModel, Embeddings):
             dtype=self.dtype,
             head=False,
             adapter=self.adapter,
+            quantize=self.quantize,
         )
 
     @property

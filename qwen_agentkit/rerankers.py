@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 import numpy as np
 import torch
@@ -100,6 +100,9 @@ class QwenReranker(BaseDocumentCompressor):
     """LoRA adapter for this model: hub id, or a folder as peft saves it. Merged when the weights load, so it
     costs no speed; a model with one and the model without are loaded apart. Needs the extra `lora`."""
 
+    quantize: Literal["int8"] | None = None
+    """Round the weights of the linear layers to 8 bits: faster on CPUs with VNNI, and a little less exact."""
+
     base_url: str | None = None
     """Address of a server, such as "http://localhost:8000/v1", that has the model under the name `model`:
     vLLM, SGLang, llama.cpp, Text Embeddings Inference, or another with one of their routes.
@@ -124,8 +127,10 @@ class QwenReranker(BaseDocumentCompressor):
     @model_validator(mode="after")
     def _check_place(self) -> QwenReranker:
         if self.base_url is not None:
-            names = ("revision", "device", "dtype", "adapter", "max_length", "truncate", "deterministic")
-            for name in names:
+            for name in (
+                *("revision", "device", "dtype", "adapter", "quantize"),
+                *("max_length", "truncate", "deterministic"),
+            ):
                 if name in self.model_fields_set:
                     raise InputError(
                         f"{name}={getattr(self, name)!r} says how weights and texts are read, which the "
@@ -144,7 +149,12 @@ class QwenReranker(BaseDocumentCompressor):
     @cached_property
     def _loaded(self) -> Loaded:
         return load(
-            self.model, revision=self.revision, device=self.device, dtype=self.dtype, adapter=self.adapter
+            self.model,
+            revision=self.revision,
+            device=self.device,
+            dtype=self.dtype,
+            adapter=self.adapter,
+            quantize=self.quantize,
         )
 
     @cached_property

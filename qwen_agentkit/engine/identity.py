@@ -13,6 +13,7 @@ from qwen_agentkit.engine.adapters import Adapter, find_adapter
 from qwen_agentkit.engine.dtypes import choose_dtype
 from qwen_agentkit.engine.finding import find, revision_of, weight_files
 from qwen_agentkit.engine.gguf_files import gguf_config, gguf_size, is_gguf
+from qwen_agentkit.engine.quantized import check_quantization
 from qwen_agentkit.errors import InputError, ModelUnsupportedError
 
 __all__ = ["Identity", "identify"]
@@ -43,6 +44,7 @@ class Identity:
         size: of the files of its weights, in bytes; 0 when there are none that can be loaded.
         config: its config.json, with the context window in it.
         adapter: LoRA adapter to merge into it.
+        quantize: what its weights are rounded to, such as "int8"; None for what they are.
     """
 
     folder: Path
@@ -52,12 +54,14 @@ class Identity:
     size: int
     config: PretrainedConfig
     adapter: Adapter | None = None
+    quantize: str | None = None
 
     @cached_property
     def revision(self) -> str:
-        """Commit on the hub, or a digest of the files of a local folder; with that of its adapter."""
+        """Commit on the hub or digest of a folder, and its adapter's; "+int8" where quantised."""
         own = revision_of(self.folder)
-        return f"{own}+{self.adapter.revision}" if self.adapter else own
+        adapted = f"{own}+{self.adapter.revision}" if self.adapter else own
+        return f"{adapted}+{self.quantize}" if self.quantize else adapted
 
     @property
     def packed(self) -> bool:
@@ -74,14 +78,15 @@ def identify(
     chat: bool = False,
     context_window: int | None = None,
     adapter: str | None = None,
+    quantize: str | None = None,
 ) -> Identity:
     """Find a checkpoint and say how it will be loaded; takes what `load` takes, and loads no weights.
 
     Raises:
         ModelNotFoundError: neither on disk nor downloadable.
-        ModelUnsupportedError: no readable config.json, an architecture this engine does not run, or an
-            adapter for another model.
-        InputError: an unknown `dtype`, or a `context_window` out of reach.
+        ModelUnsupportedError: no readable config.json, an architecture this engine does not run, an adapter
+            for another model, or a checkpoint that is not quantised here.
+        InputError: an unknown `dtype`, a `context_window` out of reach, or a `quantize` that cannot run here.
     """
     folder = find(name, revision=revision)
     config = _config(name, folder, chat, context_window)
@@ -89,6 +94,8 @@ def identify(
     where = device or _default_device()
     own = folder.name if folder.is_file() or Path(name).is_dir() else name
     found = find_adapter(adapter, own) if adapter else None
+    if quantize is not None:
+        check_quantization(quantize, config, where)
     return Identity(
         folder=folder,
         name=f"{own}+{found.name}" if found else own,
@@ -97,6 +104,7 @@ def identify(
         size=size,
         config=config,
         adapter=found,
+        quantize=quantize,
     )
 
 

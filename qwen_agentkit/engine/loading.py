@@ -29,6 +29,7 @@ from qwen_agentkit.engine.gguf_files import gguf_model, gguf_tokenizer, is_gguf
 from qwen_agentkit.engine.identity import Identity, identify
 from qwen_agentkit.engine.linear import pack_linears
 from qwen_agentkit.engine.packed import ATTENTION, trim_last_layer
+from qwen_agentkit.engine.quantized import quantize_model
 from qwen_agentkit.errors import ModelUnsupportedError
 
 __all__ = ["Loaded", "load"]
@@ -45,7 +46,7 @@ class Loaded:
         model: the transformers model in evaluation mode, with or without its language model head.
         tokenizer: the checkpoint's tokenizer.
         name: hub id or folder name.
-        revision: commit on the hub, or a digest of the files of a local folder.
+        revision: commit on the hub, or a digest of the files of a local folder, and the quantisation.
         packed: whether the packed forward runs it; else one sequence at a time, in transformers' code.
         lock: hold it while computing, so that calls from several threads do not share the cores.
     """
@@ -121,6 +122,7 @@ def load(
     chat: bool = False,
     context_window: int | None = None,
     adapter: str | None = None,
+    quantize: str | None = None,
 ) -> Loaded:
     """Load a checkpoint, or return the one this process already holds.
 
@@ -137,13 +139,15 @@ def load(
             up to four times what it was trained on, positions are stretched (YaRN). The stretch is the same
             for every text, so short ones may be read a little worse.
         adapter: hub id or local folder of a LoRA adapter, merged into the weights.
+        quantize: "int8" or "int4" rounds the weights of linear layers while loading, on a CPU; for chat also
+            those of the embeddings and the head, to 8 bits.
 
     Raises:
         ModelNotFoundError: neither on disk nor downloadable.
         ModelUnsupportedError: no safetensors, an architecture this engine does not run, or an adapter that
             does not fit.
         MissingExtraError: what reads GGUF files or adapters is not installed.
-        InputError: an unknown `dtype`, or a `context_window` out of reach.
+        InputError: an unknown `dtype`, a `context_window` out of reach, or a `quantize` that cannot run here.
     """
     identity = identify(
         name,
@@ -153,9 +157,11 @@ def load(
         chat=chat,
         context_window=context_window,
         adapter=adapter,
+        quantize=quantize,
     )
     added = identity.adapter.folder.resolve() if identity.adapter else None
-    key = (identity.folder.resolve(), identity.device, identity.dtype, head, chat, context_window, added)
+    kind = (identity.device, identity.dtype, quantize)
+    key = (identity.folder.resolve(), *kind, head, chat, context_window, added)
     with _loading:
         held = _loaded.get(key)
         if held is None:
@@ -176,7 +182,11 @@ def _load(identity: Identity, *, head: bool, chat: bool) -> Loaded:
     model = model.eval().requires_grad_(False).to(torch.device(identity.device))
     if identity.packed:
         trim_last_layer(model)
-    if chat and identity.device == "cpu" and identity.dtype == torch.bfloat16 and bf16_layouts():
+    if identity.quantize:
+        # Rounded activations cost a vector little, but change the order of documents that score alike.
+        fine = identity.quantize == "int4" or (head and not chat)
+        quantize_model(model, identity.quantize, identity.dtype, with_tables=chat, fine=fine)
+    elif chat and identity.device == "cpu" and identity.dtype == torch.bfloat16 and bf16_layouts():
         pack_linears(model)
     return Loaded(
         model=model,
@@ -192,7 +202,8 @@ def _from_files(identity: Identity, head: bool) -> Any:
     attention = ATTENTION if identity.packed else None
     settings: dict[str, Any] = {
         "config": identity.config,
-        "dtype": identity.dtype,
+        # Of weights that are to be rounded, no converted copy is made.
+        "dtype": "auto" if identity.quantize else identity.dtype,
         "attn_implementation": attention,
     }
     if is_gguf(identity.folder):

@@ -10,7 +10,7 @@ from typing import Any
 
 from transformers import logging as transformers_logging
 
-from tests.benchmarks import chat, embed, gpu, graph, memory, overhead, plot, rerank, sizes
+from tests.benchmarks import chat, embed, gpu, graph, memory, overhead, plot, quantized, rerank, sizes
 from tests.benchmarks.work import Effort
 
 SPEED: dict[str, Callable[[Effort], dict[str, Any]]] = {
@@ -21,6 +21,7 @@ SPEED: dict[str, Callable[[Effort], dict[str, Any]]] = {
     "gpu": gpu.measure,
     "chat": chat.measure,
     "graph": graph.measure,
+    "quantized": quantized.measure,
 }
 
 

@@ -1,0 +1,244 @@
+"""Weights in 8 and in 4 bits, for CPUs. Knows torch modules and kernels, no prompts.
+
+In "int8" a row of a weight and a row of activations are each scaled to whole numbers of -127..127 and
+multiplied exactly; what one row gives does not depend on the rows beside it. Fine activations, in 16 bits,
+are two such rows, the second for what the first leaves; both meet the weights in one product. In "int4"
+groups of 32 weights share a scale, which is a whole number of -15..15 times that of their row: a few rows of
+activations read the 4 bits as they are; for more the weights are widened to 8 bits, which loses nothing.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PretrainedConfig, PreTrainedModel
+
+from qwen_agentkit.errors import InputError, ModelUnsupportedError
+
+__all__ = ["check_quantization", "quantize_model"]
+
+# Weights that share a scale in 4 bits; columns of a layer are a multiple of it.
+_GROUP = 32
+
+# Rows of a weight that torch's kernel for AVX-512 keeps together.
+_BLOCK = 64
+
+# Up to so many rows of activations, reading 4 bits is faster than widening them (measured).
+_FEW = 16
+
+
+def check_quantization(wanted: str, config: PretrainedConfig, device: str) -> None:
+    """Refuse a quantisation that there is not, or that this checkpoint or this processor cannot be run in.
+
+    Raises:
+        InputError: there is no such one, or the processor cannot run it.
+        ModelUnsupportedError: the checkpoint is quantised already, or mixes experts.
+    """
+    if wanted not in ("int8", "int4"):
+        raise InputError(f"Unknown quantize={wanted!r}; expected 'int8' or 'int4', or None for none.")
+    if torch.device(device).type != "cpu":
+        raise InputError(
+            f"quantize={wanted!r} runs on the CPU, not on {device!r}. There take a checkpoint that is "
+            "quantised itself, such as 'Qwen/Qwen3-8B-FP8', or pass device='cpu'."
+        )
+    if getattr(config, "quantization_config", None) is not None:
+        raise ModelUnsupportedError(
+            f"quantize={wanted!r}, but the weights of this checkpoint are quantised already. "
+            "Leave quantize out, or take the checkpoint that it was made from."
+        )
+    if "moe" in config.model_type or getattr(config.get_text_config(), "num_experts", None):
+        raise ModelUnsupportedError(
+            f"quantize={wanted!r} does not reach the experts of {config.model_type!r}, which are most of its "
+            "weights. Leave quantize out, or take a dense checkpoint such as 'Qwen/Qwen3-8B'."
+        )
+    if not _multiplies_exactly():
+        raise InputError(
+            f"quantize={wanted!r} needs a CPU that multiplies 8-bit numbers exactly (VNNI); this one does "
+            "not. Leave quantize out."
+        )
+    if wanted == "int4" and "AVX512" not in torch.backends.cpu.get_cpu_capability():
+        raise InputError("quantize='int4' needs a CPU with AVX-512, and this has none. Pass quantize='int8'.")
+
+
+@cache
+def _multiplies_exactly() -> bool:
+    """Whether the largest products come out right: processors before VNNI add them up in 16 bits."""
+    left, right = torch.full((32, 64), 127, dtype=torch.int8), torch.full((64, 64), -127, dtype=torch.int8)
+    try:
+        return bool((torch._int_mm(left, right.t()) == -127 * 127 * 64).all())
+    except RuntimeError:  # a build of torch without the kernel
+        return False
+
+
+class _Int8Linear(nn.Module):
+    """A linear layer of 8-bit weights, (out, in), with a scale a row."""
+
+    weight: Tensor
+    scales: Tensor
+    bias: Tensor | None
+
+    def __init__(self, weight: Tensor, scales: Tensor, bias: Tensor | None, *, fine: bool) -> None:
+        super().__init__()
+        self._fine = fine
+        self.register_buffer("weight", weight)
+        self.register_buffer("scales", scales)
+        self.register_buffer("bias", None if bias is None else bias.float())
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Multiply; (..., in) to (..., out)."""
+        return _multiply(rows, self.weight.t(), self.scales, self.bias, fine=self._fine)
+
+
+class _Int4Linear(nn.Module):
+    """A linear layer of 4-bit weights: packed as torch's kernel reads them, and a whole number a group."""
+
+    packed: Tensor
+    steps: Tensor
+    scales: Tensor
+    factors: Tensor
+    bias: Tensor | None
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        steps, scales, numbers = _four_bits(linear.weight.detach().float())
+        packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu((numbers + 8).int(), 1)
+        # The kernel wants a scale and a zero for each group, (groups, out, 2).
+        factors = (steps * scales).t()
+        self.register_buffer("packed", packed)
+        self.register_buffer("steps", steps.to(torch.int8).t().contiguous())
+        self.register_buffer("scales", scales.flatten())
+        self.register_buffer("factors", torch.stack([factors, torch.zeros_like(factors)], -1).bfloat16())
+        self.register_buffer("bias", None if linear.bias is None else linear.bias.detach().float())
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Multiply; (..., in) to (..., out)."""
+        flat = rows.reshape(-1, rows.shape[-1])
+        if len(flat) > _FEW:
+            return _multiply(rows, self._widened(), self.scales, self.bias, fine=True)
+        out: Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(
+            flat.bfloat16(), self.packed, _GROUP, self.factors
+        )
+        if self.bias is not None:
+            out = out + self.bias
+        return out.to(rows.dtype).view(*rows.shape[:-1], -1)
+
+    def _widened(self) -> Tensor:
+        """The weights in 8 bits, (in, out)."""
+        groups, out = self.steps.shape
+        # A byte holds a number of each half of a block of rows.
+        bytes_ = self.packed.view(out // _BLOCK, groups * _GROUP, _BLOCK // 2).transpose(0, 1)
+        wide = torch.empty(groups * _GROUP, out // _BLOCK, 2, _BLOCK // 2, dtype=torch.int8)
+        wide[:, :, 0] = bytes_ & 15
+        wide[:, :, 1] = bytes_ >> 4
+        wide.view(groups, _GROUP, out).sub_(8).mul_(self.steps[:, None])
+        return wide.view(groups * _GROUP, out)
+
+
+class _Int8Table(nn.Module):
+    """Embeddings of tokens in 8 bits, (tokens, hidden), with a scale a row."""
+
+    weight: Tensor
+    scales: Tensor
+
+    def __init__(self, weight: Tensor, scales: Tensor, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.register_buffer("scales", scales)
+        self._dtype = dtype
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Look up; (...) to (..., hidden)."""
+        return (self.weight[ids] * self.scales[ids, None]).to(self._dtype)
+
+
+def quantize_model(
+    model: PreTrainedModel, quantization: str, dtype: torch.dtype, *, with_tables: bool, fine: bool
+) -> None:
+    """Replace the linear layers of a model in place, one after the other, so that memory does not peak.
+
+    What does not fit 4 bits, rows that are no multiple of 64 or columns of 32, gets 8.
+
+    Args:
+        model: as it was loaded, in the number type of its files.
+        quantization: "int8" or "int4".
+        dtype: number type of all that is not quantised, and of what layers give.
+        with_tables: in 8 bits also the embeddings and the language model head, once where it is the same.
+        fine: activations in 16 bits, not 8: as exact as none quantised, and up to half as fast.
+    """
+    if with_tables:
+        _quantize_tables(model, dtype, fine=fine)
+    for parent in list(model.base_model.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child) is nn.Linear:
+                fits = child.out_features % _BLOCK == 0 and child.in_features % _GROUP == 0
+                four = quantization == "int4" and fits
+                setattr(parent, name, _Int4Linear(child) if four else _int8(child, fine=fine))
+    for weight in model.parameters():
+        # A copy, since one small view would keep the whole file of weights in memory.
+        weight.data = weight.data.to(dtype, copy=True)
+
+
+def _quantize_tables(model: PreTrainedModel, dtype: torch.dtype, *, fine: bool) -> None:
+    table: Any = model.get_input_embeddings()
+    head: Any = model.get_output_embeddings()  # type: ignore[no-untyped-call]  # has no types
+    numbers, scales = _eight_bits(table.weight.detach())
+    model.set_input_embeddings(_Int8Table(numbers, scales, dtype))
+    if head is not None:
+        tied = head.weight is table.weight
+        eight = _Int8Linear(numbers, scales, None, fine=fine) if tied else _int8(head, fine=fine)
+        model.set_output_embeddings(eight)  # type: ignore[no-untyped-call]  # has no types
+
+
+def _int8(linear: nn.Linear, *, fine: bool) -> _Int8Linear:
+    bias = None if linear.bias is None else linear.bias.detach()
+    return _Int8Linear(*_eight_bits(linear.weight.detach()), bias, fine=fine)
+
+
+def _eight_bits(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Whole numbers of -127..127, as `weight`, and the scale of each row."""
+    numbers = torch.empty(weight.shape, dtype=torch.int8)
+    scales = torch.empty(len(weight))
+    # In parts: a table of all tokens would take four times its size.
+    for start in range(0, len(weight), 4096):
+        part = slice(start, start + 4096)
+        scaled, tops = _scaled(weight[part])
+        numbers[part] = scaled.round_().to(torch.int8)
+        scales[part] = tops[:, 0] / 127
+    return numbers, scales
+
+
+def _four_bits(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Steps of -15..15 of each group, (out, groups), scales, (out, 1), and numbers of -8..7, (out, in)."""
+    groups = weight.view(len(weight), -1, _GROUP)
+    largest = groups.gather(2, groups.abs().argmax(2, keepdim=True))[..., 0]
+    wanted = largest / -8  # there is one more number below zero than above it: the largest is there
+    scales = (wanted.abs().amax(1, keepdim=True) / 15).clamp_(min=1e-12)
+    steps = (wanted / scales).round_()
+    factors = torch.where(steps == 0, torch.inf, steps * scales)
+    numbers = (groups / factors[..., None]).round_().clamp_(-8, 7)
+    return steps, scales, numbers.view_as(weight)
+
+
+def _scaled(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows scaled to -127..127, fp32, and the largest magnitude of each, (rows, 1)."""
+    tops = torch.linalg.vector_norm(rows, torch.inf, 1, keepdim=True).float().clamp_(min=1e-12)
+    return rows * (127 / tops), tops
+
+
+def _multiply(rows: Tensor, weight: Tensor, scales: Tensor, bias: Tensor | None, *, fine: bool) -> Tensor:
+    """Multiply (..., in) by 8-bit weights (in, out); (..., out) in the number type of `rows`."""
+    scaled, tops = _scaled(rows.reshape(-1, rows.shape[-1]))
+    numbers = scaled.round()
+    if fine:
+        rest = scaled.sub_(numbers).mul_(2 * 127).round_()
+        both = torch._int_mm(torch.cat([numbers, rest]).to(torch.int8), weight)
+        out = both[len(tops) :].float().div_(2 * 127).add_(both[: len(tops)]).mul_(scales)
+    else:
+        out = torch._int_mm(numbers.to(torch.int8), weight) * scales
+    out.mul_(tops.div_(127))
+    if bias is not None:
+        out += bias
+    return out.to(rows.dtype).view(*rows.shape[:-1], -1)

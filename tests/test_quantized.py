@@ -1,0 +1,181 @@
+"""Weights in 8 and 4 bits: near the plain ones, smaller, told apart, and refused where they cannot run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from qwen_agentkit import ChatQwen, QwenEmbeddings, QwenReranker
+from qwen_agentkit.engine import quantized
+from qwen_agentkit.engine.generate import Sampling, generate
+from qwen_agentkit.engine.identity import identify
+from qwen_agentkit.engine.loading import Loaded, load
+from qwen_agentkit.engine.packed import Segment, forward
+from qwen_agentkit.errors import InputError, ModelUnsupportedError
+
+TEXTS = [
+    "The library opens at nine.",
+    "The boat leaves at half past seven.",
+    "Lamps are lit at dusk, and the harbour master keeps the keys.",
+    "窑炉最高温度为1230度。",
+    "يغادر القارب في السابعة والنصف.",
+    "Bread is baked before dawn; the oven needs two hours.",
+]
+
+
+def bytes_of(loaded: Loaded) -> int:
+    tensors = [*loaded.model.parameters(), *loaded.model.buffers()]
+    return sum({tensor.data_ptr(): tensor.nbytes for tensor in tensors}.values())
+
+
+def off(one: torch.Tensor, other: torch.Tensor) -> float:
+    """The error of the worst row, as a share of the row."""
+    one, other = one.detach().float(), other.detach().float()
+    return float(((one - other).norm(dim=-1) / other.norm(dim=-1)).max())
+
+
+@pytest.fixture
+def linear() -> nn.Linear:
+    torch.manual_seed(0)
+    layer = nn.Linear(256, 128)
+    with torch.no_grad():
+        layer.weight[3] *= 5  # a row of its own scale
+        layer.weight[5] = 0
+        layer.weight[7, :32] = 0  # a group of zeros
+    return layer
+
+
+@pytest.mark.parametrize(("fine", "bound"), [(True, 0.01), (False, 0.05)])
+def test_a_layer_in_8_bits_is_near(linear: nn.Linear, fine: bool, bound: float) -> None:
+    rows = torch.randn(2, 5, 256) * torch.tensor([1e-3, 1.0, 1.0, 30.0, 0.0])[:, None]
+    near = quantized._int8(linear, fine=fine)(rows)
+    assert near.shape == (2, 5, 128)
+    assert off(near, linear(rows)) < bound
+
+
+@pytest.mark.parametrize("fine", [True, False])
+def test_a_row_in_8_bits_does_not_depend_on_its_neighbours(linear: nn.Linear, fine: bool) -> None:
+    layer = quantized._int8(linear, fine=fine)
+    rows = torch.randn(40, 256)
+    assert torch.equal(layer(rows)[7:8], layer(rows[7:8]))
+
+
+def test_a_layer_in_4_bits_is_near_and_reads_alike_for_few_rows_and_many(linear: nn.Linear) -> None:
+    layer = quantized._Int4Linear(linear)
+    rows = torch.randn(64, 256)
+    exact = linear(rows)
+    many, few = layer(rows), torch.cat([layer(part) for part in rows.split(4)])
+    assert off(many, exact) < 0.12
+    assert off(few, many) < 0.02
+
+
+def test_widening_4_bits_loses_nothing(linear: nn.Linear) -> None:
+    weight = linear.weight.detach()
+    steps, scales, numbers = quantized._four_bits(weight)
+    whole = numbers.view(128, 8, 32) * steps[..., None]
+    layer = quantized._Int4Linear(linear)
+    assert torch.equal(layer._widened().t().float(), whole.view(128, 256))
+    alive = weight.norm(dim=1) > 0
+    assert off((whole.view(128, 256) * scales)[alive], weight[alive]) < 0.1
+
+
+@pytest.mark.parametrize("quantize", ["int8", "int4"])
+def test_chat_weights_are_smaller_and_write_the_same_with_and_without_guesses(
+    save_random_model, quantize: str
+) -> None:
+    folder = save_random_model(hidden_size=128, intermediate_size=192, head_dim=32, seed=3)
+    plain = load(str(folder), device="cpu", dtype="float32", chat=True)
+    small = load(str(folder), device="cpu", dtype="float32", chat=True, quantize=quantize)
+    assert bytes_of(small) < 0.4 * bytes_of(plain)
+    prompt = plain.encode_prompt("The library opens at nine. The boat leaves at nine.")
+
+    def write(lookup: bool) -> Sequence[int]:
+        return list(generate(small, prompt, Sampling(), max_tokens=12, lookup=lookup))
+
+    assert write(True) == write(False)
+
+
+@pytest.mark.parametrize("quantize", ["int8", "int4"])
+def test_untied_heads_and_tables_of_any_shape(save_random_model, quantize: str) -> None:
+    folder = save_random_model(tie_word_embeddings=False, seed=4)
+    plain = load(str(folder), device="cpu", chat=True)
+    small = load(str(folder), device="cpu", chat=True, quantize=quantize)
+    ids = plain.encode_prompt(TEXTS[0])
+    hidden = [forward(loaded.model, [Segment(ids)]) for loaded in (plain, small)]
+    assert torch.cosine_similarity(*hidden).min() > (0.999 if quantize == "int8" else 0.95)
+    logits = [loaded.model.get_output_embeddings()(hidden[0]) for loaded in (plain, small)]
+    assert off(logits[1], logits[0]) < 0.03
+
+
+@pytest.mark.parametrize("quantize", ["int8", "int4"])
+def test_nano_chat_answers(quantize: str) -> None:
+    plain = ChatQwen(model="nano", device="cpu", temperature=0, max_tokens=24, thinking=False)
+    small = ChatQwen(
+        model="nano", device="cpu", temperature=0, max_tokens=24, thinking=False, quantize=quantize
+    )
+    assert small.invoke("Hello!").content == plain.invoke("Hello!").content
+
+
+def test_vectors_in_8_bits_are_near_and_rank_alike() -> None:
+    plain = QwenEmbeddings(model="nano", device="cpu").embed_array(TEXTS)
+    small = QwenEmbeddings(model="nano", device="cpu", quantize="int8").embed_array(TEXTS)
+    assert (plain * small).sum(1).min() > 0.995
+    off_diagonal = ~np.eye(len(TEXTS), dtype=bool)
+    assert np.corrcoef((plain @ plain.T)[off_diagonal], (small @ small.T)[off_diagonal])[0, 1] > 0.99
+
+
+def test_scores_in_8_bits_are_near() -> None:
+    pairs = [("When does the boat leave?", text) for text in TEXTS]
+    plain = QwenReranker(model="nano", device="cpu").score(pairs)
+    small = QwenReranker(model="nano", device="cpu", quantize="int8").score(pairs)
+    assert np.abs(np.array(plain) - np.array(small)).max() < 0.1
+    assert np.corrcoef(plain, small)[0, 1] > 0.9
+
+
+def test_quantised_weights_and_vectors_are_told_apart(tiny_qwen3_dir: Path, tmp_path: Path) -> None:
+    place = str(tiny_qwen3_dir)
+    plain, small = load(place, device="cpu"), load(place, device="cpu", quantize="int8")
+    assert small is not plain
+    assert load(place, device="cpu", quantize="int8") is small
+    assert small.revision == f"{plain.revision}+int8"
+    embeddings = QwenEmbeddings(model=place, device="cpu", cache=tmp_path)
+    rounded = QwenEmbeddings(model=place, device="cpu", cache=tmp_path, quantize="int8")
+    assert embeddings.fingerprint != rounded.fingerprint
+    assert (embeddings.embed_array(TEXTS) != rounded.embed_array(TEXTS)).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"quantize": "int3"}, "expected 'int8' or 'int4'"),
+        ({"quantize": "int8", "device": "cuda:0"}, "runs on the CPU"),
+    ],
+)
+def test_what_there_is_not_is_refused(tiny_qwen3_dir: Path, options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load(str(tiny_qwen3_dir), **options)
+
+
+def test_a_processor_without_the_instructions_is_told_so(tiny_qwen3_dir: Path, monkeypatch) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    with pytest.raises(InputError, match="AVX-512"):
+        identify(str(tiny_qwen3_dir), device="cpu", quantize="int4")
+    monkeypatch.setattr(quantized, "_multiplies_exactly", lambda: False)
+    with pytest.raises(InputError, match="VNNI"):
+        identify(str(tiny_qwen3_dir), device="cpu", quantize="int8")
+
+
+def test_experts_are_refused(save_random_model) -> None:
+    with pytest.raises(ModelUnsupportedError, match="experts"):
+        load(str(save_random_model("qwen3_moe")), device="cpu", quantize="int8")
+
+
+def test_a_server_has_its_own_weights() -> None:
+    for make in (ChatQwen, QwenEmbeddings, QwenReranker):
+        with pytest.raises(ValueError, match="quantize='int8'"):
+            make(model="x", base_url="http://localhost:1/v1", quantize="int8")
