@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypedDict
+from typing import Annotated
 
 from langchain_core.documents import Document
 from pydantic import Field, StringConstraints
+from typing_extensions import TypedDict
 
 from qwen_agentkit.citations import Citation
 from qwen_agentkit.graphs.branches import joined, together

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, TypedDict
+from typing import Annotated, Any, ClassVar, Literal
 
 from langchain_core.documents import Document
 from pydantic import BaseModel, Field, model_validator
+from typing_extensions import TypedDict
 
 from qwen_agentkit.graphs.branches import joined, together
 from qwen_agentkit.graphs.state import CorrectiveContext, CorrectiveState

@@ -177,7 +177,7 @@ def test_a_file_that_cannot_be_read(run: Run, copied_store: Path, tmp_path: Path
         (["ingest", "{tmp}/empty", "--preset", "nano"], "empty"),
         (["ask", "   ", "--preset", "nano"], "question '   ' is empty"),
         (["ask", "caf\udce9?", "--preset", "nano"], "not valid text"),
-        (["ask", "{long}", "--preset", "nano"], "tokens"),
+        (["ask", "{long}", "--preset", "nano"], "expected at most 20000"),
         (["search", "{long}", "--preset", "nano"], "tokens"),
         (["ask", "Why?", "--preset", "7b"], "Unknown preset '7b'"),
         (["ask", "Why?", "--preset", "8b"], "--preset nano"),
