@@ -46,3 +46,12 @@ def test_the_readme_shows_the_graphs_as_they_are() -> None:
     readme = pictures.README.read_text(encoding="utf-8")
     assert pictures.drawn(readme) == readme, "type: python -m tests.pictures"
     assert readme.count("```mermaid") == len(CONFIG["graphs"])
+    assert {name: pictures.shown(name) for name in pictures.SERVED} == {
+        name: pictures.mermaid(name) for name in pictures.SERVED
+    }, "type: python -m tests.pictures"
+
+
+def test_a_picture_is_painted_from_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "FOLDER", tmp_path)
+    pictures.paint("research")
+    assert pictures.shown("research") == pictures.mermaid("research")
