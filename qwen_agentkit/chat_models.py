@@ -108,6 +108,9 @@ class ChatQwen(BaseChatModel):
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     """Discourages tokens that the answer holds already, -2..2."""
 
+    repetition_penalty: float | None = Field(default=None, gt=0)
+    """Discourages tokens that the prompt or the answer holds already, by a factor; 1 does not."""
+
     max_tokens: int | None = Field(default=None, ge=1)
     """Most tokens of an answer, thoughts included. None: as many as the context has room for."""
 
@@ -434,7 +437,7 @@ class ChatQwen(BaseChatModel):
         return "qwen-agentkit"
 
 
-_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "seed")
+_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "repetition_penalty", "seed")
 
 _SETTINGS = frozenset(
     (

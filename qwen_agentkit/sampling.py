@@ -20,6 +20,8 @@ class Recommended:
         top_k: Tokens that are kept; 0 keeps all.
         min_p: Smallest probability kept, as a share of the largest, 0..1.
         presence_penalty: Taken from the logit of each token already written, -2..2.
+        repetition_penalty: By which the logits of tokens of the prompt and the answer are made less likely;
+            1 changes nothing.
     """
 
     temperature: float
@@ -27,13 +29,14 @@ class Recommended:
     top_k: int
     min_p: float = 0.0
     presence_penalty: float = 0.0
+    repetition_penalty: float = 1.0
 
 
 # (family, thinking). What the model cards at https://huggingface.co/Qwen recommend: those of Qwen2.5, of
 # Qwen3 and its 2507 editions, which Next and Coder follow, of Qwen3.5, and of Qwen3.6, which Qwen3.8 follows.
 # Where a card gives several rows, the one for general text.
 _ROWS = {
-    ("qwen2", False): Recommended(0.7, 0.8, 20),
+    ("qwen2", False): Recommended(0.7, 0.8, 20, repetition_penalty=1.05),
     ("qwen3", True): Recommended(0.6, 0.95, 20),
     ("qwen3", False): Recommended(0.7, 0.8, 20),
     ("qwen3_5", True): Recommended(1.0, 0.95, 20, presence_penalty=1.5),

@@ -330,7 +330,7 @@ def test_tokens_of_the_larger_vocabulary(nano: Loaded) -> None:
 
 
 SAMPLING = [
-    ("qwen2", False, False, Recommended(0.7, 0.8, 20)),
+    ("qwen2", False, False, Recommended(0.7, 0.8, 20, repetition_penalty=1.05)),
     ("qwen3_moe", True, False, Recommended(0.6, 0.95, 20)),
     ("qwen3_next", False, False, Recommended(0.7, 0.8, 20)),
     ("qwen3_5_text", True, False, Recommended(1.0, 0.95, 20, presence_penalty=1.5)),

@@ -33,8 +33,12 @@ def write(loaded: Loaded, sampling: Sampling, count: int = 16) -> list[int]:
     return list(generate(loaded, PROMPT, sampling, max_tokens=count))
 
 
-@pytest.mark.parametrize("architecture", ["qwen3", "qwen3_moe"])
-def test_greedy_equals_stock_generate(save_random_model: SaveModel, architecture: str) -> None:
+@pytest.mark.parametrize(
+    ("architecture", "penalty"), [("qwen3", 1.0), ("qwen3_moe", 1.0), ("qwen3", 1.3)], ids=str
+)
+def test_greedy_equals_stock_generate(
+    save_random_model: SaveModel, architecture: str, penalty: float
+) -> None:
     folder = save_random_model(architecture, seed=3)
     stock: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     ours = load(str(folder), device="cpu", dtype="float32")
@@ -43,10 +47,12 @@ def test_greedy_equals_stock_generate(save_random_model: SaveModel, architecture
         attention_mask=torch.ones(1, len(PROMPT), dtype=torch.long),
         do_sample=False,
         max_new_tokens=40,
+        repetition_penalty=penalty,
         eos_token_id=sorted(end_ids(ours)),
         pad_token_id=0,
     )
-    assert write(ours, GREEDY, 40) == expected[0, len(PROMPT) :].tolist()
+    greedy = Sampling(repetition_penalty=penalty)
+    assert write(ours, greedy, 40) == expected[0, len(PROMPT) :].tolist()
 
 
 def test_seed_repeats_the_choices(loaded: Loaded) -> None:

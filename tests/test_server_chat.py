@@ -208,6 +208,7 @@ def sent(serve: Serve, owner: str | None = "vllm", messages: Any = "Hi", **setti
 
 def test_settings_are_sent_by_their_names(serve: Serve) -> None:
     given = {"temperature": 0.0, "top_p": 0.5, "top_k": 7, "min_p": 0.1, "presence_penalty": 1.0, "seed": 3}
+    given["repetition_penalty"] = 1.1
     body = sent(serve, **given, max_tokens=50, stop=["END"])
     assert {name: body[name] for name in given} == given
     assert (body["max_tokens"], body["stop"], body["stream"]) == (50, ["END"], True)

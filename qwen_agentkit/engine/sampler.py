@@ -21,6 +21,8 @@ class Sampling:
         top_k: Tokens that are kept; 0 keeps all.
         min_p: Smallest probability kept, as a share of the largest, 0..1.
         presence_penalty: Taken from the logit of each token already written.
+        repetition_penalty: Divides the positive and multiplies the negative logits of tokens of the prompt
+            and the answer (CTRL, arXiv:1909.05858, as transformers does it).
         seed: Makes the choices repeatable; None draws a new one.
     """
 
@@ -29,10 +31,17 @@ class Sampling:
     top_k: int = 0
     min_p: float = 0.0
     presence_penalty: float = 0.0
+    repetition_penalty: float = 1.0
     seed: int | None = None
 
 
-def choose(logits: Tensor, sampling: Sampling, written: Collection[int], dice: torch.Generator) -> int:
+def choose(
+    logits: Tensor,
+    sampling: Sampling,
+    written: Collection[int],
+    dice: torch.Generator,
+    prompt: Collection[int] = (),
+) -> int:
     """Choose a token.
 
     Args:
@@ -40,7 +49,13 @@ def choose(logits: Tensor, sampling: Sampling, written: Collection[int], dice: t
         sampling: How.
         written: Tokens of the answer so far.
         dice: Where randomness comes from; not used at temperature 0.
+        prompt: Tokens before the answer.
     """
+    if sampling.repetition_penalty != 1:
+        known = list({*prompt, *written})
+        seen = logits[known]
+        penalty = sampling.repetition_penalty
+        logits[known] = torch.where(seen > 0, seen / penalty, seen * penalty)
     if sampling.presence_penalty and written:
         logits[list(written)] -= sampling.presence_penalty
     if sampling.temperature == 0:

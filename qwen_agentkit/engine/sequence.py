@@ -78,6 +78,7 @@ class SequenceState:
         self._dice = torch.Generator(device)
         self._dice.seed() if sampling.seed is None else self._dice.manual_seed(sampling.seed)
         self._written: set[int] = set()
+        self._asked = frozenset(prompt)
         if guide:
             self._write(guide.start())
 
@@ -106,7 +107,7 @@ class SequenceState:
         for row, guess in zip(logits, [*self.guesses, None], strict=True):
             if self._guide:
                 self._guide.mask(row)
-            token = choose(row, self._sampling, self._written, self._dice)
+            token = choose(row, self._sampling, self._written, self._dice, self._asked)
             right += token == guess
             written = len(self.tokens) + 1
             self._write([token])

@@ -48,17 +48,29 @@ class Flavor:
     bare_schema: bool = False
 
 
-_BEYOND_OPENAI = frozenset({"top_k", "min_p"})
+_BEYOND_OPENAI = frozenset({"top_k", "min_p", "repetition_penalty"})
 
 FLAVORS = {
     flavor.name: flavor
     for flavor in (
         Flavor("vllm", "template", "thinking_token_budget", lists_models=True, base64=True),
         Flavor("sglang", "template", lists_models=True),
-        Flavor("llama.cpp", "template", "thinking_budget_tokens", lists_models=True, base64=True),
+        # The llama.cpp servers and LM Studio know the last of them by another name.
+        Flavor(
+            "llama.cpp",
+            "template",
+            "thinking_budget_tokens",
+            ignores=frozenset({"repetition_penalty"}),
+            lists_models=True,
+            base64=True,
+        ),
         # It takes reasoning_effort="none"; sampling beyond OpenAI's belongs into its Modelfile.
         Flavor("ollama", "effort", ignores=_BEYOND_OPENAI | {"parallel_tool_calls"}),
-        Flavor("lmstudio", ignores=frozenset({"min_p", "parallel_tool_calls"}), lists_models=True),
+        Flavor(
+            "lmstudio",
+            ignores=frozenset({"min_p", "parallel_tool_calls", "repetition_penalty"}),
+            lists_models=True,
+        ),
         Flavor(
             "transformers",
             "template",
@@ -71,7 +83,7 @@ FLAVORS = {
         # Another server than llama.cpp's own. It drops fields it does not know.
         Flavor(
             "llama-cpp-python",
-            ignores=frozenset({"parallel_tool_calls", "stream_options"}),
+            ignores=frozenset({"parallel_tool_calls", "repetition_penalty", "stream_options"}),
             lists_models=True,
             bare_schema=True,
         ),
