@@ -1,6 +1,6 @@
 """What fits a memory, before anything is downloaded. Knows the catalog, loads nothing.
 
-Weights in "int8" take a byte, in "int4" 5.25 bits with the scales of their groups of 32; the embedding table
+Weights in "int8" take a byte, in "int4" 5 bits with the scales of their groups of 32; the embedding table
 stays in bf16, and so do keys and values. Activations are small beside both: a fifth of the memory is left to
 them and to everything else.
 """
@@ -13,7 +13,7 @@ from qwen_agentkit.catalog import CHECKPOINTS, PRESETS, Checkpoint
 
 __all__ = ["checkpoint_needs", "fits", "preset_needs", "table_row"]
 
-_BITS = {"bf16": 16.0, "int8": 8.0, "int4": 5.25}
+_BITS = {"bf16": 16.0, "int8": 8.0, "int4": 5.0}
 
 _SHARE = 0.8
 

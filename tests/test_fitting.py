@@ -16,7 +16,7 @@ def test_the_sizes_of_the_8b_model() -> None:
     table = 151_936 * 4_096
     assert needs["bf16"] == pytest.approx(16.382)
     assert needs["int8"] == pytest.approx((8.191e9 - table + 2 * table) / 1e9)
-    assert needs["int4"] == pytest.approx(((8.191e9 - table) * 5.25 / 8 + 2 * table) / 1e9)
+    assert needs["int4"] == pytest.approx(((8.191e9 - table) * 5 / 8 + 2 * table) / 1e9)
     # Keys and values: 2 x 36 layers x 8 heads x 128 numbers of two bytes a token.
     assert needs["cache"] == pytest.approx(32768 * 2 * 36 * 8 * 128 * 2 / 1e9)
 

@@ -47,3 +47,6 @@ def pack_linears(model: nn.Module) -> None:
         for name, child in list(parent.named_children()):
             if type(child) is nn.Linear:
                 setattr(parent, name, _PackedLinear(child))
+    for weight in model.parameters():
+        # A copy, since one small view would keep the whole file of weights in memory.
+        weight.data = weight.data.clone()

@@ -5,10 +5,12 @@ multiplied exactly; what one row gives does not depend on the rows beside it. Fi
 are two such rows, the second for what the first leaves; both meet the weights in one product. In "int4"
 groups of 32 weights share a scale, which is a whole number of -15..15 times that of their row: a few rows of
 activations read the 4 bits as they are; for more the weights are widened to 8 bits, which loses nothing.
+Layers that read the same rows, such as queries, keys and values, are one product.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -28,6 +30,15 @@ _BLOCK = 64
 
 # Up to so many rows of activations, reading 4 bits is faster than widening them (measured).
 _FEW = 16
+
+# Rows of activations that are multiplied at once: what is computed around a product stays in the cache.
+_MANY = 256
+
+# Weights that are rounded at once.
+_PART = 2**18
+
+# Layers that read the same rows, the last to be asked last.
+_TOGETHER = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 
 
 def check_quantization(wanted: str, config: PretrainedConfig, device: str) -> None:
@@ -93,25 +104,27 @@ class _Int8Linear(nn.Module):
 
 
 class _Int4Linear(nn.Module):
-    """A linear layer of 4-bit weights: packed as torch's kernel reads them, and a whole number a group."""
+    """A linear layer of 4-bit weights, packed as torch's kernel reads them, with a scale a group."""
 
     packed: Tensor
-    steps: Tensor
     scales: Tensor
     factors: Tensor
     bias: Tensor | None
 
-    def __init__(self, linear: nn.Linear) -> None:
+    def __init__(self, weights: Sequence[Tensor], bias: Tensor | None) -> None:
         super().__init__()
-        steps, scales, numbers = _four_bits(linear.weight.detach().float())
-        packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu((numbers + 8).int(), 1)
-        # The kernel wants a scale and a zero for each group, (groups, out, 2).
-        factors = (steps * scales).t()
-        self.register_buffer("packed", packed)
-        self.register_buffer("steps", steps.to(torch.int8).t().contiguous())
-        self.register_buffer("scales", scales.flatten())
-        self.register_buffer("factors", torch.stack([factors, torch.zeros_like(factors)], -1).bfloat16())
-        self.register_buffer("bias", None if linear.bias is None else linear.bias.detach().float())
+        out, columns = _rows(weights), weights[0].shape[1]
+        self.register_buffer("packed", torch.empty(out, columns // 2, dtype=torch.uint8))
+        self.register_buffer("scales", torch.empty(out))
+        # The kernel wants a scale and a zero for each group.
+        self.register_buffer("factors", torch.zeros(columns // _GROUP, out, 2, dtype=torch.bfloat16))
+        self.register_buffer("bias", None if bias is None else bias.float())
+        for part, rows in _parts(weights):
+            steps, scales, numbers = _four_bits(rows)
+            pack = torch.ops.aten._convert_weight_to_int4pack_for_cpu
+            self.packed[part] = pack((numbers + 8).int(), 1)
+            self.scales[part] = scales[:, 0]
+            self.factors[:, part, 0] = (steps * scales).t()
 
     def forward(self, rows: Tensor) -> Tensor:
         """Multiply; (..., in) to (..., out)."""
@@ -127,14 +140,49 @@ class _Int4Linear(nn.Module):
 
     def _widened(self) -> Tensor:
         """The weights in 8 bits, (in, out)."""
-        groups, out = self.steps.shape
+        # Rounding makes them the whole numbers again that they were before they were 16 bits.
+        steps = (self.factors[..., 0] / self.scales).round_().to(torch.int8)
+        groups, out = steps.shape
         # A byte holds a number of each half of a block of rows.
         bytes_ = self.packed.view(out // _BLOCK, groups * _GROUP, _BLOCK // 2).transpose(0, 1)
         wide = torch.empty(groups * _GROUP, out // _BLOCK, 2, _BLOCK // 2, dtype=torch.int8)
         wide[:, :, 0] = bytes_ & 15
         wide[:, :, 1] = bytes_ >> 4
-        wide.view(groups, _GROUP, out).sub_(8).mul_(self.steps[:, None])
+        wide.view(groups, _GROUP, out).sub_(8).mul_(steps[:, None])
         return wide.view(groups * _GROUP, out)
+
+
+class _Joined(nn.Module):
+    """Layers that read the same rows, as one layer: one product, and the rows are rounded once."""
+
+    def __init__(self, layer: nn.Module, sizes: list[int]) -> None:
+        super().__init__()
+        self.layer = layer
+        self._sizes = sizes
+        self._rows: Tensor | None = None
+        self._products: Sequence[Tensor] = ()
+
+    def product(self, rows: Tensor, index: int) -> Tensor:
+        """What one of the layers gives; computed for all of them when the first asks."""
+        if rows is not self._rows:
+            self._rows, self._products = rows, self.layer(rows).split(self._sizes, -1)
+        product = self._products[index]
+        if index == len(self._sizes) - 1:
+            self._rows, self._products = None, ()
+        return product
+
+
+class _Part(nn.Module):
+    """One of the layers that were joined."""
+
+    def __init__(self, joined: _Joined, index: int) -> None:
+        super().__init__()
+        self._joined = joined
+        self._index = index
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Multiply; (..., in) to (..., out)."""
+        return self._joined.product(rows, self._index)
 
 
 class _Int8Table(nn.Module):
@@ -166,47 +214,81 @@ def quantize_model(
         quantization: "int8" or "int4".
         dtype: number type of all that is not quantised, and of what layers give.
         with_tables: in 8 bits also the embeddings and the language model head, once where it is the same.
-        fine: activations in 16 bits, not 8: as exact as none quantised, and up to half as fast.
+        fine: activations in 16 bits, not 8: as exact as none quantised, and up to half as fast. In "int8" the
+            weights that make keys, which are few, stay as they are: all attention hangs on them.
     """
+    four = quantization == "int4"
     if with_tables:
-        _quantize_tables(model, dtype, fine=fine)
+        _quantize_tables(model, dtype)
     for parent in list(model.base_model.modules()):
-        for name, child in list(parent.named_children()):
-            if type(child) is nn.Linear:
-                fits = child.out_features % _BLOCK == 0 and child.in_features % _GROUP == 0
-                four = quantization == "int4" and fits
-                setattr(parent, name, _Int4Linear(child) if four else _int8(child, fine=fine))
+        layers = {name: child for name, child in parent.named_children() if type(child) is nn.Linear}
+        if fine and not four:
+            layers.pop("k_proj", None)
+        for together in _TOGETHER:
+            names = [name for name in together if name in layers]
+            if len(names) > 1:
+                joined = _join([layers.pop(name) for name in names], four=four, fine=fine)
+                for index, name in enumerate(names):
+                    setattr(parent, name, _Part(joined, index))
+        for name, layer in layers.items():
+            setattr(parent, name, _quantized([layer], four=four, fine=fine))
     for weight in model.parameters():
         # A copy, since one small view would keep the whole file of weights in memory.
         weight.data = weight.data.to(dtype, copy=True)
 
 
-def _quantize_tables(model: PreTrainedModel, dtype: torch.dtype, *, fine: bool) -> None:
+def _quantize_tables(model: PreTrainedModel, dtype: torch.dtype) -> None:
     table: Any = model.get_input_embeddings()
     head: Any = model.get_output_embeddings()  # type: ignore[no-untyped-call]  # has no types
-    numbers, scales = _eight_bits(table.weight.detach())
+    numbers, scales = _eight_bits([table.weight.detach()])
     model.set_input_embeddings(_Int8Table(numbers, scales, dtype))
     if head is not None:
-        tied = head.weight is table.weight
-        eight = _Int8Linear(numbers, scales, None, fine=fine) if tied else _int8(head, fine=fine)
-        model.set_output_embeddings(eight)  # type: ignore[no-untyped-call]  # has no types
+        if head.weight is not table.weight:
+            numbers, scales = _eight_bits([head.weight.detach()])
+        rounded = _Int8Linear(numbers, scales, head.bias, fine=False)
+        model.set_output_embeddings(rounded)  # type: ignore[no-untyped-call]  # has no types
 
 
-def _int8(linear: nn.Linear, *, fine: bool) -> _Int8Linear:
-    bias = None if linear.bias is None else linear.bias.detach()
-    return _Int8Linear(*_eight_bits(linear.weight.detach()), bias, fine=fine)
+def _join(layers: list[nn.Linear], *, four: bool, fine: bool) -> _Joined:
+    return _Joined(_quantized(layers, four=four, fine=fine), [layer.out_features for layer in layers])
 
 
-def _eight_bits(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Whole numbers of -127..127, as `weight`, and the scale of each row."""
-    numbers = torch.empty(weight.shape, dtype=torch.int8)
-    scales = torch.empty(len(weight))
-    # In parts: a table of all tokens would take four times its size.
-    for start in range(0, len(weight), 4096):
-        part = slice(start, start + 4096)
-        scaled, tops = _scaled(weight[part])
-        numbers[part] = scaled.round_().to(torch.int8)
-        scales[part] = tops[:, 0] / 127
+def _quantized(layers: list[nn.Linear], *, four: bool, fine: bool) -> nn.Module:
+    """One layer that gives what these give, one after the other."""
+    weights = [layer.weight.detach() for layer in layers]
+    biases = [layer.bias.detach() for layer in layers if layer.bias is not None]
+    bias = torch.cat(biases) if biases else None
+    if four and all(len(weight) % _BLOCK == 0 == weight.shape[1] % _GROUP for weight in weights):
+        return _Int4Linear(weights, bias)
+    return _Int8Linear(*_eight_bits(weights), bias, fine=fine)
+
+
+def _rows(weights: Sequence[Tensor]) -> int:
+    return sum(len(weight) for weight in weights)
+
+
+def _parts(weights: Sequence[Tensor]) -> Iterator[tuple[slice, Tensor]]:
+    """The rows of all weights, fp32, few at a time, and where they stand.
+
+    Rounding them takes several times their memory, and pieces of many sizes would stay with the process.
+    """
+    start = 0
+    for weight in weights:
+        few = max(_PART // weight.shape[1] // _BLOCK, 1) * _BLOCK
+        for first in range(0, len(weight), few):
+            rows = weight[first : first + few]
+            yield slice(start + first, start + first + len(rows)), rows.float()
+        start += len(weight)
+
+
+def _eight_bits(weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Whole numbers of -127..127, (out, in), and the scale of each row."""
+    numbers = torch.empty(_rows(weights), weights[0].shape[1], dtype=torch.int8)
+    scales = torch.empty(len(numbers))
+    for part, rows in _parts(weights):
+        scaled, steps = _scaled(rows)
+        numbers[part] = scaled.round_()
+        scales[part] = steps[:, 0]
     return numbers, scales
 
 
@@ -223,22 +305,30 @@ def _four_bits(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _scaled(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows scaled to -127..127, fp32, and the largest magnitude of each, (rows, 1)."""
-    tops = torch.linalg.vector_norm(rows, torch.inf, 1, keepdim=True).float().clamp_(min=1e-12)
-    return rows * (127 / tops), tops
+    """Rows scaled to -127..127, fp32, and the step from one whole number to the next of each, (rows, 1)."""
+    rows = rows.float()
+    steps = rows.abs().amax(1, keepdim=True).clamp_(min=1e-12).mul_(1 / 127)
+    return rows / steps, steps
 
 
 def _multiply(rows: Tensor, weight: Tensor, scales: Tensor, bias: Tensor | None, *, fine: bool) -> Tensor:
     """Multiply (..., in) by 8-bit weights (in, out); (..., out) in the number type of `rows`."""
-    scaled, tops = _scaled(rows.reshape(-1, rows.shape[-1]))
-    numbers = scaled.round()
+    flat = rows.reshape(-1, rows.shape[-1])
+    if len(flat) > _MANY:
+        whole = torch.empty(len(flat), weight.shape[1], dtype=rows.dtype)
+        for start in range(0, len(flat), _MANY):
+            part = slice(start, start + _MANY)
+            whole[part] = _multiply(flat[part], weight, scales, bias, fine=fine)
+        return whole.view(*rows.shape[:-1], -1)
+    scaled, steps = _scaled(flat)
     if fine:
+        numbers = scaled.round()
         rest = scaled.sub_(numbers).mul_(2 * 127).round_()
-        both = torch._int_mm(torch.cat([numbers, rest]).to(torch.int8), weight)
-        out = both[len(tops) :].float().div_(2 * 127).add_(both[: len(tops)]).mul_(scales)
+        both = torch._int_mm(torch.cat([numbers, rest]).to(torch.int8), weight).float()
+        out = both[len(steps) :].div_(2 * 127).add_(both[: len(steps)])
     else:
-        out = torch._int_mm(numbers.to(torch.int8), weight) * scales
-    out.mul_(tops.div_(127))
+        out = torch._int_mm(scaled.round_().to(torch.int8), weight).float()
+    out = out.mul_(scales).mul_(steps)
     if bias is not None:
         out += bias
     return out.to(rows.dtype).view(*rows.shape[:-1], -1)

@@ -14,7 +14,7 @@ import numpy as np
 
 from qwen_agentkit import QwenEmbeddings
 from qwen_agentkit.engine.loading import Loaded, load
-from tests.benchmarks import shape
+from tests.benchmarks import peers, shape
 from tests.benchmarks.chat import Bench, _rates
 from tests.benchmarks.machine import OURS, Timed, interleaved, machine, read_gigabytes, say
 from tests.benchmarks.work import Effort
@@ -28,13 +28,14 @@ def resident():
     return int(lines["VmRSS"].split()[0])
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 from qwen_agentkit.engine.loading import load
 from qwen_agentkit.engine.generate import Sampling, generate
 
 folder, kind = sys.argv[1:]
 before = resident()
 if kind == "generate":
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
     model.generate(torch.tensor([[1, 2, 3]]), max_new_tokens=4, do_sample=False, pad_token_id=0)
 else:
@@ -120,20 +121,26 @@ def _memory(effort: Effort) -> dict[str, float]:
 def _embed(pages: list[str], effort: Effort) -> dict[str, Any]:
     """Twelve texts of the handbook; how near the vectors in 8 bits are to those without."""
     texts = [text for page in pages for text in page.split("\n\n") if len(text) > 80][:12]
-    place = str(shape.folder(effort.size))
+    place = str(shape.embedder(effort.size))
     kinds = {
         "int8": QwenEmbeddings(model=place, device="cpu", quantize="int8"),
         OURS: QwenEmbeddings(model=place, device="cpu", dtype="float32"),
         "bf16": QwenEmbeddings(model=place, device="cpu", dtype="bfloat16"),
     }
+    theirs = peers.sentence_transformer(place, "cpu", "bfloat16")
     vectors: dict[str, Any] = {}
 
     def run(name: str) -> None:
         vectors[name] = kinds[name].embed_array(texts)
 
+    def encode(size: int) -> None:
+        theirs.encode(texts, batch_size=size, show_progress_bar=False)
+
     runs: dict[str, Callable[[], Any]] = {}
     for name in kinds:
         runs[name] = lambda name=name: run(name)
+    for size in (1, 2, 4):
+        runs[f"sentence_transformers_bf16_batch_{size}"] = lambda size=size: encode(size)
     result = interleaved(runs, effort.rounds)
     tokens = sum(kinds[OURS].count_tokens(texts)) + len(texts)
     alike = {name: vectors[name] @ vectors[name].T for name in kinds}
