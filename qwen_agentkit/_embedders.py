@@ -40,12 +40,22 @@ class Guard:
                 f"the vector of document {name!r} holds NaN or infinity, expected numbers; "
                 f"try dtype='float32', or leave the document out"
             )
-        mine = _fingerprint(self._embedding, vectors.shape[1])
         if self._store.dimensions is None:
-            self._store.create(vectors.shape[1], mine)
-        if self._store.dimensions != vectors.shape[1] or self._store.maker != mine:
-            raise StoreMismatchError(self._difference(mine) + "; nothing was written")
+            self._store.create(vectors.shape[1], _fingerprint(self._embedding, vectors.shape[1]))
+        self.check_maker(vectors.shape[1])
         return vectors
+
+    def check_maker(self, dimensions: int) -> None:
+        """Refuse to add vectors of this length to a collection of another embedder.
+
+        Raises:
+            StoreMismatchError: Another embedder, or unknown software, made the collection.
+        """
+        mine = _fingerprint(self._embedding, dimensions)
+        if self._store.dimensions is None:
+            return
+        if self._store.dimensions != dimensions or self._store.maker != mine:
+            raise StoreMismatchError(self._difference(mine) + "; nothing was written")
 
     def check_query(self, vector: Sequence[float]) -> None:
         """Refuse a query vector that cannot be compared, warn once of one that means something else."""

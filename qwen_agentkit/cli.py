@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qwen_agentkit.errors import QwenAgentKitError
+from qwen_agentkit.errors import InputError, QwenAgentKitError
 
 if TYPE_CHECKING:
     from qwen_agentkit.stack import Stack
@@ -57,13 +57,28 @@ def ingest(
     groups: Annotated[
         bool, typer.Option("--groups", help="The first folder below each given one names who may read it.")
     ] = False,
+    ray: Annotated[
+        bool, typer.Option("--ray", help="Embed on a Ray cluster: RAY_ADDRESS, or else this machine.")
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="With --ray: processes that embed; default: one for each GPU or machine.", min=1),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring the store up to date with documents. Unchanged ones are not embedded again."""
+    if workers is not None and not ray:
+        raise InputError(
+            f"--workers {workers} says how many processes Ray starts; add --ray, or leave it out."
+        )
     from qwen_agentkit import commands, show  # loads torch: only when a command runs
 
+    stack = _stack(preset, store)
     with _progress(silent=as_json) as progress:
-        report = commands.ingest(_stack(preset, store), paths, progress, groups=groups)
+        if ray:
+            report = commands.ingest_on_ray(stack, paths, progress, groups=groups, workers=workers)
+        else:
+            report = commands.ingest(stack, paths, progress, groups=groups)
     if as_json:
         _print_json(report.to_dict())
     else:

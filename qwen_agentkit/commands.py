@@ -6,6 +6,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypedDict
@@ -14,13 +15,18 @@ from langchain_core.documents import Document
 from langchain_core.messages import HumanMessage
 
 from qwen_agentkit.citations import Citation, document_source
+from qwen_agentkit.engine.identity import identify
+from qwen_agentkit.engine.loading import load_tokenizer
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.graphs.rag import RagGraph, passage_prompt
 from qwen_agentkit.graphs.state import RagContext, RagState
 from qwen_agentkit.ingest import IngestReport, discover
 from qwen_agentkit.ingest import ingest as ingest_paths
+from qwen_agentkit.ingest.splitting import CountTokens
+from qwen_agentkit.ray import spread
 from qwen_agentkit.stack import Stack
 from qwen_agentkit.trace import Recorder, page
+from qwen_agentkit.vectorstores import QwenVectorStore
 
 __all__ = [
     "AskResult",
@@ -31,6 +37,7 @@ __all__ = [
     "demo_store",
     "handbook",
     "ingest",
+    "ingest_on_ray",
     "search",
 ]
 
@@ -74,6 +81,47 @@ def ingest(
     discover(paths)  # a missing path or an empty folder must not leave a new store behind
     with stack.store(create=True) as store:
         return ingest_paths(paths, store, count_tokens=stack.count_tokens, groups=groups, progress=progress)
+
+
+def ingest_on_ray(
+    stack: Stack,
+    paths: Sequence[Path],
+    progress: Progress | None = None,
+    *,
+    groups: bool = False,
+    workers: int | None = None,
+) -> IngestReport:
+    """As `ingest`, but `workers` on a Ray cluster embed; see `qwen_agentkit.ray.spread`.
+
+    What they finish lies in the folder `.shards` of the store until all of it is in the store, so that a run
+    that was killed is gone on with. No weights load in this process.
+    """
+    compute = spread(stack.embeddings, workers)
+    from qwen_agentkit.shards import ShardedEmbeddings  # needs what Ray brings along
+
+    discover(paths)
+    embeddings = ShardedEmbeddings(stack.embeddings, stack.folder / ".shards", compute)
+    bar = partial(progress, "ray") if progress else None
+    with QwenVectorStore(embeddings, path=stack.folder) as store:
+        store.check_maker(int(stack.embeddings.fingerprint["dimensions"]))
+        report = ingest_paths(
+            paths,
+            store,
+            count_tokens=_token_counter(stack),
+            groups=groups,
+            progress=progress,
+            prepare=lambda texts: embeddings.prepare(texts, bar),
+        )
+    embeddings.clear()
+    return report
+
+
+def _token_counter(stack: Stack) -> CountTokens:
+    """Counts as the embedder of a stack does, without its weights."""
+    tokenizer = load_tokenizer(identify(stack.embeddings.model))
+    return lambda texts: [
+        len(found.ids) for found in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+    ]
 
 
 def search(stack: Stack, query: str, *, candidates: int, limit: int) -> list[SearchResult]:

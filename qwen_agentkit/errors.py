@@ -28,6 +28,7 @@ Each message says what was wrong with the value, what was expected, and what to 
     │   ├── ServerUnsupportedError       it cannot do, or did not do, what was asked
     │   └── ServerAnswerError            an answer that is cut off or no answer at all
     ├── AccessError (PermissionError)    nobody says which documents a user may read
+    ├── WorkerError                      processes on a Ray cluster
     ├── LoadError (ValueError)           a document that cannot be read
     └── MissingExtraError (ImportError)  an optional dependency is not installed
 """
@@ -61,6 +62,7 @@ __all__ = [
     "StoreMismatchError",
     "StoreNotFoundError",
     "StoreWriteError",
+    "WorkerError",
 ]
 
 
@@ -158,6 +160,10 @@ class ServerAnswerError(ServerError):
 
 class AccessError(QwenAgentKitError, PermissionError):
     """Documents belong to groups, and nobody says which ones the user is in."""
+
+
+class WorkerError(QwenAgentKitError):
+    """Processes on a Ray cluster cannot be had, or fail again and again."""
 
 
 class LoadError(QwenAgentKitError, ValueError):

@@ -218,10 +218,8 @@ class QwenReranker(BaseDocumentCompressor):
         for index, (query, text) in enumerate(pairs):
             documents.setdefault(query, {}).setdefault(text, index)
         if self._server:
-            answers = {
-                query: dict(zip(some, self._server.score(query, list(some)), strict=True))
-                for query, some in documents.items()
-            }
+            found = self._server.score_all({query: list(some) for query, some in documents.items()})
+            answers = {query: dict(zip(documents[query], found[query], strict=True)) for query in found}
             return [answers[query][text] for query, text in pairs]
         scores = np.empty(len(pairs), dtype=np.float32)
         long: list[int] = []

@@ -289,6 +289,14 @@ class QwenVectorStore(VectorStore):
         """Which embedder made the collection: model, revision, dimensions; None when nothing is known."""
         return self._backend.maker
 
+    def check_maker(self, dimensions: int) -> None:
+        """Refuse, before anything is embedded, what adding vectors of this length would be refused for.
+
+        Raises:
+            StoreMismatchError: Another embedder made the collection.
+        """
+        self._guard.check_maker(dimensions)
+
     def close(self) -> None:
         """Write out what is pending and let other processes open the store. A closed store raises."""
         self._finalizer()

@@ -44,10 +44,10 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
         [
             *("vectorstores", "_embedders", "_filters", "_points", "_qdrant_client", "_qdrant_edge"),
             *("sparse", "sentences", "languages", "ingest", "retrievers", "citations", "facts"),
-            "verification",
+            *("shards", "verification"),
         ],
         {
-            *("langchain_core", "numpy", "py3langid", "pypdf", "qdrant_client", "qdrant_edge"),
+            *("langchain_core", "numpy", "py3langid", "pyarrow", "pypdf", "qdrant_client", "qdrant_edge"),
             *("snowballstemmer", "typing_extensions"),
         },
     ),
@@ -62,10 +62,13 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
     (
         "edge",
         [
-            *("cli", "commands", "demo", "doctor", "fitting", "scaffold", "serving", "show", "stack"),
+            *("cli", "commands", "demo", "doctor", "fitting", "ray", "scaffold", "serving", "show", "stack"),
             *("studio", "terminal", "trace"),
         ],
-        {"huggingface_hub", "jinja2", "langchain_core", "psutil", "pydantic", "rich", "torch", "typer"},
+        {
+            *("huggingface_hub", "jinja2", "langchain_core", "numpy", "psutil", "pyarrow", "pydantic", "ray"),
+            *("rich", "torch", "typer"),
+        },
     ),
 ]
 # Retrieval and graphs work with any LangChain class: they must not know ours, nor the engine.

@@ -32,7 +32,7 @@ from qwen_agentkit.engine.packed import ATTENTION, trim_last_layer
 from qwen_agentkit.engine.quantized import quantize_model
 from qwen_agentkit.errors import ModelUnsupportedError
 
-__all__ = ["Loaded", "load"]
+__all__ = ["Loaded", "load", "load_tokenizer"]
 
 # Loading less than this takes no time worth a progress bar.
 _SMALL_BYTES = 200e6
@@ -59,10 +59,7 @@ class Loaded:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
-        # A copy that reads "<|im_end|>" in a document as seven characters of text, never as a token.
-        plain = Tokenizer.from_str(self.tokenizer.backend_tokenizer.to_str())
-        plain.encode_special_tokens = True
-        object.__setattr__(self, "_plain", plain)
+        object.__setattr__(self, "_plain", _plain(self.tokenizer))
 
     @property
     def device(self) -> torch.device:
@@ -229,6 +226,22 @@ def _quiet() -> Iterator[None]:
     finally:
         if shown:
             transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # has no types
+
+
+def load_tokenizer(identity: Identity) -> Tokenizer:
+    """The tokenizer that reads texts of others, as `Loaded.encode_data` does, without the weights.
+
+    Raises:
+        ModelUnsupportedError: the checkpoint has none of the right kind.
+    """
+    return _plain(_tokenizer(identity.name, identity.folder))
+
+
+def _plain(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
+    """A copy that reads "<|im_end|>" in a document as so many characters of text, never as a token."""
+    plain = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    plain.encode_special_tokens = True
+    return plain
 
 
 def _tokenizer(name: str, folder: Path) -> PreTrainedTokenizerFast:

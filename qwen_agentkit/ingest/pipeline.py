@@ -107,6 +107,7 @@ def ingest(
     prune: bool = True,
     groups: bool = False,
     progress: Progress | None = None,
+    prepare: Callable[[list[str]], None] | None = None,
 ) -> IngestReport:
     """Bring a store in step with the documents under some paths.
 
@@ -119,6 +120,7 @@ def ingest(
         groups: Whether the first folder below a given one names the group that may read what is in it,
             as `metadata["group"]`. A file that lies in no such folder is then one that failed.
         progress: Called as the work goes on.
+        prepare: Called once with all texts that are about to be embedded, before the first of them is.
 
     Returns:
         The report. A file that cannot be read is listed in it and stops nothing.
@@ -141,6 +143,8 @@ def ingest(
         job = _job(file, registry.get(file.source, _Stored()), cut, report)
         jobs += [job] if job else []
         tell("read", number, len(files))
+    if prepare:
+        prepare([chunk.page_content for job in jobs for chunk in job.new()])
     _embed(jobs, store, tell)
     report.added = len(jobs)
     if prune:

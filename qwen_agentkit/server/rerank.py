@@ -7,7 +7,7 @@ template, https://docs.vllm.ai/en/latest/models/pooling_models/scoring/; without
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
@@ -25,7 +25,8 @@ from qwen_agentkit.server.http import NoRouteError, Server
 
 __all__ = ["RerankServer"]
 
-# Documents of a request, what Text Embeddings Inference takes by default; requests under way at once.
+# Documents of a request, what Text Embeddings Inference takes by default; requests of a query, and queries,
+# under way at once.
 _BATCH, _AT_ONCE = 32, 4
 
 # A question whose answer every reranker finds, if it is asked as it was trained.
@@ -73,6 +74,20 @@ class RerankServer:
                 for part in pool.map(lambda batch: ask(query, batch), batches):
                     scores += part
         return scores
+
+    def score_all(self, asked: Mapping[str, Sequence[str]]) -> dict[str, list[float]]:
+        """Return the scores of each query's documents, in their order; a few queries are under way at once.
+
+        Raises:
+            InputTooLongError: A query and a document do not fit the context of the model.
+            ServerError: As `score` does.
+        """
+        if not asked:
+            return {}
+        _ = self._ask  # found out here once, and not by each thread
+        with ThreadPoolExecutor(min(_AT_ONCE, len(asked)), "qwen-agentkit-queries") as pool:
+            scores = pool.map(lambda query: self.score(query, asked[query]), asked)
+            return dict(zip(asked, scores, strict=True))
 
     @cached_property
     def _ask(self) -> Route:
