@@ -5,19 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 from langchain_core.documents import Document
-from pydantic import Field, StringConstraints
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from qwen_agentkit.citations import Citation
 from qwen_agentkit.graphs.branches import joined, together
-from qwen_agentkit.graphs.state import CorrectiveState, RagContext
+from qwen_agentkit.graphs.state import CorrectiveState, LanguageCode, RagContext
 
 __all__ = ["CompareBranch", "CompareContext", "CompareState", "LanguageFinding", "Quote"]
-
-# It stands in prompts, and it may come from a request.
-_Code = Annotated[
-    str, StringConstraints(strip_whitespace=True, to_lower=True, pattern=r"^[a-zA-Z]{2,3}(-[a-zA-Z]{2,8})?$")
-]
 
 
 class Quote(Citation):
@@ -68,7 +63,7 @@ class CompareBranch(CorrectiveState):
 class CompareContext(RagContext):
     """Settings of one run of `compare`."""
 
-    languages: list[_Code] = Field(
+    languages: list[LanguageCode] = Field(
         default=[],
         max_length=10,
         description=(

@@ -17,6 +17,7 @@ from qwen_agentkit.graphs.asking import filled_in, one_liners
 from qwen_agentkit.graphs.branches import NOT_OF_ONE_BRANCH, interleaved, refuse_if_all_failed
 from qwen_agentkit.graphs.corrective_nodes import CorrectiveNodes
 from qwen_agentkit.graphs.nodes import Stage, Update, numbered
+from qwen_agentkit.graphs.passages import as_data
 from qwen_agentkit.graphs.prompts import MISSING, OUTLINE, PLAN, REVIEWED
 from qwen_agentkit.graphs.research_state import Finding, PlanDecision, ResearchContext, ResearchState
 from qwen_agentkit.graphs.state import CorrectiveState
@@ -64,7 +65,7 @@ class ResearchNodes:
             thinking = settings.thinking is not False
             instead = "the question as it is"
             plan = filled_in(
-                Plan, self.model, instruction, question, stage, thinking=thinking, instead=instead
+                Plan, self.model, instruction, as_data(question), stage, thinking=thinking, instead=instead
             )
             found = one_liners(plan.sub_questions if plan else [], [])
         stage.details |= {"plan": found[:most] or [question], "left_out": found[most:]}
@@ -187,7 +188,7 @@ class ResearchNodes:
         question, most = state["question"], settings.sub_questions
         searched = "\n".join(f"- {query}" for query in state["queries"])
         passages = numbered(state["documents"])
-        request = REVIEWED.format(passages=passages, question=question, queries=searched)
+        request = REVIEWED.format(passages=passages, question=as_data(question), queries=as_data(searched))
         instruction = MISSING.format(most=most, language=language_name(detect_language(question)))
         instead = "the passages so far"
         missing = filled_in(Missing, model, instruction, request, stage, thinking=False, instead=instead)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, model_validator
 from typing_extensions import TypedDict
 
 from qwen_agentkit.graphs.branches import joined, together
-from qwen_agentkit.graphs.state import CorrectiveContext, CorrectiveState
+from qwen_agentkit.graphs.state import CorrectiveContext, CorrectiveState, Effort
 
 __all__ = ["Finding", "PlanDecision", "ResearchContext", "ResearchState"]
 
@@ -53,9 +53,8 @@ class ResearchContext(CorrectiveContext):
         "low": {"thinking": False, "sub_questions": 1, "attempts": 0, "candidates": 10},
         "high": {"sub_questions": 6, "attempts": 3, "candidates": 40, "evidence": 20, "sure_score": 1.0},
     }
-    """What an effort changes of the defaults."""
 
-    effort: Literal["low", "medium", "high"] = Field(
+    effort: Effort = Field(
         default="medium",
         description=(
             "low: one search for the question as it is; medium: a plan of sub-questions and one further "
@@ -84,13 +83,6 @@ class ResearchContext(CorrectiveContext):
         default=False,
         description="Wait for a person to approve, edit or reject the plan; needs a checkpointer",
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _as_the_effort_says(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        return {**cls.efforts.get(str(given.get("effort")), {}), **given}
 
 
 class PlanDecision(BaseModel):

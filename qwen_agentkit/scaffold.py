@@ -45,6 +45,7 @@ def create_project(folder: Path, graph: str) -> list[Path]:
     _check_name(folder, name, package)
     _check_empty(folder)
     values = {"name": name, "package": package, "description": TEMPLATES[graph]}
+    values["requires"] = "qwen-agentkit[agent]" if graph == "agent" else "qwen-agentkit"
     templates = Path(str(files("qwen_agentkit") / "templates"))
     written = []
     for source in (templates / "common", templates / graph):

@@ -44,6 +44,8 @@ def test_every_template_is_filled_in_clean_and_short(tmp_path: Path, graph: str)
         assert "$" not in text
         if path.suffix == ".py":
             compile(text, str(path), "exec")
+    requires = "qwen-agentkit[agent]" if graph == "agent" else "qwen-agentkit"
+    assert f'dependencies = ["{requires}"]' in (folder / "pyproject.toml").read_text()
     config = json.loads((folder / "langgraph.json").read_text())
     assert config["graphs"]["my_app"]["path"] == "my_app.graph:graph"
     ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--line-length", "110", "--no-cache"]
