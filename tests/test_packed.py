@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from qwen_agentkit.engine import packed
+from qwen_agentkit.engine import attention
 from qwen_agentkit.engine.kv import KVCache
 from qwen_agentkit.engine.loading import Loaded, load
 from qwen_agentkit.engine.packed import Segment, forward, token_batches
@@ -83,7 +83,7 @@ def test_the_fused_kernel_computes_the_same(pair, monkeypatch: pytest.MonkeyPatc
     forward(loaded.model, [Segment(random_ids(33, 5), cache)])
     segments = [Segment(random_ids(n, n), cache if n % 2 else None, keep=False) for n in (1, 2, 31, 260)]
     expected = forward(loaded.model, segments)
-    monkeypatch.setattr(packed, "_attend_cpu", packed._attend_sdpa)
+    monkeypatch.setattr(attention, "_attend_cpu", attention._attend_sdpa)
     torch.testing.assert_close(forward(loaded.model, segments), expected, atol=1e-5, rtol=0)
 
 

@@ -24,11 +24,11 @@ from transformers import (
 from transformers import logging as transformers_logging
 
 from qwen_agentkit.engine.adapters import merge
+from qwen_agentkit.engine.decoder import pack_decoder
 from qwen_agentkit.engine.dtypes import bf16_layouts
 from qwen_agentkit.engine.gguf_files import gguf_model, gguf_tokenizer, is_gguf
 from qwen_agentkit.engine.identity import Identity, identify
 from qwen_agentkit.engine.linear import pack_linears
-from qwen_agentkit.engine.packed import ATTENTION, trim_last_layer
 from qwen_agentkit.engine.quantized import quantize_model
 from qwen_agentkit.errors import ModelUnsupportedError
 
@@ -178,7 +178,7 @@ def _load(identity: Identity, *, head: bool, chat: bool) -> Loaded:
         model = merge(model, identity.adapter)
     model = model.eval().requires_grad_(False).to(torch.device(identity.device))
     if identity.packed:
-        trim_last_layer(model)
+        pack_decoder(model)
     if identity.quantize:
         # Rounded activations cost a vector little, but change the order of documents that score alike.
         fine = identity.quantize == "int4" or (head and not chat)
@@ -196,12 +196,10 @@ def _load(identity: Identity, *, head: bool, chat: bool) -> Loaded:
 
 def _from_files(identity: Identity, head: bool) -> Any:
     kind = _model_class(identity.config, head)
-    attention = ATTENTION if identity.packed else None
     settings: dict[str, Any] = {
         "config": identity.config,
         # Of weights that are to be rounded, no converted copy is made.
         "dtype": "auto" if identity.quantize else identity.dtype,
-        "attn_implementation": attention,
     }
     if is_gguf(identity.folder):
         return gguf_model(kind, identity.folder, **settings)
