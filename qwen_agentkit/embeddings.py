@@ -6,7 +6,7 @@ import json
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -346,9 +346,8 @@ class QwenEmbeddings(BaseModel, Embeddings):
         # A budget of one token gives every text a forward of its own.
         budget = 1 if self.deterministic else loaded.token_budget
         for batch in token_batches([len(segment.tokens) for segment in segments], budget):
-            with loaded.lock:
-                hidden = forward(loaded.model, [segments[i] for i in batch])
-            vectors[batch] = torch.nn.functional.normalize(hidden.float(), dim=-1).cpu().numpy()
+            rows = [segments[i] for i in batch]
+            vectors[batch] = loaded.compute(partial(_directions, loaded, rows))
             if not np.isfinite(vectors[batch]).all():
                 raise ModelError(
                     f"{self.model!r} gave vectors that are not numbers in {loaded.dtype}; try "
@@ -376,8 +375,7 @@ class QwenEmbeddings(BaseModel, Embeddings):
             # The colon at the end may be one token with what a query begins with.
             tokens = loaded.encode_data([embedding_query(self.instruction, "")])[0][:-1]
             cache = KVCache(loaded.model.config, loaded.dtype, loaded.device)
-            with loaded.lock:
-                forward(loaded.model, [Segment(tokens, cache)])
+            loaded.compute(partial(forward, loaded.model, [Segment(tokens, cache)]))
             self._instructions[self.instruction] = tokens, cache
         return self._instructions[self.instruction]
 
@@ -402,6 +400,13 @@ class QwenEmbeddings(BaseModel, Embeddings):
 def _advance(bar: tqdm | None, texts: int) -> None:
     if bar is not None:
         bar.update(texts)
+
+
+def _directions(loaded: Loaded, segments: Sequence[Segment]) -> NDArray[np.float32]:
+    """Hidden state of the last token of each segment, scaled to length one."""
+    hidden = forward(loaded.model, segments).float()
+    rows: NDArray[np.float32] = torch.nn.functional.normalize(hidden, dim=-1).cpu().numpy()
+    return rows
 
 
 def _shortened(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:

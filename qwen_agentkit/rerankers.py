@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal, TypedDict
 
 import numpy as np
@@ -248,16 +248,20 @@ class QwenReranker(BaseDocumentCompressor):
         for part in slices(indices, _SLICE):
             tails, cut = self._tails([pairs[i] for i in part], heads)
             for batch in self._batches(tails):
-                with loaded.lock:
-                    segments = [Segment(tails[i], caches[pairs[part[i]][0]], keep=False) for i in batch]
-                    hidden = forward(loaded.model, segments)
-                    values = torch.sigmoid(hidden.float() @ self._direction).cpu().numpy()
+                segments = [Segment(tails[i], caches[pairs[part[i]][0]], keep=False) for i in batch]
+                values = loaded.compute(partial(self._read, segments))
                 if not np.isfinite(values).all():
                     raise ModelError(
                         f"{self.model!r} gave scores that are not numbers in {loaded.dtype}; try "
                         "dtype='float32', and if that gives the same, download its weights again."
                     )
                 yield [part[i] for i in batch], values, [part[i] for i in batch if i in cut]
+
+    def _read(self, segments: Sequence[Segment]) -> NDArray[np.float32]:
+        """Scores of whole prompts."""
+        hidden = forward(self._loaded.model, segments)
+        scores: NDArray[np.float32] = torch.sigmoid(hidden.float() @ self._direction).cpu().numpy()
+        return scores
 
     @cached_property
     def _frame(self) -> tuple[list[int], list[int]]:
@@ -318,8 +322,8 @@ class QwenReranker(BaseDocumentCompressor):
         for query in new:
             caches[query] = KVCache(loaded.model.config, loaded.dtype, loaded.device)
         if new:
-            with loaded.lock:
-                forward(loaded.model, [Segment(ids, caches[query]) for query, ids in new.items()])
+            heads_read = [Segment(ids, caches[query]) for query, ids in new.items()]
+            loaded.compute(partial(forward, loaded.model, heads_read))
             for query, ids in new.items() if not self.deterministic else ():
                 self._asked.put(ids, caches[query])
         return caches

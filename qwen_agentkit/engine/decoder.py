@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from qwen_agentkit.engine.attention import Segment, attend
+from qwen_agentkit.engine.computing import stop_if_unwanted
 
 __all__ = ["pack_decoder"]
 
@@ -35,6 +36,7 @@ def _decode(decoder: Any, input_ids: Tensor, position_ids: Tensor, segments: Seq
     cos, sin = (table[0, :, None] for table in decoder.rotary_emb(rows, position_ids))
     last = len(decoder.layers) - 1
     for number, layer in enumerate(decoder.layers):
+        stop_if_unwanted()
         normed = _norm(layer.input_layernorm, rows)
         attended = _attend(layer.self_attn, normed, cos, sin, layer=number, segments=segments)
         if number == last:

@@ -12,6 +12,7 @@ import torch
 from huggingface_hub.constants import HF_HOME
 from transformers import PretrainedConfig
 
+from qwen_agentkit.engine.computing import compute
 from qwen_agentkit.errors import InputError
 
 __all__ = ["bf16_is_fast", "bf16_layouts", "choose_dtype"]
@@ -78,7 +79,7 @@ def bf16_is_fast() -> bool:
             return bool(known[machine])
     except (OSError, ValueError):
         pass  # not measured yet, or unreadable: measured again
-    fast = _seconds(torch.bfloat16) <= _seconds(torch.float32)
+    fast = compute("cpu", lambda: _seconds(torch.bfloat16) <= _seconds(torch.float32))
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)
         memory.write_text(json.dumps({machine: fast}), encoding="utf-8")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 import torch
@@ -24,6 +25,7 @@ from transformers import (
 from transformers import logging as transformers_logging
 
 from qwen_agentkit.engine.adapters import merge
+from qwen_agentkit.engine.computing import compute
 from qwen_agentkit.engine.decoder import pack_decoder
 from qwen_agentkit.engine.dtypes import bf16_layouts
 from qwen_agentkit.engine.gguf_files import gguf_model, gguf_tokenizer, is_gguf
@@ -33,6 +35,8 @@ from qwen_agentkit.engine.quantized import quantize_model
 from qwen_agentkit.errors import ModelUnsupportedError
 
 __all__ = ["Loaded", "load", "load_tokenizer"]
+
+T = TypeVar("T")
 
 # Loading less than this takes no time worth a progress bar.
 _SMALL_BYTES = 200e6
@@ -48,7 +52,6 @@ class Loaded:
         name: hub id or folder name.
         revision: commit on the hub, or a digest of the files of a local folder, and the quantisation.
         packed: whether the packed forward runs it; else one sequence at a time, in transformers' code.
-        lock: hold it while computing, so that calls from several threads do not share the cores.
     """
 
     model: PreTrainedModel
@@ -56,10 +59,13 @@ class Loaded:
     name: str
     revision: str
     packed: bool = True
-    lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_plain", _plain(self.tokenizer))
+
+    def compute(self, function: Callable[[], T]) -> T:
+        """Run what uses the model: see `computing.compute`."""
+        return compute(self.device, function)
 
     @property
     def device(self) -> torch.device:
@@ -162,7 +168,7 @@ def load(
     with _loading:
         held = _loaded.get(key)
         if held is None:
-            held = _loaded[key] = _load(identity, head=head, chat=chat)
+            held = _loaded[key] = compute(identity.device, partial(_load, identity, head=head, chat=chat))
         return held
 
 

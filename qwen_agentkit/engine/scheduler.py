@@ -1,7 +1,7 @@
 """Many answers at once: concurrent calls share each step of one model. Knows sequences and threads.
 
-There is no thread of its own. Whoever waits for a token runs a step for everyone who is writing; the others
-find their tokens ready. When nobody reads, nothing is computed.
+Whoever waits for a token has a step run for everyone who is writing; the others find their tokens ready. When
+nobody reads, nothing is computed.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from weakref import WeakKeyDictionary
 
 import psutil  # type: ignore[import-untyped]  # its types are a package of their own
@@ -55,7 +56,7 @@ class Scheduler:
         self.prefixes = PrefixStore(prefix_bytes)
         self._turn = threading.Condition()
         self._active: list[SequenceState] = []
-        self._left: list[SequenceState] = []  # not read any more, maybe still in the step
+        self._left: list[SequenceState] = []  # not read any more, maybe still in a step
         self._stepping = False
 
     def run(self, loaded: Loaded, sequence: SequenceState) -> Generator[int]:
@@ -82,7 +83,7 @@ class Scheduler:
                 self._stepping = True
                 batch = [one for one in self._active if _wants_more(one)]
             try:
-                self._step(loaded, batch)
+                loaded.compute(partial(self._step, loaded, batch))
             except BaseException as error:  # an interrupt may have come at any point of the step
                 for one in batch:
                     one.fail(error)
@@ -90,30 +91,31 @@ class Scheduler:
             finally:
                 with self._turn:
                     self._stepping = False
-                    self._sweep()
                     self._turn.notify_all()
 
     def _leave(self, sequence: SequenceState) -> None:
         """Take a sequence out; never waits, because a garbage collection inside a step may come here."""
         sequence.finished = True
         with self._turn:
-            self._left.append(sequence)
-            if not self._stepping:
-                self._sweep()
-
-    def _sweep(self) -> None:
-        """Keep what those who left have computed."""
-        left, self._left = self._left, []
-        for sequence in left:
             self._active = [one for one in self._active if one is not sequence]
+            self._left.append(sequence)
+
+    def _keep(self, done: Sequence[SequenceState]) -> None:
+        """Keep what sequences that are done have computed."""
+        for sequence in done:
             if isinstance(sequence.cache, KVCache) and not sequence.error:
                 self.prefixes.put(sequence.tokens[: sequence.cache.length], sequence.cache)
+            sequence.cache = None
 
     def _step(self, loaded: Loaded, batch: Sequence[SequenceState]) -> None:
+        with self._turn:
+            left, self._left = self._left, []
+        self._keep(left)
         for sequence in batch:
             if sequence.cache is None:
                 self._open(loaded, sequence)
         self._run(loaded, _plan(loaded, [one for one in batch if one.cache is not None]))
+        self._keep([one for one in batch if one.finished])
 
     def _open(self, loaded: Loaded, sequence: SequenceState) -> None:
         """Give a newcomer its cache, with the longest beginning of its tokens that anyone has computed."""
@@ -208,7 +210,7 @@ def _plan(loaded: Loaded, batch: Sequence[SequenceState]) -> list[_Work]:
 
 def _logits(loaded: Loaded, works: Sequence[_Work]) -> Tensor:
     """Run the tokens of a step and return the wanted rows of logits, (rows, vocabulary), fp32."""
-    with loaded.lock, torch.inference_mode():
+    with torch.inference_mode():
         segments, rows = [], []
         for work in works:
             cache = work.sequence.cache
