@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -20,7 +21,6 @@ __all__ = ["Segment", "attend"]
 
 # Query rows scored at once on CPU: bounds the score matrix, and skips the upper triangle beyond a chunk.
 _CHUNK = 256
-_FUTURE = torch.ones(_CHUNK, _CHUNK, dtype=torch.bool).triu_(1)
 
 
 @dataclass
@@ -126,10 +126,16 @@ def _attend_cpu(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> 
         )
         scores = scores.view(groups, share, rows, seen).float()
         if rows > 1:
-            scores[..., past + begin :].masked_fill_(_FUTURE[:rows, :rows], float("-inf"))
+            scores[..., past + begin :].masked_fill_(_future()[:rows, :rows], float("-inf"))
         weights = scores.softmax(-1).to(query.dtype).view(groups, share * rows, seen)
         out[:, :, begin:stop] = torch.bmm(weights, values[:, :seen]).view(groups, share, rows, dim)
     return out.view(heads, new, dim)
+
+
+@cache
+def _future() -> Tensor:
+    """What no row of a chunk may see. Not made while importing, which is not the computing thread's."""
+    return torch.ones(_CHUNK, _CHUNK, dtype=torch.bool).triu_(1)
 
 
 def _attend_sdpa(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
