@@ -21,7 +21,7 @@ from qwen_agentkit.engine.generate import Sampling, generate
 from qwen_agentkit.engine.loading import Loaded, load
 from qwen_agentkit.engine.scheduler import scheduler
 from tests.benchmarks import shape
-from tests.benchmarks.machine import Timed, interleaved, machine, read_gigabytes, say
+from tests.benchmarks.machine import Timed, computed, interleaved, machine, read_gigabytes, say
 from tests.benchmarks.work import Effort
 from tests.guides import Says
 
@@ -48,7 +48,7 @@ class Bench:
         self.effort = effort
         place = str(shape.folder(effort.size))
         self.loaded: Loaded = load(place, device="cpu", dtype="bfloat16", chat=True)
-        self.stock: Any = AutoModelForCausalLM.from_pretrained(place, dtype=torch.bfloat16).eval()
+        self.stock = _stock(place)
         handbook = Path(str(files("qwen_agentkit") / "data" / "handbook"))
         self.pages = [page.read_text(encoding="utf-8") for page in sorted(handbook.rglob("*.md"))]
 
@@ -61,6 +61,7 @@ class Bench:
     def forget(self) -> None:
         scheduler(self.loaded).prefixes.clear()
 
+    @computed
     def theirs(
         self, prompts: Sequence[Sequence[int]], said: Sequence[int], **options: Any
     ) -> list[list[int]]:
@@ -94,6 +95,11 @@ class Bench:
             return Timed(whole, time.perf_counter() - start - first)
 
         return run
+
+
+@computed
+def _stock(place: str) -> Any:
+    return AutoModelForCausalLM.from_pretrained(place, dtype=torch.bfloat16).eval()
 
 
 def measure(effort: Effort) -> dict[str, Any]:

@@ -17,7 +17,17 @@ from sentence_transformers import SentenceTransformer
 
 from qwen_agentkit import QwenEmbeddings
 from tests.benchmarks import peers, shape
-from tests.benchmarks.machine import OURS, Limits, Run, Timed, add_shares, interleaved, machine, say
+from tests.benchmarks.machine import (
+    OURS,
+    Limits,
+    Run,
+    Timed,
+    add_shares,
+    computed,
+    interleaved,
+    machine,
+    say,
+)
 from tests.benchmarks.peers import Array
 from tests.benchmarks.work import QUERIES, Effort, gigaflop, log_normal
 
@@ -84,6 +94,7 @@ class Embedders:
         end = self.ours._loaded.token_id("<|endoftext|>")
         return [[*ids, end] for ids in self.ours._loaded.encode_data(texts)]
 
+    @computed
     def encode(self, texts: Sequence[str], dtype: str | None, size: int = 32) -> Array:
         """Vectors of sentence-transformers."""
         vectors: Array = self.transformer(dtype).encode(list(texts), batch_size=size, show_progress_bar=False)

@@ -9,11 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial, wraps
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import psutil
 import torch
+
+from qwen_agentkit.engine.computing import compute
 
 OURS = "qwen_agentkit"
 
@@ -27,12 +30,29 @@ PACKAGES = (
 
 Run = Callable[[], Any]
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 
 class Timed(NamedTuple):
     """What a run gave that times a part of itself, and the seconds of that part."""
 
     output: Any
     seconds: float
+
+
+def computed(function: Callable[P, T]) -> Callable[P, T]:
+    """Run a peer's work where ours is computed.
+
+    Every thread that computes has workers of its own in torch, and two teams slow each other down: see
+    `qwen_agentkit.engine.computing`.
+    """
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        return compute("cpu", partial(function, *args, **kwargs))
+
+    return run
 
 
 def unequal(left: Any, right: Any) -> float:
@@ -52,7 +72,8 @@ def interleaved(
     """Run everyone in turn, `rounds` times; ratios are to ours.
 
     Args:
-        runs: by name, ours among them; a run may return `Timed`.
+        runs: by name, ours among them; a run may return `Timed`. Names of ours begin with `OURS`: the work of
+            others is `computed`.
         rounds: at most; those that would end after `deadline` are left out, but for the first.
         apart: how far two outputs are apart.
         tolerance: how far they may be.
@@ -66,7 +87,11 @@ def interleaved(
     farthest = 0.0
     for turn in range(0 if warm_up else 1, rounds + 1):
         start = time.perf_counter()
-        timed = {name: _timed(run) for name, run in runs.items() if _has_hope(seconds, name)}
+        timed = {
+            name: _timed(run if name.startswith(OURS) else computed(run))
+            for name, run in runs.items()
+            if _has_hope(seconds, name)
+        }
         for name, (output, spent) in timed.items():
             difference = apart(output, timed[OURS].output)
             if not difference <= tolerance:
@@ -178,6 +203,7 @@ def add_shares(cases: dict[str, Any], limit_gigaflops: float) -> None:
             }
 
 
+@computed
 def gemm_gigaflops(dtype: torch.dtype, size: int = 2048, device: str = "cpu") -> float:
     """Speed of one matrix product here and now: the machine's limit, and a test of its quiet."""
     left, right = (torch.randn(size, size, device=device).to(dtype) for _ in "lr")
@@ -190,6 +216,7 @@ def gemm_gigaflops(dtype: torch.dtype, size: int = 2048, device: str = "cpu") ->
     return round(2 * size**3 / _fastest(multiply) / 1e9)
 
 
+@computed
 def read_gigabytes() -> float:
     """Speed of reading memory, from the sum of half a gigabyte, in GB/s."""
     numbers = torch.ones(2**27)

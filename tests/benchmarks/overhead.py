@@ -12,7 +12,7 @@ import torch
 
 from qwen_agentkit.engine.packed import Segment, forward
 from tests.benchmarks import embed, rerank, shape
-from tests.benchmarks.machine import OURS, Run, Timed, interleaved, machine, say
+from tests.benchmarks.machine import OURS, Run, Timed, computed, interleaved, machine, say
 from tests.benchmarks.work import QUERIES, Effort
 
 CALLS = 1000
@@ -43,6 +43,7 @@ def _microseconds(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@computed
 def _bare_forward(calls: int) -> int:
     """What no caller can save: the model itself, in transformers' code with our attention."""
     embedders = embed.Embedders(str(shape.embedder("tiny")))

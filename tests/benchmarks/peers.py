@@ -21,7 +21,7 @@ from qwen_agentkit.prompts import (
     rerank_document,
     rerank_head,
 )
-from tests.benchmarks.machine import say
+from tests.benchmarks.machine import computed, say
 
 DTYPES = ("bfloat16", "float32")
 
@@ -32,6 +32,7 @@ Pairs = Sequence[tuple[str, str]]
 Array = NDArray[np.float32]
 
 
+@computed
 def cross_encoder(place: str, device: str, dtype: str | None = None) -> CrossEncoder:
     """sentence-transformers' reranker, with our instruction; `dtype` None: as it comes."""
     return CrossEncoder(
@@ -43,11 +44,13 @@ def cross_encoder(place: str, device: str, dtype: str | None = None) -> CrossEnc
     )
 
 
+@computed
 def sentence_transformer(place: str, device: str, dtype: str | None = None) -> SentenceTransformer:
     """sentence-transformers' embedder; `dtype` None: as it comes."""
     return SentenceTransformer(place, device=device, model_kwargs={"dtype": dtype} if dtype else {})
 
 
+@computed
 def langchain_huggingface(place: str, device: str) -> Embeddings | None:
     """LangChain's embedder as it comes, but for the query's prompt, which it would leave out; or None."""
     if find_spec("langchain_huggingface") is None:
@@ -61,6 +64,7 @@ def langchain_huggingface(place: str, device: str) -> Embeddings | None:
     return found
 
 
+@computed
 def langchain_qwen3(place: str, device: str) -> Embeddings | None:
     """The embedder of the package langchain-qwen3 as it comes, or None."""
     if find_spec("langchain_qwen3") is None:
@@ -81,6 +85,7 @@ class TutorialReranker:
         dtype: of the weights.
     """
 
+    @computed
     def __init__(self, place: str, device: str, dtype: str) -> None:
         self._tokenizer: Any = AutoTokenizer.from_pretrained(place, padding_side="left")
         self._model: Any = AutoModelForCausalLM.from_pretrained(place, dtype=dtype).eval().to(device)
@@ -94,6 +99,7 @@ class TutorialReranker:
         encoded = self._tokenizer(prompts, add_special_tokens=False)["input_ids"]
         return [self._prefix + ids + self._suffix for ids in encoded]
 
+    @computed
     def score(self, pairs: Pairs) -> list[float]:
         """Probability of "yes" of each pair."""
         yes, no = (self._tokenizer.convert_tokens_to_ids(word) for word in ("yes", "no"))
@@ -117,10 +123,12 @@ class TutorialEmbedder:
         dtype: of the weights.
     """
 
+    @computed
     def __init__(self, place: str, device: str, dtype: str) -> None:
         self._tokenizer: Any = AutoTokenizer.from_pretrained(place, padding_side="left")
         self._model: Any = AutoModel.from_pretrained(place, dtype=dtype).eval().to(device)
 
+    @computed
     def embed(self, texts: Sequence[str]) -> Array:
         """Vectors, (len(texts), dimensions)."""
         batch = self._tokenizer(

@@ -76,8 +76,8 @@ class _Quantized:
         self.bench = bench
         place = str(shape.folder(bench.effort.size))
         self.kinds: dict[str, Loaded] = {
-            "int8": load(place, device="cpu", dtype="bfloat16", chat=True, quantize="int8"),
-            "int4": load(place, device="cpu", dtype="bfloat16", chat=True, quantize="int4"),
+            f"{OURS}_int8": load(place, device="cpu", dtype="bfloat16", chat=True, quantize="int8"),
+            f"{OURS}_int4": load(place, device="cpu", dtype="bfloat16", chat=True, quantize="int4"),
             OURS: self.bench.loaded,
         }
         self.text = self.bench.ids("\n\n".join(self.bench.pages))
@@ -123,9 +123,9 @@ def _embed(pages: list[str], effort: Effort) -> dict[str, Any]:
     texts = [text for page in pages for text in page.split("\n\n") if len(text) > 80][:12]
     place = str(shape.embedder(effort.size))
     kinds = {
-        "int8": QwenEmbeddings(model=place, device="cpu", quantize="int8"),
+        f"{OURS}_int8": QwenEmbeddings(model=place, device="cpu", quantize="int8"),
         OURS: QwenEmbeddings(model=place, device="cpu", dtype="float32"),
-        "bf16": QwenEmbeddings(model=place, device="cpu", dtype="bfloat16"),
+        f"{OURS}_bf16": QwenEmbeddings(model=place, device="cpu", dtype="bfloat16"),
     }
     theirs = peers.sentence_transformer(place, "cpu", "bfloat16")
     vectors: dict[str, Any] = {}
@@ -149,9 +149,11 @@ def _embed(pages: list[str], effort: Effort) -> dict[str, Any]:
         **result,
         "tokens": tokens,
         "cosine_min": {
-            name: round(float((vectors[name] * vectors[OURS]).sum(1).min()), 5) for name in ("int8", "bf16")
+            name: round(float((vectors[name] * vectors[OURS]).sum(1).min()), 5)
+            for name in kinds
+            if name != OURS
         },
         "correlation_of_similarities": round(
-            float(np.corrcoef(alike["int8"][off], alike[OURS][off])[0, 1]), 4
+            float(np.corrcoef(alike[f"{OURS}_int8"][off], alike[OURS][off])[0, 1]), 4
         ),
     }

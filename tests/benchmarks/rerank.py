@@ -10,7 +10,7 @@ from sentence_transformers import CrossEncoder
 from qwen_agentkit import QwenReranker
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION
 from tests.benchmarks import peers, shape
-from tests.benchmarks.machine import OURS, Limits, Run, add_shares, interleaved, machine, say
+from tests.benchmarks.machine import OURS, Limits, Run, add_shares, computed, interleaved, machine, say
 from tests.benchmarks.peers import Pairs
 from tests.benchmarks.work import QUERIES, Effort, gigaflop, passages, texts
 
@@ -77,6 +77,7 @@ class Rerankers:
             self.ours._asked.clear()
         return self.ours.score(pairs)
 
+    @computed
     def predict(self, pairs: Pairs, dtype: str | None, size: int = 32) -> list[float]:
         """Scores of sentence-transformers."""
         scores = self.encoder(dtype).predict(list(pairs), batch_size=size, show_progress_bar=False)
