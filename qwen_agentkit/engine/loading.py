@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -67,7 +67,7 @@ class Loaded:
         """Run what uses the model: see `computing.compute`."""
         return compute(self.device, function)
 
-    @property
+    @cached_property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.model.device

@@ -30,10 +30,11 @@ def forward(model: PreTrainedModel, segments: Sequence[Segment]) -> Tensor:
             segment.cache.reserve(segment.past + len(segment.tokens))
         ids.extend(segment.tokens)
         positions.extend(range(segment.past, segment.past + len(segment.tokens)))
+    device = model.device  # found by walking through the modules
     with torch.inference_mode():
         rows: Tensor = model.base_model(
-            input_ids=torch.tensor([ids], device=model.device),
-            position_ids=torch.tensor([positions], device=model.device),
+            input_ids=torch.tensor([ids], device=device),
+            position_ids=torch.tensor([positions], device=device),
             segments=segments,
         )[0]
     for segment in segments:
