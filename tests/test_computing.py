@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -80,6 +81,35 @@ def test_an_interrupt_ends_the_work_before_it_is_raised() -> None:
         compute("cpu", endless)
     assert ended.is_set()
     assert compute("cpu", lambda: 1) == 1
+
+
+_ONE_TEAM = """
+import os
+import torch
+from langchain_core.documents import Document
+from qwen_agentkit import ChatQwen, QwenEmbeddings, QwenReranker
+
+torch.set_num_threads(2)
+QwenEmbeddings(model="nano").embed_documents(["The boat leaves at nine. " * 40] * 3)
+QwenReranker(model="nano").compress_documents([Document("The boat leaves at nine.")] * 3, "When?")
+ChatQwen(model="nano", max_tokens=8).invoke("When does the boat leave?")
+
+def threads():
+    return len(os.listdir("/proc/self/task"))
+
+before = threads()
+torch.ones(2**20).add_(1)  # the first in this thread that needs workers
+print(threads() - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads are counted in /proc")
+def test_nothing_has_workers_in_the_thread_of_the_caller() -> None:
+    """A second team of workers would slow every later step: importing, loading and calling start none."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _ONE_TEAM], capture_output=True, encoding="utf-8", check=True
+    )
+    assert done.stdout.split()[-1] == "1"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
