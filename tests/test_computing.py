@@ -69,7 +69,8 @@ def test_an_interrupt_ends_the_work_before_it_is_raised() -> None:
     def endless() -> None:
         main = threading.main_thread().ident
         assert main
-        signal.pthread_kill(main, signal.SIGINT)  # the thread that waits
+        time.sleep(0.3)  # a signal is seen by a thread that waits, not by one that is about to
+        signal.pthread_kill(main, signal.SIGINT)
         try:
             while True:
                 stop_if_unwanted()
