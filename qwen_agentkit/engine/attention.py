@@ -15,12 +15,16 @@ from torch import Tensor
 from torch.nn.attention.bias import causal_lower_right
 from torch.nn.functional import scaled_dot_product_attention
 
-from qwen_agentkit.engine.kv import KVCache
+from qwen_agentkit.engine.dtypes import bf16_is_fast
+from qwen_agentkit.engine.kv import KVCache, LayerCache
 
 __all__ = ["Segment", "attend"]
 
 # Query rows scored at once on CPU: bounds the score matrix, and skips the upper triangle beyond a chunk.
 _CHUNK = 256
+
+# Query rows from which fp32 keys and values, where the CPU multiplies them faster, are worth being made.
+_WORTH_FP32 = 32
 
 
 @dataclass
@@ -45,9 +49,19 @@ class Segment:
         """Tokens before this segment."""
         return self.cache.length if self.cache else 0
 
+    def layers(self, count: int) -> Sequence[LayerCache | None]:
+        """What it sees in the cache in each of `count` layers."""
+        return self.cache.layers(len(self.tokens) if self.keep else 0) if self.cache else [None] * count
+
 
 def attend(
-    query: Tensor, key: Tensor, value: Tensor, scaling: float, *, layer: int, segments: Sequence[Segment]
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scaling: float,
+    *,
+    lengths: Sequence[int],
+    caches: Sequence[LayerCache | None],
 ) -> Tensor:
     """Causal attention inside each segment of a packed row of T tokens.
 
@@ -56,8 +70,8 @@ def attend(
         key: (key/value heads, T, dim).
         value: as `key`.
         scaling: factor on the scores.
-        layer: where the segments' caches keep what is new, and have what came before.
-        segments: what the row consists of.
+        lengths: tokens of each segment of the row.
+        caches: what each segment sees of its cache, and where it puts what is new.
 
     Returns:
         (T, heads, dim).
@@ -67,10 +81,10 @@ def attend(
     out = torch.empty_like(rows)
     new = torch.stack((key, value))  # a cache then takes both in one copy
     start = 0
-    for segment in segments:
-        end = start + len(segment.tokens)
-        keys, values = _seen(segment, layer, new[:, :, start:end])
-        if end - start == 1:
+    for states, length, layer in zip(new.split(list(lengths), 2), lengths, caches, strict=True):
+        end = start + length
+        keys, values = _seen(layer, states)
+        if length == 1:
             out[start] = _attend_one(rows[start], keys, values, scaling)
         else:
             out[start:end] = many(query[:, start:end], keys, values, scaling).transpose(0, 1)
@@ -78,16 +92,16 @@ def attend(
     return out
 
 
-def _seen(segment: Segment, layer: int, new: Tensor) -> tuple[Tensor, Tensor]:
-    """Keys and values of a segment's past and its `new` tokens, which are stored if they are to be kept."""
-    cache = segment.cache
-    if cache is None:
-        return new[0], new[1]
-    if segment.keep:
-        cache.write(layer, new)
-        return cache.read(layer, cache.length + new.shape[2])
-    past_keys, past_values = cache.read(layer, cache.length)
-    return torch.cat([past_keys, new[0]], dim=1), torch.cat([past_values, new[1]], dim=1)
+def _seen(layer: LayerCache | None, new: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys and values of a segment's past and its `new` tokens, which are stored where there is room."""
+    if layer is None:
+        keys, values = new
+    elif layer.room.shape[2]:
+        layer.room.copy_(new)
+        _, keys, values = layer
+    else:
+        keys, values = (torch.cat(states, dim=1) for states in zip(layer[1:], new, strict=True))
+    return keys, values
 
 
 def _attend_one(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
@@ -102,7 +116,7 @@ def _attend_one(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> 
 
 
 def _attend_cpu(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
-    """Chunked grouped matrix products with an fp32 softmax.
+    """Chunked grouped matrix products with an fp32 softmax, all in fp32 where that is faster.
 
     torch's CPU kernel runs bf16 attention at about a tenth of the speed of its matrix products.
 
@@ -116,8 +130,10 @@ def _attend_cpu(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> 
     groups = keys.shape[0]
     share = heads // groups
     past = keys.shape[1] - new
+    out = query.new_empty(groups, share, new, dim)
+    if new >= _WORTH_FP32 and query.dtype == torch.bfloat16 and not bf16_is_fast():
+        query, keys, values = query.float(), keys.float(), values.float()
     grouped = (query * scaling).view(groups, share, new, dim)
-    out = torch.empty_like(grouped)
     for begin in range(0, new, _CHUNK):
         stop = min(new, begin + _CHUNK)
         rows, seen = stop - begin, past + stop

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 
 from qwen_agentkit.engine.attention import Segment, attend
 from qwen_agentkit.engine.computing import stop_if_unwanted
+from qwen_agentkit.engine.kv import LayerCache
 
 __all__ = ["pack_decoder"]
 
@@ -35,10 +36,13 @@ def _decode(decoder: Any, input_ids: Tensor, position_ids: Tensor, segments: Seq
     rows: Tensor = decoder.embed_tokens(input_ids)
     cos, sin = (table[0, :, None] for table in decoder.rotary_emb(rows, position_ids))
     last = len(decoder.layers) - 1
+    lengths = [len(segment.tokens) for segment in segments]
+    caches = [segment.layers(last + 1) for segment in segments]
     for number, layer in enumerate(decoder.layers):
         stop_if_unwanted()
         normed = _norm(layer.input_layernorm, rows)
-        attended = _attend(layer.self_attn, normed, cos, sin, layer=number, segments=segments)
+        seen = [of_layers[number] for of_layers in caches]
+        attended = _attend(layer.self_attn, normed, cos, sin, lengths=lengths, caches=seen)
         if number == last:
             read = _read_positions(segments, rows.device)
             rows, attended = rows[:, read], attended[:, read]
@@ -48,7 +52,13 @@ def _decode(decoder: Any, input_ids: Tensor, position_ids: Tensor, segments: Seq
 
 
 def _attend(
-    module: Any, rows: Tensor, cos: Tensor, sin: Tensor, *, layer: int, segments: Sequence[Segment]
+    module: Any,
+    rows: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    *,
+    lengths: Sequence[int],
+    caches: Sequence[LayerCache | None],
 ) -> Tensor:
     """The attention of a layer; `rows` and the result are (1, T, hidden)."""
     heads = (rows.shape[1], -1, module.head_dim)
@@ -60,7 +70,7 @@ def _attend(
     query, key, value = (
         states.transpose(0, 1) for states in (_rotate(query, cos, sin), _rotate(key, cos, sin), value)
     )
-    out = attend(query, key, value, module.scaling, layer=layer, segments=segments)
+    out = attend(query, key, value, module.scaling, lengths=lengths, caches=caches)
     attended: Tensor = module.o_proj(out.flatten(1)[None])
     return attended
 
