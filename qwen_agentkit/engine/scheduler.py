@@ -7,6 +7,7 @@ nobody reads, nothing is computed.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +32,9 @@ _AHEAD = 16
 
 # Prompt tokens of a newcomer in one step, so that answers being written do not stand still.
 _POLITE = 256
+
+# Seconds that a first prompt waits for others: of requests sent together, the first would be read alone.
+_COMPANY = 0.001
 
 # Tokens that make it worth waiting until another sequence has computed a prefix.
 _WORTH_WAITING = 32
@@ -57,6 +61,7 @@ class Scheduler:
         self._turn = threading.Condition()
         self._active: list[SequenceState] = []
         self._left: list[SequenceState] = []  # not read any more, maybe still in a step
+        self._batch: list[SequenceState] = []  # in the step that runs, or that an error ended
         self._stepping = False
 
     def run(self, loaded: Loaded, sequence: SequenceState) -> Generator[int]:
@@ -81,11 +86,10 @@ class Scheduler:
                 if sequence.finished or sequence.cancelled.is_set():
                     return None
                 self._stepping = True
-                batch = [one for one in self._active if _wants_more(one)]
             try:
-                loaded.compute(partial(self._step, loaded, batch))
+                loaded.compute(partial(self._step, loaded))
             except BaseException as error:  # an interrupt may have come at any point of the step
-                for one in batch:
+                for one in self._batch:
                     one.fail(error)
                 raise
             finally:
@@ -107,15 +111,19 @@ class Scheduler:
                 self.prefixes.put(sequence.tokens[: sequence.cache.length], sequence.cache)
             sequence.cache = None
 
-    def _step(self, loaded: Loaded, batch: Sequence[SequenceState]) -> None:
+    def _step(self, loaded: Loaded) -> None:
+        if len(self._active) == 1 and self._active[0].cache is None:
+            time.sleep(_COMPANY)
         with self._turn:
             left, self._left = self._left, []
+            self._batch = batch = [one for one in self._active if _wants_more(one)]
         self._keep(left)
         for sequence in batch:
             if sequence.cache is None:
                 self._open(loaded, sequence)
         self._run(loaded, _plan(loaded, [one for one in batch if one.cache is not None]))
         self._keep([one for one in batch if one.finished])
+        self._batch = []
 
     def _open(self, loaded: Loaded, sequence: SequenceState) -> None:
         """Give a newcomer its cache, with the longest beginning of its tokens that anyone has computed."""
