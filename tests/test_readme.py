@@ -9,6 +9,10 @@ from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+from langchain_core.language_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
+from langchain_core.tools import tool
+from pydantic import BaseModel
 
 from qwen_agentkit.catalog import CHECKPOINTS
 
@@ -26,6 +30,43 @@ def test_the_example_prints_what_stands_below_it() -> None:
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, cwd=ROOT)
     assert result.stdout == printed
+
+
+class Says(GenericFakeChatModel):
+    """Says what it is told to, whatever tools it is given."""
+
+    def bind_tools(self, tools, **kwargs):
+        return self
+
+
+class Ticket(BaseModel):
+    """What the README wants to be answered with."""
+
+    title: str
+
+
+@tool
+def search(query: str) -> str:
+    """Search."""
+    return "The library opens at nine."
+
+
+@tool
+def send_mail(text: str) -> str:
+    """Send a mail."""
+    return "sent"
+
+
+def test_every_block_of_python_runs() -> None:
+    names = {"search": search, "send_mail": send_mail, "Ticket": Ticket}
+    for code in blocks("python"):
+        if "create_rag_agent" in code:  # the one block that asks a model, whose weights are not here
+            call = {"name": "search", "args": {"query": "library"}, "id": "1"}
+            answer = "تفتح المكتبة في التاسعة [1]."
+            names["llm"] = Says(messages=iter([AIMessage("", tool_calls=[call]), AIMessage(answer)]))
+        exec(compile(code, "README.md", "exec"), names)
+    assert names["state"]["answer"] == answer
+    assert names["state"]["citations"][0]["quote"] == "The library opens at nine."
 
 
 def test_the_example_stands_in_the_examples_folder() -> None:
