@@ -20,6 +20,7 @@ from qwen_agentkit.engine import adapters
 from qwen_agentkit.engine.loading import load
 from qwen_agentkit.errors import MissingExtraError, ModelNotFoundError, ModelUnsupportedError
 from tests.conftest import bundled
+from tests.weights import weights_of
 
 MakeAdapter = Callable[..., Path]
 TARGETS = ["q_proj", "v_proj", "down_proj"]
@@ -60,14 +61,15 @@ def test_the_merged_weight_is_the_sum_of_the_papers_formula(tiny_qwen3_dir: Path
     assert merged is load(str(tiny_qwen3_dir), adapter=str(tiny_adapter))
     parts = load_file(tiny_adapter / "adapter_model.safetensors")
     changed = set()
-    for name, weight in plain.model.state_dict().items():
+    changed_weights = weights_of(merged.model)
+    for name, weight in weights_of(plain.model).items():
         down = parts.get(f"base_model.model.{name.removesuffix('.weight')}.lora_A.weight")
         expected = weight
         if down is not None:
             up = parts[f"base_model.model.{name.removesuffix('.weight')}.lora_B.weight"]
             expected = weight + 8 / 4 * up @ down
             changed.add(name.split(".")[-2])
-        assert torch.allclose(merged.model.get_parameter(name), expected, atol=1e-5), name
+        assert torch.allclose(changed_weights[name], expected, atol=1e-5), name
     assert changed == set(TARGETS)
 
 
@@ -98,7 +100,7 @@ def test_an_adapter_of_a_bare_model_fits_one_with_a_head(
     with_head, bare = (make_adapter(tiny_qwen3_dir, head=head) for head in (True, False))
     first, second = (load(str(tiny_qwen3_dir), adapter=str(folder)).model for folder in (with_head, bare))
     name = "model.layers.0.self_attn.q_proj.weight"
-    assert torch.equal(first.get_parameter(name), second.get_parameter(name))
+    assert torch.equal(weights_of(first)[name], weights_of(second)[name])
 
 
 def test_a_retrained_adapter_has_another_revision(make_adapter: MakeAdapter, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -90,7 +89,7 @@ def scripted(tiny_qwen3_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Scripted:
     monkeypatch.setattr("qwen_agentkit.engine.answer.TurnGuide", Script)
 
     def make(text: str, **settings: Any) -> ChatQwen:
-        loaded = replace(shared, model=copy.deepcopy(shared.model))
+        loaded = replace(shared)  # with a scheduler of its own
         Script.texts[loaded] = text
         llm = ChatQwen(model=str(tiny_qwen3_dir), **{"temperature": 0, **settings})
         llm._held[llm._key()] = loaded

@@ -15,6 +15,7 @@ from qwen_agentkit.engine.loading import load
 from qwen_agentkit.errors import MissingExtraError, ModelNotFoundError, ModelUnsupportedError
 from tests.conftest import bundled
 from tests.gguf_files import write_gguf
+from tests.weights import weights_of
 
 # Composed and decomposed letters, digits, scripts, and tokens spelled out.
 TEXT = "Wörld e\u0301 12345  ١٢٣ متى القارب؟ 你好，世 ＡＢ \n\n\t x<think></think><tool_call><|im_end|>"
@@ -44,7 +45,7 @@ def test_the_tokenizer_is_the_checkpoints(files: Path, nano_chat_dir: Path) -> N
 
 def test_the_weights_are_the_checkpoints(files: Path, nano_chat_dir: Path) -> None:
     mine, true = load(str(files / "nano-chat-F32.gguf"), chat=True), load(str(nano_chat_dir), chat=True)
-    ours, theirs = mine.model.state_dict(), true.model.state_dict()
+    ours, theirs = weights_of(mine.model), weights_of(true.model)
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert mine.context == true.context

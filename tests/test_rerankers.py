@@ -17,6 +17,7 @@ from qwen_agentkit.engine.loading import load
 from qwen_agentkit.errors import InputError, InputTooLongError, ModelError, ModelUnsupportedError
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION, RERANK_PREFIX, RERANK_SUFFIX
 from tests.test_embeddings import count_characters
+from tests.weights import weights_of
 
 QUERY = "When does the library open?"
 TEXTS = [
@@ -230,7 +231,7 @@ def classifier(source: Path, folder: Path, labels: int) -> Path:
     loaded = load(str(source), dtype="float32", device="cpu")
     config = loaded.model.config.to_dict() | {"num_labels": labels, "architectures": None}
     model = Qwen3ForSequenceClassification(type(loaded.model.config)(**config))
-    model.model.load_state_dict(loaded.model.model.state_dict())
+    model.model.load_state_dict(weights_of(loaded.model.model))
     rows = loaded.model.get_parameter("lm_head.weight")
     with torch.no_grad():
         model.score.weight[:] = rows[loaded.token_id("yes")] - rows[loaded.token_id("no")]

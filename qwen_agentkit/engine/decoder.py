@@ -35,6 +35,7 @@ def pack_decoder(model: PreTrainedModel) -> None:
 def _decode(decoder: Any, input_ids: Tensor, position_ids: Tensor, segments: Sequence[Segment]) -> Tensor:
     rows: Tensor = decoder.embed_tokens(input_ids)
     cos, sin = (table[0, :, None] for table in decoder.rotary_emb(rows, position_ids))
+    sin[..., : sin.shape[-1] // 2].neg_()
     last = len(decoder.layers) - 1
     lengths = [len(segment.tokens) for segment in segments]
     caches = [segment.layers(last + 1) for segment in segments]
@@ -85,12 +86,12 @@ def _norm(module: Any, states: Tensor) -> Tensor:
 
 
 def _rotate(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary positions of (T, heads, dim); `cos` and `sin` are (T, 1, dim). Halves are rotated, not pairs."""
+    """Rotary positions of (T, heads, dim); halves are rotated, not pairs.
+
+    `cos` and `sin` are (T, 1, dim), and `sin` has its sign changed in the first half.
+    """
     half = states.shape[-1] // 2
-    rotated = states * cos
-    rotated[..., :half].addcmul_(states[..., half:], sin[..., :half], value=-1)
-    rotated[..., half:].addcmul_(states[..., :half], sin[..., half:])
-    return rotated
+    return torch.addcmul(states * cos, states.roll(half, -1), sin)
 
 
 def _read_positions(segments: Sequence[Segment], device: torch.device) -> Tensor:

@@ -15,7 +15,7 @@ from transformers import PretrainedConfig
 from qwen_agentkit.engine.computing import compute
 from qwen_agentkit.errors import InputError
 
-__all__ = ["bf16_is_fast", "bf16_layouts", "choose_dtype"]
+__all__ = ["bf16_is_fast", "choose_dtype", "has_layouts"]
 
 _DTYPES = ("bfloat16", "float16", "float32")
 
@@ -52,15 +52,18 @@ def choose_dtype(
         return stored
     if size < _SMALL_BYTES:
         return torch.float32
-    if size > _LARGE_BYTES or (chat and bf16_layouts()) or bf16_is_fast():
+    if size > _LARGE_BYTES or (chat and has_layouts(torch.bfloat16)) or bf16_is_fast():
         return stored
     return torch.float32
 
 
-def bf16_layouts() -> bool:
-    """Whether oneDNN has layouts for bf16 weights on this CPU: they are read at the speed of the memory."""
-    supported: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return supported and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]  # has none
+def has_layouts(dtype: torch.dtype) -> bool:
+    """Whether oneDNN has layouts for weights of this type on this CPU: see `qwen_agentkit.engine.linear`."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # has no types
+        return False
+    if dtype == torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return dtype == torch.float32
 
 
 @cache

@@ -27,7 +27,7 @@ from transformers import logging as transformers_logging
 from qwen_agentkit.engine.adapters import merge
 from qwen_agentkit.engine.computing import compute
 from qwen_agentkit.engine.decoder import pack_decoder
-from qwen_agentkit.engine.dtypes import bf16_layouts
+from qwen_agentkit.engine.dtypes import has_layouts
 from qwen_agentkit.engine.gguf_files import gguf_model, gguf_tokenizer, is_gguf
 from qwen_agentkit.engine.identity import Identity, identify
 from qwen_agentkit.engine.linear import pack_linears
@@ -85,7 +85,7 @@ class Loaded:
     @property
     def token_budget(self) -> int:
         """Tokens of one packed forward: activations stay in the CPU's cache, or fill a GPU."""
-        return 2048 if self.device.type == "cpu" else 16384
+        return 1024 if self.device.type == "cpu" else 16384
 
     def token_id(self, token: str) -> int:
         """Id of `token`, which has to be one token of the vocabulary.
@@ -136,8 +136,7 @@ def load(
         dtype: such as "bfloat16"; by default the checkpoint's own on a GPU, and on a CPU the faster of
             bf16 and fp32 for its size and use.
         head: with the language model head; embedders need none, and some ship none.
-        chat: for writing. Runs architectures, too, that the packed forward does not; on a CPU, bf16 weights
-            are laid out for one token at a time.
+        chat: for writing. Runs architectures, too, that the packed forward does not.
         context_window: longest sequence, in tokens. Up to the checkpoint's own it is a limit; beyond that,
             up to four times what it was trained on, positions are stretched (YaRN). The stretch is the same
             for every text, so short ones may be read a little worse.
@@ -189,8 +188,8 @@ def _load(identity: Identity, *, head: bool, chat: bool) -> Loaded:
         # Rounded activations cost a vector little, but change the order of documents that score alike.
         fine = identity.quantize == "int4" or (head and not chat)
         quantize_model(model, identity.quantize, identity.dtype, with_tables=chat, fine=fine)
-    elif chat and identity.device == "cpu" and identity.dtype == torch.bfloat16 and bf16_layouts():
-        pack_linears(model)
+    elif identity.device == "cpu" and has_layouts(identity.dtype):
+        pack_linears(model if chat else model.base_model)  # a reranker reads two rows of its head
     return Loaded(
         model=model,
         tokenizer=_tokenizer(identity.name, identity.folder),
