@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from qwen_agentkit.graphs.running import Stage, Update, timed
-from qwen_agentkit.ingest import discover, ingest, stored_sources
+from qwen_agentkit.ingest import ingest, stored_sources
 from qwen_agentkit.vectorstores import QwenVectorStore
 
 __all__ = [
@@ -143,8 +143,8 @@ class _Nodes:
     def _gone(self) -> tuple[list[str], int]:
         """The stored documents without a file, and how many are stored of the folders."""
         with self._opened() as store:
-            stored = stored_sources(self.folders, store)
-        return sorted(stored.difference(file.source for file in discover(self.folders))), len(stored)
+            stored, gone = stored_sources(self.folders, store)
+        return sorted(gone), len(stored)
 
     @contextmanager
     def _opened(self) -> Iterator[QwenVectorStore]:

@@ -134,6 +134,7 @@ def chunk_ids(texts: Sequence[str], metadatas: Sequence[dict[str, Any]]) -> list
     ids = []
     for text, metadata in zip(texts, metadatas, strict=True):
         origin = metadata.get("source") or json.dumps(metadata, sort_keys=True, default=str)
+        origin = str(origin).encode("utf-8", "backslashreplace").decode()  # it is refused when it is written
         key = f"{origin}\n{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
         ids.append(str(uuid.uuid5(_NAMESPACE, f"{key}\n{seen[key]}")))
         seen[key] += 1
@@ -151,7 +152,9 @@ def payload_of(given: str, text: str, metadata: dict[str, Any]) -> dict[str, Any
         raise InputError(f"document {name} has no text ({text!r}): expected text; drop it before adding")
     try:
         text.encode()
-        plain = json.loads(json.dumps(metadata, allow_nan=False))
+        written = json.dumps(metadata, allow_nan=False, ensure_ascii=False)
+        written.encode()
+        plain = json.loads(written)
     except UnicodeEncodeError as error:
         raise InputError(
             f"document {name} holds broken Unicode ({error}): expected text; decode it again"

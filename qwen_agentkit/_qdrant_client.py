@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+import httpx
 from qdrant_client import QdrantClient, models
+from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException
 
 from qwen_agentkit._filters import Condition
@@ -22,6 +24,8 @@ __all__ = ["ClientBackend"]
 _INDEXED = ("source", "language")
 _PAGE = 1000
 _MAKER = "embedder"
+_PATIENCE = 60
+"""Seconds a server may take; qdrant-client's own 5 are too few to index what is written at once."""
 
 
 class ClientBackend:
@@ -67,7 +71,7 @@ class ClientBackend:
     def server(cls, url: str, api_key: str | None, collection: str, *, create: bool) -> ClientBackend:
         """Connect to a server or cluster."""
         # The version check would ask the server for its version and warn where it cannot.
-        client = QdrantClient(url=url, api_key=api_key, check_compatibility=False)
+        client = QdrantClient(url=url, api_key=api_key, check_compatibility=False, timeout=_PATIENCE)
         return cls(client, collection, where=url, create=create)
 
     def close(self) -> None:
@@ -188,7 +192,17 @@ class ClientBackend:
         try:
             with self._guard:
                 yield
+        except ResourceExhaustedResponse as error:
+            raise StoreError(
+                f"the Qdrant server at {self.where!r} has too much to do ({error}); try again in "
+                f"{error.retry_after_s} s"
+            ) from error
         except ResponseHandlingException as error:
+            if isinstance(error.source, httpx.TimeoutException):
+                raise StoreError(
+                    f"the Qdrant server at {self.where!r} gave no answer in {_PATIENCE} s; see whether it is "
+                    "overloaded, and try again"
+                ) from error
             raise StoreError(
                 f"no Qdrant server answers at {self.where!r} ({error.source}); start one, for example with: "
                 f"docker run -p 6333:6333 qdrant/qdrant"

@@ -55,12 +55,24 @@ class EdgeBackend:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.maker: dict[str, Any] | None = None
-        self.dimensions: int | None = None
+        self._maker: dict[str, Any] | None = None
+        self._dimensions: int | None = None
         self._users = 0
         self._shard: edge.EdgeShard | None = None
         if (folder / _CONFIG).is_file():
             self._load()
+
+    @property
+    def maker(self) -> dict[str, Any] | None:
+        """Fingerprint of the embedder that made the collection."""
+        self._opened()
+        return self._maker
+
+    @property
+    def dimensions(self) -> int | None:
+        """Length of the dense vectors."""
+        self._opened()
+        return self._dimensions
 
     @classmethod
     def acquire(cls, path: str | os.PathLike[str], collection: str, *, create: bool) -> EdgeBackend:
@@ -97,7 +109,7 @@ class EdgeBackend:
     def create(self, dimensions: int, maker: dict[str, Any]) -> None:
         """Make the shard beside its place and move it there whole, so that no half of one can be left."""
         with self._opening:
-            if self._shard is not None:
+            if self._opened() is not None:
                 return
             building = self.folder.with_name(f".{self.folder.name}.{os.getpid()}")
             with self._translated():
@@ -133,22 +145,22 @@ class EdgeBackend:
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete points; unknown ids are ignored."""
-        if self._shard is not None:
+        if (shard := self._opened()) is not None:
             with self._translated():
-                self._shard.update(edge.UpdateOperation.delete_points(list(ids)))
+                shard.update(edge.UpdateOperation.delete_points(list(ids)))
 
     def delete_matching(self, conditions: Sequence[Condition]) -> None:
         """Delete the points for which all conditions hold."""
-        if self._shard is not None:
+        if (shard := self._opened()) is not None:
             with self._translated():
-                self._shard.update(edge.UpdateOperation.delete_points_by_filter(_filter(conditions)))
+                shard.update(edge.UpdateOperation.delete_points_by_filter(_filter(conditions)))
 
     def retrieve(self, ids: Sequence[str]) -> list[Hit]:
         """Return the points that exist, in the order of the ids."""
-        if self._shard is None:
+        if (shard := self._opened()) is None:
             return []
         with self._translated():
-            found = {str(record.id): record for record in self._shard.retrieve(list(ids), True, False)}
+            found = {str(record.id): record for record in shard.retrieve(list(ids), True, False)}
         return [Hit(id, found[id].payload or {}) for id in ids if id in found]
 
     def search(
@@ -159,7 +171,7 @@ class EdgeBackend:
         with_vectors: bool = False,
     ) -> list[Hit]:
         """Return the nearest points, best first."""
-        if self._shard is None:
+        if (shard := self._opened()) is None:
             return []
         if isinstance(query, tuple):
             nearest = edge.Query.Nearest(edge.SparseVector(*query), using=SPARSE)
@@ -173,12 +185,12 @@ class EdgeBackend:
             with_vector=[DENSE] if with_vectors else False,
         )
         with self._translated():
-            found = self._shard.query(request)
+            found = shard.query(request)
         return [Hit(str(p.id), p.payload or {}, p.score, _dense(p.vector)) for p in found]
 
     def scroll(self, conditions: Sequence[Condition]) -> Iterator[Hit]:
         """Yield every matching point."""
-        offset, more = None, self._shard is not None
+        offset, more = None, self._opened() is not None
         while more:
             request = edge.ScrollRequest(
                 offset=offset, limit=_PAGE, filter=_filter(conditions), with_payload=True
@@ -190,23 +202,32 @@ class EdgeBackend:
 
     def count(self, conditions: Sequence[Condition]) -> int:
         """Count the matching points."""
-        if self._shard is None:
+        if (shard := self._opened()) is None:
             return 0
         with self._translated():
-            return int(self._shard.count(edge.CountRequest(exact=True, filter=_filter(conditions))))
+            return int(shard.count(edge.CountRequest(exact=True, filter=_filter(conditions))))
+
+    def _opened(self) -> edge.EdgeShard | None:
+        """The shard, looked for again while there is none: another process may have made it."""
+        if self._shard is None and self._users:
+            with self._opening:
+                if self._shard is None and (self.folder / _CONFIG).is_file():
+                    self._load()
+        return self._shard
 
     def _require(self) -> edge.EdgeShard:
-        if self._shard is None:
+        shard = self._opened()
+        if shard is None:
             raise StoreError(f"the store {str(self.folder)!r} is closed; open it again")
-        return self._shard
+        return shard
 
     def _load(self) -> None:
         with self._translated():
             self._shard = edge.EdgeShard.load(str(self.folder))
             config = json.loads((self.folder / _CONFIG).read_text("utf-8"))
-            self.dimensions = int(config["vectors"][DENSE]["size"])
+            self._dimensions = int(config["vectors"][DENSE]["size"])
             if (self.folder / _MAKER).is_file():
-                self.maker = json.loads((self.folder / _MAKER).read_text("utf-8"))
+                self._maker = json.loads((self.folder / _MAKER).read_text("utf-8"))
 
     def _check_space(self, needed: int) -> None:
         place = next(folder for folder in (self.folder, *self.folder.parents) if folder.exists())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -42,6 +43,9 @@ DEFAULT_STORE = Path(".qwen-agentkit/store")
 
 def main() -> None:
     """Run a command; expected errors become one line on standard error and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a locale without the script shows "?", and all the rest
     try:
         app()
     except QwenAgentKitError as error:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 import unicodedata
+from collections.abc import Iterable
+from typing import Any
 
 from rich.console import Console
+from rich.segment import Segment
 from rich.text import Text
 
 __all__ = ["console", "directed", "line"]
@@ -13,10 +16,24 @@ __all__ = ["console", "directed", "line"]
 # Unicode isolates: what is inside keeps its own direction and does not disturb its neighbours.
 _LEFT, _RIGHT, _END = "\u2066", "\u2067", "\u2069"
 
+# Characters that give a terminal orders: colours, its title, the clipboard. A tab and a line feed are text.
+_CONTROLS = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {0x09, 0x0A})
+
+# Characters that turn the direction of whatever follows them; marks such as U+200F do not.
+_TURNS = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+
+
+class _Console(Console):
+    """Shows what documents and models say, and does nothing that they say."""
+
+    def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=segment.text.translate(_CONTROLS))
+
 
 def console(*, stderr: bool = False) -> Console:
     """A console that leaves text alone: no markup, no highlighting, no emoji codes."""
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    return _Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def directed(text: str) -> str:
@@ -37,7 +54,7 @@ def line(label: str, text: str, *, style: str = "") -> Text:
 
 
 def _isolated(text: str) -> str:
-    return (_RIGHT if _is_right_to_left(text) else _LEFT) + text + _END
+    return (_RIGHT if _is_right_to_left(text) else _LEFT) + text.translate(_TURNS) + _END
 
 
 def _is_right_to_left(text: str) -> bool:

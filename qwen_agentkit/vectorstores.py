@@ -31,7 +31,8 @@ __all__ = ["QwenVectorStore"]
 
 Mode = Literal["hybrid", "dense", "sparse"]
 
-_BATCH = 512
+# Numbers of the vectors that are written at once: as JSON about 8 MB, and servers take 32 in a request.
+_BATCH = 1 << 19
 _COLLECTION = re.compile(r"[\w][\w.-]{0,99}")
 
 
@@ -128,8 +129,9 @@ class QwenVectorStore(VectorStore):
         given = [id or made for id, made in zip(ids, chunk_ids(texts, metadatas), strict=True)]
         payloads = [payload_of(*item) for item in zip(given, texts, metadatas, strict=True)]
         vectors = self._guard.embed(texts, payloads)
-        for start in range(0, len(texts), _BATCH):
-            part = slice(start, start + _BATCH)
+        rows_at_once = max(1, _BATCH // vectors.shape[1])
+        for start in range(0, len(texts), rows_at_once):
+            part = slice(start, start + rows_at_once)
             rows = zip(given[part], vectors[part].tolist(), payloads[part], strict=True)
             self._backend.upsert(
                 [Point(point_id(id), vector, _terms(payload), payload) for id, vector, payload in rows]
@@ -222,6 +224,7 @@ class QwenVectorStore(VectorStore):
     ) -> list[Document]:
         """Return the k documents nearest to a vector. See `similarity_search`."""
         _refuse(kwargs)
+        _check_k(k)
         return [hit.document() for hit in self._nearest(embedding, k, parse_filter(filter))]
 
     def max_marginal_relevance_search(
@@ -253,6 +256,7 @@ class QwenVectorStore(VectorStore):
     ) -> list[Document]:
         """Return k documents near a vector and unlike each other. See `max_marginal_relevance_search`."""
         _refuse(kwargs)
+        _check_k(k)
         hits = self._nearest(embedding, max(k, fetch_k), parse_filter(filter), with_vectors=True)
         vectors = [hit.vector or [] for hit in hits]
         chosen = maximal_marginal_relevance(np.array(embedding), vectors, lambda_mult, k) if hits else []
@@ -281,7 +285,8 @@ class QwenVectorStore(VectorStore):
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
         if self.mode == "sparse":
             raise InputError("BM25 scores of mode='sparse' know no upper bound; use mode='hybrid' or 'dense'")
-        best = sum(reciprocal_rank_fusion([["first"], ["first"]]).values())
+        legs = 1 if self._backend.maker is None else 2
+        best = sum(reciprocal_rank_fusion([["first"]] * legs).values())
         return (lambda score: score / best) if self.mode == "hybrid" else (lambda cosine: max(0.0, cosine))
 
     @property
@@ -354,5 +359,9 @@ def _refuse(kwargs: dict[str, Any]) -> None:
 def _check_search(query: str, k: int) -> None:
     if not isinstance(query, str) or not query.strip():
         raise InputError(f"the question is {query!r}, expected text; ask something")
+    _check_k(k)
+
+
+def _check_k(k: int) -> None:
     if k < 1:
         raise InputError(f"k is {k!r}, expected 1 or more")

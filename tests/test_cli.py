@@ -141,6 +141,26 @@ def test_a_terminal_gets_isolated_directions(monkeypatch: pytest.MonkeyPatch) ->
     assert digits == "\u206612\u2069"
 
 
+def test_documents_give_a_terminal_no_orders(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = terminal.console()
+    out.print("a\x1b]52;c;aGk=\x1b\\b\x1b[2J\rc\x9bd\ne\u200f", style="bold")
+    assert capsys.readouterr().out == "a]52;c;aGk=\\b[2Jcd\ne\u200f\n"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert terminal.directed("a\u202eb\u2066c\u200fd") == "\u2066abc\u200fd\u2069"
+
+
+def test_a_locale_without_the_script_is_no_error(handbook_store: Path) -> None:
+    command = [sys.executable, "-m", "qwen_agentkit.cli", "search", "متى؟", "--preset", "nano"]
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+    ran = subprocess.run(
+        [*command, "--store", str(handbook_store)], capture_output=True, env=environment, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert b"?" in ran.stdout
+
+
 def test_a_person_sees_answer_sources_and_timings(run: Run, handbook_store: Path) -> None:
     question = demo_questions()[0]
     ran = run("ask", question["question"], "--preset", "nano", "--store", handbook_store, "--think")

@@ -47,8 +47,9 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
             *("shards", "verification"),
         ],
         {
-            *("langchain_core", "numpy", "py3langid", "pyarrow", "pypdf", "qdrant_client", "qdrant_edge"),
-            *("snowballstemmer", "typing_extensions"),
+            *("httpx", "langchain_core", "numpy", "py3langid", "pyarrow", "pypdf", "qdrant_client"),
+            *("qdrant_edge", "snowballstemmer", "typing_extensions"),
+            *("docx", "openpyxl", "pptx"),
         },
     ),
     (

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +28,7 @@ from langchain_tests.integration_tests import RetrieversIntegrationTests, Vector
 from qdrant_client import QdrantClient, models
 
 from qwen_agentkit import _qdrant_client
+from qwen_agentkit._points import Point
 from qwen_agentkit.errors import (
     InputError,
     StoreError,
@@ -254,6 +255,8 @@ BAD_DOCUMENTS = {
     "not json": (Document(page_content="x", metadata={"source": "set.md", "tags": {1}}), "set.md"),
     "infinite": (Document(page_content="x", metadata={"source": "inf.md", "n": float("inf")}), "inf.md"),
     "half a character": (Document(page_content="x\ud800", metadata={"source": "half.md"}), "half.md"),
+    "half a title": (Document(page_content="x", metadata={"source": "t.md", "title": "\udce9"}), "t.md"),
+    "half a source": (Document(page_content="x", metadata={"source": "caf\udce9.md"}), "broken Unicode"),
 }
 
 
@@ -284,6 +287,17 @@ def test_a_misspelt_filter_does_not_search_everything(store: QwenVectorStore) ->
             call("library", fitler={"year": 2020})
     with pytest.raises(InputError, match="fitler"):
         store.delete(["1"], fitler={"year": 2020})
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_fewer_than_one_result_are_refused(store: QwenVectorStore, k: int) -> None:
+    store.add_documents(LIBRARY)
+    vector = store.embeddings.embed_query("library")
+    searches = (store.similarity_search, store.max_marginal_relevance_search)
+    by_vector = (store.similarity_search_by_vector, store.max_marginal_relevance_search_by_vector)
+    for search, query in (*((one, "library") for one in searches), *((one, vector) for one in by_vector)):
+        with pytest.raises(InputError, match=f"k is {k}, expected 1"):
+            search(query, k=k)
 
 
 @pytest.mark.parametrize("query", ["", "  ", None])
@@ -379,6 +393,16 @@ def test_a_store_in_use_by_another_process_says_so(tmp_path: Path) -> None:
         assert StoreLockedError.__name__ in other.stderr
         assert "another process" in other.stderr
         assert store.count() == 1
+
+
+def test_a_store_that_another_process_makes_is_found(tmp_path: Path) -> None:
+    with QwenVectorStore(BagOfWords(), path=tmp_path / "s") as store:
+        assert store.similarity_search("kept") == []
+        code = "QwenVectorStore(BagOfWords(), path=sys.argv[2]).add_texts(['kept'])"
+        assert in_another_process(code, tmp_path / "s").returncode == 0
+        assert [document.page_content for document in store.similarity_search("kept")] == ["kept"]
+        store.add_texts(["added"])
+        assert store.count() == 2
 
 
 def test_a_killed_writer_leaves_all_it_wrote(tmp_path: Path) -> None:
@@ -559,13 +583,34 @@ def test_requests_to_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
         assert body["filter"]["must"][0]["should"] == [condition]
 
 
+def test_no_write_is_larger_than_a_server_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    with QwenVectorStore(BagOfWords(dimensions=4096), path=":memory:") as store:
+        sizes: list[int] = []
+        upsert = store._store.upsert
+
+        def note(points: Sequence[Point]) -> None:
+            sizes.append(len(json.dumps([point.dense for point in points])))
+            upsert(points)
+
+        monkeypatch.setattr(store._store, "upsert", note)
+        store.add_texts([f"text {number}" for number in range(300)])
+        assert store.count() == 300
+    assert len(sizes) > 1
+    assert max(sizes) < 16 << 20
+
+
 def test_a_server_that_does_not_answer_or_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("connection refused")
 
+    def wait(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("too long")
+
     for handler, said in (
         (refuse, "docker run"),
+        (wait, "no answer in 60 s"),
         (lambda request: httpx.Response(403, text="no key"), "403"),
+        (lambda request: httpx.Response(429, headers={"Retry-After": "7"}), "try again in 7 s"),
     ):
         transport = httpx.MockTransport(handler)
         monkeypatch.setattr(_qdrant_client, "QdrantClient", partial(QdrantClient, transport=transport))

@@ -21,7 +21,7 @@ from langchain_core.documents import Document
 
 from qwen_agentkit._points import chunk_ids
 from qwen_agentkit.errors import LoadError
-from qwen_agentkit.ingest.discovery import SourceFile, discover, source_name
+from qwen_agentkit.ingest.discovery import SourceFile, discover, place_of, source_name
 from qwen_agentkit.ingest.loaders import load
 from qwen_agentkit.ingest.splitting import CountTokens, split
 from qwen_agentkit.languages import detect_language
@@ -76,10 +76,18 @@ class _Stored:
 
     ids: set[str] = field(default_factory=set)
     hashes: set[str] = field(default_factory=set)
+    places: set[str] = field(default_factory=set)
     expected: int = 0
 
     def is_complete(self, document_hash: str) -> bool:
-        return self.hashes == {document_hash} and len(self.ids) == self.expected
+        return self.holds(document_hash) and len(self.ids) == self.expected
+
+    def holds(self, document_hash: str) -> bool:
+        return self.hashes == {document_hash}
+
+    def is_from(self, place: str) -> bool:
+        """Whether it came from this place; of what an early version stored, nobody knows."""
+        return self.places <= {place}
 
 
 @dataclass
@@ -148,25 +156,35 @@ def ingest(
     _embed(jobs, store, tell)
     report.added = len(jobs)
     if prune:
-        report.removed = _prune(roots, {file.source for file in files}, registry, store)
+        report.removed = _prune(roots, files, registry, store)
     report.seconds = time.perf_counter() - started
     return report
 
 
-def stored_sources(paths: Iterable[str | os.PathLike[str]], store: QwenVectorStore) -> set[str]:
-    """Names of the documents that a store holds of some folders, whether or not their files still exist."""
-    return _below([Path(path).expanduser() for path in paths], _registry(store))
+def stored_sources(
+    paths: Iterable[str | os.PathLike[str]], store: QwenVectorStore
+) -> tuple[set[str], set[str]]:
+    """Names of the documents that a store holds of some folders, and those of them whose files are gone.
+
+    Raises:
+        InputError: A path does not exist or holds no documents.
+    """
+    roots = [Path(path).expanduser() for path in paths]
+    stored = _below(roots, _registry(store))
+    return stored, _gone(stored, discover(roots))
 
 
 def _registry(store: QwenVectorStore) -> dict[str, _Stored]:
     """Gather what the store holds of each ingested document."""
     registry: dict[str, _Stored] = {}
     for document in store.scroll():
-        if "document_hash" in document.metadata:
-            stored = registry.setdefault(document.metadata["source"], _Stored())
+        metadata = document.metadata
+        if {"source", "document_hash", "chunk_count"} <= metadata.keys():
+            stored = registry.setdefault(metadata["source"], _Stored())
             stored.ids.add(document.id or "")
-            stored.hashes.add(document.metadata["document_hash"])
-            stored.expected = document.metadata["chunk_count"]
+            stored.hashes.add(metadata["document_hash"])
+            stored.places |= {metadata["place"]} if "place" in metadata else set()
+            stored.expected = metadata["chunk_count"]
     return registry
 
 
@@ -175,9 +193,16 @@ def _job(file: SourceFile, stored: _Stored, cut: _Cut, report: IngestReport) -> 
     try:
         data = file.path.read_bytes()
         document_hash = hashlib.sha256(cut.version.encode() + data).hexdigest()
-        if stored.is_complete(document_hash):
+        known = stored.is_from(file.place)
+        if known and stored.is_complete(document_hash):
             report.skipped += 1
             return None
+        if not known and not stored.holds(document_hash):  # a folder that was moved holds the same
+            raise LoadError(
+                "has the name of a document that came from another folder, expected one file a name; ingest "
+                "a folder that holds both, or into another store, or delete the old one: "
+                f"store.delete(filter={{'source': {file.source!r}}})"
+            )
         return _Job(_chunks(file, data, document_hash, cut), stored)
     except (OSError, LoadError) as error:
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
@@ -195,6 +220,7 @@ def _chunks(file: SourceFile, data: bytes, document_hash: str, cut: _Cut) -> lis
     metadatas: list[dict[str, Any]] = [
         {
             "source": file.source,
+            "place": file.place,
             **({"group": file.group} if cut.groups else {}),
             "language": _language(chunk.text, language),
             **part.metadata,
@@ -229,17 +255,32 @@ def _embed(jobs: Sequence[_Job], store: QwenVectorStore, tell: Progress) -> None
             waiting.popleft()[1].finish(store)
 
 
-def _prune(roots: Sequence[Path], present: set[str], registry: Iterable[str], store: QwenVectorStore) -> int:
+def _prune(
+    roots: Sequence[Path], files: Sequence[SourceFile], registry: dict[str, _Stored], store: QwenVectorStore
+) -> int:
     """Delete the documents below the given folders whose files are gone."""
-    gone = _below(roots, registry) - present
+    gone = _gone(_below(roots, registry), files)
     for source in gone:
         store.delete(filter={"source": source})
     return len(gone)
 
 
-def _below(roots: Sequence[Path], sources: Iterable[str]) -> set[str]:
-    folders = tuple(f"{source_name(root)}/" for root in roots if root.is_dir())
-    return {source for source in sources if source.startswith(folders)}
+def _below(roots: Sequence[Path], registry: dict[str, _Stored]) -> set[str]:
+    """The documents that came from these folders."""
+    folders = [(root, f"{source_name(root)}/") for root in roots if root.is_dir()]
+    return {
+        source
+        for source, stored in registry.items()
+        for root, name in folders
+        if source.startswith(name) and stored.is_from(place_of(root, source.removeprefix(name)))
+    }
+
+
+def _gone(stored: set[str], files: Sequence[SourceFile]) -> set[str]:
+    """The stored documents without a file, but for those in a folder that cannot be listed."""
+    present = {file.source for file in files}
+    unlisted = tuple(source for source in present if source.endswith("/"))
+    return {source for source in stored - present if not source.startswith(unlisted)}
 
 
 def _estimated_tokens(texts: Sequence[str]) -> list[int]:

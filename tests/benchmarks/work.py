@@ -6,7 +6,6 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from transformers import PreTrainedModel
@@ -72,12 +71,13 @@ def gigaflop(model: PreTrainedModel, sequences: Sequence[tuple[int, int]]) -> fl
     """The arithmetic of token sequences, which is the same whoever does it.
 
     Args:
-        model: a transformers model with decoder layers.
+        model: a dense transformers model.
         sequences: of each the tokens already read, whose keys and values are there, and the new ones.
     """
-    decoder: Any = model.base_model
     config = model.config
-    weights = sum(weight.numel() for weight in decoder.layers.parameters())
+    heads, own = (config.head_dim * n for n in (config.num_attention_heads, config.num_key_value_heads))
+    layer = config.hidden_size * (2 * heads + 2 * own + 3 * config.intermediate_size)
+    weights = config.num_hidden_layers * layer
     tokens = sum(new for _, new in sequences)
     pairs = sum(past * new + new * (new + 1) // 2 for past, new in sequences)
     per_pair = 4 * config.num_hidden_layers * config.num_attention_heads * config.head_dim
