@@ -67,10 +67,12 @@ class KVCache:
         grown[..., : self.length, :] = self._slab[..., : self.length, :]
         self._slab = grown
 
-    def copy(self, length: int) -> KVCache:
-        """Return a cache of its own memory that holds the first `length` tokens."""
+    def copy(self, length: int, capacity: int = 0) -> KVCache:
+        """Return a cache of its own memory that holds the first `length` tokens, with room for `capacity`."""
         other = copy.copy(self)
-        other._slab = self._slab[..., :length, :].clone()
+        layers, two, heads, _, dim = self._slab.shape
+        other._slab = self._slab.new_empty(layers, two, heads, max(length, capacity), dim)
+        other._slab[..., :length, :] = self._slab[..., :length, :]
         other.length = length
         return other
 

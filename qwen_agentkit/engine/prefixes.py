@@ -46,8 +46,11 @@ class PrefixStore:
         """Tokens of the longest stored beginning of `tokens`."""
         return max((common(held, tokens) for held, _ in self._entries), default=0)
 
-    def take(self, tokens: Sequence[int]) -> KVCache | None:
-        """Return a cache of the caller's own that holds the longest stored beginning of `tokens`."""
+    def take(self, tokens: Sequence[int], capacity: int = 0) -> KVCache | None:
+        """Return a cache of the caller's own that holds the longest stored beginning of `tokens`.
+
+        Where it has to be copied, the copy has room for `capacity` tokens.
+        """
         found = [common(held, tokens) for held, _ in self._entries]
         length = max(found, default=0)
         if length < _SHORTEST:
@@ -56,16 +59,18 @@ class PrefixStore:
         if length == len(entry[0]):
             return entry[1]  # the caller goes on where it ended: nothing to copy
         self._entries.append(entry)
-        return entry[1].copy(length)
+        return entry[1].copy(length, capacity)
 
     def put(self, tokens: Sequence[int], cache: KVCache) -> None:
         """Remember a cache and the tokens it holds; the cache is the store's from now on."""
         if len(tokens) < _SHORTEST:
             return
-        cache.shrink()
         ids = np.asarray(tokens, dtype=np.int64)
         self._entries = [entry for entry in self._entries if common(entry[0], ids) < len(entry[0])]
         self._entries.append((ids, cache))
+        if self.bytes > self.limit:  # room to grow saves copying while there is memory for it
+            for _, held in self._entries:
+                held.shrink()
         while self._entries and self.bytes > self.limit:
             self._entries.pop(0)
 

@@ -36,6 +36,9 @@ _POLITE = 256
 # Seconds that a first prompt waits for others: of requests sent together, the first would be read alone.
 _COMPANY = 0.001
 
+# Tokens of an answer for which there is memory from the start; for more, all before them is copied.
+_ROOM = 256
+
 # Tokens that make it worth waiting until another sequence has computed a prefix.
 _WORTH_WAITING = 32
 
@@ -141,8 +144,10 @@ class Scheduler:
                 return  # it is about to compute what this one needs
             if min(shared, other.cache.length) > stored:
                 stored, best = min(shared, other.cache.length), other.cache
-        found = best.copy(stored) if best else self.prefixes.take(known)
+        room = min(len(sequence.tokens) + _ROOM, sequence.most)
+        found = best.copy(stored, room) if best else self.prefixes.take(known, room)
         sequence.cache = found or KVCache(loaded.model.config, loaded.dtype, loaded.device)
+        sequence.cache.reserve(room)
         sequence.cached_tokens = min(sequence.cache.length, sequence.prompt_length)
 
     def _run(self, loaded: Loaded, works: Sequence[_Work]) -> None:

@@ -40,6 +40,7 @@ class SequenceState:
     Attributes:
         tokens: All token ids so far, the prompt's first.
         prompt_length: How many of them are the prompt's.
+        most: How many there are when the writing ends at the latest.
         cache: Keys and values of the first of them; None before the first step.
         cached_tokens: Tokens of the prompt that were not computed again.
         guesses: Tokens run on trust in the current step, behind the known ones.
@@ -71,7 +72,7 @@ class SequenceState:
         self.error: BaseException | None = None
         self.cancelled = cancelled or threading.Event()
         self._sampling = sampling
-        self._last = self.prompt_length + limit  # length at which the writing ends
+        self.most = self.prompt_length + limit
         self._ends = ends
         self._guide = guide
         self._lookup = Lookup() if lookup else None
@@ -93,7 +94,7 @@ class SequenceState:
         known = self.tokens[start : start + room]
         self.guesses = []
         if self._lookup and len(known) == self.unread < room:
-            most = min(room - len(known), self._last - len(self.tokens) - 1)
+            most = min(room - len(known), self.most - len(self.tokens) - 1)
             self.guesses = self._lookup.guess(self.tokens, most)
         return known + self.guesses
 
@@ -130,6 +131,6 @@ class SequenceState:
             self.tokens.append(token)
             self.ready.append(token)
             self._written.add(token)
-            self.finished = token in self._ends or len(self.tokens) == self._last
+            self.finished = token in self._ends or len(self.tokens) == self.most
             if self._guide and not self.finished:
                 queue.extend(self._guide.after(token))
