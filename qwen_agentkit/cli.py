@@ -55,7 +55,10 @@ def main() -> None:
 
 @app.command()
 def ingest(
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders: md, txt, html, pdf.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(help="Files and folders: md, txt, html, pdf, csv, tsv, jsonl, docx, pptx, xlsx."),
+    ],
     preset: Preset = "0.6b",
     store: Store = DEFAULT_STORE,
     groups: Annotated[

@@ -35,8 +35,8 @@ class SourceFile(NamedTuple):
 def discover(paths: Iterable[str | os.PathLike[str]]) -> list[SourceFile]:
     """Find the documents under files and folders, in a stable order.
 
-    Hidden files and folders are left out, and so are files of other kinds unless named themselves. Folders
-    that cannot be listed are among what is found.
+    Hidden files and folders and the locks of open documents are left out, and so are files of other kinds
+    unless named themselves. Folders that cannot be listed are among what is found.
 
     Args:
         paths: Files and folders.
@@ -96,7 +96,7 @@ def _files(root: Path) -> Iterator[SourceFile]:
         folders[:] = sorted(entry for entry in folders if not entry.startswith("."))
         for entry in sorted(files):
             file = Path(folder, entry)
-            if not entry.startswith(".") and file.suffix.lower() in SUFFIXES and _is_file(file):
+            if not entry.startswith((".", "~$")) and file.suffix.lower() in SUFFIXES and _is_file(file):
                 below = _readable(file.relative_to(root).as_posix())
                 group = below.partition("/")[0] if "/" in below else ""
                 yield SourceFile(file, f"{name}/{below}", place_of(root, below), group)

@@ -29,7 +29,7 @@ from qwen_agentkit.vectorstores import QwenVectorStore
 
 __all__ = ["IngestReport", "Progress", "ingest", "stored_sources"]
 
-PIPELINE_VERSION = 1
+PIPELINE_VERSION = 2
 """Part of every document's hash: raise it when reading or splitting changes, and all is done anew."""
 
 Progress = Callable[[str, int, int], None]
@@ -120,7 +120,7 @@ def ingest(
     """Bring a store in step with the documents under some paths.
 
     Args:
-        paths: Files and folders (md, txt, html, htm, pdf).
+        paths: Files and folders: md, txt, html, pdf, csv, tsv, jsonl; docx, pptx, xlsx (extra `office`).
         store: Where the chunks go.
         count_tokens: Counts tokens of texts; by default the embedder's `count_tokens`, or an estimate.
         max_tokens: Most tokens of a chunk.

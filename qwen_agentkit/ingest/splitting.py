@@ -22,7 +22,7 @@ CountTokens = Callable[[Sequence[str]], Sequence[int]]
 
 Span = tuple[int, int]
 
-_HEADING = re.compile(r"[ ]{0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
+_HEADING = re.compile(r"[ ]{0,3}(#{1,6})[ \t]+(.*)$")
 _FENCE = re.compile(r"[ ]{0,3}(?:```|~~~)")
 _PARAGRAPH = re.compile(r"(?:[^\n]*\S[^\n]*(?:\n|$))+\s*")
 _SMALLEST = 16
@@ -78,12 +78,17 @@ def _sections(text: str) -> Iterator[tuple[list[str], Span]]:
             if has_body:
                 yield [name for _, name in path], (start, position)
                 start, has_body = position, False
-            level = len(heading[1])
-            path = [(above, name) for above, name in path if above < level] + [(level, heading[2])]
+            level, title = len(heading[1]), _without_marks(heading[2])
+            path = [(above, name) for above, name in path if above < level] + [(level, title)]
         elif line.strip():
             has_body = True
         position += len(line)
     yield [name for _, name in path], (start, position)
+
+
+def _without_marks(heading: str) -> str:
+    """Take off the marks that may close a heading as well."""
+    return heading.rstrip(" \t").rstrip("#").rstrip(" \t")
 
 
 class _Splitter:
@@ -140,7 +145,9 @@ class _Splitter:
         return start if repeated + sizes[last + 1] <= self.limit else last + 1
 
     def _paragraphs(self, span: Span) -> list[Span]:
-        return [match.span() for match in _PARAGRAPH.finditer(self.text, *span)]
+        # Not from blank lines above the first: the pattern would try each of their spaces.
+        line = self.text.rfind("\n", span[0], self._trim(span)[0]) + 1
+        return [match.span() for match in _PARAGRAPH.finditer(self.text, max(span[0], line), span[1])]
 
     def _sentences(self, span: Span) -> list[Span]:
         starts = [span[0] + found.start for found in split_sentences(self.text[slice(*span)])]
