@@ -319,7 +319,12 @@ class ChatQwen(BaseChatModel):
     ) -> ChatResult:
         several = self._several(kwargs)
         streams = [self._astream(messages, stop, run_manager, **given) for given in several]
-        return _together(await asyncio.gather(*map(agenerate_from_stream, streams)))
+        answers = [asyncio.ensure_future(agenerate_from_stream(stream)) for stream in streams]
+        try:
+            return _together(await asyncio.gather(*answers))
+        finally:
+            for answer in answers:  # when one has failed, nobody waits for the others
+                answer.cancel()
 
     def _several(self, given: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the settings of each answer to write."""
@@ -355,6 +360,7 @@ class ChatQwen(BaseChatModel):
             tools=tools,
             forced_call=choice not in (None, "auto", "none"),
             forced_tool=None if choice in (None, "auto", "none", "any") else choice,
+            forbids_calls=choice == "none",
             parallel_calls=parallel is not False,
             schema=schema,
             thinking=settings.thinking,

@@ -25,7 +25,8 @@ __all__ = [
     "read_call",
 ]
 
-Dialect = Literal["auto", "json", "xml"]
+Dialect = Literal["auto", "json", "xml", "none"]
+"""How calls are written; in "none" a text holds no calls, whatever it looks like."""
 
 OPEN_CALL = "<tool_call>"
 CLOSE_CALL = "</tool_call>"
@@ -59,6 +60,8 @@ def find_call(text: str, dialect: Dialect) -> tuple[int, int] | None:
     Returns:
         Where the call starts and where its body does, in characters; None if no call is open yet.
     """
+    if dialect == "none":
+        return None
     found = (_TAGGED if dialect == "json" else _TAGGED_OR_BARE).search(text)
     if found is None:
         return None
@@ -67,6 +70,8 @@ def find_call(text: str, dialect: Dialect) -> tuple[int, int] | None:
 
 def half_call(text: str, dialect: Dialect) -> int:
     """Length of the end of the text that more text could make the beginning of a call, in characters."""
+    if dialect == "none":
+        return 0
     tagged = overlap(text, OPEN_CALL)
     if dialect == "json":
         return tagged

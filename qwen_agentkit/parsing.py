@@ -122,7 +122,7 @@ def parse(
         text: What the model wrote after the prompt.
         thinking: Whether the prompt already opened a think block.
         tools: Tool schemas in the OpenAI form; they type the values of the XML dialect.
-        dialect: How tool calls are written; "auto" looks at each call.
+        dialect: How tool calls are written; "auto" looks at each call, "none" takes them for text.
 
     Returns:
         The parts. Calls are numbered: `call_0`, `call_1`, ...
@@ -144,7 +144,7 @@ class StreamParser:
     Args:
         thinking: Whether the prompt already opened a think block.
         tools: Tool schemas in the OpenAI form; they type the values of the XML dialect.
-        dialect: How tool calls are written; "auto" looks at each call.
+        dialect: How tool calls are written; "auto" looks at each call, "none" takes them for text.
     """
 
     def __init__(

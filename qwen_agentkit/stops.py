@@ -23,10 +23,20 @@ class StopStrings:
     def __init__(self, strings: Sequence[str]) -> None:
         self._strings = strings
         self._held = ""
+        self._passing = False
         self.reached = False
+
+    def pass_newlines(self) -> None:
+        """Let newlines pass until other text comes: those after a thought are the template's."""
+        self._passing = True
 
     def feed(self, piece: str) -> str:
         """Return the text that is certainly before any stop string."""
+        if self._passing:
+            body = piece.lstrip("\n")
+            self._passing = not body
+            newlines = piece[: len(piece) - len(body)]
+            return newlines + self.feed(body) if body else newlines
         text = self._held + piece
         found = [start for string in self._strings if (start := text.find(string)) >= 0]
         if found:

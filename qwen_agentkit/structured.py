@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from functools import partial
 from operator import itemgetter
 from typing import Any, Literal
 
@@ -11,7 +12,11 @@ from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 from langchain_core.output_parsers import BaseOutputParser, JsonOutputParser, PydanticOutputParser
-from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser, PydanticToolsParser
+from langchain_core.output_parsers.openai_tools import (
+    JsonOutputKeyToolsParser,
+    JsonOutputToolsParser,
+    PydanticToolsParser,
+)
 from langchain_core.runnables import Runnable, RunnableGenerator, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
@@ -118,7 +123,8 @@ def with_parser(
         parser: What reads it.
         include_raw: Return `{"raw", "parsed", "parsing_error"}` instead of raising what the reader raises.
     """
-    checked = RunnableGenerator(_whole, _awhole) | parser
+    calls = isinstance(parser, JsonOutputToolsParser)
+    checked = RunnableGenerator(partial(_whole, calls=calls), partial(_awhole, calls=calls)) | parser
     if not include_raw:
         return model | checked
     read = RunnablePassthrough.assign(parsed=itemgetter("raw") | checked, parsing_error=lambda _: None)
@@ -137,20 +143,49 @@ def _json_schema(schema: dict[str, Any] | type) -> dict[str, Any]:
     return convert_to_json_schema(schema)
 
 
-def _whole(messages: Iterator[AIMessage]) -> Iterator[AIMessage]:
-    """Pass messages on, and refuse one that was cut off: parsers would read half of it."""
+def _whole(messages: Iterator[AIMessage], *, calls: bool) -> Iterator[AIMessage]:
+    """Pass a message on, or its pieces, and refuse one that was cut off: parsers would read half of it."""
+    pieces = []
     for message in messages:
         yield message
-        _check_whole(message)
+        _check_length(message)
+        pieces.append(message)
+    _check_end(pieces, calls=calls)
 
 
-async def _awhole(messages: AsyncIterator[AIMessage]) -> AsyncIterator[AIMessage]:
+async def _awhole(messages: AsyncIterator[AIMessage], *, calls: bool) -> AsyncIterator[AIMessage]:
+    pieces = []
     async for message in messages:
         yield message
-        _check_whole(message)
+        _check_length(message)
+        pieces.append(message)
+    _check_end(pieces, calls=calls)
 
 
-def _check_whole(message: AIMessage) -> None:
+def _check_end(pieces: Sequence[AIMessage], *, calls: bool) -> None:
+    """Refuse half a call, and half a JSON text, which a stop string leaves."""
+    text = "".join(piece.text for piece in pieces)
+    if calls:
+        whole = any(piece.tool_calls for piece in pieces)
+    else:
+        whole = not text.lstrip().startswith(("{", "[")) or _is_json(text)
+    if not whole:
+        raise OutputParserException(
+            f"The answer ended before its object was complete: {text[-80:]!r}; expected all of it. Leave out "
+            "stop strings that the object may hold.",
+            llm_output=text,
+        )
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_length(message: AIMessage) -> None:
     if message.response_metadata.get("finish_reason") == "length":
         usage = message.usage_metadata
         tokens = usage["output_tokens"] if usage else "some"

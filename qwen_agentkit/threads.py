@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 __all__ = ["in_thread", "side_by_side"]
@@ -63,6 +63,7 @@ def side_by_side(works: list[Callable[[threading.Event], T]]) -> list[T]:
     with ThreadPoolExecutor(len(works), "qwen-agentkit") as pool:
         futures = [pool.submit(work, cancelled) for work in works]
         try:
-            return [future.result() for future in futures]
+            wait(futures, return_when=FIRST_EXCEPTION)
         finally:
             cancelled.set()
+        return [future.result() for future in futures]

@@ -17,14 +17,14 @@ def read_choice(choice: ToolChoice, names: Sequence[str]) -> str | None:
     """Bring a choice to "auto", "none", "any" or a tool's name; None if it says nothing.
 
     Args:
-        choice: Such as "any", "required", True, a name, or `{"function": {"name": ...}}`.
+        choice: Such as "any", "required", True, a name, `{"function": {"name": ...}}` or `{"type": "any"}`.
         names: Of the tools.
 
     Raises:
         InputError: It is none of the tools.
     """
     if isinstance(choice, dict):
-        choice = choice.get("function", choice).get("name")
+        choice = choice.get("function", choice).get("name") or choice.get("type")
     if not choice:
         return None
     if choice in (True, "any", "required") and names:

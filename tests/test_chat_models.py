@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 import pytest
 import torch
+from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import (
     AIMessage,
@@ -31,6 +34,8 @@ from qwen_agentkit.engine.loading import Loaded, load
 from qwen_agentkit.engine.template import Prompt
 from qwen_agentkit.errors import InputError, InputTooLongError, ModelNotFoundError
 from qwen_agentkit.messages import to_template
+from qwen_agentkit.threads import side_by_side
+from qwen_agentkit.tool_choice import read_choice
 
 
 class TestConformance(ChatModelUnitTests):
@@ -153,9 +158,8 @@ def test_stream_sums_to_invoke(scripted: Scripted) -> None:
 
 
 def test_calls_survive_content_blocks(scripted: Scripted) -> None:
-    chunks = list(
-        scripted(f"<think>\nHm.\n</think>\n\nLooking.\n{CALL}{CALL}", output_version="v1").stream("Weather?")
-    )
+    llm = scripted(f"<think>\nHm.\n</think>\n\nLooking.\n{CALL}{CALL}", output_version="v1")
+    chunks = list(llm.bind_tools([get_weather]).stream("Weather?"))
     total: Any = chunks[0]
     for chunk in chunks[1:]:
         total += chunk
@@ -167,16 +171,19 @@ def test_call_ids_differ_between_turns(scripted: Scripted) -> None:
     ids = {
         call["id"]
         for _ in range(2)
-        for call in scripted(CALL + CALL).invoke("Weather?", thinking=False).tool_calls
+        for call in scripted(CALL + CALL).bind_tools([get_weather]).invoke("Weather?").tool_calls
     }
     assert len(ids) == 4
 
 
 def test_damaged_call_is_kept_raw(scripted: Scripted) -> None:
-    damaged = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Oslo"\n</tool_call>'
-    message = scripted(f"{damaged}\n{CALL}").invoke("Weather?", thinking=False)
+    llm = scripted(CALL + CALL, thinking=False)
+    tokens = len(llm._load().encode_prompt(CALL + CALL))
+    message = llm.bind_tools([get_weather]).invoke("Weather?", max_tokens=tokens - 4)
     assert [call["args"] for call in message.tool_calls] == [CALLED]
-    assert [call["args"] for call in message.invalid_tool_calls] == [damaged]
+    [damaged] = message.invalid_tool_calls
+    assert CALL.startswith(str(damaged["args"]))
+    assert message.response_metadata["finish_reason"] == "length"
 
 
 @pytest.mark.parametrize("thinking", [False, True])
@@ -461,6 +468,85 @@ def test_the_end_of_the_context_is_a_limit_too(scripted: Scripted) -> None:
     message = llm.invoke("word " * 1900)
     assert message.content == "Done."
     assert message.response_metadata["thinking_truncated"] is True
+
+
+@pytest.mark.parametrize("stop", ["\n", "\n\n"])
+def test_a_newline_may_end_an_answer_after_a_thought(scripted: Scripted, stop: str) -> None:
+    message = scripted("<think>\nHm.\n\nYes.\n</think>\n\nOne.\n\nTwo").invoke("Hello", stop=[stop])
+    assert message.content == "One."
+    assert message.additional_kwargs["reasoning_content"] == "Hm.\n\nYes."
+
+
+def test_without_tools_nothing_is_called(scripted: Scripted) -> None:
+    text = "It is the `<tool_call>` tag; then\ntext goes on."
+    message = scripted(text, thinking=False).invoke("Hello")
+    assert message.content == text
+    assert not message.tool_calls
+    assert not message.invalid_tool_calls
+
+
+def test_a_choice_of_none_is_held(tiny_qwen3_dir: Path) -> None:
+    llm = ChatQwen(model=str(tiny_qwen3_dir), temperature=0, thinking=False, max_tokens=12)
+    head, tag = llm._load().model.lm_head, llm._load().token_id("<tool_call>")
+
+    def only_calls(module: Any, args: Any, logits: torch.Tensor) -> torch.Tensor:
+        return logits.index_fill(-1, torch.tensor([tag]), 1e4)
+
+    hook = head.register_forward_hook(only_calls)
+    try:
+        offered = llm.bind_tools([get_weather], tool_choice="none").invoke("Weather in Cairo?")
+        assert "<tool_call>" not in offered.text
+        assert "<tool_call>" in llm.invoke("Weather in Cairo?").text
+    finally:
+        hook.remove()
+
+
+@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
+def test_half_an_object_is_an_error(scripted: Scripted, method: Any) -> None:
+    class Person(BaseModel):
+        """A person."""
+
+        name: str
+        age: int
+
+    whole = '{"name": "Ali", "age": 35}'
+    call = f'<tool_call>\n{{"name": "Person", "arguments": {whole}}}\n</tool_call>'
+    llm = scripted(whole if method == "json_schema" else call, thinking=False)
+    person = llm.with_structured_output(Person, method=method)
+    assert person.invoke("Who?") == Person(name="Ali", age=35)
+    cut = llm.with_structured_output(Person, method=method, stop=["5"])
+    with pytest.raises(OutputParserException, match="before its object was complete"):
+        cut.invoke("Who?")
+    raw = llm.with_structured_output(Person, method=method, stop=["5"], include_raw=True).invoke("Who?")
+    assert raw["parsed"] is None
+    assert "complete" in str(raw["parsing_error"])
+
+
+@pytest.mark.parametrize(
+    ("choice", "read"),
+    [
+        ({"type": "any"}, "any"),
+        ({"type": "none"}, "none"),
+        ({"type": "auto"}, "auto"),
+        ({"type": "tool", "name": "f"}, "f"),
+        ({"type": "function", "function": {"name": "g"}}, "g"),
+    ],
+)
+def test_a_choice_may_come_in_anybodys_form(choice: dict[str, Any], read: str) -> None:
+    assert read_choice(choice, ["f", "g"]) == read
+
+
+def test_one_failure_ends_the_answers_beside_it() -> None:
+    def waits(cancelled: threading.Event) -> bool:
+        return cancelled.wait(30)
+
+    def fails(cancelled: threading.Event) -> bool:
+        raise ValueError("failed")
+
+    start = time.perf_counter()
+    with pytest.raises(ValueError, match="failed"):
+        side_by_side([waits, fails])
+    assert time.perf_counter() - start < 10
 
 
 def test_a_named_tool_may_be_called_twice(scripted: Scripted) -> None:

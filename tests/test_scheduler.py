@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -223,9 +224,81 @@ def test_out_of_memory_fails_one_call_and_the_others_finish(loaded: Loaded) -> N
         hook.remove()
 
 
+def out_of_memory() -> RuntimeError:
+    return RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+
+@pytest.mark.parametrize("lookup", [True, False])
+def test_no_memory_for_the_logits_computes_no_token_twice(loaded: Loaded, lookup: bool) -> None:
+    prompts = [prompt(seed, 30) for seed in (15, 16)]
+    expected = [list(generate(loaded, one, GREEDY, max_tokens=12, lookup=False)) for one in prompts]
+    scheduler(loaded).prefixes.clear()
+    failures: list[int] = []
+
+    def no_memory(module: Any, args: Any) -> None:
+        if args[0].shape[0] > 1 and len(failures) < 5:
+            failures.append(args[0].shape[0])
+            raise out_of_memory()
+
+    hook = loaded.model.lm_head.register_forward_pre_hook(no_memory)
+    try:
+        calls = [partial(generate, loaded, one, GREEDY, max_tokens=12, lookup=lookup) for one in prompts]
+        assert together(calls) == expected
+    finally:
+        hook.remove()
+    assert failures
+
+
+def test_no_memory_for_a_newcomer_fails_it_alone(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    others = [prompt(seed, 30) for seed in (15, 16)]
+    expected = [list(generate(loaded, one, GREEDY, max_tokens=20)) for one in others]
+    reserve = KVCache.reserve
+
+    def no_memory(self: KVCache, capacity: int) -> None:
+        if capacity > 400:
+            raise out_of_memory()
+        reserve(self, capacity)
+
+    monkeypatch.setattr(KVCache, "reserve", no_memory)
+    writings = [generate(loaded, one, GREEDY, max_tokens=20) for one in others]
+    first = [next(writing) for writing in writings]
+    with pytest.raises(OutOfMemoryError, match="Lower max_tokens"):
+        list(generate(loaded, prompt(14, 300), GREEDY, max_tokens=200))
+    assert [[token, *writing] for token, writing in zip(first, writings, strict=True)] == expected
+
+
+def test_leaving_in_the_middle_of_a_step_keeps_what_was_written(loaded: Loaded) -> None:
+    repeats = (prompt(20, 10) * 4)[:36]
+    told = list(generate(loaded, repeats, GREEDY, max_tokens=30, guide=Says(repeats[6:36])))
+    scheduler(loaded).prefixes.clear()
+    writing = generate(loaded, repeats, GREEDY, max_tokens=30, guide=Says(repeats[6:36]))
+    next(writing)
+
+    def leave(module: Any, args: Any) -> None:
+        writing._sequence.finished = True  # as `_leave` does while another reader runs the step
+
+    hook = loaded.model.lm_head.register_forward_pre_hook(leave)
+    try:
+        list(writing)
+    finally:
+        hook.remove()
+    for tokens, cache in scheduler(loaded).prefixes._entries:
+        assert cache.length == len(tokens)
+        assert tokens.tolist() == [*repeats, *told][: len(tokens)]
+
+
+def test_what_was_left_behind_counts_as_free(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = token_bytes(loaded.model.config, loaded.dtype)
+    writing = generate(loaded, prompt(17, 60), GREEDY, max_tokens=40)
+    next(writing)
+    writing.close()
+    monkeypatch.setattr(generate_module, "memory", lambda device: 10 * size)
+    generate(loaded, prompt(18, 60), GREEDY, max_tokens=40)
+
+
 def test_what_cannot_fit_fails_before_it_starts(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     size = token_bytes(loaded.model.config, loaded.dtype)
-    monkeypatch.setattr(generate_module, "memory", lambda device: 100 * size)
+    monkeypatch.setattr(generate_module, "memory", lambda device: 100 * size - scheduler(loaded).bytes)
     generate(loaded, prompt(17, 60), GREEDY, max_tokens=40)
     with counted(loaded) as lengths, pytest.raises(OutOfMemoryError, match="At most 100 tokens fit"):
         generate(loaded, prompt(17, 60), GREEDY, max_tokens=41)

@@ -61,7 +61,7 @@ def answer(loaded: Loaded, request: Request, cancelled: threading.Event) -> Iter
         guide=guide,
         cancelled=cancelled,
     )
-    reader = _Reader(request, prompt, template.dialect if request.tools else "auto")
+    reader = _Reader(request, prompt, template.dialect if request.tools else "none")
     stops, detokenizer, ends = StopStrings(request.stop), Detokenizer(loaded.tokenizer), end_ids(loaded)
     written = reasoning = calls = 0
     ended = False
@@ -75,6 +75,8 @@ def answer(loaded: Loaded, request: Request, cancelled: threading.Event) -> Iter
             piece = detokenizer.feed(token)
             events = reader.feed(stops.release() + piece if thought else stops.feed(piece))
             reasoning += thought or reader.in_thought
+            if thought and not reader.in_thought:
+                stops.pass_newlines()
             calls += sum(isinstance(event, CallEvent) for event in events)
             yield from events
             if stops.reached:
@@ -103,7 +105,7 @@ def _matcher(loaded: Loaded, request: Request, template: ChatTemplate, prompt: P
         parallel=request.parallel_calls,
         schema=request.schema,
     )
-    if not turn.tools and turn.schema is None:
+    if turn.free and not turn.tools and not request.forbids_calls:
         return None
     tags = Tags(loaded.tokenizer)
     lark = turn_grammar(turn, tags, template.dialect, thinking=prompt.thinking, opened=prompt.opened)

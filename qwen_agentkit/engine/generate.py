@@ -101,10 +101,8 @@ def end_ids(loaded: Loaded) -> frozenset[int]:
 
 
 def _check_memory(loaded: Loaded, tokens: int) -> None:
-    if not loaded.packed:
-        return  # states of hybrid layers do not grow with the text
-    size = token_bytes(loaded.model.config, loaded.dtype)
-    free = memory(loaded.device) + scheduler(loaded).prefixes.bytes
+    size = token_bytes(loaded.model.config.get_text_config(), loaded.dtype)
+    free = memory(loaded.device) + scheduler(loaded).bytes
     if tokens * size > free:
         raise OutOfMemoryError(
             f"{tokens} tokens of {loaded.name!r} need {tokens * size / 1e9:.1f} GB of keys and values "

@@ -70,10 +70,13 @@ def turn_grammar(turn: Turn, tags: Tags, dialect: Dialect, *, thinking: bool, op
             f"json: {json_rule('the answer', turn.schema)}",
         ]
     else:
-        rules.append("answer: " + ("(begin call)* rest?" if turn.parallel else "begin call | rest?"))
         forbidden = [_BARE_CALL] if dialect == "xml" else []
-        rules += tags.until("begin", OPEN_CALL, *forbidden)
         rules += tags.text("rest", OPEN_CALL, *forbidden)
+        if not turn.tools:
+            rules.append("answer: rest?")
+            return "\n".join(rules)
+        rules.append("answer: " + ("(begin call)* rest?" if turn.parallel else "begin call | rest?"))
+        rules += tags.until("begin", OPEN_CALL, *forbidden)
     return "\n".join(rules)
 
 

@@ -13,8 +13,10 @@ __all__ = ["KVCache", "LayerCache", "token_bytes"]
 
 
 def token_bytes(config: PretrainedConfig, dtype: torch.dtype) -> int:
-    """Memory of the keys and values of one token in all layers, in bytes."""
-    numbers: int = 2 * config.num_hidden_layers * config.num_key_value_heads * _head_dim(config)
+    """Memory of the keys and values of one token in all layers that keep them, in bytes."""
+    kinds = getattr(config, "layer_types", None)
+    layers = kinds.count("full_attention") if kinds else config.num_hidden_layers
+    numbers: int = 2 * layers * config.num_key_value_heads * _head_dim(config)
     return numbers * dtype.itemsize
 
 

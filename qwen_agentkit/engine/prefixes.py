@@ -68,9 +68,8 @@ class PrefixStore:
         ids = np.asarray(tokens, dtype=np.int64)
         self._entries = [entry for entry in self._entries if common(entry[0], ids) < len(entry[0])]
         self._entries.append((ids, cache))
-        if self.bytes > self.limit:  # room to grow saves copying while there is memory for it
-            for _, held in self._entries:
-                held.shrink()
+        for _, held in self._entries if self.bytes > self.limit else ():
+            held.shrink()  # room to grow saves copying, while there is memory for it
         while self._entries and self.bytes > self.limit:
             self._entries.pop(0)
 

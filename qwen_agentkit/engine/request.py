@@ -20,6 +20,7 @@ class Request:
         tools: Tool schemas in the OpenAI form, shown to the model.
         forced_call: Whether the answer has to be tool calls and nothing else.
         forced_tool: The tool it has to call; None lets the model choose.
+        forbids_calls: Whether the answer may hold no call, whatever earlier turns hold.
         parallel_calls: Whether there may be several calls.
         schema: JSON schema of the answer where it is no tool call; None leaves it free text.
         thinking: Whether to think first; None leaves it to the checkpoint.
@@ -35,6 +36,7 @@ class Request:
     tools: Sequence[dict[str, Any]] = ()
     forced_call: bool = False
     forced_tool: str | None = None
+    forbids_calls: bool = False
     parallel_calls: bool = True
     schema: Mapping[str, Any] | None = None
     thinking: bool | None = None

@@ -6,11 +6,13 @@ nobody reads, nothing is computed.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import psutil  # type: ignore[import-untyped]  # its types are a package of their own
@@ -67,6 +69,12 @@ class Scheduler:
         self._batch: list[SequenceState] = []  # in the step that runs, or that an error ended
         self._stepping = False
 
+    @property
+    def bytes(self) -> int:
+        """Memory for keys and values that is given back when it is needed."""
+        left = [sequence.cache for sequence in self._left]
+        return self.prefixes.bytes + sum(cache.bytes for cache in left if isinstance(cache, KVCache))
+
     def run(self, loaded: Loaded, sequence: SequenceState) -> Generator[int]:
         """Yield the tokens of a sequence as they are written; closing it stops the work within a step."""
         with self._turn:
@@ -92,7 +100,8 @@ class Scheduler:
             try:
                 loaded.compute(partial(self._step, loaded))
             except BaseException as error:  # an interrupt may have come at any point of the step
-                for one in self._batch:
+                batch, self._batch = self._batch, []
+                for one in batch:
                     one.fail(error)
                 raise
             finally:
@@ -105,14 +114,20 @@ class Scheduler:
         sequence.finished = True
         with self._turn:
             self._active = [one for one in self._active if one is not sequence]
-            self._left.append(sequence)
+            if sequence.cache and not sequence.error:
+                self._left.append(sequence)
 
     def _keep(self, done: Sequence[SequenceState]) -> None:
-        """Keep what sequences that are done have computed."""
+        """Keep what sequences that are done have computed, where there is memory for it."""
         for sequence in done:
-            if isinstance(sequence.cache, KVCache) and not sequence.error:
-                self.prefixes.put(sequence.tokens[: sequence.cache.length], sequence.cache)
-            sequence.cache = None
+            cache, sequence.cache = sequence.cache, None
+            if isinstance(cache, KVCache) and not sequence.error:
+                try:
+                    self.prefixes.put(sequence.tokens[: cache.length], cache)
+                except Exception as error:
+                    if not _is_out_of_memory(error):
+                        raise
+                    self.prefixes.clear()
 
     def _step(self, loaded: Loaded) -> None:
         if len(self._active) == 1 and self._active[0].cache is None:
@@ -123,10 +138,25 @@ class Scheduler:
         self._keep(left)
         for sequence in batch:
             if sequence.cache is None:
-                self._open(loaded, sequence)
-        self._run(loaded, _plan(loaded, [one for one in batch if one.cache is not None]))
+                self._admit(loaded, sequence)
+        works = _plan(loaded, [one for one in batch if one.cache is not None and not one.finished])
+        for together in [works] if loaded.packed else [[work] for work in works]:
+            self._run(loaded, together)
         self._keep([one for one in batch if one.finished])
         self._batch = []
+
+    def _admit(self, loaded: Loaded, sequence: SequenceState) -> None:
+        """Open a newcomer's cache; when there is no memory for it, it fails alone."""
+        try:
+            try:
+                self._open(loaded, sequence)
+            except Exception as error:
+                if not _is_out_of_memory(error):
+                    raise
+                self.prefixes.clear()
+                self._open(loaded, sequence)
+        except Exception as error:
+            sequence.fail(_said(error, loaded, sequence))
 
     def _open(self, loaded: Loaded, sequence: SequenceState) -> None:
         """Give a newcomer its cache, with the longest beginning of its tokens that anyone has computed."""
@@ -146,17 +176,22 @@ class Scheduler:
                 stored, best = min(shared, other.cache.length), other.cache
         room = min(len(sequence.tokens) + _ROOM, sequence.most)
         found = best.copy(stored, room) if best else self.prefixes.take(known, room)
-        sequence.cache = found or KVCache(loaded.model.config, loaded.dtype, loaded.device)
-        sequence.cache.reserve(room)
-        sequence.cached_tokens = min(sequence.cache.length, sequence.prompt_length)
+        cache = found or KVCache(loaded.model.config, loaded.dtype, loaded.device)
+        cache.reserve(room)
+        sequence.cache = cache
+        sequence.cached_tokens = min(cache.length, sequence.prompt_length)
 
     def _run(self, loaded: Loaded, works: Sequence[_Work]) -> None:
         """Run a step; when it fails, each sequence alone, so that one cannot end the others."""
         if not works:
             return
+        before = [work.sequence.cache.length if work.sequence.cache else 0 for work in works]
         try:
             logits = _logits(loaded, works)
         except Exception as error:  # memory, or anything torch raises: it belongs to one sequence
+            for work, length in zip(works, before, strict=True):
+                if work.sequence.cache:
+                    work.sequence.cache.truncate(length)
             if len(works) > 1:
                 for work in works:
                     self._run(loaded, [work])
@@ -165,7 +200,7 @@ class Scheduler:
                 self.prefixes.clear()
                 self._run(loaded, works)
                 return
-            works[0].sequence.fail(_said(error, loaded, works[0]))
+            works[0].sequence.fail(_said(error, loaded, works[0].sequence))
             return
         with torch.inference_mode():
             start = 0
@@ -191,9 +226,23 @@ _making = threading.Lock()
 def memory(device: torch.device, *, total: bool = False) -> int:
     """Return the free (or the whole) memory for keys and values on a device, in bytes."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[total])
-    machine = psutil.virtual_memory()
-    return int(machine.total if total else machine.available)
+        if total:
+            return int(torch.cuda.mem_get_info(device)[1])
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # for reuse
+        return int(torch.cuda.mem_get_info(device)[0]) + held
+    machine, most = psutil.virtual_memory(), _container_memory()
+    if total:
+        return min(int(machine.total), most)
+    return min(int(machine.available), most - psutil.Process().memory_info().rss)
+
+
+def _container_memory() -> int:
+    """Most bytes for the processes of this container, which psutil does not know."""
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text()
+        return int(limit)
+    except (OSError, ValueError):  # none, or "max"
+        return sys.maxsize
 
 
 def _wants_more(sequence: SequenceState) -> bool:
@@ -249,12 +298,12 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
 
 
-def _said(error: Exception, loaded: Loaded, work: _Work) -> Exception:
+def _said(error: Exception, loaded: Loaded, sequence: SequenceState) -> Exception:
     """Name what ran out when memory did."""
     if not _is_out_of_memory(error):
         return error
     failed = OutOfMemoryError(
-        f"No memory for token {len(work.sequence.tokens)} of this answer on {loaded.device} "
+        f"No memory for token {len(sequence.tokens)} of this answer on {loaded.device} "
         f"({memory(loaded.device) / 1e9:.1f} GB free). Lower max_tokens, send fewer documents, "
         "run fewer calls at once, or choose a smaller checkpoint."
     )

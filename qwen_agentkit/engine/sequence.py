@@ -117,7 +117,8 @@ class SequenceState:
         if self._lookup:
             self._lookup.judge(len(self.guesses), right)
         if self.guesses and self.cache:
-            self.cache.truncate(known + right)
+            # Whoever leaves in the middle of a step ends the writing before the last right guess is in.
+            self.cache.truncate(min(known + right, len(self.tokens)))
 
     def fail(self, error: BaseException) -> None:
         """End with an error, which the reader gets after the tokens that are ready."""

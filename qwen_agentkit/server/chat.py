@@ -314,7 +314,7 @@ class _Content:
     def think(self, text: str) -> Iterator[Event]:
         """Take a piece of a thought that the server keeps apart, with the newlines around it."""
         if self._parser is None and not self._held:
-            self._parser, self._apart = StreamParser(thinking=True, tools=self._tools), True
+            self._parser, self._apart = self._read(thinking=True), True
         if self._parser is not None and self._apart:
             yield from self._parser.feed(text)
         else:
@@ -349,7 +349,7 @@ class _Content:
         """Return the parser for the content held; None while it may still be either."""
         start = self._held.lstrip()
         if self._inside and "<think>" not in start:
-            return StreamParser(thinking=True, tools=self._tools) if "</think>" in start else None
+            return self._read(thinking=True) if "</think>" in start else None
         if not start or "<think>".startswith(start):
             return None
         return self._plain()
@@ -358,7 +358,10 @@ class _Content:
         # Text that has to be JSON holds no tags, whatever its strings say.
         if self._json and not self._held.lstrip().startswith("<"):
             return _NoTags()
-        return StreamParser(tools=self._tools)
+        return self._read(thinking=False)
+
+    def _read(self, *, thinking: bool) -> StreamParser:
+        return StreamParser(thinking=thinking, tools=self._tools, dialect="auto" if self._tools else "none")
 
 
 class _NoTags(StreamParser):
