@@ -384,8 +384,9 @@ class QwenEmbeddings(BaseModel, Embeddings):
             return None
         embedder: dict[str, str | int | bool]
         if self._server:
-            # Two servers may read a model in two number types.
+            # Two servers may read a model in two number types, and one may serve another under its name.
             embedder = {"model": self.model, "revision": self.revision or "", "server": str(self.base_url)}
+            embedder["served"] = self._server.served
             return VectorCache(open_store(self.cache), embedder, self._full_dimensions)
         embedder = {
             "model": self._identity.name,

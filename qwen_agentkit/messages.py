@@ -84,7 +84,7 @@ def to_template(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
                 f"A tool message answers the call {message.tool_call_id!r}, which no AI message before it "
                 "makes. Keep a call and its results together when you shorten a chat."
             )
-    return [_to_template(message) for message in messages]
+    return [_mended(_to_template(message)) for message in messages]
 
 
 def to_server(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
@@ -189,6 +189,15 @@ def _to_template(message: BaseMessage) -> dict[str, Any]:
     return converted
 
 
+def _mended(value: Any) -> Any:
+    """Return a value all of whose texts are characters."""
+    if isinstance(value, dict):
+        return {_mended(name): _mended(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_mended(item) for item in value]
+    return readable([value])[0] if isinstance(value, str) else value
+
+
 def _result(message: BaseMessage) -> str:
     """Return the text of a tool's result; templates have no other place to say that it failed."""
     text = _text(message)
@@ -198,8 +207,7 @@ def _result(message: BaseMessage) -> str:
 
 def _text(message: BaseMessage) -> str:
     content = message.content or ""
-    text = content if isinstance(content, str) else "".join(_text_of(block) for block in content)
-    return readable([text])[0]
+    return content if isinstance(content, str) else "".join(_text_of(block) for block in content)
 
 
 def _text_of(block: str | dict[str, Any]) -> str:

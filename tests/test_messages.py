@@ -175,6 +175,12 @@ def test_messages_of_other_providers(content: list[Any], listed: bool) -> None:
 def test_broken_characters_are_mended() -> None:
     with pytest.warns(UserWarning, match="lone surrogates"):
         assert shown(HumanMessage("a\ud800b"))["content"] == "a\ufffdb"
+    calls = [{"name": "search", "args": {"q": ["cats\ud800", 1]}, "id": "1"}]
+    message = AIMessage("", additional_kwargs={"reasoning_content": "Hm\ud800"}, tool_calls=calls)
+    with pytest.warns(UserWarning, match="lone surrogates"):
+        turn = shown(message)
+    assert turn["reasoning_content"] == "Hm\ufffd"
+    assert turn["tool_calls"][0]["function"]["arguments"] == {"q": ["cats\ufffd", 1]}
 
 
 def test_the_caller_keeps_his_messages() -> None:

@@ -24,7 +24,8 @@ from qwen_agentkit.errors import (
     ServerUnreachableError,
     ServerUnsupportedError,
 )
-from tests.fake_server import URL, Serve, call, delta, serve, sse, usage
+from qwen_agentkit.server import http
+from tests.fake_server import URL, Serve, call, delta, listed, serve, sse, usage
 
 __all__ = ["serve"]
 
@@ -173,6 +174,9 @@ STRANGE = {
     "no space after the colon": sse([f"data:{json.dumps(delta('stop', content='Nine'))}"]),
     "no end mark": sse([delta("stop", content="Nine")], done=False),
     "no finish reason": sse([delta(content="Nine")]),
+    "events after the end mark": sse(
+        [delta("stop", content="Nine"), "data: [DONE]", delta(content=" or ten")], done=False
+    ),
     "content as blocks": sse([delta("stop", content=[{"type": "text", "text": "Nine"}])]),
     "not streamed": httpx.Response(
         200,
@@ -188,6 +192,13 @@ def test_strange_streams_are_read(serve: Serve, reply: httpx.Response) -> None:
     assert message.content == "Nine"
     assert message.usage_metadata is None
     assert message.response_metadata["finish_reason"] == "stop"
+
+
+def test_only_cr_and_lf_end_the_lines_of_a_stream(serve: Serve) -> None:
+    text = "Nine\u2028or\u2029ten\x85or\x0b\x0c\x1c\x1d\x1eeleven"
+    written = json.dumps(delta("stop", content=text), ensure_ascii=False)
+    serve({CHAT: sse([f"data: {written}"])})
+    assert chat().invoke("When?").content == text
 
 
 def test_an_answer_cut_by_its_limit_says_so(serve: Serve) -> None:
@@ -374,6 +385,22 @@ def test_a_chat_with_calls_and_thoughts_is_sent_in_the_openai_form(serve: Serve)
     ]
 
 
+def test_broken_characters_are_mended_wherever_they_stand(serve: Serve) -> None:
+    server = serve({CHAT: HELLO})
+    call = {"name": "search", "args": {"query\ud800": ["\ud83d\ude00", "\ud800"]}, "id": "1"}
+    thought = {"reasoning_content": "Hm\udfff"}
+    history = [AIMessage("", additional_kwargs=thought, tool_calls=[call]), ToolMessage("", tool_call_id="1")]
+    tool = {"name": "search", "description": "Search\ud800.", "parameters": {"type": "object"}}
+    with pytest.warns(UserWarning, match="lone surrogates"):
+        chat(stop=["\ud800"]).bind_tools([tool]).invoke(history)
+    [body] = server.bodies()
+    [turn, _] = body["messages"]
+    assert turn["reasoning_content"] == turn["reasoning"] == "Hm\ufffd"
+    assert turn["tool_calls"][0]["function"]["arguments"] == '{"query\ufffd": ["\U0001f600", "\ufffd"]}'
+    assert body["tools"][0]["function"]["description"] == "Search\ufffd."
+    assert body["stop"] == ["\ufffd"]
+
+
 def test_several_answers_are_several_requests(serve: Serve) -> None:
     server = serve({CHAT: HELLO})
     result = chat(n=3, seed=5).generate([[HumanMessage("Hi")]])
@@ -387,6 +414,34 @@ def test_the_key_is_sent_and_shown_nowhere(serve: Serve) -> None:
     llm.invoke("Hi", temperature=0)
     assert {headers["authorization"] for headers in server.headers} == {"Bearer secret-key"}
     assert "secret-key" not in f"{llm!r}{llm._identifying_params}{llm._get_ls_params()}"
+
+
+PASSWORD = "http://ann:s3cret@server.test"
+
+
+@pytest.mark.parametrize(
+    ("route", "reply"),
+    [
+        *((CHAT, httpx.Response(status)) for status in (401, 404, 400, 503)),
+        *((CHAT, failure("")) for failure in (httpx.ConnectError, httpx.ReadTimeout)),
+        (CHAT, sse(["data: nine"])),
+        (CHAT, sse([delta(content="Ni")], done=False)),
+        (CHAT, httpx.Response(308, headers={"location": "/v2"})),
+        ("/v1/models", listed("another", "vllm")),
+    ],
+)
+def test_a_password_in_the_address_is_used_and_shown_nowhere(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, route: str, reply: Any
+) -> None:
+    server = serve({CHAT: HELLO})
+    monkeypatch.setitem(http._clients, PASSWORD, http._clients["http://server.test"])
+    llm = chat(base_url=f"{PASSWORD}/v1")
+    assert llm.invoke("Hi").content == "Hello"
+    assert all(headers["authorization"].startswith("Basic ") for headers in server.headers)
+    server.routes[route] = reply
+    with pytest.raises(ServerError, match=r"http://server\.test") as wrong:
+        chat(base_url=f"{PASSWORD}/v1").invoke("Hi")
+    assert "s3cret" not in str(wrong.value)
 
 
 @pytest.mark.parametrize("setting", [{"device": "cpu"}, {"dtype": "float32"}, {"context_window": 100}])
@@ -462,6 +517,32 @@ WRONG: dict[str, tuple[Any, type[Exception], str]] = {
         ServerRefusedError,
         "body.stop: not a list",
     ),
+    "no place": (
+        httpx.Response(422, json={"detail": [{"loc": None, "msg": "not a list"}]}),
+        ServerRefusedError,
+        "422: not a list",
+    ),
+    "a place that is no list": (
+        httpx.Response(422, json={"detail": {"loc": 5, "msg": {"msg": "not a list"}}}),
+        ServerRefusedError,
+        "422: not a list",
+    ),
+    "an error without words": (
+        httpx.Response(400, json={"error": True, "message": "too hot"}),
+        ServerRefusedError,
+        "400: too hot",
+    ),
+    "nothing but numbers": (
+        httpx.Response(400, json={"error": [1, None]}),
+        ServerRefusedError,
+        r"\[1, ?null",
+    ),
+    "a deep error": (httpx.Response(400, text="[" * 100_000), ServerRefusedError, r"400: \[\["),
+    "moved": (
+        httpx.Response(308, headers={"location": "https://new.test/api/v1/chat/completions"}),
+        ServerAnswerError,
+        "pass base_url='https://new.test/api/v1'",
+    ),
     "429": (said(429, "slow down"), ServerBusyError, "slow down.*max_retries"),
     "500": (httpx.Response(500, text="boom"), ServerBusyError, "500: boom"),
     "error in the stream": (
@@ -492,10 +573,24 @@ def test_what_goes_wrong_is_said(serve: Serve, reply: Any, error: type[Exception
         chat().invoke("Hi")
 
 
+def test_a_server_that_has_moved_is_not_asked_further(serve: Serve) -> None:
+    moved = httpx.Response(301, headers={"location": "https://server.test/v1/models"})
+    server = serve({CHAT: HELLO, "/v1/models": moved})
+    with pytest.raises(ServerAnswerError, match=r"pass base_url='https://server\.test/v1'"):
+        chat(thinking=False).invoke("Hi")
+    assert len(server.asked) == 1
+
+
 @pytest.mark.parametrize("address", ["localhost:8000", "ftp://a/v1", "http://", "http://a:port/v1", ""])
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(InputError, match="expected one like"):
         chat(base_url=address).invoke("Hi")
+
+
+def test_a_password_in_what_is_no_address_is_not_shown() -> None:
+    with pytest.raises(InputError, match="host:port") as refused:
+        chat(base_url="http://ann:s3/cret@host:port/v1").invoke("Hi")
+    assert "cret" not in str(refused.value)
 
 
 def test_a_damaged_key_is_refused_unshown() -> None:
@@ -529,6 +624,22 @@ def test_a_busy_server_is_asked_again(serve: Serve, no_waiting: list[float], fai
     assert chat().invoke("Hi").content == "Hello"
     assert len(server.bodies()) == 3
     assert 0.25 <= no_waiting[0] <= 0.5 <= no_waiting[1] <= 1
+
+
+@pytest.mark.parametrize("status", [408, 429, 502, 503])
+def test_a_busy_server_is_not_guessed_at(serve: Serve, status: int) -> None:
+    models = listed("Qwen/Qwen3-8B", "vllm")
+    server = serve({CHAT: HELLO, "/v1/models": [said(status, "busy"), said(status, "busy"), models]})
+    chat(thinking=False).invoke("Hi")
+    assert server.bodies()[0]["chat_template_kwargs"] == {"enable_thinking": False}
+    for route in ("/v1/models", "/api/version", "/openapi.json"):
+        server = serve({CHAT: HELLO, route: said(status, "busy")}, owner="somebody")
+        llm = chat()
+        with pytest.raises(ServerBusyError, match="3 attempts"):
+            llm.invoke("Hi")
+        assert server.bodies() == []
+        server.routes[route] = models
+        assert llm.invoke("Hi").content == "Hello"
 
 
 def test_the_server_says_when_to_come_back(serve: Serve, no_waiting: list[float]) -> None:

@@ -20,9 +20,15 @@ from tests.fake_server import delta, listed
 
 pytestmark = pytest.mark.enable_socket
 
+SEPARATED = "für\u2028alle"
+
 
 class Handler(BaseHTTPRequestHandler):
-    """Streams as the user message says: words, "endless", "cut" or "silent"."""
+    """Streams as the user message says: words, "endless", "cut" or "silent".
+
+    A line end is answered byte by byte, with lines that end so. After its last word comes nothing, silence
+    ("lingers") or more of it ("goes on").
+    """
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # small writes would wait 40 ms for each other
@@ -58,6 +64,10 @@ class Handler(BaseHTTPRequestHandler):
             while not self.over.wait(0.005):
                 self._chunk(f"data: {json.dumps(delta(content='on '))}\n\n")
             return
+        if not wanted.strip():
+            event = json.dumps(delta("stop", content=SEPARATED), ensure_ascii=False)
+            for byte in wanted.join((f"data: {event}", "", "data: [DONE]", "", "")).encode():
+                self._bytes(bytes([byte]))
         for word in wanted.split():
             self._chunk(f"data: {json.dumps(delta(content=word + ' '))}\n\n")
         if wanted == "silent":
@@ -65,11 +75,19 @@ class Handler(BaseHTTPRequestHandler):
         if wanted in ("cut", "silent"):
             self.close_connection = True
             return
-        self._chunk(f"data: {json.dumps(delta('stop'))}\n\ndata: [DONE]\n\n")
+        if wanted.strip():
+            self._chunk(f"data: {json.dumps(delta('stop'))}\n\ndata: [DONE]\n\n")
+        if wanted == "lingers":
+            self.over.wait(5)
+        for _ in range(500 if wanted == "goes on" else 0):
+            self.over.wait(0.005)
+            self._chunk(": ping\n\n")
         self._chunk("")
 
     def _chunk(self, text: str) -> None:
-        data = text.encode()
+        self._bytes(text.encode())
+
+    def _bytes(self, data: bytes) -> None:
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
 
 
@@ -143,6 +161,19 @@ def test_a_silent_stream_times_out(address: str) -> None:
     with pytest.raises(ServerTimeoutError, match=r"silent for 0\.2 s"):
         chat(address, timeout=0.2).invoke("silent")
     assert time.perf_counter() - start < 2
+
+
+@pytest.mark.parametrize("end", ["lingers", "goes on"])
+def test_what_follows_the_last_word_is_not_waited_for(address: str, end: str) -> None:
+    start = time.perf_counter()
+    assert chat(address, timeout=2).invoke(end).content == f"{end} "
+    assert time.perf_counter() - start < 1.5
+    assert chat(address).invoke("again").content == "again "
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_lines_end_in_three_ways_wherever_pieces_are_cut(address: str, end: str) -> None:
+    assert chat(address).invoke(end).content == SEPARATED
 
 
 def test_a_cut_stream_is_no_answer(address: str) -> None:

@@ -19,6 +19,7 @@ from qwen_agentkit.errors import (
     InputError,
     InputTooLongError,
     ServerAnswerError,
+    ServerBusyError,
     ServerModelError,
     ServerUnsupportedError,
 )
@@ -95,6 +96,26 @@ def test_the_cache_answers_for_the_server(serve: Serve, tmp_path: Path) -> None:
     again = embeddings(cache=tmp_path).embed_array(["b", "a"])
     np.testing.assert_array_equal(first, again[::-1])
     assert [body["input"] for body in server.bodies(EMBED)[asked:]] == [["dimensions"]]
+
+
+def test_the_cache_tells_checkpoints_of_one_name_apart(serve: Serve, tmp_path: Path) -> None:
+    server = serve({EMBED: vectors}, model=EMBEDDER)
+    embeddings(cache=tmp_path).embed_array(["a"])
+    server.routes["/v1/models"]["data"][0]["root"] = "finetuned"
+    server.routes[EMBED] = lambda body: vectors({**body, "input": [f"{text}!" for text in body["input"]]})
+    row = embeddings(cache=tmp_path).embed_array(["a"])[0]
+    np.testing.assert_allclose(row, unit(vector("a!")), atol=1e-3)
+
+
+def test_a_busy_server_is_not_guessed_at(serve: Serve) -> None:
+    busy = httpx.Response(429, headers={"retry-after": "0"})
+    server = serve({EMBED: vectors}, model=EMBEDDER)
+    row = {**server.routes["/v1/models"]["data"][0], "root": "finetuned"}
+    server.routes["/v1/models"] = [busy, {"data": [row]}]
+    assert embeddings().fingerprint["revision"] == "server: finetuned, 8"
+    server.routes["/v1/models"] = busy
+    with pytest.raises(ServerBusyError):
+        embeddings().embed_array(["a"])
 
 
 def test_a_store_remembers_the_model_and_a_revision_given(serve: Serve) -> None:
@@ -181,6 +202,7 @@ QUERY = "when the library opens?"
 ROUTES: dict[str, tuple[str | None, dict[str, Any]]] = {
     "vllm, with a score template": ("vllm", {"/v1/rerank": reranked(shared)}),
     "vllm, without one": ("vllm", {"/v1/rerank": reranked(relevance)}),
+    "vllm, behind a gateway": ("gateway", {"/v1/rerank": reranked(relevance)}),
     "llama.cpp": ("llamacpp", {"/v1/rerank": reranked(shared)}),
     "sglang, a bare list": (
         "sglang",
@@ -246,6 +268,9 @@ def test_an_instruction_reaches_the_prompt_or_is_refused(serve: Serve) -> None:
     server = serve(ROUTES["sglang, a bare list"][1], owner="sglang", model=RANKER)
     reranker(instruction="Find hours").score([(QUERY, TEXTS[0])])
     assert server.asked[-1][1]["instruct"] == "Find hours"
+    server = serve(ROUTES["vllm, without one"][1], model=RANKER)
+    reranker(instruction="Find\ud800").score([(QUERY, TEXTS[0])])
+    assert "<Instruct>: Find\ufffd\n" in server.asked[-1][1]["query"]
     serve(ROUTES["llama.cpp"][1], owner="llamacpp", model=RANKER)
     with pytest.raises(ServerUnsupportedError, match="Find hours"):
         reranker(instruction="Find hours").score([(QUERY, TEXTS[0])])

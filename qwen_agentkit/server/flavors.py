@@ -15,11 +15,10 @@ from typing import Any, Literal
 from qwen_agentkit.errors import (
     InputError,
     ServerAnswerError,
-    ServerBusyError,
     ServerModelError,
     ServerRefusedError,
 )
-from qwen_agentkit.server.http import Server
+from qwen_agentkit.server.http import FailingRouteError, Server
 
 __all__ = ["FLAVORS", "Flavor", "check_model", "identify"]
 
@@ -115,7 +114,7 @@ def identify(server: Server, name: str | None, models: Sequence[dict[str, Any]])
 
     Raises:
         InputError: There is no such kind.
-        ServerError: It does not answer.
+        ServerError: It does not answer, or is busy: what it is would be a guess.
     """
     if name is not None:
         if name not in FLAVORS:
@@ -148,6 +147,6 @@ def _has(server: Server, path: str, key: str) -> Any:
     """Return a value of the JSON object at a path, None if there is none."""
     try:
         found = server.get(path)
-    except (ServerRefusedError, ServerBusyError, ServerAnswerError):
+    except (ServerRefusedError, FailingRouteError, ServerAnswerError):
         return None
     return found.get(key) if isinstance(found, dict) else None

@@ -10,10 +10,11 @@ import atexit
 import json
 import random
 import re
+import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -32,7 +33,7 @@ from qwen_agentkit.errors import (
     ServerUnreachableError,
 )
 
-__all__ = ["NoRouteError", "Server", "close_connections"]
+__all__ = ["FailingRouteError", "NoRouteError", "Server", "close_connections"]
 
 # Seconds. A queue of other users' prompts may stand before the first token; a connection is made or is not.
 _SILENCE, _CONNECT = 600.0, 10.0
@@ -41,6 +42,9 @@ _RETRIES = 2
 
 # Seconds before the first retry, doubled each time, and the longest wait, also where the server names one.
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 60.0
+
+# Seconds for the end of a response whose last event is there: a new connection costs less than more of them.
+_END = 0.2
 
 # Nothing of the request can have been answered yet.
 _BEFORE_ANSWER = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.RemoteProtocolError)
@@ -61,6 +65,10 @@ class NoRouteError(ServerRefusedError):
     """The server has no such route: another server's dialect."""
 
 
+class FailingRouteError(ServerBusyError):
+    """The server has the route and fails there, however often it is asked."""
+
+
 class Server:
     """An OpenAI-compatible server. All that ask the same one share its connections.
 
@@ -69,6 +77,9 @@ class Server:
         api_key: Sent as a bearer token.
         timeout: Seconds of silence after which a request is given up. None: 600.
         max_retries: Times a request is sent again. None: 2. Never one whose answer has begun.
+
+    Attributes:
+        root: The address for messages: without "/v1", and without a name and a password.
 
     Raises:
         InputError: The address is none.
@@ -83,12 +94,14 @@ class Server:
         max_retries: int | None = None,
     ) -> None:
         if not _is_address(base_url):
+            shown = base_url.rpartition("@")[2]
             raise InputError(
-                f"base_url={base_url!r} is no address; expected one like 'http://localhost:8000/v1'."
+                f"base_url={shown!r} is no address; expected one like 'http://localhost:8000/v1'."
             )
         if api_key and not (api_key.isascii() and api_key.isprintable()):
             raise InputError("api_key holds characters that no key has, such as a line break; copy it again.")
-        self.root = base_url.rstrip("/").removesuffix("/v1")
+        self._address = base_url.rstrip("/").removesuffix("/v1")
+        self.root = _shown(self._address)
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         silence = _SILENCE if timeout is None else timeout
         self._timeout = httpx.Timeout(silence, connect=min(_CONNECT, silence))
@@ -156,11 +169,13 @@ class Server:
     def _answer(
         self, method: str, path: str, body: Mapping[str, Any] | None, cancelled: threading.Event
     ) -> httpx.Response:
-        client = _client(self.root)
+        client = _client(self._address)
+        content = None if body is None else _encoded(body)
+        headers = self._headers | ({} if body is None else {"Content-Type": "application/json"})
         for attempt in range(self._retries + 1):
             last = attempt == self._retries or cancelled.is_set()
             request = client.build_request(
-                method, self.root + path, json=body, headers=self._headers, timeout=self._timeout
+                method, self._address + path, content=content, headers=headers, timeout=self._timeout
             )
             wait = None
             try:
@@ -178,8 +193,7 @@ class Server:
                     return response
                 failure = self._failure(response, path, body)
                 wait = _retry_after(response)
-                # What a GET asks about a server can be done without.
-                hopeless = method == "GET" or not isinstance(failure, ServerBusyError)
+                hopeless = not isinstance(failure, ServerBusyError)
                 if last or hopeless or (wait or 0) > _LONGEST_WAIT:
                     raise failure
             _pause(cancelled, _backoff(attempt) if wait is None else wait)
@@ -188,18 +202,20 @@ class Server:
     def _events(self, response: httpx.Response, cancelled: threading.Event) -> Iterator[dict[str, Any]]:
         """Read server-sent events; those after "[DONE]" do not exist."""
         data: list[str] = []
-        for line in response.iter_lines():
+        pieces = response.iter_bytes()
+        for line in _lines(pieces):
             if cancelled.is_set():
                 return
             if line.startswith("data:"):
                 data.append(line[5:].strip())
-            elif not line and data:
+            if data == ["[DONE]"]:
+                yield {"done": True}
+                _read_end(response, pieces)
+                return
+            if not line and data:
                 text, data = "\n".join(data), []
-                if text == "[DONE]":
-                    yield {"done": True}
-                else:
-                    yield self._object(self._parsed(text))
-        if data and data != ["[DONE]"]:
+                yield self._object(self._parsed(text))
+        if data:
             yield self._object(self._parsed("\n".join(data)))
 
     def _object(self, value: Any) -> dict[str, Any]:
@@ -259,6 +275,11 @@ class Server:
         status, reason = response.status_code, _reason_of(text).rstrip(".")
         said = f"{self.root}{path} answered {status}: {reason}"
         model = str((body or {}).get("model") or "")
+        if response.next_request is not None:
+            there = _shown(str(response.next_request.url)).removesuffix(path.removeprefix("/v1"))
+            return ServerAnswerError(
+                f"{said}. Expected an answer, not another address; pass base_url={there!r}."
+            )
         if status in (401, 403):
             return ServerAccessError(f"{said}. Expected a valid key; pass api_key=.")
         if status in (400, 413, 422) and _TOO_LONG.search(reason):
@@ -268,7 +289,8 @@ class Server:
         if status in (404, 405):
             return NoRouteError(f"{said}. Check base_url, and that the server serves this kind of model.")
         if status in (408, 429) or status >= 500:
-            return ServerBusyError(
+            kind = FailingRouteError if status in (500, 501) else ServerBusyError
+            return kind(
                 f"{said}. {self._retries + 1} attempts were made at most; ask later, ask fewer at a time, or "
                 "raise max_retries."
             )
@@ -278,11 +300,11 @@ class Server:
         """Return what the server says of its models, each with an "id"; none if it has no list.
 
         Raises:
-            ServerError: It is not there, or wants a key.
+            ServerError: It is not there, is busy, or wants a key.
         """
         try:
             found = self.get("/v1/models")
-        except (ServerRefusedError, ServerBusyError):
+        except (ServerRefusedError, FailingRouteError):
             return []  # `transformers serve` fails here on a machine without a hub cache, and chats well
         rows = found.get("data") if isinstance(found, dict) else None
         return [row for row in rows or [] if isinstance(row, dict) and "id" in row]
@@ -316,12 +338,55 @@ def _is_address(url: str) -> bool:
     return parsed.scheme in ("http", "https") and bool(parsed.host)
 
 
-def _client(root: str) -> httpx.Client:
+def _shown(address: str) -> str:
+    """An address without the name and the password that may stand in it."""
+    return re.sub(r"(?<=//)[^/?#]*@", "", address)
+
+
+def _client(address: str) -> httpx.Client:
     with _clients_lock:
-        if root not in _clients:
+        if address not in _clients:
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
-            _clients[root] = httpx.Client(limits=limits)
-        return _clients[root]
+            _clients[address] = httpx.Client(limits=limits)
+        return _clients[address]
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    """Write JSON; lone surrogates, which are no characters, become U+FFFD."""
+    text = json.dumps(body, ensure_ascii=False, allow_nan=False)
+    # UTF-16 also joins the two halves of a character, which broken JSON decoders leave apart.
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[str]:
+    """Split server-sent events: CR, LF and CRLF end a line, and no other character does."""
+    rest = b""
+    for piece in pieces:
+        # The LF of a CR at the end may still come.
+        *lines, rest = re.split(rb"\r\n|\n|\r(?!\Z)", rest + piece)
+        yield from (line.decode(errors="replace") for line in lines)
+    if rest:
+        yield rest.removesuffix(b"\r").decode(errors="replace")
+
+
+def _read_end(response: httpx.Response, pieces: Iterable[bytes]) -> None:
+    """Read what follows the last event, so that the connection can be used again; not for long."""
+    network = response.extensions.get("network_stream")
+    if network is None:
+        return
+    timer = threading.Timer(_END, _hang_up, [network.get_extra_info("socket")])
+    timer.daemon = True
+    timer.start()
+    with suppress(httpx.HTTPError):
+        for _ in pieces:
+            pass
+    timer.cancel()
+
+
+def _hang_up(connection: socket.socket) -> None:
+    """End a read that waits in another thread, which closing alone does not."""
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _pause(cancelled: threading.Event, seconds: float) -> None:
@@ -352,10 +417,10 @@ def _retry_after(response: httpx.Response) -> float | None:
 
 def _reason_of(text: str) -> str:
     try:
-        value = json.loads(text)
-    except ValueError:
-        return _short(text) or "nothing more"
-    return _reason(value) or _short(text)
+        reason = _reason(json.loads(text))
+    except (ValueError, RecursionError):  # no JSON, or deeper than anybody reads
+        reason = ""
+    return reason or _short(text) or "nothing more"
 
 
 def _reason(value: Any) -> str:
@@ -365,9 +430,10 @@ def _reason(value: Any) -> str:
     if isinstance(value, list):
         return "; ".join(filter(None, (_reason(item) for item in value)))
     if isinstance(value, dict):
-        found = next((value[key] for key in ("error", "message", "detail", "msg") if value.get(key)), None)
-        where = ".".join(str(part) for part in value.get("loc", ()))
-        return f"{where}: {_reason(found)}" if where else _reason(found)
+        said = (_reason(value.get(key)) for key in ("error", "message", "detail", "msg"))
+        where = value.get("loc")
+        place = ".".join(map(str, where)) if isinstance(where, list) else ""
+        return ": ".join(filter(None, (place, next(filter(None, said), ""))))
     return ""
 
 

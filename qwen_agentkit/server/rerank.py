@@ -3,6 +3,7 @@
 Routes: `/v1/rerank` of Jina and Cohere, which vLLM, SGLang and llama.cpp have; vLLM's `/score`; `/rerank` of
 Text Embeddings Inference. Prompt: vLLM writes none for Qwen3-Reranker unless it was started with a score
 template, https://docs.vllm.ai/en/latest/models/pooling_models/scoring/; without it the scores mean nothing.
+A server of unknown kind may have a vLLM behind it.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class RerankServer:
     def _ask(self) -> Route:
         """The route the server has, with the prompt it needs; found by asking."""
         route = self._route()
-        if self._flavor == "vllm" and self._needs_prompt(route):
+        if self._flavor in ("vllm", "openai") and self._needs_prompt(route):
             return lambda query, texts: route(*_prompt(self._instruction, query, texts))
         if self._instruction != DEFAULT_INSTRUCTION and self._flavor != "sglang":
             raise ServerUnsupportedError(
