@@ -36,7 +36,7 @@ from qwen_agentkit.errors import InputError, InputTooLongError
 from qwen_agentkit.messages import from_events, to_server, to_template
 from qwen_agentkit.profiles import profile_of
 from qwen_agentkit.server.chat import ChatServer
-from qwen_agentkit.server.http import Server
+from qwen_agentkit.server.http import Server, shown_address
 from qwen_agentkit.structured import (
     Method,
     answer_schema,
@@ -75,7 +75,8 @@ class ChatQwen(BaseChatModel):
         >>> message = llm.invoke("Say hello in Arabic.", temperature=0)
     """
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    # pydantic would show what was passed, and a key with it.
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, hide_input_in_errors=True)
 
     model: str = Field(default="Qwen/Qwen3-0.6B", validation_alias=AliasChoices("model", "model_name"))
     """Hub id, local folder, GGUF file, or a preset: "nano", "0.6b", "4b", "8b"."""
@@ -198,7 +199,7 @@ class ChatQwen(BaseChatModel):
                 if getattr(self, name) is not None:
                     raise InputError(
                         f"{name}={getattr(self, name)!r} says how to load weights, which the server at "
-                        f"{self.base_url} does by itself. Leave it out, or leave base_url out."
+                        f"{shown_address(self.base_url)} does by itself. Leave it out, or leave base_url out."
                     )
         return self
 

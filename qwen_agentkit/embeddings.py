@@ -34,7 +34,7 @@ from qwen_agentkit.errors import (
 from qwen_agentkit.inputs import encode, named, readable, slices
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION, END_OF_TEXT, embedding_query
 from qwen_agentkit.server.embeddings import EmbeddingServer
-from qwen_agentkit.server.http import Server
+from qwen_agentkit.server.http import Server, shown_address
 
 __all__ = ["QwenEmbeddings"]
 
@@ -60,7 +60,10 @@ class QwenEmbeddings(BaseModel, Embeddings):
         512
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    # pydantic would show what was passed, and a key with it.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True
+    )
 
     model: str = "Qwen/Qwen3-Embedding-0.6B"
     """Hub id, local folder, GGUF file, or a preset: "nano", "0.6b", "4b", "8b"."""
@@ -139,7 +142,7 @@ class QwenEmbeddings(BaseModel, Embeddings):
                 if name in self.model_fields_set:
                     raise InputError(
                         f"{name}={getattr(self, name)!r} says how texts are read, which the server at "
-                        f"{self.base_url} does by itself. Leave it out, or leave base_url out."
+                        f"{shown_address(self.base_url)} does by itself. Leave it out, or leave base_url out."
                     )
         return self
 
@@ -203,8 +206,8 @@ class QwenEmbeddings(BaseModel, Embeddings):
         """
         if self.base_url is not None:
             raise ServerUnsupportedError(
-                f"The server at {self.base_url} is not asked for tokens. Count them with the checkpoint, "
-                f"QwenEmbeddings(model={self.model!r}).count_tokens(texts), or by characters."
+                f"The server at {shown_address(self.base_url)} is not asked for tokens. Count them with the "
+                f"checkpoint, QwenEmbeddings(model={self.model!r}).count_tokens(texts), or by characters."
             )
         return [len(ids) for ids in self._loaded.encode_data(readable(texts, stacklevel=3))]
 

@@ -29,7 +29,7 @@ from qwen_agentkit.prompts import (
     rerank_document,
     rerank_head,
 )
-from qwen_agentkit.server.http import Server
+from qwen_agentkit.server.http import Server, shown_address
 from qwen_agentkit.server.rerank import RerankServer
 
 __all__ = ["QwenReranker", "Ranking"]
@@ -61,7 +61,8 @@ class QwenReranker(BaseDocumentCompressor):
         >>> scores = [document.metadata["relevance_score"] for document in best]
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # pydantic would show what was passed, and a key with it.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     model: str = "Qwen/Qwen3-Reranker-0.6B"
     """Hub id, local folder, GGUF file, or a preset: "nano", "0.6b", "4b", "8b"."""
@@ -134,7 +135,8 @@ class QwenReranker(BaseDocumentCompressor):
                 if name in self.model_fields_set:
                     raise InputError(
                         f"{name}={getattr(self, name)!r} says how weights and texts are read, which the "
-                        f"server at {self.base_url} does by itself. Leave it out, or leave base_url out."
+                        f"server at {shown_address(self.base_url)} does by itself. Leave it out, or leave "
+                        "base_url out."
                     )
         return self
 

@@ -111,6 +111,12 @@ def test_a_ranker_for_llama_cpp_is_refused(save_random_model, tmp_path: Path) ->
         QwenReranker(model=str(file)).score([("a", "b")])
 
 
+def test_a_quantisation_that_is_not_read_is_named(save_random_model, tmp_path: Path) -> None:
+    file = write_gguf(save_random_model(seed=26), tmp_path / "five.gguf", kind="Q5_0")
+    with pytest.raises(ModelUnsupportedError, match=r"quantised in a way.*Q8_0.*llama-server"):
+        load(str(file))
+
+
 def test_missing_weights_are_refused(save_random_model, tmp_path: Path) -> None:
     file = write_gguf(save_random_model(seed=25), tmp_path / "part.gguf", without="blk.1.")
     with pytest.raises(ModelUnsupportedError, match=r"lacks \d+ of the weights"):

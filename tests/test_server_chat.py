@@ -10,7 +10,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from pydantic import BaseModel, ValidationError
 
-from qwen_agentkit.chat_models import ChatQwen
+from qwen_agentkit import ChatQwen, QwenEmbeddings, QwenReranker
 from qwen_agentkit.errors import (
     InputError,
     InputTooLongError,
@@ -442,6 +442,10 @@ def test_a_password_in_the_address_is_used_and_shown_nowhere(
     with pytest.raises(ServerError, match=r"http://server\.test") as wrong:
         chat(base_url=f"{PASSWORD}/v1").invoke("Hi")
     assert "s3cret" not in str(wrong.value)
+    for kind in (ChatQwen, QwenEmbeddings, QwenReranker):
+        with pytest.raises(ValueError, match="Leave it out") as refused:
+            kind(base_url=PASSWORD, revision="main", device="cpu", api_key="also-s3cret")
+        assert "s3cret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("setting", [{"device": "cpu"}, {"dtype": "float32"}, {"context_window": 100}])

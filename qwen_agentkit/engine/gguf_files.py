@@ -148,6 +148,11 @@ def _header(path: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
         said, _ = read_gguf_metadata(str(path))
         header = GgufHeader.from_file(str(path))
     except (ValueError, struct.error, OSError) as error:
+        if "not supported" in str(error):
+            raise ModelUnsupportedError(
+                f"{path.name!r} is quantised in a way that transformers does not read ({error}). Take a file "
+                "in Q8_0, Q6_K or Q4_K_M, or serve this one with `llama-server` and pass base_url."
+            ) from error
         raise _unreadable(path, str(error)) from error
     end = max((weight.offset + weight.nbytes for weight in header.tensors), default=0)
     if header.data_start + end > path.stat().st_size:

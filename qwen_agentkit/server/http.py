@@ -33,7 +33,7 @@ from qwen_agentkit.errors import (
     ServerUnreachableError,
 )
 
-__all__ = ["FailingRouteError", "NoRouteError", "Server", "close_connections"]
+__all__ = ["FailingRouteError", "NoRouteError", "Server", "close_connections", "shown_address"]
 
 # Seconds. A queue of other users' prompts may stand before the first token; a connection is made or is not.
 _SILENCE, _CONNECT = 600.0, 10.0
@@ -101,7 +101,7 @@ class Server:
         if api_key and not (api_key.isascii() and api_key.isprintable()):
             raise InputError("api_key holds characters that no key has, such as a line break; copy it again.")
         self._address = base_url.rstrip("/").removesuffix("/v1")
-        self.root = _shown(self._address)
+        self.root = shown_address(self._address)
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         silence = _SILENCE if timeout is None else timeout
         self._timeout = httpx.Timeout(silence, connect=min(_CONNECT, silence))
@@ -276,7 +276,7 @@ class Server:
         said = f"{self.root}{path} answered {status}: {reason}"
         model = str((body or {}).get("model") or "")
         if response.next_request is not None:
-            there = _shown(str(response.next_request.url)).removesuffix(path.removeprefix("/v1"))
+            there = shown_address(str(response.next_request.url)).removesuffix(path.removeprefix("/v1"))
             return ServerAnswerError(
                 f"{said}. Expected an answer, not another address; pass base_url={there!r}."
             )
@@ -338,7 +338,7 @@ def _is_address(url: str) -> bool:
     return parsed.scheme in ("http", "https") and bool(parsed.host)
 
 
-def _shown(address: str) -> str:
+def shown_address(address: str) -> str:
     """An address without the name and the password that may stand in it."""
     return re.sub(r"(?<=//)[^/?#]*@", "", address)
 
