@@ -477,6 +477,11 @@ def test_a_newline_may_end_an_answer_after_a_thought(scripted: Scripted, stop: s
     assert message.additional_kwargs["reasoning_content"] == "Hm.\n\nYes."
 
 
+def test_half_a_character_in_a_tool_is_no_error(scripted: Scripted) -> None:
+    tool = {"type": "function", "function": {"name": "f", "description": "a\ud83d", "parameters": {}}}
+    assert scripted("Yes.", thinking=False).bind_tools([tool]).invoke("Hello").content == "Yes."
+
+
 def test_without_tools_nothing_is_called(scripted: Scripted) -> None:
     text = "It is the `<tool_call>` tag; then\ntext goes on."
     message = scripted(text, thinking=False).invoke("Hello")

@@ -122,8 +122,9 @@ class ChatTemplate:
             text = put_back(self._render(marked(turns), shown, variables), turns)
         else:
             text = self._render(inline(turns) if self._inline else turns, shown, variables)
+        parts = _paired(text).split(_SEAM)
         return Prompt(
-            tokens=[token for part in text.split(_SEAM) for token in self._loaded.encode_prompt(part)],
+            tokens=[token for part in parts for token in self._loaded.encode_prompt(part)],
             thinking=self.thinks if thinking is None else thinking,
             opened=_opens(_tail(text)),
         )
@@ -237,6 +238,11 @@ def _last_switch(messages: Sequence[dict[str, Any]], default: bool | None) -> bo
             # the prompt holds that very block already.
             return not found[-1]
     return default
+
+
+def _paired(text: str) -> str:
+    """The text with U+FFFD for lone surrogates, as in a tool's description: no tokenizer takes them."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _tail(text: str) -> str:
