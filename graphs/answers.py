@@ -10,21 +10,42 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 
 from qwen_agentkit.citations import resolve_citations
+from qwen_agentkit.graphs.checks import in_another_language
 from qwen_agentkit.graphs.extract import extract_answer
-from qwen_agentkit.graphs.models import Thought, bound, said
+from qwen_agentkit.graphs.models import Thought, bound, one_line, said
 from qwen_agentkit.graphs.passages import passage_prompt
+from qwen_agentkit.graphs.prompts import TRANSLATE_QUOTE
 from qwen_agentkit.graphs.running import Stage, Update
 from qwen_agentkit.graphs.state import RagContext, RagState
-from qwen_agentkit.languages import phrase
+from qwen_agentkit.languages import has_phrase, language_name, phrase
 from qwen_agentkit.verification import Verification, treat_unsupported
 
 __all__ = ["abstention", "extracted", "settled", "thought_in", "written"]
 
 
-def abstention(language: str) -> Update:
-    """An answer that says that there is none."""
+def abstention(language: str, model: BaseChatModel | None = None, stage: Stage | None = None) -> Update:
+    """An answer that says that there is none.
+
+    Args:
+        language: to say it in.
+        model: translates it where the language has no phrase for it; without one, or when it fails, it is
+            said in English.
+        stage: where that failure is announced.
+    """
     answer = phrase(language, "abstain")
+    if model is not None and stage is not None and not has_phrase(language, "abstain"):
+        answer = _in_words_of(model, answer, language, stage) or answer
     return {"messages": [AIMessage(answer)], "answer": answer, "abstained": True}
+
+
+def _in_words_of(model: BaseChatModel, sentence: str, language: str, stage: Stage) -> str:
+    """The sentence as the model translates it, or "" when it fails or writes another language."""
+    instruction, instead = TRANSLATE_QUOTE.format(language=language_name(language)), "English"
+    text = one_line(model, Thought(False, None), instruction, sentence, stage, instead)
+    if text and in_another_language(text, language):
+        stage.fall_back(instead, f"The model does not write {language_name(language)}.")
+        return ""
+    return text
 
 
 def extracted(state: RagState, settings: RagContext, reranker: BaseDocumentCompressor | None) -> Update:

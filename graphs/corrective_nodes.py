@@ -196,7 +196,7 @@ class CorrectiveNodes:
 
     def abstain(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
         """Say in the reader's language that the documents hold no answer."""
-        return abstention(state["language"])
+        return abstention(state["language"], self.model, stage)
 
     def _ranked(
         self, state: CorrectiveState, reranker: BaseDocumentCompressor, min_score: float

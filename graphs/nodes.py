@@ -70,7 +70,7 @@ class RagNodes:
         question = stand_alone(asked, memory, self.model, thought, stage)
         if question != asked:
             stage.details["question"] = question
-        # Without a letter in it, a question is in the language of the one before.
+        # With too little to tell by, a question is in the language of the one before.
         language = settings.answer_language or detect_language(asked, state.get("language") or "en")
         return {
             "asked": asked,
@@ -112,7 +112,11 @@ class RagNodes:
         update = self.answer(state, settings, stage, hard=None)
         if self.model is None or update.get("citations") or update.get("abstained"):
             return {**update, "move": "cite"}
-        wrong = in_another_language(update["answer"], state["language"])
+        language = state["language"]
+        # As it was told to say, where the language has no phrase.
+        if language != "en" and update["answer"].strip() == phrase("en", "abstain"):
+            return {**update, **abstention(language, self.model, stage), "move": "cite"}
+        wrong = in_another_language(update["answer"], language)
         return {**update, "move": "repair" if wrong else "cite"}
 
     def repair(self, state: RagState, settings: RagContext, stage: Stage) -> Update:
@@ -129,7 +133,7 @@ class RagNodes:
 
     def abstain(self, state: RagState, settings: RagContext, stage: Stage) -> Update:
         """Say in the reader's language that the documents hold no answer."""
-        return abstention(state["language"])
+        return abstention(state["language"], self.model, stage)
 
     def search(self, query: str, limit: int, timeout: float | None = None) -> list[Document]:
         """The retriever's best `limit` documents for `query`.
