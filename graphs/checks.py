@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from qwen_agentkit.citations import MARKER
+from qwen_agentkit.citations import without_markers
 from qwen_agentkit.graphs.prompts import OTHER_LANGUAGE
 from qwen_agentkit.languages import detect_language, language_name
 from qwen_agentkit.verification import Verification
@@ -41,7 +41,7 @@ def language_faults(answer: str, language: str) -> list[str]:
 
 def in_another_language(answer: str, language: str) -> bool:
     """Whether an answer's own words, without quotes and markers, are not in `language`."""
-    own = MARKER.sub("", _QUOTATION.sub("", answer))
+    own = without_markers(_QUOTATION.sub("", answer))
     if sum(char.isalpha() for char in own) < _ENOUGH_LETTERS:
         return False
     found, wanted = detect_language(own, language).split("-")[0], language.split("-")[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from langchain_core.documents import Document
@@ -17,13 +17,26 @@ __all__ = [
     "MARKER",
     "Citation",
     "document_source",
+    "find_markers",
     "marker_numbers",
     "nearest_sentence",
     "resolve_citations",
+    "without_markers",
 ]
 
-# [1], [1, 2], [١] and the full-width brackets that models write in Chinese and Japanese.
-MARKER = re.compile(r"\s?[\[【［](?P<numbers>\d{1,3}(?:\s*[,，、،]\s*\d{1,3})*)[\]】］]")
+_GAP = r"[\s\u200b-\u200f\u202a-\u202e\u2060-\u2069\u061c]{0,4}"  # invisible marks of direction, too
+_NUMBER = rf"\^?{_GAP}\d{{1,3}}"
+# [1], [1, 2], [1; 2], [1-3], [^1], [١] and the brackets that models write in Chinese and Japanese.
+MARKER = re.compile(
+    rf"\s?[\[【［〔]{_GAP}(?P<numbers>{_NUMBER}(?:{_GAP}[,，、،;；؛–—-]{_GAP}{_NUMBER})*){_GAP}[\]】］〕]"
+)
+_RANGE = re.compile(rf"(\d+)(?:{_GAP}[–—-]{_GAP}(\d+))?")
+_LONGEST_RANGE = 20
+_CODE = (
+    r"^[ \t]*(?P<fence>```|~~~)[^`\n]*$.*?(?:^[ \t]*(?P=fence)|\Z)"  # to the end, while it is not closed
+    r"|``(?:[^`\n]|`(?!`))+``|`[^`\n]+`"
+)
+_CODE_OR_MARKER = re.compile(f"{_CODE}|{MARKER.pattern}", re.M | re.S)
 
 
 class Citation(TypedDict):
@@ -52,7 +65,7 @@ def resolve_citations(answer: str, documents: Sequence[Document]) -> tuple[str, 
     citations: list[Citation] = []
     parts: list[str] = []
     claim_start = end = 0
-    for match in MARKER.finditer(answer):
+    for match in find_markers(answer):
         between = answer[end : match.start()]
         if between.strip():
             claim_start = end
@@ -67,9 +80,34 @@ def resolve_citations(answer: str, documents: Sequence[Document]) -> tuple[str, 
     return "".join([*parts, answer[end:]]).strip(), citations
 
 
+def find_markers(text: str) -> Iterator[re.Match[str]]:
+    """The markers of a text. What stands in code is none: `rows[2]` cites nothing."""
+    return (match for match in _CODE_OR_MARKER.finditer(text) if match["numbers"])
+
+
+def without_markers(text: str, *, blank: bool = False) -> str:
+    """A text without its markers.
+
+    Args:
+        text: in any script.
+        blank: put spaces in their place, so that offsets stay.
+    """
+
+    def less(match: re.Match[str]) -> str:
+        if not match["numbers"]:
+            return match[0]
+        return re.sub(r"[^\n]", " ", match[0]) if blank else ""
+
+    return _CODE_OR_MARKER.sub(less, text)
+
+
 def marker_numbers(match: re.Match[str]) -> list[int]:
-    """The numbers in a match of `MARKER`, in digits of any script."""
-    return [int(number) for number in re.findall(r"\d+", match["numbers"])]
+    """The numbers in a match of `MARKER`, in digits of any script, with those inside a range."""
+    numbers: list[int] = []
+    for first, last in _RANGE.findall(match["numbers"]):
+        low, high = int(first), int(last or first)
+        numbers += range(low, high + 1) if low <= high <= low + _LONGEST_RANGE else [low, high]
+    return list(dict.fromkeys(numbers))
 
 
 def document_source(document: Document) -> str:
@@ -87,7 +125,7 @@ def _citation(number: int, document: Document, claim: str) -> Citation:
 
 def nearest_sentence(claim: str, text: str) -> str:
     """The sentence of `text` that shares most terms with the last sentence of `claim`."""
-    said = split_sentences(MARKER.sub("", claim))
+    said = split_sentences(without_markers(claim))
     wanted = _terms(said[-1].text if said else claim)
     found = _sentence_terms(text)
     return max(found, key=lambda sentence: _likeness(wanted, found[sentence]), default="")

@@ -7,19 +7,40 @@ has several readings it keeps all of them, because a false alarm costs more trus
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
-__all__ = ["Figure", "codes", "figures", "names", "normalised", "quotations", "stated_values", "unaccented"]
+from qwen_agentkit.folding import normalised, unaccented
+from qwen_agentkit.numerals import (
+    Numeral,
+    eastern_numerals,
+    number_words,
+    plain_value,
+    reads_words,
+    without_weekdays,
+)
+
+__all__ = [
+    "Figure",
+    "codes",
+    "figures",
+    "names",
+    "normalised",
+    "quotations",
+    "reads_words",
+    "stated_values",
+    "unaccented",
+]
 
 
 class Figure(NamedTuple):
     """A number, time or part of a date, as it is written, and every value that it may mean.
 
-    Values are "1230", "7.5", "19:30", "m10" (a month) and "w7": the hour in words, where
-    the half is a word that nobody here reads ("السابعة والنصف", "七点半").
+    Values are "1230", "7.5", "-5", "19:30", "m10" (a month) and two that only times of day have: "h7" is a
+    bare 7, which may be the hour before noon or after it, and "w7" the hour in words, where the half is a
+    word that nobody here reads ("السابعة والنصف", "七点半").
     """
 
     text: str
@@ -28,48 +49,10 @@ class Figure(NamedTuple):
     """In words, not in digits."""
 
 
-_FOLDED = str.maketrans(
-    {
-        **dict.fromkeys("“”„‟«»‹›「」『』〝〞‶″", '"'),
-        **dict.fromkeys("‘’‚‛′`´ʼ", "'"),
-        **dict.fromkeys("‐‑‒–—―−﹣", "-"),
-        **dict.fromkeys("أإآٱ", "ا"),
-        **{"ی": "ي", "ى": "ي", "ک": "ك", "،": ",", "؛": ";", "؟": "?", "№": "No ", "٫": ".", "٬": ","},
-        "\u0640": None,  # tatweel stretches a word and means nothing
-    }
-)
-# Vowel points of Arabic and Hebrew, which most writers leave out.
-_POINTS = re.compile("[\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed]")
-_WIDE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_NO_SPACE = re.compile(rf"(?<=[{_WIDE}]) | (?=[{_WIDE}])")
-
-
-def normalised(text: str) -> str:
-    """Fold what differs between two writings of the same words.
-
-    Case, white space, quotation marks, dashes, compatibility forms (NFKC), digits of every script,
-    invisible and direction marks, Arabic and Hebrew points, and spaces beside scripts that have none.
-    """
-    text = unicodedata.normalize("NFKC", text.translate(_FOLDED)).translate(_FOLDED)
-    text = _POINTS.sub("", text)
-    return _NO_SPACE.sub("", " ".join(text.translate(_PLAIN).casefold().split()))
-
-
-class _Plain(dict[int, str | None]):
-    """What `str.translate` makes of a character: ASCII digits of digits, nothing of invisible marks."""
-
-    def __missing__(self, code: int) -> str | None:
-        char = chr(code)
-        hidden = unicodedata.category(char) == "Cf"
-        self[code] = None if hidden else str(unicodedata.decimal(char)) if char.isdecimal() else char
-        return self[code]
-
-
-_PLAIN = _Plain()  # remembers each character it has seen
-
-
+# A mark behind a digit begins nothing: it is the inch of 27".
 _QUOTED = re.compile(
-    r'“([^”“]+)”|”([^”“]+)”|„([^“”„]+)[“”]|«([^»«]+)»|»([^»«]+)«|「([^」]+)」|『([^』]+)』|"([^"]+)"'
+    r"“([^”“]+)”|(?<!\d)”([^”“]+)”|„([^“”„]+)[“”]|«([^»«]+)»|»([^»«]+)«|「([^」「]+)」|『([^』『]+)』"
+    r'|(?<!\d)"([^"]+)"'
 )
 _OMISSION = re.compile(r"\s*[\[(]?(?:…|\.\.\.)[\])]?\s*")
 
@@ -84,25 +67,6 @@ def quotations(text: str) -> list[list[str]]:
     return found
 
 
-# Two to twelve. Forms of one number are joined by "|".
-_NUMBER_WORDS = {
-    "en": "two three four five six seven eight nine ten eleven twelve",
-    "de": "zwei drei vier fünf sechs sieben acht neun zehn elf zwölf",
-    "fr": "deux trois quatre cinq six sept huit neuf dix onze douze",
-    "es": "dos tres cuatro cinco seis siete ocho nueve diez once doce",
-    "pt": "dois|duas três quatro cinco seis sete oito nove dez onze doze",
-    "it": "due tre quattro cinque sei sette otto nove dieci undici dodici",
-    "nl": "twee drie vier vijf zes zeven acht negen tien elf twaalf",
-    "ru": (
-        "два|две|двух три|трёх|трех четыре|четырёх|четырех пять|пяти шесть|шести семь|семи восемь|восьми "
-        "девять|девяти десять|десяти одиннадцать|одиннадцати двенадцать|двенадцати"
-    ),
-    "ar": (
-        "اثنان|اثنين|اثنتان|اثنتين|الثانية ثلاثة|ثلاث|الثالثة اربعة|اربع|الرابعة خمسة|خمس|الخامسة "
-        "ستة|ست|السادسة سبعة|سبع|السابعة ثمانية|ثماني|ثمان|الثامنة تسعة|تسع|التاسعة عشرة|عشر|العاشرة"
-    ),
-    "hi": "दो तीन चार पाँच|पांच छह|छः सात आठ नौ दस ग्यारह बारह",
-}
 _MONTHS = {
     "en": (
         "january|jan february|feb march april|apr may june|jun july|jul august|aug september|sept|sep "
@@ -131,17 +95,21 @@ _MONTHS = {
 # Months that are common words too: they count only beside a number.
 _AMBIGUOUS = frozenset(["may", "march", "mars", "mai", "mei", "mayo", "marzo", "dec", "jan", "jun", "sep"])
 _SCALES = {
-    1_000: "thousand tausend mille mil duizend тыс тысяч тысячи الف الاف हज़ार हजार 千 พัน",
-    10_000: "万 萬 만 หมื่น",
-    100_000: "lakh लाख แสน",
+    1_000: (
+        "thousand tausend mille mil duizend тыс тысяч тысячи الف الاف हज़ार हजार พัน bin ribu nghìn ngàn هزار"
+    ),
+    10_000: "หมื่น",
+    100_000: "lakh লাখ لاکھ लाख แสน",
     1_000_000: (
-        "million millions mio millionen millones milhões milioni miljoen млн миллион миллиона миллионов "
-        "مليون ล้าน"
+        "million millions mio millionen millones millón milhões milhão milioni milione miljoen milyon juta "
+        "triệu млн миллион миллиона миллионов мільйон мільйона мільйонів مليون ملايين ميليون ล้าน"
     ),
     10_000_000: "crore करोड़",
-    100_000_000: "亿 億 억",
-    1_000_000_000: "billion billions mrd milliarden milliards миллиард миллиарда миллиардов млрд مليار",
-}  # fmt: skip
+    1_000_000_000: (
+        "billion billions bilhões mrd milliarden milliards miliardi milyar miliar tỷ миллиард миллиарда "
+        "миллиардов млрд مليار"
+    ),
+}
 _SCALE_OF = {normalised(word): scale for scale, words in _SCALES.items() for word in words.split()}
 _SCALE = re.compile(rf" ?({'|'.join(sorted(map(re.escape, _SCALE_OF), key=len, reverse=True))})(?![a-zа-я])")
 
@@ -154,20 +122,24 @@ _DOTTED_TIME = re.compile(r"(\d{1,2})\.([0-5]\d)")
 _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d{2})")
 # "3.10. um 9 Uhr": a full stop that ends no sentence, since sentences come one by one.
 _DAY_MONTH = re.compile(r"(?:0?[1-9]|[12]\d|3[01])\.(?:0?[1-9]|1[0-2])")
+_GOES_ON = re.compile(r"\. ?\w")
 _GROUPED = re.compile(r"\d{1,3}(?:([.,' ])\d{3})(?:\1\d{3})*|\d{1,2}(?:,\d{2})+,\d{3}")
 _DECIMAL = re.compile(r"(\d{1,3}(?:[.,' ]\d{3})*|\d+)[.,](\d+)")
 _NOON = re.compile(
-    r" ?(?:([ap])\.?m\b|(?P<am>صباحا|فجرا|ص(?!\w))|(?P<pm>مساء|ليلا|عصرا|ظهرا|بعد الظهر|م(?!\w)))"
+    r"(?: ?(?:o'clock|uhr|[点點時时시]))? ?"
+    r"(?:([ap])\.?m\b|(?P<am>صباحا|فجرا|ص(?!\w))|(?P<pm>مساء|ليلا|عصرا|ظهرا|بعد الظهر|م(?!\w)))"
 )
 _NOON_BEFORE = re.compile("(?:(?P<am>上午|早上|午前|오전)|(?P<pm>下午|晚上|傍晚|午後|오후)) ?$")
 _MONTH_SIGN = re.compile(r" ?[月월]")
-_HAN_DIGITS = {
-    char: i for i, chars in enumerate(("〇零", "一", "二两兩", *"三四五六七八九")) for char in chars
-}
-_HAN_UNITS = {"十": 10, "百": 100, "千": 1_000, "万": 10_000, "萬": 10_000, "亿": 10**8, "億": 10**8}
-_HAN = re.compile(f"[{''.join(_HAN_DIGITS)}{''.join(_HAN_UNITS)}]+")
-# Shorter ones and those that begin otherwise are mostly parts of words: 一般, 千万, 十分.
-_HAN_SURE = re.compile(f"[{''.join(_HAN_DIGITS)}十][{''.join(_HAN_DIGITS)}十百千万萬亿億]+")
+_MINUS = re.compile(
+    r"(?<![\w.-])(?:minus|минус|мінус|eksi) ?(?=\d)|(?:负|負|零下|氷点下|マイナス|영하 ?)(?=\d)"
+)
+# Other ways to say that a number is less than zero, which may stand anywhere.
+_BELOW = re.compile(
+    r"\b(?:below (?:zero|freezing)|unter null|moins|sous zéro|menos|bajo cero|abaixo de zero|meno|sotto zero"
+    r"|ниже нуля)\b|تحت الصفر|ناقص|سالب"
+)
+_SIGN = re.compile(r"(?:^|[ (\"\u2e80-\u9fff])-$")
 
 
 def figures(text: str, language: str) -> list[Figure]:
@@ -177,12 +149,18 @@ def figures(text: str, language: str) -> list[Figure]:
         text: a sentence without citation markers.
         language: of the text; says which words are numbers and months.
     """
-    text = _CLOCK.sub(r"\1:\2", normalised(_CODE.sub(" ", text)))
-    found = [figure for match in _CHAIN.finditer(text) for figure in _chain(text, match)]
-    found += [Figure(m[0], frozenset({_han_value(m[0])}), spelled=True) for m in _HAN_SURE.finditer(text)]
-    for value, match in _words(text, _NUMBER_WORDS, language, first=2):
-        found.append(Figure(match[0], frozenset({str(value)}), spelled=True))
-    for month, match in _words(text, _MONTHS, language, first=1):
+    text = _prepared(_CODE.sub(" ", text))
+    eastern = list(eastern_numerals(text))
+    digits = _blanked(text, [one for one in eastern if one.text[0].isdecimal()])
+    found = [figure for match in _CHAIN.finditer(digits) for figure in _chain(digits, match)]
+    if _BELOW.search(text):
+        found = [figure._replace(values=figure.values | _negative(figure.values)) for figure in found]
+    found += [
+        Figure(one.text, _claimed(text, one), spelled=not one.text[0].isdecimal())
+        for one in [*eastern, *number_words(text, language)]
+        if one.sure
+    ]
+    for month, match in _months(text, language):
         near = text[max(0, match.start() - 6) : match.end() + 6]
         if match[1] not in _AMBIGUOUS or any(char.isdigit() for char in near):
             found.append(Figure(match[0], frozenset({f"m{month}"})))
@@ -191,52 +169,123 @@ def figures(text: str, language: str) -> list[Figure]:
 
 def stated_values(text: str, language: str) -> set[str]:
     """Every value that `text` may be taken to state: what the figures of a claim are looked up in."""
-    stated = figures(text, language)
-    values = {value for figure in stated for value in figure.values if value[0] != "w"}
-    values |= {f"w{value}" for figure in stated if figure.spelled for value in figure.values}
-    folded = normalised(text)
-    for match in _CHAIN.finditer(_CLOCK.sub(r"\1:\2", folded)):
-        values |= {_plain(part) for part in re.findall(r"\d+", match[0])}
-        if _DECIMAL.fullmatch(match[0]):
-            values |= _number_values(match[0])
-        if time := _TIME.fullmatch(match[0]):
-            values.add(str(int(time[1]) % 12 or 12))
-    for match in _HAN.finditer(folded):
-        values |= {_han_value(match[0]), f"w{_han_value(match[0])}"}
-    values |= {f"m{month}" for month, _ in _words(folded, _MONTHS, language, first=1)}
-    return values
+    values = {value for figure in figures(text, language) for value in figure.values if value[0] not in "wh"}
+    text = _prepared(text)
+    for match in _CHAIN.finditer(text):
+        values |= _chain_states(text, match)
+    for one in [*eastern_numerals(text), *number_words(text, language)]:
+        values |= _numeral_states(text, one)
+    if _BELOW.search(text):
+        values |= _negative(values)
+    return values | {f"m{month}" for month, _ in _months(text, language)}
+
+
+def _prepared(text: str) -> str:
+    """A text in the form in which its numbers are looked for."""
+    return _MINUS.sub(" -", _CLOCK.sub(r"\1:\2", without_weekdays(normalised(text))))
+
+
+def _blanked(text: str, numerals: list[Numeral]) -> str:
+    pieces, end = [], 0
+    for one in numerals:
+        pieces += [text[end : one.start], " " * len(one.text)]
+        end = one.end
+    return "".join([*pieces, text[end:]])
+
+
+def _negative(values: set[str] | frozenset[str]) -> set[str]:
+    return {f"-{value}" for value in values if value[0].isdecimal()}
 
 
 def _chain(text: str, match: re.Match[str]) -> Iterator[Figure]:
     """The figures that one run of digits and separators states."""
-    chain, rest = match[0], text[match.end() :]
-    noon = _half_of_day(text[max(0, match.start() - 4) : match.start()], rest)
+    chain = match[0]
+    noon = _noon_around(text, match.start(), match.end())
     if time := _TIME.fullmatch(chain):
         yield Figure(chain, _time_values(time[1], time[2], noon))
-    elif _DATE.fullmatch(chain) or (_DAY_MONTH.fullmatch(chain) and re.match(r"\. ?\w", rest)):
+    elif _DATE.fullmatch(chain) or (_DAY_MONTH.fullmatch(chain) and _GOES_ON.match(text, match.end())):
         for part in re.findall(r"\d+", chain):
             yield Figure(part, frozenset({_plain(part), f"m{int(part)}"}))
     elif re.search("[:/-]", chain):
-        for part in re.split("[:/-]", chain):
-            yield Figure(part, frozenset(_number_values(part)))
-    elif scale := _SCALE.match(rest):
+        for part in re.split("[/-]", chain):
+            yield from _range_part(part)
+    elif scale := _SCALE.match(text, match.end()):
         factor = _SCALE_OF[scale[1]]
-        scaled = {_canonical(Decimal(value) * factor) for value in _number_values(chain) if ":" not in value}
+        scaled = {plain_value(Decimal(value) * factor) for value in _number_values(chain)}
         yield Figure(chain + scale[0], frozenset(scaled))
+    elif noon and chain.isdecimal() and int(chain) <= 12:
+        yield Figure(chain, _time_values(chain, "00", noon))
+    elif noon and (dotted := _DOTTED_TIME.fullmatch(chain)):
+        yield Figure(chain, _time_values(dotted[1], dotted[2], noon))
+    elif _is_negative(text, match.start()):
+        yield Figure(f"-{chain}", frozenset(_negative(_number_values(chain))))
     else:
         values = _number_values(chain)
-        if noon and chain.isdecimal() and int(chain) <= 12:
-            values |= _time_values(chain, "00", noon)
         if dotted := _DOTTED_TIME.fullmatch(chain):
-            values |= _time_values(dotted[1], dotted[2], noon)
-        if _MONTH_SIGN.match(rest):
-            values.add(f"m{int(chain)}" if chain.isdecimal() else "")
+            values |= _time_values(dotted[1], dotted[2], None)
+        if chain.isdecimal() and _MONTH_SIGN.match(text, match.end()):
+            values.add(f"m{int(chain)}")
         yield Figure(chain, frozenset(values))
 
 
-def _half_of_day(before: str, after: str) -> str | None:
-    """Say "a" or "p" of a time between these texts, None where they say neither."""
-    if not (match := _NOON.match(after) or _NOON_BEFORE.search(before)):
+def _range_part(part: str) -> Iterator[Figure]:
+    """One end of a range: a time, or whatever numbers stand there."""
+    if time := _TIME.fullmatch(part):
+        yield Figure(part, _time_values(time[1], time[2], None))
+        return
+    for number in part.split(":"):
+        yield Figure(number, frozenset(_number_values(number)))
+
+
+def _chain_states(text: str, match: re.Match[str]) -> set[str]:
+    """What a run of digits may mean beside what it means for sure."""
+    chain = match[0]
+    if _is_negative(text, match.start()):
+        return set()
+    parts = re.findall(r"\d+", chain)
+    values = {_plain(part) for part in parts}
+    if _DECIMAL.fullmatch(chain):
+        values |= _number_values(chain)
+    if time := _TIME.fullmatch(chain):
+        values.add(str(int(time[1]) % 12 or 12))
+    elif len(parts) > 1 or not _noon_around(text, match.start(), match.end()):
+        values |= {f"h{int(part)}" for part in parts if len(part) <= 2 and int(part) <= 12}
+    return values
+
+
+def _is_negative(text: str, start: int) -> bool:
+    """Whether the number at `start` has a sign, and no range or hyphen, before it."""
+    before = text[max(0, start - 3) : start]
+    return bool(_SIGN.search(before)) and not before[0].isdecimal()
+
+
+def _claimed(text: str, one: Numeral) -> frozenset[str]:
+    """What a number in words or signs states: a month, an hour before or after noon, else itself."""
+    (value, *others) = one.values
+    if not others and value.isdecimal() and int(value) <= 12:
+        if noon := _noon_around(text, one.start, one.end):
+            return _time_values(value, "00", noon)
+        if _MONTH_SIGN.match(text, one.end):
+            return frozenset({f"m{value}"})
+    return one.values
+
+
+def _numeral_states(text: str, one: Numeral) -> set[str]:
+    """All that a number in words or signs may mean."""
+    values = set(one.values | one.parts)
+    noon = _noon_around(text, one.start, one.end)
+    for value in [value for value in values if value.isdecimal() and int(value) <= 12]:
+        if noon:
+            # The half hour may be a word between the two, or behind them.
+            values |= {hour for minute in ("00", "30") for hour in _time_values(value, minute, noon)}
+        else:
+            values |= {f"w{value}", f"m{value}"} if _MONTH_SIGN.match(text, one.end) else {f"w{value}"}
+    return {value for value in values if not (noon and value[0] in "wh")}
+
+
+def _noon_around(text: str, start: int, end: int) -> str | None:
+    """Say "a" or "p" of a time at this place of a text, None where nothing says which."""
+    if not (match := _NOON.match(text, end) or _NOON_BEFORE.search(text[max(0, start - 4) : start])):
         return None
     return "a" if match["am"] else "p" if match["pm"] else match[1]
 
@@ -244,15 +293,18 @@ def _half_of_day(before: str, after: str) -> str | None:
 def _time_values(hour: str, minute: str, noon: str | None) -> frozenset[str]:
     """A time of day; without "am" or "pm" an hour up to twelve may be either."""
     number = int(hour)
-    if noon and number <= 12:
-        hours = {number % 12 + (12 if noon == "p" else 0)}
+    half = noon if number <= 12 else None
+    if half:
+        hours = {number % 12 + (12 if half == "p" else 0)}
     else:
         hours = {number} if number > 12 or hour.startswith("0") else {number, (number + 12) % 24}
     values = {f"{one}:{minute}" for one in hours}
     if minute in ("00", "30"):
         values.add(f"w{number % 12 or 12}")
     if minute == "00":
-        values |= {str(one) for one in hours}
+        # Of an hour before or after noon, the bare number says half only.
+        values |= {str(one) for one in hours if one > 12 or not half}
+        values |= {f"h{number}"} if half else set()
     return frozenset(values)
 
 
@@ -262,7 +314,7 @@ def _number_values(text: str) -> set[str]:
     if _GROUPED.fullmatch(text):
         values.add(_plain(re.sub(r"\D", "", text)))
     if decimal := _DECIMAL.fullmatch(text):
-        values.add(_canonical(Decimal(f"{re.sub(r'[^0-9]', '', decimal[1])}.{decimal[2]}")))
+        values.add(plain_value(Decimal(f"{re.sub(r'[^0-9]', '', decimal[1])}.{decimal[2]}")))
     return values or {_plain(part) for part in re.findall(r"\d+", text)}
 
 
@@ -270,52 +322,24 @@ def _plain(digits: str) -> str:
     return digits.lstrip("0") or "0"
 
 
-def _canonical(value: Decimal) -> str:
-    return f"{value.normalize():f}"
-
-
-def _han_value(text: str) -> str:
-    """Value of a Chinese numeral: 十四 is 14, 二〇二四 is 2024, 三万五千 is 35000."""
-    if not set(text) & set(_HAN_UNITS):
-        return _plain("".join(str(_HAN_DIGITS[char]) for char in text))
-    total = section = digit = 0
-    for char in text:
-        unit = _HAN_UNITS.get(char)
-        if unit is None:
-            digit = _HAN_DIGITS[char]
-        elif unit < 10_000:
-            section, digit = section + (digit or 1) * unit, 0
-        else:
-            total, section, digit = total + (section + digit or 1) * unit, 0, 0
-    return str(total + section + digit)
-
-
-def _words(
-    text: str, table: dict[str, str], language: str, *, first: int
-) -> Iterator[tuple[int, re.Match[str]]]:
-    """The words of `table` in a normalised text, with their values, which count up from `first`."""
-    pattern, value_of = _patterns(table, first).get(language.split("-")[0], (None, {}))
-    if pattern is not None:
+def _months(text: str, language: str) -> Iterator[tuple[int, re.Match[str]]]:
+    """The months of a normalised text by their names, with their numbers."""
+    code = language.split("-")[0]
+    if code in _MONTHS:
+        pattern, number_of = _month_names(code)
         for match in pattern.finditer(text):
-            yield value_of[match[1]], match
+            yield number_of[match[1]], match
 
 
-_COMPILED: dict[int, dict[str, tuple[re.Pattern[str], dict[str, int]]]] = {}
-
-
-def _patterns(table: dict[str, str], first: int) -> dict[str, tuple[re.Pattern[str], dict[str, int]]]:
-    if first not in _COMPILED:
-        compiled = {}
-        for language, words in table.items():
-            values = {
-                normalised(form): value
-                for value, forms in enumerate(words.split(), first)
-                for form in forms.split("|")
-            }
-            either = "|".join(sorted(map(re.escape, values), key=len, reverse=True))
-            compiled[language] = (re.compile(_AROUND.get(language, _WORD).format(either)), values)
-        _COMPILED[first] = compiled
-    return _COMPILED[first]
+@lru_cache(maxsize=len(_MONTHS))
+def _month_names(code: str) -> tuple[re.Pattern[str], dict[str, int]]:
+    number_of = {
+        normalised(form): number
+        for number, forms in enumerate(_MONTHS[code].split(), 1)
+        for form in forms.split("|")
+    }
+    either = "|".join(sorted(map(re.escape, number_of), key=len, reverse=True))
+    return re.compile(_AROUND.get(code, _WORD).format(either)), number_of
 
 
 _WORD = r"(?<![\w\u0900-\u0963])({})(?![\w\u0900-\u0963])"
@@ -324,7 +348,7 @@ _AROUND = {"ar": r"(?<!\w)[وفبلك]?(?:ال)?({})(?!\w)", "th": "({})"}  # jo
 _CODE = re.compile(
     r"https?://[^\s<>()\[\]{}]+|www\.[^\s<>()\[\]{}]+|(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{0,99}\w|(?<![A-Za-z\d])[A-Za-z]+[-_]?\d[A-Za-z\d_-]*"
 )
-_TITLE = re.compile("《([^》]+)》")
+_TITLE = re.compile("《([^》《]+)》")
 _CAPITALISED = re.compile(r"(?<![\w@./'’-])[^\W\d_][\w'’]+(?:-[^\W\d_][\w'’]*)*")
 _POSSESSIVE = re.compile(r"['’]s?$")
 # These languages write capitals where no name is, or have none.
@@ -348,21 +372,17 @@ def names(text: str, language: str) -> list[str]:
     if sum(word[0][0].isupper() for word in long) * 2 > len(long) > 3:
         return found
     months = {form for forms in _MONTHS.get(language, "").split() for form in forms.split("|")}
+    first = next((place for place, char in enumerate(text) if char.isalnum()), len(text))
     for word in words:
         name = _POSSESSIVE.sub("", word[0])
         acronym = len(name) > 1 and name.isupper()
         capital = name[0].isupper() and len(name) > 2 and language not in _CAPITALS_SAY_NOTHING
-        if (acronym or (capital and not _begins(text[: word.start()]))) and name.casefold() not in months:
+        begins = word.start() <= first or _ends_clause(text[max(0, word.start() - 20) : word.start()])
+        if (acronym or (capital and not begins)) and name.casefold() not in months:
             found.append(name)
     return found
 
 
-def _begins(before: str) -> bool:
+def _ends_clause(before: str) -> bool:
     """Whether a word after `before` begins a sentence, clause or quotation."""
-    before = before.rstrip()
-    return not any(char.isalnum() for char in before) or before[-1] in ".!?:;…—–-(\"'“„«‘¿¡*_"
-
-
-def unaccented(text: str) -> str:
-    """A normalised text without the accents of its letters: São Paulo is Sao Paulo."""
-    return "".join(char for char in unicodedata.normalize("NFD", text) if not "\u0300" <= char <= "\u036f")
+    return (before.rstrip() or ":")[-1] in ".!?:;…—–-(\"'“„«‘¿¡*_"

@@ -25,9 +25,13 @@ class Sentence(NamedTuple):
 _CLOSERS = "\"'”’»›)\\]】」』）》〉*_"
 _END = re.compile(
     rf"(?P<latin>[.!?…‼⁇]+[{_CLOSERS}]*)(?=\s|$)"
-    rf"|[。！？｡．؟۔।॥።፧፨။៕։]+[{_CLOSERS}]*"
+    # A full-width point between digits is that of a decimal.
+    rf"|(?:[。！？｡؟۔।॥።፧፨။៕։]|(?<!\d)．|．(?!\d))+[{_CLOSERS}]*"
     rf"|(?<=[\u0370-\u03ff\u1f00-\u1fff]);(?=\s|$)"  # the Greek question mark
 )
+
+# The sentence around a quotation goes on: 「…。」とあります。
+_QUOTE_GOES_ON = re.compile(r"[。｡．]+[\"'”’»›」』]+(?=[^\W\d_])")
 
 _LIST_MARK = re.compile(r"[ \t]*(?:[-*+•‣◦–]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])[ \t]+")
 _HEADING = re.compile(r"[ \t]*(?:#{1,6}[ \t]|(?:===+|---+|\*\*\*+)[ \t]*$)")
@@ -115,6 +119,8 @@ def _sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     left = start
     for match in _END.finditer(text, start, end):
         if match["latin"] and _is_not_an_end(text, left, match):
+            continue
+        if _QUOTE_GOES_ON.match(text, match.start()):
             continue
         yield from _spaced(text, left, match.end())
         left = match.end()

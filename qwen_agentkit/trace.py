@@ -20,7 +20,7 @@ from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
-from qwen_agentkit.citations import MARKER, document_source, marker_numbers
+from qwen_agentkit.citations import document_source, find_markers, marker_numbers
 
 __all__ = ["Recorder", "page"]
 
@@ -139,7 +139,7 @@ def _linked(answer: str, passages: int) -> list[tuple[str, int]]:
     """The answer in pieces: text with 0, and markers with the number of the passage they link to."""
     pieces: list[tuple[str, int]] = []
     done = 0
-    for match in MARKER.finditer(answer):
+    for match in find_markers(answer):
         pieces.append((answer[done : match.start()], 0))
         for number in marker_numbers(match):
             pieces.append((f"[{number}]", number if 1 <= number <= passages else 0))

@@ -14,9 +14,25 @@ from typing import Literal
 from langchain_core.documents import Document
 from typing_extensions import TypedDict  # pydantic reads typing's from Python 3.12 on only
 
-from qwen_agentkit.citations import MARKER, document_source, marker_numbers, nearest_sentence
+from qwen_agentkit.citations import (
+    document_source,
+    find_markers,
+    marker_numbers,
+    nearest_sentence,
+    without_markers,
+)
 from qwen_agentkit.errors import InputError
-from qwen_agentkit.facts import codes, figures, names, normalised, quotations, stated_values, unaccented
+from qwen_agentkit.facts import (
+    Figure,
+    codes,
+    figures,
+    names,
+    normalised,
+    quotations,
+    reads_words,
+    stated_values,
+    unaccented,
+)
 from qwen_agentkit.languages import detect_language
 from qwen_agentkit.sentences import Sentence, split_sentences
 
@@ -77,8 +93,8 @@ class CheckedSentence(TypedDict):
         start: where it begins in the answer.
         end: where it ends there, markers behind it included.
         verdict: "supported"; "unsupported" (see `missing`, or a score under `min_support`, or no marker
-            that resolves); "uncited" (no marker at all); "no claim" (a lead-in that ends with a colon, or a
-            question back).
+            that resolves); "uncited" (no marker at all); "no claim" (a lead-in that ends with a colon, a
+            question back, a heading or the head of a table).
         support: its sources, in the order of their markers.
         unknown_markers: numbers that are no passage.
         missing: what it states and no cited passage does.
@@ -183,18 +199,32 @@ _LIST_MARK = re.compile(r"^\s*\(?\w{1,3}[.)]\s")
 _NO_CLAIM = re.compile(r"[:：?？؟;][\s\"'”’»›)\]】」』*_\u200e\u200f]*$")
 
 
+# A heading, or the row above "|---|": they name what follows.
+_TITLE = re.compile(r"^[ \t>]*#{1,6}[ \t][^\n]*|^[^|\n]*\|[^\n]*\n(?=[ \t|:]*-[-|: \t]*$)", re.M)
+
+
 class _Cited(TypedDict):
     sentence: Sentence
     end: int
     markers: list[int]
+    claims: bool
 
 
 def _cited_sentences(answer: str) -> list[_Cited]:
     """The sentences of an answer, each with the markers in it and behind it."""
     # Blanked, not removed: the offsets stay, and a marker is no part of any sentence.
-    blank = MARKER.sub(lambda match: " " * len(match[0]), answer)
-    found: list[_Cited] = [{"sentence": s, "end": s.end, "markers": []} for s in split_sentences(blank)]
-    for match in MARKER.finditer(answer):
+    blank = without_markers(answer, blank=True)
+    titles = {place for match in _TITLE.finditer(blank) for place in range(*match.span())}
+    found: list[_Cited] = [
+        {
+            "sentence": sentence,
+            "end": sentence.end,
+            "markers": [],
+            "claims": not (sentence.start in titles or _NO_CLAIM.search(sentence.text)),
+        }
+        for sentence in split_sentences(blank)
+    ]
+    for match in find_markers(answer):
         before = [cited for cited in found if cited["sentence"].start <= match.start()]
         after = found[len(before) : len(before) + 1]
         # A marker at the head of a line belongs to what follows it: "[1] says that ...".
@@ -205,6 +235,10 @@ def _cited_sentences(answer: str) -> list[_Cited]:
             owner["end"] = max(owner["end"], match.end()) if owner in before else owner["end"]
             owner["markers"] += [n for n in marker_numbers(match) if n not in owner["markers"]]
     return found
+
+
+# A marker leaves it behind: "in 1950 [2], and".
+_PAUSE = re.compile(r" (?=[.,;:!?])")
 
 
 class _Evidence:
@@ -227,8 +261,24 @@ class _Evidence:
         return normalised(self.text)
 
     @cached_property
+    def quotable(self) -> str:
+        """Without its own footnotes, which neither the model reads nor a quote holds."""
+        return _PAUSE.sub("", normalised(without_markers(self.text)))
+
+    @cached_property
     def values(self) -> set[str]:
         return stated_values(self.text, self.language)
+
+    @cached_property
+    def counted(self) -> bool:
+        """Whether the passage gives figures at all."""
+        stated = figures(self.text, self.language)
+        return any(value.lstrip("-")[0].isdecimal() for figure in stated for value in figure.values)
+
+    @cached_property
+    def may_spell(self) -> bool:
+        """Whether its numbers can be words that nobody here reads."""
+        return not reads_words(self.language) and not re.search(r"\d", self.folded)
 
     @cached_property
     def words(self) -> set[str]:
@@ -249,7 +299,7 @@ def _checked(cited: _Cited, evidence: Sequence[_Evidence], language: str) -> Che
     elif cited["markers"]:
         verdict = "unsupported"
     else:
-        verdict = "no claim" if _NO_CLAIM.search(sentence.text) else "uncited"
+        verdict = "uncited" if cited["claims"] else "no claim"
     return {
         "text": re.sub(r"\s+", " ", sentence.text),
         "start": sentence.start,
@@ -273,20 +323,29 @@ def _missing(claim: str, sources: Sequence[_Evidence], language: str) -> list[Mi
         if not any(all(_quoted(part, source) for part in parts) for source in sources):
             lacking.append({"kind": "quote", "text": " … ".join(parts)})
     values = set().union(*(source.values for source in sources))
-    counted = any(value[0].isdecimal() for value in values)
     for figure in figures(claim, language):
-        # "Two rules" may count what a passage lists: it contradicts only passages that have figures.
-        if not figure.values & values and (counted or not figure.spelled):
+        if not figure.values & values and _contradicts(figure, sources):
             lacking.append({"kind": "number", "text": figure.text})
     lacking += [{"kind": "name", "text": name} for name in _missing_names(claim, sources, language)]
-    return [item for place, item in enumerate(lacking) if item not in lacking[:place]]
+    return list({(item["kind"], item["text"]): item for item in lacking}.values())
+
+
+def _contradicts(figure: Figure, sources: Sequence[_Evidence]) -> bool:
+    """Whether a figure that no source states speaks against the claim."""
+    if not all(value.isdecimal() and int(value) <= 12 for value in figure.values):
+        return True
+    # "Two rules" may count what a passage lists: it contradicts only passages that have figures.
+    if figure.spelled:
+        return any(source.counted for source in sources)
+    return not any(source.may_spell for source in sources)
 
 
 def _quoted(part: str, source: _Evidence) -> bool:
-    wanted = normalised(part)
+    wanted = _PAUSE.sub("", normalised(part))
     # Where words are separated by spaces, half a word is no quote of it.
     head, tail = (r"(?<!\w)" if _spaced(wanted[0]) else ""), (r"(?!\w)" if _spaced(wanted[-1]) else "")
-    return re.search(f"{head}{re.escape(wanted)}{tail}", source.folded) is not None
+    quote = re.compile(f"{head}{re.escape(wanted)}{tail}")
+    return any(quote.search(text) for text in (source.folded, source.quotable))
 
 
 def _spaced(char: str) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from langchain_core.documents import Document
 
-from qwen_agentkit.citations import resolve_citations
+from qwen_agentkit.citations import find_markers, marker_numbers, resolve_citations, without_markers
+from qwen_agentkit.graphs.passages import numbered
 
 DOCUMENTS = [
     Document("The library opens at nine. It closes at five on Fridays.", metadata={"source": "en/hours.md"}),
@@ -51,6 +52,55 @@ def test_markers_resolve(answer: str, clean: str | None, expected: list) -> None
     for citation, (marker, _, quote) in zip(citations, expected, strict=True):
         assert quote is None or citation["quote"] == quote
         assert citation["quote"] in DOCUMENTS[marker - 1].page_content
+
+
+@pytest.mark.parametrize(
+    ("marker", "numbers"),
+    [
+        ("[1-3]", [1, 2, 3]),
+        ("[1–3, 5]", [1, 2, 3, 5]),
+        ("[1; 2]", [1, 2]),
+        ("[ 1 ]", [1]),
+        ("[^1]", [1]),
+        ("〔1〕", [1]),
+        ("[\u200f1\u200f]", [1]),
+        ("[١،٢]", [1, 2]),
+        ("[1-999]", [1, 999]),
+    ],
+)
+def test_markers_as_models_write_them(marker: str, numbers: list[int]) -> None:
+    (match,) = find_markers(f"It opens at nine {marker}.")
+    assert marker_numbers(match) == numbers
+    text, citations = resolve_citations(f"It opens at nine {marker}.", DOCUMENTS)
+    known = [number for number in numbers if number <= len(DOCUMENTS)]
+    assert text == "It opens at nine" + "".join(f" [{number}]" for number in known) + "."
+    assert [citation["marker"] for citation in citations] == known
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["Use `x[0]`", "Use ``a`b[2]``", "```python\nrows[2] = x[0]\n```\nSo", "~~~\nx[1]\n~~~\nSo", "```\nx[1]"],
+)
+def test_code_cites_nothing(code: str) -> None:
+    assert list(find_markers(code)) == []
+    text, citations = resolve_citations(f"The library opens at nine [1].\n{code}", DOCUMENTS)
+    assert text == f"The library opens at nine [1].\n{code}"
+    assert [citation["marker"] for citation in citations] == [1]
+
+
+def test_markers_are_taken_out_or_blanked() -> None:
+    text = "Nine [1].\n[2] Use `x[0]`."
+    assert without_markers(text) == "Nine. Use `x[0]`."
+    blank = without_markers(text, blank=True)
+    assert blank == "Nine    .\n    Use `x[0]`."
+    assert len(blank) == len(text)
+
+
+def test_footnotes_of_a_passage_are_not_read_as_markers() -> None:
+    """A model that copies "Born in 1950.[2]" would cite passage 2."""
+    page = Document("Born in 1950.[2] Died in 2000 [3]. Call `x[0]`.", metadata={"source": "life.md"})
+    assert numbered([page]) == "[1] life.md\nBorn in 1950. Died in 2000. Call `x[0]`."
+    assert page.page_content.startswith("Born in 1950.[2]")
 
 
 def test_array_indices_in_code_stay_when_they_are_no_markers() -> None:

@@ -44,7 +44,7 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
         [
             *("vectorstores", "_embedders", "_filters", "_points", "_qdrant_client", "_qdrant_edge"),
             *("sparse", "sentences", "languages", "ingest", "retrievers", "citations", "facts"),
-            *("shards", "verification"),
+            *("folding", "numerals", "shards", "verification"),
         ],
         {
             *("httpx", "langchain_core", "numpy", "py3langid", "pyarrow", "pypdf", "qdrant_client"),

@@ -32,7 +32,9 @@ CASES: list[tuple[str, str, str, list[str]]] = [
     ("en", 'The sign says "no dogs, please".', "The sign says “No dogs,  please” [1].", []),
     ("en", "The sign says no dogs.", "The sign says “no cats” [1].", ["no cats"]),
     ("en", "The kiln reaches its heat slowly and then cools.", "“The kiln … cools” [1].", []),
-    ("en", "It is open till ninety.", "They call it “nine” [1].", ["nine"]),
+    ("en", 'It has 27" and 32" screens.', 'It has screens of 27" and even 32" [1].', []),
+    ("en", "Born in 1950,[2] he died young [3].", "He was “born in 1950, he died young” [1].", []),
+    ("en", "It is open till ninety.", "They call it “nine” [1].", ["nine", "nine"]),
     ("en", "The lab was built by Marie Curie.", "The lab was built by Marie Curie [1].", []),
     (
         "en",
@@ -141,6 +143,14 @@ ARABIC = page("يغادر القارب مع Hans Müller في السابعة و�
         ("It opens at nine [1]. Do you need more?", ["supported", "no claim"], [[1], []]),
         ("It opens at nine. It closes at five [1].", ["uncited", "supported"], [[], [1]]),
         ("The sun is hot [7].", ["unsupported"], [[]]),
+        ("## Hours\nIt opens at nine [1].", ["no claim", "supported"], [[], [1]]),
+        ("## Hours\n[1] It opens at nine.", ["no claim", "supported"], [[], [1]]),
+        ("## It opens at six [1]\n", ["unsupported"], [[1]]),
+        (
+            "| day | hour |\n|:--|---|\n| Monday | nine [1] |\n| Friday | noon |",
+            ["no claim", "supported", "uncited"],
+            [[], [1], []],
+        ),
         ("The library opens at nine and the boat at 7:30 [1, 2].", ["supported"], [[1, 2]]),
         ("The library opens at nine and the boat at 7:30 [1].", ["unsupported"], [[1]]),
         ("它九点开门[1]。船七点半开[2]。", ["supported"] * 2, [[1], [2]]),
@@ -155,6 +165,12 @@ def test_markers_belong_to_sentences(answer: str, verdicts: list[str], markers: 
     assert found == markers
     for sentence in checked["sentences"]:
         assert answer[sentence["start"] :].startswith(sentence["text"][:2])
+
+
+def test_numbers_in_a_language_without_table_may_be_words() -> None:
+    claim = "Det finns 3 rum [1]."
+    assert verify_citations(claim, [page("Det finns tre rum.", "sv")])["supported"] == 1
+    assert verify_citations(claim, [page("Det finns tre rum, 7 bord.", "sv")])["supported"] == 0
 
 
 def test_a_marker_of_no_passage_is_named() -> None:
@@ -216,7 +232,7 @@ def test_a_scorer_that_loses_pairs_is_refused() -> None:
             "The hours are:\n- It opens at nine [1]\n- It closes at six [1] [?]\n",
             "The hours are:\n- It opens at nine [1]",
         ),
-        ("九点开门[1]。六点关门[1]。", "九点开门[1]。六点关门[1]。", "九点开门[1]。六点关门[1]。"),
+        ("九点开门[1]。六点关门[1]。", "九点开门[1]。六点关门[1]。 [?]", "九点开门[1]。"),
         ("It closes at six [1].", "It closes at six [1]. [?]", ""),
         ("It opens at nine [1].", "It opens at nine [1].", "It opens at nine [1]."),
     ],
