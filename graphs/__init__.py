@@ -19,7 +19,7 @@ from qwen_agentkit.graphs.research_state import ResearchContext, ResearchState
 from qwen_agentkit.graphs.state import AgentContext, CorrectiveContext, CorrectiveState, RagContext, RagState
 
 if TYPE_CHECKING:
-    from qwen_agentkit.graphs.rag_agent import create_rag_agent
+    from qwen_agentkit.graphs.rag_agent import build_rag_agent, create_rag_agent
 
 __all__ = [
     "AgentContext",
@@ -37,6 +37,7 @@ __all__ = [
     "build_compare_graph",
     "build_corrective_rag_graph",
     "build_ingest_graph",
+    "build_rag_agent",
     "build_rag_graph",
     "build_research_graph",
     "create_compare_graph",
@@ -50,9 +51,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # On first use: it needs langchain, which the other graphs do without.
-    if name == "create_rag_agent":
-        from qwen_agentkit.graphs.rag_agent import create_rag_agent
+    # On first use: they need langchain, which the other graphs do without.
+    if name in ("build_rag_agent", "create_rag_agent"):
+        from qwen_agentkit.graphs import rag_agent
 
-        return create_rag_agent
+        return getattr(rag_agent, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

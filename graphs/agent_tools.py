@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -18,9 +19,11 @@ from langchain_core.vectorstores import VectorStore
 from langgraph.prebuilt import ToolRuntime
 
 from qwen_agentkit.citations import document_source, nearest_sentence
-from qwen_agentkit.errors import InputError
+from qwen_agentkit.errors import InputError, RetrievalTimeoutError
 from qwen_agentkit.facts import normalised
 from qwen_agentkit.graphs.nodes import relevant
+from qwen_agentkit.graphs.passages import as_data, source_line
+from qwen_agentkit.graphs.running import NEVER_HIDDEN, Overdue, Stage, within
 from qwen_agentkit.graphs.state import AgentContext
 
 __all__ = ["Access", "Library", "passage_tools"]
@@ -109,12 +112,10 @@ class Library:
         query = query.strip()
         if not query:
             return "The query is empty: expected what to look for.", []
-        found = self._found(query, settings.candidates, runtime)
-        if self.reranker is not None and found:
-            found = relevant(self.reranker, found, query, settings.min_score)
+        found = self._ranked(self._found(query, settings, runtime), query, settings.min_score, runtime)
         found = found[: settings.passages]
         runtime.stream_writer({"stage": "search", "query": query, "found": len(found)})
-        return f"No passage is relevant to: {query}", found
+        return f"No passage is relevant to: {as_data(query)}", found
 
     def section(self, number: int, around: int, runtime: ToolRuntime[Any, Any]) -> tuple[str, list[Document]]:
         """A passage with its neighbours, in the order of the document."""
@@ -127,6 +128,7 @@ class Library:
             return f"Passage [{number}] does not know its place in its document.", []
         reach = min(max(1, around), _MOST_NEIGHBOURS)
         source = document_source(centre)
+        named = source_line(centre)
         near = {
             other.metadata["chunk"]: other
             for other in self._of_source(source, runtime)
@@ -134,7 +136,7 @@ class Library:
             and document_source(other) == source
         }
         runtime.stream_writer({"stage": "read_section", "passage": number, "found": len(near)})
-        return f"Nothing else of {source} can be read.", [near[place] for place in sorted(near)]
+        return f"Nothing else of {named} can be read.", [near[place] for place in sorted(near)]
 
     def sources(self, runtime: ToolRuntime[Any, Any]) -> str:
         """The sources, one a line, with their titles."""
@@ -142,21 +144,40 @@ class Library:
         known: dict[str, str] = {}
         documents = _passages(runtime) if store is None else store.scroll(self._filter(runtime))
         for document in documents:
-            title = str(document.metadata.get("title") or "")
-            known.setdefault(document_source(document), title)
+            title = as_data(" ".join(str(document.metadata.get("title") or "").split()))
+            known.setdefault(source_line(document), title)
         lines = [f"{source}: {title}" if title else source for source, title in sorted(known.items())]
         if len(lines) > _MOST_SOURCES:
             lines[_MOST_SOURCES:] = [f"[{len(lines) - _MOST_SOURCES} more sources]"]
         head = "Sources of the passages found so far:" if store is None else "Sources:"
         return "\n".join([head, *lines]) if lines else "No source is known yet: search first."
 
-    def _found(self, query: str, limit: int, runtime: ToolRuntime[Any, Any]) -> list[Document]:
-        retriever = self.retriever
+    def _ranked(
+        self, found: list[Document], query: str, min_score: float, runtime: ToolRuntime[Any, Any]
+    ) -> list[Document]:
+        """The relevant ones, best first; all as they were retrieved when the reranker fails."""
+        if self.reranker is None or not found:
+            return found
+        try:
+            return relevant(self.reranker, found, query, min_score)
+        except NEVER_HIDDEN:
+            raise
+        except Exception as error:
+            Stage("search", runtime.stream_writer).fall_back("retrieved order", error)
+            return found
+
+    def _found(self, query: str, settings: AgentContext, runtime: ToolRuntime[Any, Any]) -> list[Document]:
+        retriever, limit = self.retriever, settings.candidates
         if isinstance(retriever, VectorStore):
             retriever = retriever.as_retriever(search_kwargs={"k": limit})
-        if self.access is None:
-            return retriever.invoke(query)[:limit]
-        return retriever.invoke(query, filter=self._filter(runtime))[:limit]
+        filtered: dict[str, Any] = {} if self.access is None else {"filter": self._filter(runtime)}
+        try:
+            return within(settings.search_timeout, partial(retriever.invoke, query, **filtered))[:limit]
+        except Overdue as error:
+            raise RetrievalTimeoutError(
+                f"The search for {query[:80]!r} gave {error}; expected documents. See whether the store "
+                "answers, or give it longer with search_timeout=."
+            ) from error
 
     def _of_source(self, source: str, runtime: ToolRuntime[Any, Any]) -> Iterator[Document]:
         """The chunks of a source that may be read."""
@@ -205,6 +226,6 @@ def _checked_quote(number: int, quote: str, passages: list[Document]) -> str:
         return _no_passage(number, len(passages))
     passage, wanted = passages[number - 1], normalised(quote).strip()
     if wanted and wanted in normalised(passage.page_content):
-        return f"Passage [{number}] ({document_source(passage)}) holds this word for word."
+        return f"Passage [{number}] ({source_line(passage)}) holds this word for word."
     nearest = nearest_sentence(quote, passage.page_content)
-    return f"Passage [{number}] does not hold this word for word. Its nearest sentence: {nearest}"
+    return f"Passage [{number}] does not hold this word for word. Its nearest sentence: {as_data(nearest)}"

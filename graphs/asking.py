@@ -5,15 +5,17 @@ Knows LangChain's chat models, not what is done with what they say.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage, SystemMessage
 from langgraph.constants import TAG_NOSTREAM
 from pydantic import BaseModel
 
+from qwen_agentkit.graphs.answers import thought_in
 from qwen_agentkit.graphs.checks import in_another_language
-from qwen_agentkit.graphs.models import can_think
+from qwen_agentkit.graphs.models import Thought, can_think
+from qwen_agentkit.graphs.passages import as_data
 from qwen_agentkit.graphs.prompts import TRANSLATE_QUOTE
 from qwen_agentkit.graphs.running import NEVER_HIDDEN, Stage
 from qwen_agentkit.languages import language_name
@@ -33,10 +35,10 @@ def filled_in(
     request: str,
     stage: Stage,
     *,
-    thinking: bool,
+    thought: Thought,
     instead: str,
-) -> ObjectT | None:
-    """An object of the model, or None when it gives none; `instead` says what is done then.
+) -> tuple[ObjectT | None, int]:
+    """An object of the model, or None when it gives none, and the tokens of thought that it took.
 
     Args:
         schema: of the object.
@@ -44,18 +46,29 @@ def filled_in(
         instruction: the system message.
         request: the human message.
         stage: where the failure is announced.
-        thinking: whether a model that can be told so thinks first.
-        instead: what replaces the object.
+        thought: how a model that can be told so thinks first.
+        instead: what is done when there is no object.
     """
-    given = {"thinking": thinking} if can_think(model) else {}
+    given: dict[str, Any] = {"thinking": thought.thinking} if can_think(model) else {}
+    if given and thought.budget is not None:
+        given["thinking_budget"] = thought.budget
+    spent = 0
     try:
-        silent = model.with_structured_output(schema, **given).with_config(tags=[TAG_NOSTREAM])
-        return schema.model_validate(silent.invoke([SystemMessage(instruction), HumanMessage(request)]))
+        asked = model.with_structured_output(schema, include_raw=True, **given)
+        found = asked.with_config(tags=[TAG_NOSTREAM]).invoke(
+            [SystemMessage(instruction), HumanMessage(request)]
+        )
+        if isinstance(found, dict) and "raw" in found:  # not every model knows include_raw
+            spent = thought_in(found["raw"])
+            if found["parsing_error"]:
+                raise found["parsing_error"]
+            found = found["parsed"]
+        return schema.model_validate(found), spent
     except NEVER_HIDDEN:
         raise
     except Exception as error:
         stage.fall_back(instead, error)
-        return None
+        return None, spent
 
 
 def translated(model: BaseChatModel, sentence: str, language: str, stage: Stage) -> str:
@@ -63,7 +76,7 @@ def translated(model: BaseChatModel, sentence: str, language: str, stage: Stage)
     quick = model.bind(thinking=False) if can_think(model) else model
     prompt = [
         SystemMessage(TRANSLATE_QUOTE.format(language=language_name(language))),
-        HumanMessage(sentence),
+        HumanMessage(as_data(sentence)),
     ]
     try:
         text = " ".join(quick.with_config(tags=[TAG_NOSTREAM]).invoke(prompt).text.split())

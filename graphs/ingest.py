@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from langgraph.cache.base import BaseCache
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -72,6 +73,7 @@ def create_ingest_graph(
     ask_above: float = 0.2,
     groups: bool = False,
     checkpointer: BaseCheckpointSaver[Any] | None = None,
+    cache: BaseCache[Any] | None = None,
     name: str = "ingest",
 ) -> CompiledStateGraph[IngestState, IngestContext, IngestInput, IngestState]:
     """A graph that brings a store in step with folders, and asks before it deletes much.
@@ -94,10 +96,11 @@ def create_ingest_graph(
             approve that they are deleted.
         groups: whether the first folder below a given one names the group that may read what is in it.
         checkpointer: needed to ask; leave it out under `langgraph dev`, which brings its own.
+        cache: LangGraph's node cache, passed on.
         name: of the graph, in traces and in Studio.
     """
     graph = build_ingest_graph(store, folders, ask_above=ask_above, groups=groups)
-    return graph.compile(checkpointer=checkpointer, name=name)
+    return graph.compile(checkpointer=checkpointer, cache=cache, name=name)
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,14 @@ from langchain_core.tools import BaseTool, tool
 from langchain_core.vectorstores import VectorStore
 from langgraph.cache.base import BaseCache
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.store.base import BaseStore
 
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.graphs.agent_tools import Access, passage_tools
 from qwen_agentkit.graphs.extras import missing_extra
+from qwen_agentkit.graphs.models import chat_model, check_retriever, reranker_model
 from qwen_agentkit.graphs.prompts import AGENT
 from qwen_agentkit.graphs.state import AgentContext
 from qwen_agentkit.verification import Score
@@ -33,24 +35,28 @@ except ModuleNotFoundError as error:
 
 from qwen_agentkit.graphs.middleware import (
     CitationMiddleware,
+    HistoryMiddleware,
     LanguageMiddleware,
+    ModelFallbackMiddleware,
     PassagesMiddleware,
+    QuestionMiddleware,
     SearchBudgetMiddleware,
+    StagesMiddleware,
     ThinkingBudgetMiddleware,
     ToolLimitsMiddleware,
     TurnLimitMiddleware,
 )
 from qwen_agentkit.graphs.middleware.extractive import ExtractiveMiddleware, NoModel
 
-__all__ = ["create_rag_agent"]
+__all__ = ["build_rag_agent", "create_rag_agent"]
 
 
 def create_rag_agent(
-    model: BaseChatModel | None,
+    model: BaseChatModel | str | None,
     retriever: BaseRetriever | VectorStore,
     *,
     tools: Sequence[BaseTool | Callable[..., Any]] = (),
-    reranker: BaseDocumentCompressor | None = None,
+    reranker: BaseDocumentCompressor | str | None = None,
     middleware: Sequence[AgentMiddleware[Any, Any, Any]] = (),
     system_prompt: str = AGENT,
     access: Access | None = None,
@@ -68,13 +74,18 @@ def create_rag_agent(
     is bounded: searches, calls of the model, thought, seconds and characters of a tool call. Passages and
     results of tools are data: they add no tool and change no filter.
 
+    What fails is replaced and announced in the custom stream as ``{"stage", "fallback", "error"}``: a
+    reranker by the order of the search, a model by itself without thinking, then by quotes. When without a
+    model every search fails, that is an error: "nothing found" would not be true.
+
     Example:
         >>> agent = create_rag_agent(ChatQwen(), store, tools=[calculator, clock], reranker=QwenReranker())
         >>> state = agent.invoke({"messages": [("user", "متى تفتح المكتبة؟")]}, context={"searches": 3})
         >>> state["answer"], state["citations"]
 
     Args:
-        model: any chat model with tools. None: one search, and the best sentences are quoted as they are.
+        model: any chat model with tools, or the name of one as in `create_rag_graph`. None: one search, and
+            the best sentences are quoted as they are.
         retriever: any retriever, or a vector store.
         tools: more tools, such as those of `load_mcp_tools`.
         reranker: any compressor that writes `metadata["relevance_score"]`. If it also has a method
@@ -96,28 +107,33 @@ def create_rag_agent(
     Settings of one run are an `AgentContext`: ``agent.invoke(..., context={"searches": 2})``.
 
     Raises:
-        InputError: a tool has the name of another, `approve` names none, or the retriever takes no filter.
+        InputError: a tool has the name of another, `approve` names none, the retriever is none or takes no
+            filter, or a name names no model.
         MissingExtraError: langchain is not installed.
     """
-    own = passage_tools(retriever, reranker=reranker, access=access)
+    check_retriever(retriever)
+    chat, ranker = chat_model(model), reranker_model(reranker)
+    own = passage_tools(retriever, reranker=ranker, access=access)
     given = [one if isinstance(one, BaseTool) else tool(one) for one in tools]
     gated = _gated([*own, *given], approve)
     approved = any(isinstance(one, HumanInTheLoopMiddleware) for one in middleware)
     # The first is the outermost: an answer is put into the right language, then held against its passages.
     layers: list[AgentMiddleware[Any, Any, Any]] = [
+        QuestionMiddleware(),
         PassagesMiddleware(own),
         SearchBudgetMiddleware(),
         ToolLimitsMiddleware(seconds=tool_seconds),
-        CitationMiddleware(score=cast("Score | None", getattr(reranker, "score", None))),
+        CitationMiddleware(score=cast("Score | None", getattr(ranker, "score", None))),
     ]
     if gated and not approved:
         layers.append(HumanInTheLoopMiddleware(interrupt_on=dict.fromkeys(gated, True)))
-    if model is None:
-        layers += [*middleware, ExtractiveMiddleware(reranker)]
+    if chat is None:
+        layers += [StagesMiddleware(), *middleware, ExtractiveMiddleware(ranker)]
     else:
-        layers += [LanguageMiddleware(), TurnLimitMiddleware(), ThinkingBudgetMiddleware(), *middleware]
+        layers += [HistoryMiddleware(), ModelFallbackMiddleware(ranker), LanguageMiddleware()]
+        layers += [TurnLimitMiddleware(), ThinkingBudgetMiddleware(), StagesMiddleware(), *middleware]
     return create_agent(
-        NoModel() if model is None else model,
+        NoModel() if chat is None else chat,
         given,
         system_prompt=system_prompt,
         middleware=layers,
@@ -127,6 +143,16 @@ def create_rag_agent(
         cache=cache,
         name=name,
     )
+
+
+def build_rag_agent(
+    model: BaseChatModel | str | None, retriever: BaseRetriever | VectorStore, **given: Any
+) -> StateGraph[Any, AgentContext, Any, Any]:
+    """The builder behind `create_rag_agent`, to add nodes to; arguments as there.
+
+    Compiled, it may take 25 steps of LangGraph unless you set `recursion_limit`.
+    """
+    return create_rag_agent(model, retriever, **given).builder
 
 
 def _gated(tools: Sequence[BaseTool], approve: Iterable[str]) -> list[str]:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 from qwen_agentkit.graphs.asking import filled_in, one_liners
 from qwen_agentkit.graphs.branches import NOT_OF_ONE_BRANCH, interleaved, refuse_if_all_failed
 from qwen_agentkit.graphs.corrective_nodes import CorrectiveNodes
+from qwen_agentkit.graphs.models import Thought, thought_for
 from qwen_agentkit.graphs.nodes import Stage, Update, numbered
 from qwen_agentkit.graphs.passages import as_data
 from qwen_agentkit.graphs.prompts import MISSING, OUTLINE, PLAN, REVIEWED
@@ -60,16 +61,18 @@ class ResearchNodes:
         """Split the question into sub-questions, thinking; without a model it is the only one."""
         question, most = state["question"], settings.sub_questions
         found: list[str] = []
+        spent = state["thought"]
         if self.model is not None and most > 1:
             instruction = PLAN.format(most=most, language=language_name(detect_language(question)))
-            thinking = settings.thinking is not False
+            thought = thought_for("generate", settings, spent, hard=True)  # of the answer's budget
             instead = "the question as it is"
-            plan = filled_in(
-                Plan, self.model, instruction, as_data(question), stage, thinking=thinking, instead=instead
+            plan, taken = filled_in(
+                Plan, self.model, instruction, as_data(question), stage, thought=thought, instead=instead
             )
+            spent += taken
             found = one_liners(plan.sub_questions if plan else [], [])
         stage.details |= {"plan": found[:most] or [question], "left_out": found[most:]}
-        return _planned(found[:most] or [question])
+        return {**_planned(found[:most] or [question]), "thought": spent}
 
     def approve(self, state: ResearchState, settings: ResearchContext, stage: Stage) -> Update:
         """Wait for a person's word on the plan, and ask again while it cannot be understood."""
@@ -191,7 +194,8 @@ class ResearchNodes:
         request = REVIEWED.format(passages=passages, question=as_data(question), queries=as_data(searched))
         instruction = MISSING.format(most=most, language=language_name(detect_language(question)))
         instead = "the passages so far"
-        missing = filled_in(Missing, model, instruction, request, stage, thinking=False, instead=instead)
+        thought = Thought(False, None)
+        missing, _ = filled_in(Missing, model, instruction, request, stage, thought=thought, instead=instead)
         if missing is None or missing.sufficient:
             return []
         known = [*state["plan"], *state["further"], *state["queries"]]
@@ -213,6 +217,7 @@ def _branch(state: ResearchState, question: str) -> dict[str, Any]:
         "question": question,
         "language": state["language"],
         "width": state["width"],
+        "thought": state["thought"],
         "timings": state["timings"],
     }
 

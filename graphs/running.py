@@ -6,13 +6,14 @@ Knows LangGraph's runtime and threads, not what any node does.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextvars
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import Future, wait
 from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config, set_config_context
@@ -29,7 +30,7 @@ from qwen_agentkit.errors import (
 )
 from qwen_agentkit.graphs.usage import counted_tokens
 
-__all__ = ["NEVER_HIDDEN", "Overdue", "RunCancelled", "Stage", "Update", "timed", "within"]
+__all__ = ["NEVER_HIDDEN", "Overdue", "RunCancelled", "Stage", "Update", "in_thread", "timed", "within"]
 
 Update = dict[str, Any]
 ContextT = TypeVar("ContextT", bound=BaseModel)
@@ -56,8 +57,42 @@ NEVER_HIDDEN = (
 
 
 # Questions that run at once share the steps of one model: the few threads that asyncio has by itself (four
-# more than cores) would keep most of them waiting. A thread starts when it is first needed.
-_THREADS = ThreadPoolExecutor(max_workers=64, thread_name_prefix="qwen-agentkit-node")
+# more than cores) would keep most of them waiting.
+_PLACES = threading.BoundedSemaphore(64)
+_THREADS: WeakSet[threading.Thread] = WeakSet()
+_FAREWELL = 2.0
+"""Seconds that what still runs has at exit."""
+_GLANCE = 0.05
+"""Seconds between two looks at whether the run was cancelled."""
+_cancelled: contextvars.ContextVar[threading.Event | None] = contextvars.ContextVar(
+    "qwen_agentkit_cancelled", default=None
+)
+
+
+def in_thread(work: Callable[[], T], name: str) -> Future[T]:
+    """Work done in a daemon thread, which does not keep the process alive."""
+    future: Future[T] = Future()
+    future.set_running_or_notify_cancel()  # from here on nobody can take it back
+    context = contextvars.copy_context()  # with it the callbacks of the run
+
+    def run() -> None:
+        try:
+            future.set_result(context.run(work))
+        except BaseException as error:  # raised where the result is read
+            future.set_exception(error)
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    _THREADS.add(thread)
+    thread.start()
+    return future
+
+
+@atexit.register
+def _let_end() -> None:
+    """Give what still runs a moment: native code should not run while the interpreter goes."""
+    end = time.monotonic() + _FAREWELL
+    for thread in list(_THREADS):
+        thread.join(max(0.0, end - time.monotonic()))
 
 
 class Stage:
@@ -122,12 +157,11 @@ class _Node(Runnable[Any, Update], Generic[ContextT]):
 
         def run() -> Update:
             # Python 3.10 gives a task no context of its own choice, so the thread gets the run's here.
-            with set_config_context(ensure_config(config)) as context:
+            with _PLACES, set_config_context(ensure_config(config)) as context:
                 return context.run(self._run, input, cancelled)
 
-        in_context = partial(contextvars.copy_context().run, run)
         try:
-            return await asyncio.get_running_loop().run_in_executor(_THREADS, in_context)
+            return await asyncio.wrap_future(in_thread(run, "qwen-agentkit-node"))
         except asyncio.CancelledError:
             cancelled.set()
             raise
@@ -137,6 +171,8 @@ class _Node(Runnable[Any, Update], Generic[ContextT]):
         runtime = get_runtime(self._defaults)
         name = str(self.name)
         stage = Stage(name, runtime.stream_writer, cancelled)
+        stage.check()
+        _cancelled.set(cancelled)
         # Outside a server a graph invoked without context has none.
         with counted_tokens() as count:
             update = self._node(state, runtime.context or self._defaults(), stage)
@@ -156,24 +192,16 @@ def within(seconds: float | None, work: Callable[[], T]) -> T:
 
     Raises:
         Overdue: it did not.
+        RunCancelled: nobody waits for it any more.
     """
     if seconds is None:
         return work()
-    results: list[T] = []
-    errors: list[BaseException] = []
-    context = contextvars.copy_context()  # with it the callbacks of the run
-
-    def run() -> None:
-        try:
-            results.append(context.run(work))
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name="qwen-agentkit-within", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if not results:
-        raise Overdue(f"no result after {seconds:g} s")
-    return results[0]
+    cancelled = _cancelled.get() or threading.Event()
+    end = time.monotonic() + seconds
+    future = in_thread(work, "qwen-agentkit-within")
+    while not wait([future], min(_GLANCE, max(0.0, end - time.monotonic()))).done:
+        if cancelled.is_set():
+            raise RunCancelled(threading.current_thread().name)
+        if time.monotonic() >= end:
+            raise Overdue(f"no result after {seconds:g} s")
+    return future.result()

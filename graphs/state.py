@@ -9,6 +9,7 @@ from langgraph.graph import MessagesState
 from langgraph.managed import RemainingSteps
 from pydantic import (
     AfterValidator,
+    AliasChoices,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -61,9 +62,13 @@ LanguageCode = Annotated[
 ]
 
 
+def _or_none(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
 def _known(code: str) -> str:
     if language_name(code) == code:
-        raise ValueError(f"{code!r} is no language that answers are checked in; try en, ar or zh")
+        raise ValueError(f"{code!r} is no language this package has a name for; try en, ar or zh")
     return code
 
 
@@ -166,12 +171,16 @@ class RagContext(BaseModel):
             "summarised. 0: each question stands for itself"
         ),
     )
-    search_timeout: float | None = Field(
-        default=None, gt=0, description="Seconds after which a search is given up; empty: never"
+    search_timeout: float = Field(
+        default=60,
+        gt=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="Seconds after which a search is given up",
     )
-    answer_language: Annotated[LanguageCode, AfterValidator(_known)] | None = Field(
-        default=None, description="ISO 639-1 code of the answer's language; empty: the question's"
-    )
+    answer_language: Annotated[
+        Annotated[LanguageCode, AfterValidator(_known)] | None, BeforeValidator(_or_none)
+    ] = Field(default=None, description="ISO 639-1 code of the answer's language; empty: the question's")
     unsupported: Unsupported = Field(
         default="flag",
         description="Sentences that their passages do not support: flag with [?], drop, or keep",
@@ -224,6 +233,25 @@ class AgentContext(RagContext):
     turns: int = Field(
         default=10, ge=1, le=100, description="Most calls of the model for one question; the last must answer"
     )
-    thinking_tokens: int | None = Field(
-        default=None, ge=0, description="Most tokens of thought for one question; empty: no limit"
+    thinking_budget: int | None = Field(
+        default=None,
+        ge=0,
+        validation_alias=AliasChoices("thinking_budget", "thinking_tokens"),  # its name before
+        description="Most tokens of thought for one question, all its calls together; empty: any",
+    )
+    node_budgets: dict[Literal["generate", "repair"], Annotated[int, Field(ge=0)]] = Field(  # type: ignore[assignment]  # fewer nodes
+        default={},
+        description=(
+            "Most tokens of thought of one call: {generate: 512, repair: 128}. Faults are mended without "
+            "thought unless repair stands here"
+        ),
+    )
+    history_tokens: int = Field(
+        default=1500,
+        ge=0,
+        le=100_000,
+        description=(
+            "Tokens of earlier questions and answers that the model reads, without what was found for them "
+            "when that is too long; older ones are summarised. 0: each question stands for itself"
+        ),
     )

@@ -20,6 +20,8 @@ TEMPLATES = {
 }
 """What each template makes, in a sentence."""
 
+_TAKEN = {"documents", "ingest", "store", "tests"}
+"""Folders and graphs that every project has."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _ENDING = ".tmpl"  # so that no tool takes a template for code
 _DOT = "dot-"  # packaging leaves files out whose names begin with a dot
@@ -66,7 +68,7 @@ def _check_name(folder: Path, name: str, package: str) -> None:
             f"{str(folder)!r} cannot name a Python package; expected letters, digits, '-' and '_', beginning "
             "with a letter. Type, for instance: qwen-agentkit new my-app"
         )
-    if package == "tests" or find_spec(package) is not None:
+    if package in _TAKEN or find_spec(package) is not None:
         raise InputError(
             f"{str(folder)!r} would make a package {package!r}, and there is one of that name already; "
             f"expected another name. Type, for instance: qwen-agentkit new my-{name}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -293,6 +295,65 @@ def test_within_hands_on_results_errors_and_contexts() -> None:
         within(0.01, lambda: time.sleep(0.1))
 
 
+def test_a_search_is_given_up_after_a_minute_unless_told() -> None:
+    assert RagContext().search_timeout == 60
+    assert within(1e10, lambda: 3) == 3
+
+
+async def test_a_cancelled_run_does_not_wait_for_a_search_that_hangs() -> None:
+    hanging, before = threading.Event(), set(threading.enumerate())
+
+    class Hanging(Shelf):
+        def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
+            hanging.wait(20)
+            return []
+
+    running = asyncio.create_task(create_rag_graph(None, Hanging()).ainvoke(QUESTION))
+    while not any("within" in thread.name for thread in set(threading.enumerate()) - before):
+        await asyncio.sleep(0.01)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    start = time.perf_counter()
+    try:
+        while any("node" in thread.name for thread in set(threading.enumerate()) - before):
+            assert time.perf_counter() - start < 2
+            await asyncio.sleep(0.01)
+        assert all(thread.daemon for thread in set(threading.enumerate()) - before)
+    finally:
+        hanging.set()
+
+
+HANGS = """
+import asyncio, threading
+from langchain_core.retrievers import BaseRetriever
+from qwen_agentkit.graphs import create_rag_graph
+from qwen_agentkit.graphs import running
+
+running._FAREWELL = 0.1
+
+class Hanging(BaseRetriever):
+    def _get_relevant_documents(self, query, *, run_manager):
+        threading.Event().wait(30)
+
+async def main():
+    asked = create_rag_graph(None, Hanging()).ainvoke({"messages": [("user", "When?")]})
+    try:
+        await asyncio.wait_for(asked, 0.3)
+    except asyncio.TimeoutError:
+        print("given up")
+
+asyncio.run(main())
+"""
+
+
+def test_a_search_that_hangs_does_not_keep_the_process_alive() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", HANGS], capture_output=True, text=True, timeout=25, check=True
+    )
+    assert ran.stdout == "given up\n"
+
+
 def test_an_approval_inside_a_part_is_no_failure() -> None:
     def approve(query: str, text: str) -> float:
         return float(interrupt("rerank?"))
@@ -424,6 +485,9 @@ def test_a_passage_of_a_hundred_thousand_characters_is_read(create: Any) -> None
         ("node_budgets", {"cite": 3}),
         ("history_tokens", -1),
         ("search_timeout", 0),
+        ("search_timeout", float("inf")),
+        ("search_timeout", 3601),
+        ("search_timeout", None),
         ("filter", {"tenant": "other"}),
         ("tenant", "other"),
         ("retriever", "/etc/passwd"),

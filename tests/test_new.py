@@ -76,6 +76,9 @@ def test_a_folder_with_anything_in_it_is_left_alone(tmp_path: Path) -> None:
         ("json", "one of that name"),
         ("qwen-agentkit", "one of that name"),
         ("tests", "one of that name"),
+        ("ingest", "one of that name"),
+        ("store", "one of that name"),
+        ("Documents", "one of that name"),
     ],
 )
 def test_a_name_that_is_no_package_is_refused(tmp_path: Path, name: str, message: str) -> None:

@@ -156,7 +156,7 @@ def test_it_searches_answers_and_cites() -> None:
     assert state["citations"] == [{"marker": 1, "source": "en/hours.md", "quote": HOURS.page_content}]
     assert (state["verification"]["supported"], state["verification"]["claims"]) == (1, 1)
     assert not state["abstained"]
-    assert [event["stage"] for event in events] == ["search", "cite"]
+    assert [event["stage"] for event in events] == ["model", "search", "tools", "model", "cite"]
     assert model.asked[0][0].text.endswith("Answer in English.")
 
 
@@ -236,7 +236,7 @@ def test_nano_answers_from_a_store(tmp_path: Path) -> None:
 
 def test_nano_chat_runs_the_loop_to_an_answer() -> None:
     llm = ChatQwen(model="nano", temperature=0, max_tokens=120)
-    state, _ = run(create_rag_agent(llm, Shelf(), tools=[calculator]), turns=3, thinking_tokens=30)
+    state, _ = run(create_rag_agent(llm, Shelf(), tools=[calculator]), turns=3, thinking_budget=30)
     assert state["answer"]
     assert state["messages"][-1].text == state["answer"]
     assert not state["messages"][-1].tool_calls
@@ -255,7 +255,8 @@ def test_every_stream_mode_and_async_tell_the_same() -> None:
         nodes = [node for mode, event in found if mode == "updates" for node in event]
         before = "PassagesMiddleware.before_model"
         assert nodes == [before, "model", "tools", before, "model"]
-        assert [event["stage"] for mode, event in found if mode == "custom"] == ["search", "cite"]
+        stages = [event["stage"] for mode, event in found if mode == "custom"]
+        assert stages == ["model", "search", "tools", "model", "cite"]
         said = [event[0].text for mode, event in found if mode == "messages" and event[0].type == "ai"]
         assert GOOD in said
         assert found[-1][1]["answer"] == GOOD
@@ -263,9 +264,9 @@ def test_every_stream_mode_and_async_tell_the_same() -> None:
 
 def test_slow_parts_do_not_block_the_loop() -> None:
     class Slow(Shelf):
-        def _get_relevant_documents(self, *args: Any, **kwargs: Any) -> list[Document]:
+        def _get_relevant_documents(self, query: str, *, run_manager: Any, **kwargs: Any) -> list[Document]:
             time.sleep(0.3)
-            return super()._get_relevant_documents(*args, **kwargs)
+            return super()._get_relevant_documents(query, run_manager=run_manager, **kwargs)
 
     async def ticking() -> float:
         agent = create_rag_agent(None, Slow(), reranker=QwenReranker(model="nano"))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from langchain_core.documents import Document
 from langchain_core.load import dumps
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
@@ -72,6 +72,38 @@ def test_the_plan_is_thought_about_and_the_answer_knows_it() -> None:
     model = planner()
     run(create_research_graph(model, shelf(), reranker=WORDS), QUESTION, thinking=False)
     assert [settings["thinking"] for _, _, settings in model.asked] == [False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ({"thinking_budget": 0}, {"thinking": False}),
+        ({"thinking_budget": 100}, {"thinking": True, "thinking_budget": 100}),
+        (
+            {"node_budgets": {"generate": 30}, "thinking_budget": 100},
+            {"thinking": True, "thinking_budget": 30},
+        ),
+    ],
+)
+def test_the_plan_keeps_the_budget(settings: dict[str, Any], wanted: dict[str, Any]) -> None:
+    model = planner()
+    run(create_research_graph(model, shelf(), reranker=WORDS), QUESTION, **settings)
+    (given,) = (given for task, _, given in model.asked if task == "Plan")
+    assert {key: given[key] for key in given if key.startswith("thinking")} == wanted
+
+
+def test_what_the_plan_thought_is_of_the_answers_budget() -> None:
+    usage = {"input_tokens": 1, "output_tokens": 40, "total_tokens": 41}
+    thought = {**usage, "output_token_details": {"reasoning": 40}}
+    raw = AIMessage(json.dumps(PLAN), usage_metadata=thought)
+    model = planner(Plan=[{"raw": raw, "parsed": PLAN, "parsing_error": None}])
+    state, _ = run(create_research_graph(model, shelf(), reranker=WORDS), QUESTION, thinking_budget=100)
+    assert state["plan"] == PLAN["sub_questions"]
+    assert state["thought"] == 40
+    failed = planner(Plan=[{"raw": raw, "parsed": None, "parsing_error": ValueError("no object")}])
+    state, events = run(create_research_graph(failed, shelf(), reranker=WORDS), QUESTION, thinking_budget=100)
+    assert fallbacks(events)[0] == ("plan", "the question as it is")
+    assert state["thought"] == 40
 
 
 def test_low_effort_is_one_search_and_one_call() -> None:

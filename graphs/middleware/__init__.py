@@ -7,9 +7,13 @@ from qwen_agentkit.graphs.extras import missing_extra
 
 try:
     from qwen_agentkit.graphs.middleware.citations import CitationMiddleware
+    from qwen_agentkit.graphs.middleware.fall_back import ModelFallbackMiddleware
+    from qwen_agentkit.graphs.middleware.history import HistoryMiddleware
     from qwen_agentkit.graphs.middleware.language import LanguageMiddleware
     from qwen_agentkit.graphs.middleware.passages import PassagesMiddleware
+    from qwen_agentkit.graphs.middleware.question import QuestionMiddleware
     from qwen_agentkit.graphs.middleware.search_budget import SearchBudgetMiddleware
+    from qwen_agentkit.graphs.middleware.stages import StagesMiddleware
     from qwen_agentkit.graphs.middleware.thinking_budget import ThinkingBudgetMiddleware
     from qwen_agentkit.graphs.middleware.tool_limits import ToolLimitsMiddleware
     from qwen_agentkit.graphs.middleware.turn_limit import TurnLimitMiddleware
@@ -18,9 +22,13 @@ except ModuleNotFoundError as error:
 
 __all__ = [
     "CitationMiddleware",
+    "HistoryMiddleware",
     "LanguageMiddleware",
+    "ModelFallbackMiddleware",
     "PassagesMiddleware",
+    "QuestionMiddleware",
     "SearchBudgetMiddleware",
+    "StagesMiddleware",
     "ThinkingBudgetMiddleware",
     "ToolLimitsMiddleware",
     "TurnLimitMiddleware",

@@ -13,11 +13,20 @@ from typing_extensions import NotRequired
 
 from qwen_agentkit.citations import MARKER, Citation, resolve_citations
 from qwen_agentkit.facts import figures
+from qwen_agentkit.graphs.answers import abstention
 from qwen_agentkit.graphs.checks import citation_faults
 from qwen_agentkit.graphs.middleware.passages import PassagesState, numbers_of
 from qwen_agentkit.graphs.middleware.repair import Outcome, RepairMiddleware, Request, Response
-from qwen_agentkit.graphs.middleware.run import answer_language, final_answer, setting, since_question
+from qwen_agentkit.graphs.middleware.run import (
+    answer_language,
+    final_answer,
+    instructed,
+    setting,
+    since_question,
+)
+from qwen_agentkit.graphs.passages import as_data
 from qwen_agentkit.graphs.prompts import REPAIR
+from qwen_agentkit.graphs.running import NEVER_HIDDEN, Stage
 from qwen_agentkit.languages import language_name, phrase
 from qwen_agentkit.verification import (
     Score,
@@ -28,6 +37,8 @@ from qwen_agentkit.verification import (
 )
 
 __all__ = ["CitationMiddleware", "CitedState"]
+
+_ABSTAIN = "If the documents do not answer the question, write exactly: {abstention}"
 
 
 class CitedState(PassagesState):
@@ -63,6 +74,10 @@ class CitationMiddleware(RepairMiddleware):
         self.unsupported = unsupported
         self.score = score
 
+    def prepare(self, request: Request) -> Request:
+        """Say how to abstain, in words that are known again."""
+        return instructed(request, _ABSTAIN.format(abstention=phrase(_language(request), "abstain")))
+
     def faults(self, answer: str, request: Request) -> list[str]:
         """The unsupported sentences."""
         return citation_faults(_verified(answer, request, None)) if _claims(answer, request) else []
@@ -71,7 +86,7 @@ class CitationMiddleware(RepairMiddleware):
         """Name them."""
         language = _language(request)
         return REPAIR.format(
-            faults="\n".join(f"- {fault}" for fault in faults),
+            faults="\n".join(f"- {as_data(fault)}" for fault in faults),
             language=language_name(language),
             abstention=phrase(language, "abstain"),
         )
@@ -83,20 +98,34 @@ class CitationMiddleware(RepairMiddleware):
             return response
         text, checked = message.text.strip(), None
         if _claims(text, request):
-            checked = _verified(text, request, self.score)
+            checked = self._scored(text, request)
             text = treat_unsupported(text, checked, setting(request.runtime, "unsupported", self.unsupported))
         answer, citations = resolve_citations(text, _passages(request))
-        nothing = phrase(_language(request), "abstain")
-        answer = answer or nothing
+        abstained = not answer or _abstains(answer, request)
+        if abstained:
+            stage = Stage(self.stage, request.runtime.stream_writer)
+            answer, citations = abstention(_language(request), request.model, stage)["answer"], []
         request.runtime.stream_writer({"stage": self.stage, "verification": checked})
         update = {
             "answer": answer,
             "citations": citations,
             "verification": checked,
-            "abstained": answer == nothing,
+            "abstained": abstained,
         }
         result = [*response.result[:-1], message.model_copy(update={"content": answer})]
         return ExtendedModelResponse(replace(response, result=result), Command(update=update))
+
+    def _scored(self, answer: str, request: Request) -> Verification:
+        """The verification with support scores, where there are any."""
+        try:
+            return _verified(answer, request, self.score)
+        except NEVER_HIDDEN:
+            raise
+        except Exception as error:
+            if self.score is None:
+                raise
+            Stage(self.stage, request.runtime.stream_writer).fall_back("no support scores", error)
+            return _verified(answer, request, None)
 
 
 def _language(request: Request) -> str:
@@ -108,9 +137,14 @@ def _passages(request: Request) -> list[Document]:
     return list(state.get("passages", []))
 
 
+def _abstains(answer: str, request: Request) -> bool:
+    """Whether an answer is the phrase it was told, whatever marker or quotation mark stands around it."""
+    return MARKER.sub("", answer).strip(" \n\"'“”«»「」") == phrase(_language(request), "abstain")
+
+
 def _claims(answer: str, request: Request) -> bool:
     """Whether an answer is to be held against passages: it cites, or something was looked up for it."""
-    if answer.strip() == phrase(_language(request), "abstain"):
+    if _abstains(answer, request):
         return False
     looked_up = any(
         isinstance(message, ToolMessage) and (isinstance(message.artifact, list) or numbers_of(message))

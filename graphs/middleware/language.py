@@ -6,7 +6,7 @@ from qwen_agentkit.graphs.checks import in_another_language
 from qwen_agentkit.graphs.middleware.repair import RepairMiddleware, Request
 from qwen_agentkit.graphs.middleware.run import answer_language, instructed
 from qwen_agentkit.graphs.prompts import ANSWER_IN, WRITE_IN
-from qwen_agentkit.languages import language_name
+from qwen_agentkit.languages import language_name, phrase
 
 __all__ = ["LanguageMiddleware"]
 
@@ -28,7 +28,9 @@ class LanguageMiddleware(RepairMiddleware):
 
     def faults(self, answer: str, request: Request) -> list[str]:
         """That it is for sure in another language."""
-        wrong = in_another_language(answer, answer_language(request.state["messages"], request.runtime))
+        language = answer_language(request.state["messages"], request.runtime)
+        told = answer.strip() == phrase(language, "abstain")  # in English, where the language has no phrase
+        wrong = not told and in_another_language(answer, language)
         return [f"It is not in {_language(request)}."] if wrong else []
 
     def plea(self, faults: list[str], request: Request) -> str:

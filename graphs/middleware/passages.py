@@ -18,6 +18,7 @@ from typing_extensions import NotRequired
 
 from qwen_agentkit.citations import document_source
 from qwen_agentkit.graphs.middleware.tool_limits import cut
+from qwen_agentkit.graphs.passages import passage_text, source_line
 from qwen_agentkit.graphs.prompts import PASSAGE
 
 __all__ = ["PassagesMiddleware", "PassagesState", "numbers_of"]
@@ -92,11 +93,12 @@ def _new_results(messages: Sequence[AnyMessage]) -> list[ToolMessage]:
 
 
 def _written(numbers: Sequence[int], passages: Sequence[Document]) -> str:
+    """As the other graphs write them: as data that cannot begin another passage."""
     return "\n\n".join(
         PASSAGE.format(
             number=number,
-            source=document_source(passages[number - 1]),
-            text=passages[number - 1].page_content,
+            source=source_line(passages[number - 1]),
+            text=passage_text(passages[number - 1].page_content),
         )
         for number in dict.fromkeys(numbers)
     )

@@ -18,7 +18,7 @@ from langchain.agents.middleware.types import (
 )
 from langchain_core.messages import AIMessage, HumanMessage
 
-from qwen_agentkit.graphs.middleware.run import final_answer
+from qwen_agentkit.graphs.middleware.run import NoTurnLeft, charged, final_answer, given_up
 from qwen_agentkit.graphs.running import NEVER_HIDDEN
 
 __all__ = ["Outcome", "RepairMiddleware"]
@@ -61,7 +61,7 @@ class RepairMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             except NEVER_HIDDEN:
                 raise
             except Exception as error:
-                self._give_up(error, request)
+                response = self._kept(response, error, request)
         return self.finish(response, request)
 
     async def awrap_model_call(
@@ -78,7 +78,7 @@ class RepairMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
             except NEVER_HIDDEN:
                 raise
             except Exception as error:
-                self._give_up(error, request)
+                response = self._kept(response, error, request)
         return await asyncio.to_thread(self.finish, response, request)
 
     def _examine(self, response: Response, request: Request) -> tuple[list[str], Request | None]:
@@ -88,7 +88,8 @@ class RepairMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         if answer is None or not found:
             return [], None
         draft, plea = AIMessage(answer.text), HumanMessage(self.plea(found, request))
-        return found, request.override(messages=[*request.messages, draft, plea])
+        mending = given_up(request, answer)
+        return found, mending.override(messages=[*request.messages, draft, plea])
 
     def _better(self, first: Response, again: Response, found: list[str], request: Request) -> Response:
         """The second response if it is an answer with fewer faults."""
@@ -96,10 +97,18 @@ class RepairMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         left = self.faults(answer.text, request) if answer else found
         taken = len(left) < len(found)
         request.runtime.stream_writer({"stage": self.stage, "faults": found, "taken": taken, "left": left})
-        return again if taken else first
+        kept, left_out = (again, first) if taken else (first, again)
+        return charged(kept, _said(left_out))
 
-    def _give_up(self, error: Exception, request: Request) -> None:
+    def _kept(self, first: Response, error: Exception, request: Request) -> Response:
+        """The first response, when the second call failed."""
         what = f"{type(error).__name__}: {error}"
         request.runtime.stream_writer(
             {"stage": self.stage, "fallback": "the answer as it was", "error": what}
         )
+        return first if isinstance(error, NoTurnLeft) else charged(first, AIMessage(""))
+
+
+def _said(response: Response) -> AIMessage:
+    message = response.result[-1] if response.result else None
+    return message if isinstance(message, AIMessage) else AIMessage("")

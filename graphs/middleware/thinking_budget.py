@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Literal
 
 from langchain.agents.middleware import AgentMiddleware
 from langchain.agents.middleware.types import AgentState, ModelRequest, ModelResponse
-from langchain_core.messages import AIMessage
 
-from qwen_agentkit.graphs.middleware.run import setting, since_question
-from qwen_agentkit.graphs.models import can_think
+from qwen_agentkit.graphs.middleware.run import drafts, setting, spent
+from qwen_agentkit.graphs.models import can_think, thought_for
+from qwen_agentkit.graphs.state import RagContext
 
 __all__ = ["ThinkingBudgetMiddleware"]
 
@@ -18,15 +18,16 @@ __all__ = ["ThinkingBudgetMiddleware"]
 class ThinkingBudgetMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     """Gives each call of the model what earlier ones left of the budget, and none when nothing is left.
 
-    Models whose thinking cannot be set for a call, as `ChatQwen`'s can, are called as they are.
+    Models whose thinking cannot be set for a call, as `ChatQwen`'s can, are called as they are. An answer is
+    mended without thought, unless the context's `node_budgets` name "repair".
 
     Args:
-        thinking_tokens: most for one question; None: no limit.
+        thinking_budget: most tokens for one question; None: no limit.
         thinking: whether to think at all; None: as the model does.
     """
 
-    def __init__(self, thinking_tokens: int | None = None, *, thinking: bool | None = None) -> None:
-        self.thinking_tokens = thinking_tokens
+    def __init__(self, thinking_budget: int | None = None, *, thinking: bool | None = None) -> None:
+        self.thinking_budget = thinking_budget
         self.thinking = thinking
 
     def wrap_model_call(
@@ -44,20 +45,16 @@ class ThinkingBudgetMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         return await handler(self._budgeted(request))
 
     def _budgeted(self, request: ModelRequest[Any]) -> ModelRequest[Any]:
-        if not can_think(request.model):
+        if not can_think(request.model) or request.model_settings.get("thinking") is False:
             return request
-        settings = dict(request.model_settings)
-        thinking = setting(request.runtime, "thinking", self.thinking)
-        tokens = setting(request.runtime, "thinking_tokens", self.thinking_tokens)
-        if thinking is not None:
-            settings["thinking"] = thinking
-        if tokens is not None and thinking is not False:
-            left = tokens - sum(map(_thought, since_question(request.state["messages"])))
-            settings |= {"thinking_budget": left} if left > 0 else {"thinking": False}
-        return request.override(model_settings=settings)
+        node: Literal["repair", "generate"] = "repair" if drafts(request) else "generate"
+        thought = thought_for(node, self._settings(request.runtime), spent(request).thought)
+        given = {"thinking": thought.thinking, "thinking_budget": thought.budget}
+        known = {key: value for key, value in given.items() if value is not None}
+        return request.override(model_settings={**request.model_settings, **known})
 
-
-def _thought(message: Any) -> int:
-    """Tokens of thought in a message, as the model counted them."""
-    usage = message.usage_metadata if isinstance(message, AIMessage) else None
-    return usage.get("output_token_details", {}).get("reasoning", 0) if usage else 0
+    def _settings(self, runtime: Any) -> RagContext:
+        if isinstance(runtime.context, RagContext):
+            return runtime.context
+        budget = setting(runtime, "thinking_budget", self.thinking_budget)
+        return RagContext(thinking_budget=budget, thinking=setting(runtime, "thinking", self.thinking))

@@ -6,10 +6,7 @@ Knows calls and their results, not what the tools do.
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
@@ -18,11 +15,14 @@ from langchain.agents.middleware.types import AgentState, ToolCallRequest
 from langchain_core.messages import ToolMessage
 from langgraph.types import Command
 
-from qwen_agentkit.graphs.running import NEVER_HIDDEN
+from qwen_agentkit.errors import AccessError
+from qwen_agentkit.graphs.running import NEVER_HIDDEN, in_thread
 
-__all__ = ["ToolLimitsMiddleware", "cut"]
+__all__ = ["ToolLimitsMiddleware", "cut", "failure"]
 
 Result = ToolMessage | Command[Any]
+_RAISED = (*NEVER_HIDDEN, AccessError)
+"""No model can do anything about it."""
 _LONGEST_ERROR = 500
 """Characters: an error may quote all that it choked on."""
 
@@ -46,8 +46,8 @@ class ToolLimitsMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     ) -> Result:
         """Run the call in a thread that is waited for so long."""
         try:
-            return self._cut(_in_thread(lambda: handler(request)).result(self.seconds))
-        except NEVER_HIDDEN:
+            return self._cut(in_thread(lambda: handler(request), "qwen-agentkit-tool").result(self.seconds))
+        except _RAISED:
             raise
         except Exception as error:
             return self._failure(request, error)
@@ -58,19 +58,26 @@ class ToolLimitsMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         """Cancel the call after so long."""
         try:
             return self._cut(await asyncio.wait_for(handler(request), self.seconds))
-        except NEVER_HIDDEN:
+        except _RAISED:
             raise
         except Exception as error:
             return self._failure(request, error)
 
     def _failure(self, request: ToolCallRequest, error: Exception) -> ToolMessage:
         name = request.tool_call["name"]
-        if isinstance(error, TimeoutError | FutureTimeoutError | asyncio.TimeoutError):
+        late = isinstance(error, TimeoutError | FutureTimeoutError | asyncio.TimeoutError)
+        if late and not error.args:  # those of a tool itself say something
             text = f"{name} gave no result within {self.seconds:g} seconds."
         else:
             text = cut(f"{name} failed. {type(error).__name__}: {error}", _LONGEST_ERROR)
         request.runtime.stream_writer({"stage": "tools", "tool": name, "error": text})
-        return ToolMessage(text, name=name, tool_call_id=request.tool_call["id"], status="error")
+        return ToolMessage(
+            text,
+            name=name,
+            tool_call_id=request.tool_call["id"],
+            status="error",
+            artifact={"failure": text},
+        )
 
     def _cut(self, result: Result) -> Result:
         if not isinstance(result, ToolMessage):
@@ -81,6 +88,12 @@ class ToolLimitsMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         else:
             content = _cut_blocks(content, self.characters)
         return result if content == result.content else result.model_copy(update={"content": content})
+
+
+def failure(message: ToolMessage) -> str:
+    """Why the tool gave no result, or "": one that was not called, as its budget was spent, did not fail."""
+    artifact = message.artifact
+    return str(artifact.get("failure", "")) if isinstance(artifact, dict) else ""
 
 
 def cut(text: str, characters: int) -> str:
@@ -104,18 +117,3 @@ def _cut_blocks(blocks: list[Any], characters: int) -> list[Any]:
         kept.append(block)
         characters -= size
     return kept
-
-
-def _in_thread(work: Callable[[], Result]) -> Future[Result]:
-    """Work done in a daemon thread, which no executor waits for at exit."""
-    future: Future[Result] = Future()
-    context = contextvars.copy_context()
-
-    def run() -> None:
-        try:
-            future.set_result(context.run(work))
-        except BaseException as error:  # raised where the result is read
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="qwen-agentkit-tool", daemon=True).start()
-    return future

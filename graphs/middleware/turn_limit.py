@@ -13,7 +13,14 @@ from langchain.agents.middleware import AgentMiddleware
 from langchain.agents.middleware.types import AgentState, ModelRequest, ModelResponse
 from langchain_core.messages import AIMessage
 
-from qwen_agentkit.graphs.middleware.run import answer_language, instructed, setting, since_question
+from qwen_agentkit.graphs.middleware.run import (
+    NoTurnLeft,
+    answer_language,
+    drafts,
+    instructed,
+    setting,
+    spent,
+)
 from qwen_agentkit.languages import phrase
 
 __all__ = ["TurnLimitMiddleware"]
@@ -23,6 +30,8 @@ _LAST = "No tool can be called any more: answer now from what was found."
 
 class TurnLimitMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     """Ends every loop with an answer in the reader's language, if only one that there is none.
+
+    When all calls are spent, middleware that asks once more to have an answer mended gets `NoTurnLeft`.
 
     Args:
         turns: most calls of the model for one question.
@@ -50,8 +59,10 @@ class TurnLimitMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         return _answering(await handler(instructed(request, _LAST).override(tools=[])), request)
 
     def _is_last(self, request: ModelRequest[Any]) -> bool:
-        spoken = sum(isinstance(one, AIMessage) for one in since_question(request.state["messages"]))
-        return spoken + 1 >= setting(request.runtime, "turns", self.turns)
+        turns, calls = setting(request.runtime, "turns", self.turns), spent(request).calls
+        if drafts(request) and calls >= turns:
+            raise NoTurnLeft(f"the {turns} calls of the model for this question are spent")
+        return calls + 1 >= turns
 
 
 def _answering(response: ModelResponse[Any], request: ModelRequest[Any]) -> ModelResponse[Any]:
