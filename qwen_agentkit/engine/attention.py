@@ -81,7 +81,7 @@ def attend(
     out = torch.empty_like(rows)
     new = torch.stack((key, value))  # a cache then takes both in one copy
     start = 0
-    for states, length, layer in zip(new.split(list(lengths), 2), lengths, caches, strict=True):
+    for states, length, layer in zip(torch.split(new, list(lengths), 2), lengths, caches, strict=True):
         end = start + length
         keys, values = _seen(layer, states)
         if length == 1:

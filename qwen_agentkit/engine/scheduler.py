@@ -233,7 +233,7 @@ def memory(device: torch.device, *, total: bool = False) -> int:
     machine, most = psutil.virtual_memory(), _container_memory()
     if total:
         return min(int(machine.total), most)
-    return min(int(machine.available), most - psutil.Process().memory_info().rss)
+    return min(int(machine.available), most - int(psutil.Process().memory_info().rss))
 
 
 def _container_memory() -> int:
