@@ -98,11 +98,11 @@ def settled(state: RagState, checked: Verification, settings: RagContext) -> Upd
     """The answer treated as the settings say, with its citations; an abstention if nothing is left."""
     if state["citations"]:
         return {"verification": checked}  # extracted: quotes with exact citations
-    nothing = phrase(state["language"], "abstain")
+    nothing = {phrase(state["language"], key) for key in ("abstain", "nano_abstain")}
     text = treat_unsupported(state["answer"], checked, settings.unsupported)
     answer, citations = resolve_citations(text, state["documents"])
     last = state["messages"][-1]
-    if state["answer"].strip() == nothing or (state["answer"].strip() and not answer):
+    if state["answer"].strip() in nothing or (state["answer"].strip() and not answer):
         update = abstention(state["language"])
         message = last.model_copy(update={"content": update["answer"]})
         return {**update, "messages": [message], "verification": checked}

@@ -239,7 +239,8 @@ def phrase(language: str, key: str) -> str:
 
     Args:
         language: A code as `detect_language` gives it.
-        key: One of ``abstain``, ``from_documents``, ``sources``, ``name``, ``endonym``.
+        key: One of ``abstain``, ``nano_abstain`` (as nano-chat learned to say it), ``from_documents``,
+            ``sources``, ``name``, ``endonym``.
     """
     table = _phrases()
     for code in (language, language.split("-")[0], "en"):

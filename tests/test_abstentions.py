@@ -45,6 +45,8 @@ def test_where_no_phrase_is_known_the_model_translates_it(
         ("Где находится музей?", phrase("ru", "abstain"), phrase("ru", "abstain")),
         ("Где находится музей?", phrase("en", "abstain"), phrase("ru", "abstain")),
         ("When does the museum open?", phrase("en", "abstain"), phrase("en", "abstain")),
+        ("When does the museum open?", "The passages do not answer this question.", phrase("en", "abstain")),
+        ("متى تفتح المكتبة؟", phrase("ar", "nano_abstain"), phrase("ar", "abstain")),
         ("ቤተ መጻሕፍቱ መቼ ይከፈታል?", phrase("en", "abstain"), AMHARIC),
     ],
 )
