@@ -9,7 +9,7 @@ from langchain_core.documents import BaseDocumentCompressor
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 
-from qwen_agentkit.citations import resolve_citations
+from qwen_agentkit.citations import resolve_citations, without_markers
 from qwen_agentkit.graphs.checks import in_another_language
 from qwen_agentkit.graphs.extract import extract_answer
 from qwen_agentkit.graphs.models import Thought, bound, one_line, said
@@ -20,7 +20,7 @@ from qwen_agentkit.graphs.state import RagContext, RagState
 from qwen_agentkit.languages import has_phrase, language_name, phrase
 from qwen_agentkit.verification import Verification, treat_unsupported
 
-__all__ = ["abstention", "extracted", "settled", "thought_in", "written"]
+__all__ = ["abstains", "abstention", "extracted", "settled", "thought_in", "written"]
 
 
 def abstention(language: str, model: BaseChatModel | None = None, stage: Stage | None = None) -> Update:
@@ -46,6 +46,12 @@ def _in_words_of(model: BaseChatModel, sentence: str, language: str, stage: Stag
         stage.fall_back(instead, f"The model does not write {language_name(language)}.")
         return ""
     return text
+
+
+def abstains(answer: str, language: str) -> bool:
+    """Whether an answer is a fixed phrase that there is none, whatever marker or quotation mark is on it."""
+    said = without_markers(answer).strip(" \n\"'“”«»「」")
+    return said in {phrase(language, key) for key in ("abstain", "nano_abstain")}
 
 
 def extracted(state: RagState, settings: RagContext, reranker: BaseDocumentCompressor | None) -> Update:
@@ -98,11 +104,10 @@ def settled(state: RagState, checked: Verification, settings: RagContext) -> Upd
     """The answer treated as the settings say, with its citations; an abstention if nothing is left."""
     if state["citations"]:
         return {"verification": checked}  # extracted: quotes with exact citations
-    nothing = {phrase(state["language"], key) for key in ("abstain", "nano_abstain")}
     text = treat_unsupported(state["answer"], checked, settings.unsupported)
     answer, citations = resolve_citations(text, state["documents"])
     last = state["messages"][-1]
-    if state["answer"].strip() in nothing or (state["answer"].strip() and not answer):
+    if abstains(state["answer"], state["language"]) or (state["answer"].strip() and not answer):
         update = abstention(state["language"])
         message = last.model_copy(update={"content": update["answer"]})
         return {**update, "messages": [message], "verification": checked}

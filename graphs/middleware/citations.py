@@ -11,9 +11,9 @@ from langchain_core.messages import ToolMessage
 from langgraph.types import Command
 from typing_extensions import NotRequired
 
-from qwen_agentkit.citations import MARKER, Citation, resolve_citations
+from qwen_agentkit.citations import Citation, find_markers, resolve_citations
 from qwen_agentkit.facts import figures
-from qwen_agentkit.graphs.answers import abstention
+from qwen_agentkit.graphs.answers import abstains, abstention
 from qwen_agentkit.graphs.checks import citation_faults
 from qwen_agentkit.graphs.middleware.passages import PassagesState, numbers_of
 from qwen_agentkit.graphs.middleware.repair import Outcome, RepairMiddleware, Request, Response
@@ -101,7 +101,7 @@ class CitationMiddleware(RepairMiddleware):
             checked = self._scored(text, request)
             text = treat_unsupported(text, checked, setting(request.runtime, "unsupported", self.unsupported))
         answer, citations = resolve_citations(text, _passages(request))
-        abstained = not answer or _abstains(answer, request)
+        abstained = not answer or abstains(answer, _language(request))
         if abstained:
             stage = Stage(self.stage, request.runtime.stream_writer)
             answer, citations = abstention(_language(request), request.model, stage)["answer"], []
@@ -137,20 +137,15 @@ def _passages(request: Request) -> list[Document]:
     return list(state.get("passages", []))
 
 
-def _abstains(answer: str, request: Request) -> bool:
-    """Whether an answer is the phrase it was told, whatever marker or quotation mark stands around it."""
-    return MARKER.sub("", answer).strip(" \n\"'“”«»「」") == phrase(_language(request), "abstain")
-
-
 def _claims(answer: str, request: Request) -> bool:
     """Whether an answer is to be held against passages: it cites, or something was looked up for it."""
-    if _abstains(answer, request):
+    if abstains(answer, _language(request)):
         return False
     looked_up = any(
         isinstance(message, ToolMessage) and (isinstance(message.artifact, list) or numbers_of(message))
         for message in since_question(request.state["messages"])
     )
-    return looked_up or bool(_passages(request) and MARKER.search(answer))
+    return looked_up or bool(_passages(request) and any(find_markers(answer)))
 
 
 def _verified(answer: str, request: Request, score: Score | None) -> Verification:
