@@ -8,13 +8,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
+from functools import partial
 
 import pytest
 import torch
 
-from qwen_agentkit.engine.computing import compute, stop_if_unwanted
+from qwen_agentkit.engine.computing import compute, spread, stop_if_unwanted
 
 
 def test_all_callers_share_one_thread_that_is_not_theirs() -> None:
@@ -61,6 +63,84 @@ def test_settings_of_who_asks_count() -> None:
     finally:
         torch.set_num_threads(before)
     assert compute("cpu", language.get) == "ar"
+
+
+@pytest.fixture
+def two_cores() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_parts_run_side_by_side_on_one_core_each_and_come_back_in_order(two_cores) -> None:
+    meeting = threading.Barrier(2)
+
+    def part(number: int) -> tuple[int, int]:
+        meeting.wait(10)  # breaks if they are not there together
+        return number, torch.get_num_threads()
+
+    found = compute("cpu", lambda: spread([partial(part, number) for number in range(6)]))
+    assert found == [(number, 1) for number in range(6)]
+
+
+def test_spreading_changes_the_threads_of_nobody_else(two_cores) -> None:
+    found = compute("cpu", lambda: [spread([torch.get_num_threads] * 2), torch.get_num_threads()])
+    assert found == [[1, 1], 2]
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(torch.get_num_threads).result() == 2
+
+
+def test_parts_may_ask_for_what_their_device_computes(two_cores) -> None:
+    assert compute("cpu", lambda: spread([lambda: compute("cpu", lambda: 5)] * 2)) == [5, 5]
+
+
+def test_an_error_of_a_part_is_raised_when_none_runs_any_more(two_cores) -> None:
+    ended = []
+
+    def part(number: int) -> None:
+        if number == 0:
+            raise ZeroDivisionError
+        time.sleep(0.1)
+        ended.append(number)
+
+    with pytest.raises(ZeroDivisionError):
+        compute("cpu", lambda: spread([partial(part, number) for number in range(50)]))
+    seen = list(ended)
+    time.sleep(0.3)
+    assert ended == seen and len(seen) <= 2
+    assert compute("cpu", lambda: spread([lambda: 1] * 3)) == [1, 1, 1]
+
+
+def test_an_interrupt_ends_every_part(two_cores) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _INTERRUPTED], capture_output=True, encoding="utf-8", timeout=60
+    )
+    assert done.stdout.split() == ["ended", "ended", "interrupted"], done.stderr
+
+
+_INTERRUPTED = """
+import signal, threading, time
+import torch
+from qwen_agentkit.engine.computing import compute, spread, stop_if_unwanted
+
+torch.set_num_threads(2)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+def part():
+    try:
+        while True:
+            stop_if_unwanted()
+            time.sleep(0.001)
+    finally:
+        print("ended", flush=True)
+
+threading.Timer(0.5, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+try:
+    compute("cpu", lambda: spread([part, part]))
+except KeyboardInterrupt:
+    print("interrupted")
+"""
 
 
 def test_an_interrupt_ends_the_work_before_it_is_raised() -> None:

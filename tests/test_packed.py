@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -102,8 +104,69 @@ def test_bf16_stays_within_its_own_rounding(save_random_model) -> None:
 
 def test_batches_hold_the_budget_and_every_item_once() -> None:
     lengths = [5, 900, 30, 2048, 2500, 1, 700, 700]
-    batches = list(token_batches(lengths, 2048))
+    batches = token_batches(lengths, 2048)
     assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
     for batch in batches:
         assert sum(lengths[i] for i in batch) <= 2048 or len(batch) == 1
-    assert list(token_batches([], 2048)) == []
+    assert token_batches([], 2048) == []
+
+
+def test_batches_are_no_more_and_no_less_equal_than_they_can_be() -> None:
+    batches = token_batches([130] * 12, 1024)
+    assert sorted(map(len, batches)) == [6, 6]
+    batches = token_batches([600] * 5, 1000)  # two do not fit in one
+    assert sorted(map(len, batches)) == [1] * 5
+
+
+@pytest.fixture
+def two_cores() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def rows_run(loaded: Loaded, segments: list[Segment], monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Tokens of each packed row of a forward."""
+    rows: list[int] = []
+    inner = loaded.model.base_model.forward
+
+    def counted(input_ids: torch.Tensor, **others: Any) -> Any:
+        rows.append(input_ids.shape[1])
+        return inner(input_ids=input_ids, **others)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loaded.model.base_model, "forward", counted)
+        loaded.compute(lambda: forward(loaded.model, segments))
+    return rows
+
+
+def test_each_core_gets_an_equal_share(pair, two_cores, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, _ = pair
+    texts = [Segment(random_ids(length, length)) for length in (20, 140, 60, 110, 70)]
+    assert rows_run(loaded, texts, monkeypatch) == [200, 200]
+
+
+def test_what_is_small_or_cannot_be_shared_stays_one_row(
+    pair, two_cores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, _ = pair
+    written = [Segment([7]) for _ in range(8)]  # a step of eight answers reads the weights once
+    assert rows_run(loaded, written, monkeypatch) == [8]
+    uneven = [Segment(random_ids(length, length)) for length in (400, 100)]
+    assert rows_run(loaded, uneven, monkeypatch) == [500]
+
+
+def test_caches_grow_and_rows_keep_their_order_on_many_cores(pair, two_cores) -> None:
+    loaded, stock = pair
+    sequences = [random_ids(length, length) for length in (90, 110, 80, 120)]
+    caches = [KVCache(loaded.model.config, loaded.dtype, loaded.device) for _ in sequences]
+    segments = [Segment(ids, cache, read=2) for ids, cache in zip(sequences, caches, strict=True)]
+    hidden = loaded.compute(lambda: forward(loaded.model, segments))
+    for number, ids in enumerate(sequences):
+        expected = torch.stack([stock_hidden(stock, ids[:-1]), stock_hidden(stock, ids)])
+        torch.testing.assert_close(hidden[2 * number : 2 * number + 2], expected, atol=1e-5, rtol=0)
+    assert [cache.length for cache in caches] == [90, 110, 80, 120]
+    hidden = forward(loaded.model, [Segment([5], cache) for cache in caches])
+    for ids, row in zip(sequences, hidden, strict=True):
+        torch.testing.assert_close(row, stock_hidden(stock, [*ids, 5]), atol=1e-5, rtol=0)

@@ -21,7 +21,7 @@ from qwen_agentkit.engine.kv import KVCache, LayerCache
 __all__ = ["Segment", "attend"]
 
 # Query rows scored at once on CPU: bounds the score matrix, and skips the upper triangle beyond a chunk.
-_CHUNK = 256
+_CHUNK = 64
 
 # Query rows from which fp32 keys and values, where the CPU multiplies them faster, are worth being made.
 _WORTH_FP32 = 32
@@ -134,16 +134,24 @@ def _attend_cpu(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> 
     if new >= _WORTH_FP32 and query.dtype == torch.bfloat16 and not bf16_is_fast():
         query, keys, values = query.float(), keys.float(), values.float()
     grouped = (query * scaling).view(groups, share, new, dim)
+    # Made once: memory of this size, given back after every chunk, would be asked of the system every time.
+    memory = query.new_empty(heads * min(new, _CHUNK) * keys.shape[1])
+    wide = memory if memory.dtype == torch.float32 else torch.empty_like(memory, dtype=torch.float32)
     for begin in range(0, new, _CHUNK):
         stop = min(new, begin + _CHUNK)
         rows, seen = stop - begin, past + stop
-        scores = torch.bmm(
-            grouped[:, :, begin:stop].reshape(groups, share * rows, dim), keys[:, :seen].transpose(1, 2)
+        weights, scores = (
+            states[: heads * rows * seen].view(groups, share * rows, seen) for states in (memory, wide)
         )
-        scores = scores.view(groups, share, rows, seen).float()
+        part = grouped[:, :, begin:stop].reshape(groups, share * rows, dim)
+        torch.bmm(part, keys[:, :seen].transpose(1, 2), out=weights)
+        if wide is not memory:
+            scores.copy_(weights)
         if rows > 1:
-            scores[..., past + begin :].add_(_future()[:rows, :rows])
-        weights = scores.softmax(-1).to(query.dtype).view(groups, share * rows, seen)
+            scores.view(groups, share, rows, seen)[..., past + begin :].add_(_future()[:rows, :rows])
+        torch.softmax(scores, -1, out=scores)
+        if wide is not memory:
+            weights.copy_(scores)
         out[:, :, begin:stop] = torch.bmm(weights, values[:, :seen]).view(groups, share, rows, dim)
     return out.view(heads, new, dim)
 

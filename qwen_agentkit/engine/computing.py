@@ -1,23 +1,25 @@
-"""The thread that computes, one for each device. Knows threads and cores, no models.
+"""The threads that compute. Knows devices and cores, no models.
 
 torch's operations on a CPU are run by a team of workers that belongs to the calling thread. When all teams of
 a process have more threads than there are CPUs, GNU OpenMP sends workers to sleep after every operation, and
 a step of many small operations takes 1.3 to 1.5 times as long. Servers call from many threads, so nothing of
-a model is computed in the caller's.
+a model is computed in the caller's, but in one thread for each device. Work for a CPU that can be cut in
+parts is spread over its cores: threads of one core each wait for each other once, not after every operation.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 
-__all__ = ["compute", "stop_if_unwanted"]
+__all__ = ["compute", "spread", "stop_if_unwanted"]
 
 T = TypeVar("T")
 
@@ -59,6 +61,7 @@ class _Work:
 
 _here = threading.local()  # of a thread that computes: its device and its work
 _queues: dict[str, SimpleQueue[_Work]] = {}
+_cores: dict[int, ThreadPoolExecutor] = {}  # threads of one core each, by their number
 _starting = threading.Lock()
 
 
@@ -89,6 +92,56 @@ def compute(device: torch.device | str, function: Callable[[], T]) -> T:
             del work  # which holds the error, which holds this frame
     result: T = work.result
     return result
+
+
+def spread(functions: Sequence[Callable[[], T]]) -> list[T]:
+    """Return what each function returns; called in the thread of a CPU, and run on a core each.
+
+    The first error is raised when none runs any more.
+    """
+    cores = torch.get_num_threads()
+    if cores == 1 or len(functions) == 1:
+        return [function() for function in functions]
+    work, failed = getattr(_here, "work", None), threading.Event()
+
+    def run(function: Callable[[], T]) -> T | None:
+        if failed.is_set():
+            return None
+        _here.device, _here.work = "cpu", work
+        try:
+            return function()
+        except BaseException:
+            failed.set()
+            raise
+        finally:
+            _here.work = None
+
+    futures = [_threads(cores).submit(run, function) for function in functions]
+    errors = [error for future in futures if (error := future.exception())]
+    if errors:
+        try:
+            raise errors[0]
+        finally:
+            del errors, futures  # which hold the error, which holds this frame
+    return [cast(T, future.result()) for future in futures]
+
+
+def _threads(cores: int) -> ThreadPoolExecutor:
+    if cores not in _cores:
+        together = threading.Barrier(cores + 1)
+
+        def on_one_core() -> None:
+            torch.get_num_threads()  # the first look undoes what was set before it
+            torch.set_num_threads(1)
+            together.wait()
+
+        _cores[cores] = ThreadPoolExecutor(cores, "qwen-agentkit core", initializer=on_one_core)
+        for _ in range(cores):
+            _cores[cores].submit(int)
+        together.wait()
+        # What a thread sets for itself is also what threads begin with that are started later.
+        torch.set_num_threads(cores)
+    return _cores[cores]
 
 
 def stop_if_unwanted() -> None:
@@ -124,6 +177,7 @@ def _forget() -> None:
     """A process made by fork has no threads of its parent."""
     global _starting
     _queues.clear()
+    _cores.clear()
     _starting = threading.Lock()
 
 

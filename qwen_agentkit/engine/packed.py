@@ -6,23 +6,45 @@ Several token sequences run as one row `[1, T]` without padding, through the dec
 
 from __future__ import annotations
 
+import heapq
+import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from qwen_agentkit.engine.attention import Segment
+from qwen_agentkit.engine.computing import spread
 
 __all__ = ["Segment", "forward", "token_batches"]
 
+# Tokens for each core from which all weights are worth being read by each.
+_WORTH_A_CORE = 96
+
+# Most that one core may have to do, of an equal share: else all cores take part in every operation.
+_EVEN = 1.1
+
 
 def forward(model: PreTrainedModel, segments: Sequence[Segment]) -> Tensor:
-    """Run `segments` as one packed row and return the hidden states they want read, (rows, hidden).
+    """Run `segments` as packed rows and return the hidden states they want read, (rows, hidden).
 
     A segment has one row, for its last token, unless it asks for another number. The hidden state is the one
-    after the final norm, as a language model head expects it.
+    after the final norm, as a language model head expects it. On a CPU many segments are more than one packed
+    row, each for a core of its own.
     """
+    parts = _parts(segments) if model.device.type == "cpu" else [list(range(len(segments)))]
+    if len(parts) == 1:
+        return _forward(model, segments)
+    found = spread([partial(_forward, model, [segments[index] for index in part]) for part in parts])
+    rows: dict[int, Tensor] = {}
+    for part, read in zip(parts, found, strict=True):
+        rows.update(zip(part, read.split([segments[index].read for index in part]), strict=True))
+    return torch.cat([rows[index] for index in range(len(segments))])
+
+
+def _forward(model: PreTrainedModel, segments: Sequence[Segment]) -> Tensor:
     ids: list[int] = []
     positions: list[int] = []
     for segment in segments:
@@ -43,19 +65,42 @@ def forward(model: PreTrainedModel, segments: Sequence[Segment]) -> Tensor:
     return rows
 
 
-def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Cut items into batches of at most `budget` tokens, longest first; yields lists of indices.
+def _parts(segments: Sequence[Segment]) -> list[list[int]]:
+    """Indices of segments that make a packed row each: one row for all, unless cores get equal shares."""
+    cores = torch.get_num_threads()
+    lengths = [len(segment.tokens) for segment in segments]
+    share = sum(lengths) / cores
+    if cores > 1 and share >= _WORTH_A_CORE:
+        parts = _shares(lengths, cores)
+        if max(sum(lengths[index] for index in part) for part in parts) <= _EVEN * share:
+            return parts
+    return [list(range(len(segments)))]
+
+
+def _shares(sizes: Sequence[int], count: int) -> list[list[int]]:
+    """Deal items to at most `count` shares of nearly equal size, the largest first; lists of indices."""
+    shares: list[list[int]] = [[] for _ in range(count)]
+    loads = [(0, number) for number in range(count)]
+    for index in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
+        load, number = loads[0]
+        shares[number].append(index)
+        heapq.heapreplace(loads, (load + sizes[index], number))
+    return [share for share in shares if share]
+
+
+def token_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Deal items to batches of at most `budget` tokens, as equal as they can be; lists of indices.
 
     Work per batch then depends on tokens, not on how many texts they belong to. An item longer than
     the budget gets a batch of its own.
     """
-    batch: list[int] = []
-    room = budget
-    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if batch and lengths[index] > room:
-            yield batch
-            batch, room = [], budget
-        batch.append(index)
-        room -= lengths[index]
-    if batch:
-        yield batch
+    long = [index for index, length in enumerate(lengths) if length >= budget]
+    short = [index for index, length in enumerate(lengths) if length < budget]
+    sizes = [lengths[index] for index in short]
+    count = math.ceil(sum(sizes) / budget)
+    while short:
+        shares = _shares(sizes, count)
+        if all(sum(sizes[i] for i in share) <= budget for share in shares):
+            return [[index] for index in long] + [[short[i] for i in share] for share in shares]
+        count += 1
+    return [[index] for index in long]
