@@ -108,13 +108,17 @@ def test_an_error_of_a_part_is_raised_when_none_runs_any_more(two_cores) -> None
         compute("cpu", lambda: spread([partial(part, number) for number in range(50)]))
     seen = list(ended)
     time.sleep(0.3)
-    assert ended == seen and len(seen) <= 2
+    assert ended == seen
+    assert len(seen) <= 2
     assert compute("cpu", lambda: spread([lambda: 1] * 3)) == [1, 1, 1]
 
 
 def test_an_interrupt_ends_every_part(two_cores) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", _INTERRUPTED], capture_output=True, encoding="utf-8", timeout=60
+        [sys.executable, "-W", "ignore", "-c", _INTERRUPTED],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
     )
     assert done.stdout.split() == ["ended", "ended", "interrupted"], done.stderr
 

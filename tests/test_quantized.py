@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -50,23 +51,25 @@ def linear() -> nn.Linear:
     return layer
 
 
+@pytest.mark.parametrize("many", [True, False])
 @pytest.mark.parametrize(("fine", "bound"), [(True, 0.01), (False, 0.05)])
-def test_a_layer_in_8_bits_is_near(linear: nn.Linear, fine: bool, bound: float) -> None:
+def test_a_layer_in_8_bits_is_near(linear: nn.Linear, fine: bool, bound: float, many: bool) -> None:
     rows = torch.randn(2, 5, 256) * torch.tensor([1e-3, 1.0, 1.0, 30.0, 0.0])[:, None]
-    near = quantized._quantized([linear], four=False, fine=fine)(rows)
+    near = quantized._quantized([linear], four=False, fine=fine, many=many)(rows)
     assert near.shape == (2, 5, 128)
     assert off(near, linear(rows)) < bound
 
 
+@pytest.mark.parametrize("many", [True, False])
 @pytest.mark.parametrize("fine", [True, False])
-def test_a_row_in_8_bits_does_not_depend_on_its_neighbours(linear: nn.Linear, fine: bool) -> None:
-    layer = quantized._quantized([linear], four=False, fine=fine)
+def test_a_row_in_8_bits_does_not_depend_on_its_neighbours(linear: nn.Linear, fine: bool, many: bool) -> None:
+    layer = quantized._quantized([linear], four=False, fine=fine, many=many)
     rows = torch.randn(40, 256)
     assert torch.equal(layer(rows)[7:8], layer(rows[7:8]))
 
 
 def test_a_layer_in_4_bits_is_near_and_reads_alike_for_few_rows_and_many(linear: nn.Linear) -> None:
-    layer = quantized._quantized([linear], four=True, fine=True)
+    layer = quantized._quantized([linear], four=True, fine=True, many=False)
     rows = torch.randn(64, 256)
     exact = linear(rows)
     many, few = layer(rows), torch.cat([layer(part) for part in rows.split(4)])
@@ -78,7 +81,7 @@ def test_widening_4_bits_loses_nothing(linear: nn.Linear) -> None:
     weight = linear.weight.detach()
     steps, scales, numbers = quantized._four_bits(weight)
     whole = numbers.view(128, 8, 32) * steps[..., None]
-    layer = quantized._quantized([linear], four=True, fine=True)
+    layer = quantized._quantized([linear], four=True, fine=True, many=False)
     assert torch.equal(layer._widened().t().float(), whole.view(128, 256))
     alive = weight.norm(dim=1) > 0
     assert off((whole.view(128, 256) * scales)[alive], weight[alive]) < 0.1
@@ -86,16 +89,18 @@ def test_widening_4_bits_loses_nothing(linear: nn.Linear) -> None:
 
 @pytest.mark.parametrize("four", [False, True])
 @pytest.mark.parametrize("bias", [False, True])
-def test_layers_joined_give_what_each_gives(four: bool, bias: bool) -> None:
+@pytest.mark.parametrize("many", [False, True])
+def test_layers_joined_give_what_each_gives(four: bool, bias: bool, many: bool) -> None:
     torch.manual_seed(1)
     layers = [nn.Linear(96, rows, bias=bias) for rows in (128, 64, 64)]
-    joined = quantized._join(layers, four=four, fine=False)
+    rounded = partial(quantized._quantized, four=four, fine=False, many=many)
+    joined = quantized._Joined(rounded(layers), [128, 64, 64])
     parts = [quantized._Part(joined, index) for index in range(3)]
-    alone = [quantized._quantized([layer], four=four, fine=False) for layer in layers]
+    alone = [rounded([layer]) for layer in layers]
     for rows in (torch.randn(1, 1, 96), torch.randn(1, 40, 96)):
         for part, layer in zip(parts, alone, strict=True):
             assert torch.equal(part(rows), layer(rows))
-    assert joined._rows is None  # no activations stay in memory
+    assert not vars(joined._held)  # no activations stay in memory
     rows = torch.randn(2, 96)
     assert torch.equal(parts[0](rows), alone[0](rows))
     assert torch.equal(parts[1](-rows), alone[1](-rows))

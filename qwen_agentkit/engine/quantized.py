@@ -10,8 +10,10 @@ Layers that read the same rows, such as queries, keys and values, are one produc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import cache
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -28,11 +30,14 @@ _GROUP = 32
 # Rows of a weight that torch's kernel for AVX-512 keeps together.
 _BLOCK = 64
 
+# The lower half of each of eight bytes.
+_LOW = 0x0F0F0F0F0F0F0F0F
+
 # Up to so many rows of activations, reading 4 bits is faster than widening them (measured).
 _FEW = 16
 
 # Rows of activations that are multiplied at once: what is computed around a product stays in the cache.
-_MANY = 256
+_MANY = 512
 
 # Weights that are rounded at once.
 _PART = 2**18
@@ -84,23 +89,83 @@ def _multiplies_exactly() -> bool:
         return False
 
 
+@cache
+def _has_layout() -> bool:
+    """Whether oneDNN multiplies its layout of 8-bit weights, exactly and no slower than torch a plain one.
+
+    Where it has no kernel for a processor it takes a thousand times as long, and nothing else tells.
+    """
+    weight, ones = torch.full((512, 512), -127, dtype=torch.int8), torch.ones(512)
+    seconds = []
+    try:
+        for product in (_plain_product(weight.t(), ones), _laid_out(weight, ones)):
+            times = []
+            for _ in range(4):
+                numbers = torch.full((64, 512), 127, dtype=torch.int8)
+                start = time.perf_counter()
+                products = product(numbers, torch.float32)
+                times.append(time.perf_counter() - start)
+            seconds.append(min(times))
+    except (AttributeError, RuntimeError):  # a build of torch without it
+        return False
+    return bool((products == -127 * 127 * 512).all()) and seconds[1] < 2 * seconds[0]
+
+
+# What gives the product of whole numbers of -127..127, (rows, in), and of 8-bit weights, times the scales.
+_Product = Callable[[Tensor, torch.dtype], Tensor]
+
+
+def _plain_product(weight: Tensor, scales: Tensor) -> _Product:
+    """With weights as they are, (in, out): the fastest for one row."""
+
+    def product(numbers: Tensor, _: torch.dtype) -> Tensor:
+        return torch._int_mm(numbers, weight).float().mul_(scales)
+
+    return product
+
+
+def _laid_out(weight: Tensor, scales: Tensor) -> _Product:
+    """With weights, (out, in), in oneDNN's own layout: many rows come out scaled and in their number type."""
+    packed = torch.ops.onednn.qlinear_prepack(weight, [_MANY, weight.shape[1]])
+    zeros = torch.zeros(len(scales), dtype=torch.int32)
+
+    def product(numbers: Tensor, dtype: torch.dtype) -> Tensor:
+        # Its fast kernels want numbers of 0..255 and what stands for zero: turning the sign bit adds 128.
+        positive = numbers.view(torch.uint8).bitwise_xor_(128)
+        out: Tensor = torch.ops.onednn.qlinear_pointwise(
+            positive, 1.0, 128, packed, scales, zeros, None, 1.0, 0, dtype, "none", [], ""
+        )
+        return out
+
+    return product
+
+
 class _Int8Linear(nn.Module):
-    """A linear layer of 8-bit weights, (out, in), with a scale a row."""
+    """A linear layer of 8-bit weights, (out, in), with a scale a row.
 
-    weight: Tensor
-    scales: Tensor
-    bias: Tensor | None
+    Args:
+        weight: whole numbers.
+        scales: of its rows.
+        bias: as it was.
+        fine: see `quantize_model`.
+        many: lay the weights out for many rows, where this CPU has that.
+    """
 
-    def __init__(self, weight: Tensor, scales: Tensor, bias: Tensor | None, *, fine: bool) -> None:
+    def __init__(
+        self, weight: Tensor, scales: Tensor, bias: Tensor | None, *, fine: bool, many: bool
+    ) -> None:
         super().__init__()
         self._fine = fine
-        self.register_buffer("weight", weight)
-        self.register_buffer("scales", scales)
-        self.register_buffer("bias", None if bias is None else bias.float())
+        self._bias = None if bias is None else bias.float()
+        if many and _has_layout():
+            self._product = _laid_out(weight, scales)
+        else:
+            self.register_buffer("weight", weight)
+            self._product = _plain_product(weight.t(), scales)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Multiply; (..., in) to (..., out)."""
-        return _multiply(rows, self.weight.t(), self.scales, self.bias, fine=self._fine)
+        return _multiply(rows, self._product, self._bias, fine=self._fine)
 
 
 class _Int4Linear(nn.Module):
@@ -130,7 +195,7 @@ class _Int4Linear(nn.Module):
         """Multiply; (..., in) to (..., out)."""
         flat = rows.reshape(-1, rows.shape[-1])
         if len(flat) > _FEW:
-            return _multiply(rows, self._widened(), self.scales, self.bias, fine=True)
+            return _multiply(rows, _plain_product(self._widened(), self.scales), self.bias, fine=False)
         out: Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(
             flat.bfloat16(), self.packed, _GROUP, self.factors
         )
@@ -143,13 +208,13 @@ class _Int4Linear(nn.Module):
         # Rounding makes them the whole numbers again that they were before they were 16 bits.
         steps = (self.factors[..., 0] / self.scales).round_().to(torch.int8)
         groups, out = steps.shape
-        # A byte holds a number of each half of a block of rows.
-        bytes_ = self.packed.view(out // _BLOCK, groups * _GROUP, _BLOCK // 2).transpose(0, 1)
-        wide = torch.empty(groups * _GROUP, out // _BLOCK, 2, _BLOCK // 2, dtype=torch.int8)
-        wide[:, :, 0] = bytes_ & 15
-        wide[:, :, 1] = bytes_ >> 4
-        wide.view(groups, _GROUP, out).sub_(8).mul_(steps[:, None])
-        return wide.view(groups * _GROUP, out)
+        # A byte holds a number of each half of a block of rows; eight bytes are taken apart at once.
+        halves = self.packed.view(torch.int64).view(out // _BLOCK, groups * _GROUP, -1).transpose(0, 1)
+        wide = torch.empty(groups * _GROUP, out // _BLOCK, 2, _BLOCK // 16, dtype=torch.int64)
+        torch.bitwise_and(halves, _LOW, out=wide[:, :, 0])
+        torch.bitwise_and(halves >> 4, _LOW, out=wide[:, :, 1])
+        numbers = wide.view(torch.int8).view(groups, _GROUP, out)
+        return numbers.sub_(8).mul_(steps[:, None]).view(groups * _GROUP, out)
 
 
 class _Joined(nn.Module):
@@ -159,16 +224,16 @@ class _Joined(nn.Module):
         super().__init__()
         self.layer = layer
         self._sizes = sizes
-        self._rows: Tensor | None = None
-        self._products: Sequence[Tensor] = ()
+        self._held = threading.local()  # a core each may run the model at once
 
     def product(self, rows: Tensor, index: int) -> Tensor:
         """What one of the layers gives; computed for all of them when the first asks."""
-        if rows is not self._rows:
-            self._rows, self._products = rows, self.layer(rows).split(self._sizes, -1)
-        product = self._products[index]
+        held = self._held
+        if rows is not getattr(held, "rows", None):
+            held.rows, held.products = rows, self.layer(rows).split(self._sizes, -1)
+        product: Tensor = held.products[index]
         if index == len(self._sizes) - 1:
-            self._rows, self._products = None, ()
+            del held.rows, held.products
         return product
 
 
@@ -218,6 +283,7 @@ def quantize_model(
             weights that make keys, which are few, stay as they are: all attention hangs on them.
     """
     four = quantization == "int4"
+    rounded = partial(_quantized, four=four, fine=fine, many=not with_tables)
     if with_tables:
         _quantize_tables(model, dtype)
     for parent in list(model.base_model.modules()):
@@ -227,11 +293,12 @@ def quantize_model(
         for together in _TOGETHER:
             names = [name for name in together if name in layers]
             if len(names) > 1:
-                joined = _join([layers.pop(name) for name in names], four=four, fine=fine)
+                apart = [layers.pop(name) for name in names]
+                joined = _Joined(rounded(apart), [layer.out_features for layer in apart])
                 for index, name in enumerate(names):
                     setattr(parent, name, _Part(joined, index))
         for name, layer in layers.items():
-            setattr(parent, name, _quantized([layer], four=four, fine=fine))
+            setattr(parent, name, rounded([layer]))
     for weight in model.parameters():
         # A copy, since one small view would keep the whole file of weights in memory.
         weight.data = weight.data.to(dtype, copy=True)
@@ -245,22 +312,18 @@ def _quantize_tables(model: PreTrainedModel, dtype: torch.dtype) -> None:
     if head is not None:
         if head.weight is not table.weight:
             numbers, scales = _eight_bits([head.weight.detach()])
-        rounded = _Int8Linear(numbers, scales, head.bias, fine=False)
+        rounded = _Int8Linear(numbers, scales, head.bias, fine=False, many=False)
         model.set_output_embeddings(rounded)  # type: ignore[no-untyped-call]  # has no types
 
 
-def _join(layers: list[nn.Linear], *, four: bool, fine: bool) -> _Joined:
-    return _Joined(_quantized(layers, four=four, fine=fine), [layer.out_features for layer in layers])
-
-
-def _quantized(layers: list[nn.Linear], *, four: bool, fine: bool) -> nn.Module:
+def _quantized(layers: list[nn.Linear], *, four: bool, fine: bool, many: bool) -> nn.Module:
     """One layer that gives what these give, one after the other."""
     weights = [layer.weight.detach() for layer in layers]
     biases = [layer.bias.detach() for layer in layers if layer.bias is not None]
     bias = torch.cat(biases) if biases else None
     if four and all(len(weight) % _BLOCK == 0 == weight.shape[1] % _GROUP for weight in weights):
         return _Int4Linear(weights, bias)
-    return _Int8Linear(*_eight_bits(weights), bias, fine=fine)
+    return _Int8Linear(*_eight_bits(weights), bias, fine=fine, many=many)
 
 
 def _rows(weights: Sequence[Tensor]) -> int:
@@ -305,30 +368,30 @@ def _four_bits(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _scaled(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows scaled to -127..127, fp32, and the step from one whole number to the next of each, (rows, 1)."""
-    rows = rows.float()
-    steps = rows.abs().amax(1, keepdim=True).clamp_(min=1e-12).mul_(1 / 127)
-    return rows / steps, steps
+    """Rows scaled to -127..127, fp32, and the step from one whole number to the next of each, (rows, 1).
+
+    The steps are exact in the number type of `rows`.
+    """
+    wide = rows.float()
+    steps = wide.abs().amax(1, keepdim=True).mul_(1 / 127).to(rows.dtype).float().clamp_(min=1e-12)
+    return wide * steps.reciprocal(), steps
 
 
-def _multiply(rows: Tensor, weight: Tensor, scales: Tensor, bias: Tensor | None, *, fine: bool) -> Tensor:
-    """Multiply (..., in) by 8-bit weights (in, out); (..., out) in the number type of `rows`."""
+def _multiply(rows: Tensor, product: _Product, bias: Tensor | None, *, fine: bool) -> Tensor:
+    """Multiply (..., in) by 8-bit weights; (..., out) in the number type of `rows`."""
     flat = rows.reshape(-1, rows.shape[-1])
     if len(flat) > _MANY:
-        whole = torch.empty(len(flat), weight.shape[1], dtype=rows.dtype)
-        for start in range(0, len(flat), _MANY):
-            part = slice(start, start + _MANY)
-            whole[part] = _multiply(flat[part], weight, scales, bias, fine=fine)
+        whole = torch.cat([_multiply(part, product, bias, fine=fine) for part in flat.split(_MANY)])
         return whole.view(*rows.shape[:-1], -1)
     scaled, steps = _scaled(flat)
     if fine:
         numbers = scaled.round()
         rest = scaled.sub_(numbers).mul_(2 * 127).round_()
-        both = torch._int_mm(torch.cat([numbers, rest]).to(torch.int8), weight).float()
+        both = product(torch.cat([numbers, rest]).to(torch.int8), torch.float32)
         out = both[len(steps) :].div_(2 * 127).add_(both[: len(steps)])
     else:
-        out = torch._int_mm(scaled.round_().to(torch.int8), weight).float()
-    out = out.mul_(scales).mul_(steps)
+        out = product(scaled.round_().to(torch.int8), rows.dtype)
+    out = out.mul_(steps.to(out.dtype))
     if bias is not None:
         out += bias
     return out.to(rows.dtype).view(*rows.shape[:-1], -1)
