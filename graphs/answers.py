@@ -17,10 +17,11 @@ from qwen_agentkit.graphs.passages import passage_prompt
 from qwen_agentkit.graphs.prompts import TRANSLATE_QUOTE
 from qwen_agentkit.graphs.running import Stage, Update
 from qwen_agentkit.graphs.state import RagContext, RagState
+from qwen_agentkit.graphs.usage import thought_in
 from qwen_agentkit.languages import has_phrase, language_name, phrase
 from qwen_agentkit.verification import Verification, treat_unsupported
 
-__all__ = ["abstains", "abstention", "extracted", "settled", "thought_in", "written"]
+__all__ = ["abstains", "abstention", "extracted", "settled", "written"]
 
 
 def abstention(language: str, model: BaseChatModel | None = None, stage: Stage | None = None) -> Update:
@@ -90,14 +91,6 @@ def written(
     reasoning = str(message.additional_kwargs.get("reasoning_content", ""))
     thought = state.get("thought", 0) + thought_in(message)
     return {"messages": [message], "answer": message.text, "reasoning": reasoning, "thought": thought}
-
-
-def thought_in(message: AIMessage) -> int:
-    """Tokens of thought in a message, from its usage, else from the length of the thought."""
-    usage = message.usage_metadata
-    if usage and "reasoning" in usage.get("output_token_details", {}):
-        return usage["output_token_details"]["reasoning"]
-    return len(str(message.additional_kwargs.get("reasoning_content", "")).encode()) // 4
 
 
 def settled(state: RagState, checked: Verification, settings: RagContext) -> Update:

@@ -12,12 +12,12 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from langgraph.constants import TAG_NOSTREAM
 from pydantic import BaseModel
 
-from qwen_agentkit.graphs.answers import thought_in
 from qwen_agentkit.graphs.checks import in_another_language
 from qwen_agentkit.graphs.models import Thought, can_think
 from qwen_agentkit.graphs.passages import as_data
 from qwen_agentkit.graphs.prompts import TRANSLATE_QUOTE
 from qwen_agentkit.graphs.running import NEVER_HIDDEN, Stage
+from qwen_agentkit.graphs.usage import thought_in
 from qwen_agentkit.languages import language_name
 
 __all__ = ["filled_in", "one_liners", "translated"]

@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from qwen_agentkit.citations import document_source
 from qwen_agentkit.errors import RetrievalError
 from qwen_agentkit.graphs.checks import citation_faults, language_faults
-from qwen_agentkit.graphs.models import can_think, one_line, thought_for
+from qwen_agentkit.graphs.models import can_think, one_line, thought_for, thought_so_far
 from qwen_agentkit.graphs.nodes import (
     RagNodes,
     Stage,
@@ -117,7 +117,7 @@ class CorrectiveNodes:
         move: Move = "generate" if documents else self._correction(state, settings)
         by = "model" if grade else "score"
         stage.details |= {"kept": len(documents), "by": by, "hard": hard, "next": move}
-        return {"documents": documents, "hard": hard, "move": move}
+        return {"documents": documents, "hard": hard, "move": move, "thought": thought_so_far(state, stage)}
 
     def rewrite(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
         """Add a query in other words."""
@@ -127,7 +127,11 @@ class CorrectiveNodes:
         query = self._line("rewrite", instruction, request, state, settings, stage)
         stage.details["query"] = query
         new = [query] if query and query not in state["queries"] else []
-        return {"queries": [*state["queries"], *new], "tried": [*state["tried"], "rewrite"]}
+        return {
+            "queries": [*state["queries"], *new],
+            "tried": [*state["tried"], "rewrite"],
+            "thought": thought_so_far(state, stage),
+        }
 
     def translate(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
         """Add the question in the documents' languages."""
@@ -144,6 +148,7 @@ class CorrectiveNodes:
             "queries": [*state["queries"], *new],
             "translations": translations,
             "tried": [*state["tried"], "translate"],
+            "thought": thought_so_far(state, stage),
         }
 
     def widen(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
@@ -217,7 +222,7 @@ class CorrectiveNodes:
         """The model's grade of the passages, or None when it gives none."""
         question = as_data(state["question"])
         passages = QUESTION.format(passages=numbered(state["documents"]), question=question)
-        thought = thought_for("grade", settings, state.get("thought", 0))
+        thought = thought_for("grade", settings, thought_so_far(state, stage))
         given: dict[str, Any] = {"thinking": thought.thinking} if can_think(model) else {}
         if given and thought.budget is not None:
             given["thinking_budget"] = thought.budget
@@ -254,7 +259,7 @@ class CorrectiveNodes:
         stage: Stage,
     ) -> str:
         """One line of the model, or "" when it fails or talks."""
-        thought = thought_for(node, settings, state.get("thought", 0))
+        thought = thought_for(node, settings, thought_so_far(state, stage))
         model = cast(BaseChatModel, self.model)
         return one_line(model, thought, instruction, request, stage, "the queries so far")
 

@@ -6,7 +6,7 @@ Knows LangChain's interfaces; this package's own classes by name only, resolved 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -39,6 +39,7 @@ __all__ = [
     "reranker_model",
     "said",
     "thought_for",
+    "thought_so_far",
 ]
 
 _LONGEST_LINE = 500
@@ -133,6 +134,11 @@ def thought_for(node: Node, settings: RagContext, spent: int, hard: bool | None 
     if budget == 0:
         wanted = False
     return Thought(wanted, None if wanted is False else budget)
+
+
+def thought_so_far(state: Mapping[str, Any], stage: Stage) -> int:
+    """Tokens of thought of the stages before, and of this one up to now."""
+    return int(state.get("thought", 0)) + stage.used.thought
 
 
 def bound(model: BaseChatModel, thought: Thought) -> Any:

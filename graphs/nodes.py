@@ -25,7 +25,6 @@ from qwen_agentkit.graphs.answers import (
     abstention,
     extracted,
     settled,
-    thought_in,
     written,
 )
 from qwen_agentkit.graphs.checks import in_another_language, language_faults
@@ -35,6 +34,7 @@ from qwen_agentkit.graphs.passages import as_data, numbered, passage_prompt
 from qwen_agentkit.graphs.prompts import REPAIR
 from qwen_agentkit.graphs.running import NEVER_HIDDEN, Overdue, Stage, Update, timed, within
 from qwen_agentkit.graphs.state import RagContext, RagState
+from qwen_agentkit.graphs.usage import thought_in
 from qwen_agentkit.languages import detect_language, language_name, phrase
 from qwen_agentkit.verification import verify_citations
 
@@ -86,7 +86,7 @@ class RagNodes:
             "citations": [],
             "verification": None,
             "abstained": False,
-            "thought": 0,
+            "thought": stage.used.thought,
             "timings": {},
         }
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 from qwen_agentkit.graphs.asking import filled_in, one_liners
 from qwen_agentkit.graphs.branches import NOT_OF_ONE_BRANCH, interleaved, refuse_if_all_failed
 from qwen_agentkit.graphs.corrective_nodes import CorrectiveNodes
-from qwen_agentkit.graphs.models import Thought, thought_for
+from qwen_agentkit.graphs.models import Thought, thought_for, thought_so_far
 from qwen_agentkit.graphs.nodes import Stage, Update, numbered
 from qwen_agentkit.graphs.passages import as_data
 from qwen_agentkit.graphs.prompts import MISSING, OUTLINE, PLAN, REVIEWED
@@ -131,6 +131,7 @@ class ResearchNodes:
             "queries": searched,
             "further": [*state["further"], *further],
             "rounds": state["rounds"] + bool(further),
+            "thought": thought_so_far(state, stage),
         }
 
     def generate(self, state: ResearchState, settings: ResearchContext, stage: Stage) -> Update:

@@ -28,7 +28,7 @@ from qwen_agentkit.errors import (
     StoreMismatchError,
     StoreNotFoundError,
 )
-from qwen_agentkit.graphs.usage import counted_tokens
+from qwen_agentkit.graphs.usage import TokenCount, counted_tokens
 
 __all__ = ["NEVER_HIDDEN", "Overdue", "RunCancelled", "Stage", "Update", "in_thread", "timed", "within"]
 
@@ -104,6 +104,8 @@ class Stage:
         self.name = name
         self.details: dict[str, Any] = {}
         """Joined to the event that ends the stage."""
+        self.used = TokenCount()
+        """What the calls of models in this stage have read, written and thought so far."""
         self._write = write
         self._cancelled = cancelled or threading.Event()
 
@@ -174,10 +176,10 @@ class _Node(Runnable[Any, Update], Generic[ContextT]):
         stage.check()
         _cancelled.set(cancelled)
         # Outside a server a graph invoked without context has none.
-        with counted_tokens() as count:
+        with counted_tokens() as stage.used:
             update = self._node(state, runtime.context or self._defaults(), stage)
-        if count.tokens:
-            stage.details["tokens"] = count.tokens
+        if stage.used.tokens:
+            stage.details["tokens"] = stage.used.tokens
         stage.check()
         seconds = time.perf_counter() - start
         timings = update.get("timings", state.get("timings", {}))

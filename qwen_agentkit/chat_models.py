@@ -140,9 +140,9 @@ class ChatQwen(BaseChatModel):
     quantize: Literal["int8", "int4"] | None = None
     """Round the weights while loading, to half or about a third of their bytes; for CPUs with AVX-512.
 
-    "int8" rounds what the layers compute with to 8 bits, too, token by token; "int4" does not, and has a
-    scale for every 32 weights. The head and the embeddings of tokens get 8 bits in both. What it costs in
-    quality is to be measured on your own task."""
+    "int8" rounds what the layers compute with to 8 bits, too, token by token; "int4" does so while it reads
+    prompts, not while it writes, and has a scale for every 32 weights. The head and the embeddings of tokens
+    get 8 bits in both. What it costs in quality is to be measured on your own task."""
 
     context_window: int | None = Field(default=None, ge=1)
     """Most tokens of a prompt and its answer. Beyond the checkpoint's own, up to four times as many,

@@ -276,7 +276,7 @@ class QwenReranker(BaseDocumentCompressor):
         """Tokens of a whole prompt."""
         return min(self.max_length, self._loaded.context)
 
-    def _batches(self, sequences: Sequence[list[int]]) -> Iterator[list[int]]:
+    def _batches(self, sequences: Sequence[list[int]]) -> list[list[int]]:
         """Indices of the token sequences of each forward."""
         # A budget of one token gives every sequence a forward of its own.
         budget = 1 if self.deterministic else self._loaded.token_budget

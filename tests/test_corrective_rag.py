@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from langchain_core.documents import Document
 from langchain_core.load import dumps
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
+from qwen_agentkit import ChatQwen
 from qwen_agentkit.errors import ModelNotFoundError
 from qwen_agentkit.graphs import CorrectiveContext, build_corrective_rag_graph, create_corrective_rag_graph
 from qwen_agentkit.languages import detect_language, phrase
@@ -101,6 +102,35 @@ def test_the_question_is_translated_then_rewritten() -> None:
     assert state["hard"]
     assert stages(events).count("retrieve") == 3
     assert state["answer"] == "It opens at nine [1]."
+
+
+def test_what_was_thought_on_the_way_counts_too() -> None:
+    def line(text: str) -> AIMessage:
+        return AIMessage(text, additional_kwargs={"reasoning_content": "x" * 40})
+
+    model = Played(
+        lines={
+            "grade": [NONE_HELPS, NONE_HELPS, FIRST_HELPS],
+            "translate": [line("متى تفتح المكتبة؟"), line("图书馆几点开门？")],
+            "rewrite": [line("library opening hours")],
+            "answer": ["It opens at nine [1]."],
+        }
+    )
+    graph = create_corrective_rag_graph(model, Shelf(), reranker=None)
+    budgets = {"translate": 15, "rewrite": 100, "generate": 512}
+    state, _ = run(graph, thinking="on", thinking_budget=100, node_budgets=budgets)
+    asked = [(task, settings["thinking_budget"]) for task, _, settings in model.asked if task != "grade"]
+    assert asked == [("translate", 15), ("translate", 15), ("rewrite", 80), ("answer", 70)]
+    assert state["thought"] == 30
+
+
+def test_the_thought_of_a_grade_counts() -> None:
+    model = ChatQwen(model="nano", max_tokens=200)
+    graph = create_corrective_rag_graph(model, Shelf(documents=[HOURS]), reranker=GREY)
+    budgets = {"grade": 8, "generate": 0, "repair": 0, "rewrite": 0, "translate": 0}
+    state, _ = run(graph, thinking="on", node_budgets=budgets)
+    assert not state["reasoning"]
+    assert state["thought"] > 0
 
 
 def test_passages_are_scored_in_their_own_language() -> None:

@@ -40,7 +40,8 @@ def forward(model: PreTrainedModel, segments: Sequence[Segment]) -> Tensor:
     found = spread([partial(_forward, model, [segments[index] for index in part]) for part in parts])
     rows: dict[int, Tensor] = {}
     for part, read in zip(parts, found, strict=True):
-        rows.update(zip(part, read.split([segments[index].read for index in part]), strict=True))
+        wanted = [segments[index].read for index in part]
+        rows.update(zip(part, torch.split(read, wanted), strict=True))
     return torch.cat([rows[index] for index in range(len(segments))])
 
 
@@ -97,7 +98,7 @@ def token_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
     long = [index for index, length in enumerate(lengths) if length >= budget]
     short = [index for index, length in enumerate(lengths) if length < budget]
     sizes = [lengths[index] for index in short]
-    count = math.ceil(sum(sizes) / budget)
+    count = max(math.ceil(sum(sizes) / budget), sum(2 * size > budget for size in sizes))
     while short:
         shares = _shares(sizes, count)
         if all(sum(sizes[i] for i in share) <= budget for share in shares):

@@ -4,8 +4,9 @@ In "int8" a row of a weight and a row of activations are each scaled to whole nu
 multiplied exactly; what one row gives does not depend on the rows beside it. Fine activations, in 16 bits,
 are two such rows, the second for what the first leaves; both meet the weights in one product. In "int4"
 groups of 32 weights share a scale, which is a whole number of -15..15 times that of their row: a few rows of
-activations read the 4 bits as they are; for more the weights are widened to 8 bits, which loses nothing.
-Layers that read the same rows, such as queries, keys and values, are one product.
+activations read the 4 bits as they are; for more the weights are widened to 8 bits, which loses nothing, and
+the activations rounded as in "int8". Layers that read the same rows, such as queries, keys and values, are
+one product.
 """
 
 from __future__ import annotations
@@ -381,7 +382,7 @@ def _multiply(rows: Tensor, product: _Product, bias: Tensor | None, *, fine: boo
     """Multiply (..., in) by 8-bit weights; (..., out) in the number type of `rows`."""
     flat = rows.reshape(-1, rows.shape[-1])
     if len(flat) > _MANY:
-        whole = torch.cat([_multiply(part, product, bias, fine=fine) for part in flat.split(_MANY)])
+        whole = torch.cat([_multiply(part, product, bias, fine=fine) for part in torch.split(flat, _MANY)])
         return whole.view(*rows.shape[:-1], -1)
     scaled, steps = _scaled(flat)
     if fine:
