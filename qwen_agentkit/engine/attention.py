@@ -137,7 +137,8 @@ def _attend_cpu(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> 
     # Made once: memory of this size, given back after every chunk, would be asked of the system every time.
     memory = query.new_empty(heads * min(new, _CHUNK) * keys.shape[1])
     wide = memory if memory.dtype == torch.float32 else torch.empty_like(memory, dtype=torch.float32)
-    for begin in range(0, new, _CHUNK):
+    # The last first: each is smaller than the one before, and fits into the memory that that one gave back.
+    for begin in reversed(range(0, new, _CHUNK)):
         stop = min(new, begin + _CHUNK)
         rows, seen = stop - begin, past + stop
         weights, scores = (

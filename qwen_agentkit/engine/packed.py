@@ -95,7 +95,8 @@ def token_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
     Work per batch then depends on tokens, not on how many texts they belong to. An item longer than
     the budget gets a batch of its own.
     """
-    long = [index for index, length in enumerate(lengths) if length >= budget]
+    # The longest first, whose memory the others then fit into.
+    long = sorted((i for i, length in enumerate(lengths) if length >= budget), key=lambda i: -lengths[i])
     short = [index for index, length in enumerate(lengths) if length < budget]
     sizes = [lengths[index] for index in short]
     count = max(math.ceil(sum(sizes) / budget), sum(2 * size > budget for size in sizes))
