@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from functools import partial
@@ -63,14 +62,6 @@ def test_settings_of_who_asks_count() -> None:
     finally:
         torch.set_num_threads(before)
     assert compute("cpu", language.get) == "ar"
-
-
-@pytest.fixture
-def two_cores() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_parts_run_side_by_side_on_one_core_each_and_come_back_in_order(two_cores) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -116,14 +115,6 @@ def test_batches_are_no_more_and_no_less_equal_than_they_can_be() -> None:
     assert sorted(map(len, batches)) == [6, 6]
     batches = token_batches([600] * 5, 1000)  # two do not fit in one
     assert sorted(map(len, batches)) == [1] * 5
-
-
-@pytest.fixture
-def two_cores() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 def rows_run(loaded: Loaded, segments: list[Segment], monkeypatch: pytest.MonkeyPatch) -> list[int]:

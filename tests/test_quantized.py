@@ -68,6 +68,18 @@ def test_a_row_in_8_bits_does_not_depend_on_its_neighbours(linear: nn.Linear, fi
     assert torch.equal(layer(rows)[7:8], layer(rows[7:8]))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("many", [True, False])
+def test_rows_of_16_bits_neither_overflow_nor_vanish(
+    linear: nn.Linear, many: bool, dtype: torch.dtype
+) -> None:
+    rows = torch.randn(4, 256).mul(torch.tensor([1e-5, 1e-2, 1.0, 1e3])[:, None]).to(dtype)
+    linear.bias = None
+    near = quantized._quantized([linear], four=False, fine=False, many=many)(rows)
+    assert near.dtype == dtype
+    assert off(near, linear(rows.float())) < 0.05
+
+
 def test_a_layer_in_4_bits_is_near_and_reads_alike_for_few_rows_and_many(linear: nn.Linear) -> None:
     layer = quantized._quantized([linear], four=True, fine=True, many=False)
     rows = torch.randn(64, 256)

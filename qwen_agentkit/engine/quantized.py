@@ -371,10 +371,12 @@ def _four_bits(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _scaled(rows: Tensor) -> tuple[Tensor, Tensor]:
     """Rows scaled to -127..127, fp32, and the step from one whole number to the next of each, (rows, 1).
 
-    The steps are exact in the number type of `rows`.
+    For rows in bf16 the steps are exact in bf16.
     """
     wide = rows.float()
-    steps = wide.abs().amax(1, keepdim=True).mul_(1 / 127).to(rows.dtype).float().clamp_(min=1e-12)
+    steps = wide.abs().amax(1, keepdim=True).clamp_(min=1e-12).mul_(1 / 127)
+    if rows.dtype == torch.bfloat16:
+        steps = steps.bfloat16().float()
     return wide * steps.reciprocal(), steps
 
 
@@ -391,7 +393,9 @@ def _multiply(rows: Tensor, product: _Product, bias: Tensor | None, *, fine: boo
         both = product(torch.cat([numbers, rest]).to(torch.int8), torch.float32)
         out = both[len(steps) :].div_(2 * 127).add_(both[: len(steps)])
     else:
-        out = product(scaled.round_().to(torch.int8), rows.dtype)
+        # Products that have not met their steps yet can be too large for fp16.
+        wanted = torch.float32 if rows.dtype == torch.float16 else rows.dtype
+        out = product(scaled.round_().to(torch.int8), wanted)
     out = out.mul_(steps.to(out.dtype))
     if bias is not None:
         out += bias
