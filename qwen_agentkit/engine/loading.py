@@ -84,7 +84,7 @@ class Loaded:
     @property
     def token_budget(self) -> int:
         """Tokens of one packed forward: activations stay in the CPU's cache, or fill a GPU."""
-        return 1024 * torch.get_num_threads() if self.device.type == "cpu" else 16384
+        return 512 * torch.get_num_threads() if self.device.type == "cpu" else 16384
 
     def token_id(self, token: str) -> int:
         """Id of `token`, which has to be one token of the vocabulary.
