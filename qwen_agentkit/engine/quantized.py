@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 
+from qwen_agentkit.engine.computing import compute
 from qwen_agentkit.errors import InputError, ModelUnsupportedError
 
 __all__ = ["check_quantization", "quantize_model"]
@@ -71,7 +72,7 @@ def check_quantization(wanted: str, config: PretrainedConfig, device: str) -> No
             f"quantize={wanted!r} does not reach the experts of {config.model_type!r}, which are most of its "
             "weights. Leave quantize out, or take a dense checkpoint such as 'Qwen/Qwen3-8B'."
         )
-    if not _multiplies_exactly():
+    if not compute("cpu", _multiplies_exactly):
         raise InputError(
             f"quantize={wanted!r} needs a CPU that multiplies 8-bit numbers exactly (VNNI); this one does "
             "not. Leave quantize out."
