@@ -18,7 +18,7 @@ from torch import Tensor
 from qwen_agentkit.catalog import PRESETS, preset_checkpoint
 from qwen_agentkit.engine.kv import KVCache
 from qwen_agentkit.engine.loading import Loaded, load
-from qwen_agentkit.engine.packed import Segment, forward, token_batches
+from qwen_agentkit.engine.packed import Segment, forward, is_one_row, token_batches
 from qwen_agentkit.engine.prefixes import SharedPrefixes
 from qwen_agentkit.errors import InputError, InputTooLongError, ModelError, ModelUnsupportedError
 from qwen_agentkit.inputs import encode, named, readable, slices
@@ -247,12 +247,15 @@ class QwenReranker(BaseDocumentCompressor):
     ) -> Iterator[tuple[list[int], NDArray[np.float32], list[int]]]:
         """Scores of the pairs `indices`, which ask `heads`: indices, scores, and indices of documents cut."""
         loaded = self._loaded
-        caches = self._prefixes(heads)
+        caches, unread = self._prefixes(heads)
         for part in slices(indices, _SLICE):
             tails, cut = self._tails([pairs[i] for i in part], heads)
             for batch in self._batches(tails):
                 segments = [Segment(tails[i], caches[pairs[part[i]][0]], keep=False) for i in batch]
-                values = loaded.compute(partial(self._read, segments))
+                values = loaded.compute(partial(self._read, list(unread.values()), segments))
+                for query in () if self.deterministic else unread:
+                    self._asked.put(heads[query], caches[query])
+                unread = {}
                 if not np.isfinite(values).all():
                     raise ModelError(
                         f"{self.model!r} gave scores that are not numbers in {loaded.dtype}; try "
@@ -260,9 +263,14 @@ class QwenReranker(BaseDocumentCompressor):
                     )
                 yield [part[i] for i in batch], values, [part[i] for i in batch if i in cut]
 
-    def _read(self, segments: Sequence[Segment]) -> NDArray[np.float32]:
-        """Scores of whole prompts."""
-        hidden = forward(self._loaded.model, segments)
+    def _read(self, heads: Sequence[Segment], segments: Sequence[Segment]) -> NDArray[np.float32]:
+        """Scores of prompts that go on where heads end, of which those given are read first."""
+        model = self._loaded.model
+        if self.deterministic or not is_one_row(model, [*heads, *segments]):
+            if heads:
+                forward(model, heads)
+            heads = ()
+        hidden = forward(model, [*heads, *segments])
         scores: NDArray[np.float32] = torch.sigmoid(hidden.float() @ self._direction).cpu().numpy()
         return scores
 
@@ -315,21 +323,17 @@ class QwenReranker(BaseDocumentCompressor):
             tails.append(ids[:room] + suffix)
         return tails, cut
 
-    def _prefixes(self, heads: dict[str, list[int]]) -> dict[str, KVCache]:
-        """Keys and values of what the documents of each query share; new ones from one forward."""
+    def _prefixes(self, heads: dict[str, list[int]]) -> tuple[dict[str, KVCache], dict[str, Segment]]:
+        """Keys and values of what the documents of each query share, and what is still to be read of them."""
         loaded = self._loaded
         # Those of another call were computed beside other queries, which changes their last bits.
         held = {} if self.deterministic else {query: self._asked.get(ids) for query, ids in heads.items()}
         caches = {query: cache for query, cache in held.items() if cache}
-        new = {query: ids for query, ids in heads.items() if query not in caches}
-        for query in new:
+        unread = {}
+        for query in [query for query in heads if query not in caches]:
             caches[query] = KVCache(loaded.model.config, loaded.dtype, loaded.device)
-        if new:
-            heads_read = [Segment(ids, caches[query]) for query, ids in new.items()]
-            loaded.compute(partial(forward, loaded.model, heads_read))
-            for query, ids in new.items() if not self.deterministic else ():
-                self._asked.put(ids, caches[query])
-        return caches
+            unread[query] = Segment(heads[query], caches[query], read=0)
+        return caches, unread
 
 
 def _scored(document: Document, score: float) -> Document:

@@ -173,7 +173,8 @@ from qwen_agentkit import ChatQwen, QwenEmbeddings, QwenReranker
 torch.set_num_threads(2)
 for quantize in (None, "int8", "int4"):
     if quantize != "int4":
-        QwenEmbeddings(model="nano", quantize=quantize).embed_documents(["The boat leaves at nine. " * 40] * 3)
+        embeddings = QwenEmbeddings(model="nano", quantize=quantize)
+        embeddings.embed_documents(["The boat leaves at nine. " * 40] * 3)
         reranker = QwenReranker(model="nano", quantize=quantize)
         reranker.compress_documents([Document("The boat leaves at nine.")] * 3, "When?")
     ChatQwen(model="nano", max_tokens=8, quantize=quantize).invoke("When does the boat leave?")

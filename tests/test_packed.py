@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from qwen_agentkit.engine import attention
+from qwen_agentkit.engine import attention, packed
 from qwen_agentkit.engine.kv import KVCache
 from qwen_agentkit.engine.loading import Loaded, load
 from qwen_agentkit.engine.packed import Segment, forward, token_batches
@@ -120,14 +120,14 @@ def test_batches_are_no_more_and_no_less_equal_than_they_can_be() -> None:
 def rows_run(loaded: Loaded, segments: list[Segment], monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Tokens of each packed row of a forward."""
     rows: list[int] = []
-    inner = loaded.model.base_model.forward
+    run = packed._forward
 
-    def counted(input_ids: torch.Tensor, **others: Any) -> Any:
-        rows.append(input_ids.shape[1])
-        return inner(input_ids=input_ids, **others)
+    def counted(model: Any, part: list[Segment]) -> torch.Tensor:
+        rows.append(sum(len(segment.tokens) for segment in part))
+        return run(model, part)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loaded.model.base_model, "forward", counted)
+        patch.setattr(packed, "_forward", counted)
         loaded.compute(lambda: forward(loaded.model, segments))
     return rows
 

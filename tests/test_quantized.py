@@ -17,6 +17,7 @@ from qwen_agentkit.engine.generate import Sampling, generate
 from qwen_agentkit.engine.identity import identify
 from qwen_agentkit.engine.loading import Loaded, load
 from qwen_agentkit.engine.packed import Segment, forward
+from qwen_agentkit.engine.replacing import joined, replace_linears
 from qwen_agentkit.errors import InputError, ModelUnsupportedError
 
 TEXTS = [
@@ -106,13 +107,16 @@ def test_layers_joined_give_what_each_gives(four: bool, bias: bool, many: bool) 
     torch.manual_seed(1)
     layers = [nn.Linear(96, rows, bias=bias) for rows in (128, 64, 64)]
     rounded = partial(quantized._quantized, four=four, fine=False, many=many)
-    joined = quantized._Joined(rounded(layers), [128, 64, 64])
-    parts = [quantized._Part(joined, index) for index in range(3)]
     alone = [rounded([layer]) for layer in layers]
+    model = nn.ModuleDict(dict(zip(("q_proj", "k_proj", "v_proj"), layers, strict=True)))
+    replace_linears(model, rounded)
+    parts = list(model.values())
+    whole = joined(parts)
     for rows in (torch.randn(1, 1, 96), torch.randn(1, 40, 96)):
         for part, layer in zip(parts, alone, strict=True):
             assert torch.equal(part(rows), layer(rows))
-    assert not vars(joined._held)  # no activations stay in memory
+    assert whole
+    assert not vars(whole._held)  # no activations stay in memory
     rows = torch.randn(2, 96)
     assert torch.equal(parts[0](rows), alone[0](rows))
     assert torch.equal(parts[1](-rows), alone[1](-rows))

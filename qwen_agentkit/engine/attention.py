@@ -23,6 +23,9 @@ __all__ = ["Segment", "attend"]
 # Query rows scored at once on CPU: bounds the score matrix, and skips the upper triangle beyond a chunk.
 _CHUNK = 64
 
+# Rows of a text without a past up to which torch's own kernel is faster on CPU: it is one operation.
+_SHORT = 16
+
 # Query rows from which fp32 keys and values, where the CPU multiplies them faster, are worth being made.
 _WORTH_FP32 = 32
 
@@ -43,11 +46,6 @@ class Segment:
     cache: KVCache | None = None
     keep: bool = True
     read: int = 1
-
-    @property
-    def past(self) -> int:
-        """Tokens before this segment."""
-        return self.cache.length if self.cache else 0
 
     def layers(self, count: int) -> Sequence[LayerCache | None]:
         """What it sees in the cache in each of `count` layers."""
@@ -79,29 +77,27 @@ def attend(
     many = _attend_cpu if query.device.type == "cpu" else _attend_sdpa
     rows = query.transpose(0, 1)
     out = torch.empty_like(rows)
-    new = torch.stack((key, value))  # a cache then takes both in one copy
     start = 0
-    for states, length, layer in zip(torch.split(new, list(lengths), 2), lengths, caches, strict=True):
+    for length, layer in zip(lengths, caches, strict=True):
         end = start + length
-        keys, values = _seen(layer, states)
+        keys, values = _seen(layer, key[:, start:end], value[:, start:end])
         if length == 1:
             out[start] = _attend_one(rows[start], keys, values, scaling)
         else:
-            out[start:end] = many(query[:, start:end], keys, values, scaling).transpose(0, 1)
+            attend_all = _attend_sdpa if length == keys.shape[1] <= _SHORT else many
+            out[start:end] = attend_all(query[:, start:end], keys, values, scaling).transpose(0, 1)
         start = end
     return out
 
 
-def _seen(layer: LayerCache | None, new: Tensor) -> tuple[Tensor, Tensor]:
-    """Keys and values of a segment's past and its `new` tokens, which are stored where there is room."""
+def _seen(layer: LayerCache | None, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys and values of a segment's past and of its new tokens, which are stored where there is room."""
     if layer is None:
-        keys, values = new
-    elif layer.room.shape[2]:
-        layer.room.copy_(new)
-        _, keys, values = layer
-    else:
-        keys, values = (torch.cat(states, dim=1) for states in zip(layer[1:], new, strict=True))
-    return keys, values
+        return key, value
+    if not layer.room.shape[2]:
+        return torch.cat((layer.keys, key), 1), torch.cat((layer.values, value), 1)
+    layer.room.copy_(torch.stack((key, value)))  # one copy of both is faster than two
+    return layer.keys, layer.values
 
 
 def _attend_one(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
@@ -130,6 +126,8 @@ def _attend_cpu(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> 
     groups = keys.shape[0]
     share = heads // groups
     past = keys.shape[1] - new
+    if new > _CHUNK and keys.stride(1) != dim and query.dtype == torch.bfloat16:
+        keys, values = keys.contiguous(), values.contiguous()  # they are read for every chunk
     out = query.new_empty(groups, share, new, dim)
     if new >= _WORTH_FP32 and query.dtype == torch.bfloat16 and not bf16_is_fast():
         query, keys, values = query.float(), keys.float(), values.float()
@@ -167,7 +165,7 @@ def _future() -> Tensor:
 
 
 def _attend_sdpa(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
-    """The same through torch's fused kernel, the fast one on a GPU; shapes as in `_attend_cpu`."""
+    """The same through torch's fused kernel; shapes as in `_attend_cpu`."""
     new, total = query.shape[1], keys.shape[1]
     mask: Any = causal_lower_right(new, total) if 1 < new < total else None
     return scaled_dot_product_attention(

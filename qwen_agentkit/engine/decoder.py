@@ -1,88 +1,166 @@
 """The decoder of Qwen2 and Qwen3, dense and MoE, over a packed row. Knows torch modules.
 
-Modules and weights are those of stock transformers, and so are the numbers, to rounding. What is between
-the matrix products passes over memory less often than there, and the last layer finishes only the positions
-that are read.
+Weights are those of stock transformers, and so are the numbers, to rounding. What is between the matrix
+products passes over memory less often than there, the last layer finishes only the positions that are read,
+and modules are looked up once, not at every step: for one row that takes as long as the arithmetic.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from qwen_agentkit.engine.attention import Segment, attend
 from qwen_agentkit.engine.computing import stop_if_unwanted
 from qwen_agentkit.engine.kv import LayerCache
+from qwen_agentkit.engine.replacing import joined
 
-__all__ = ["pack_decoder"]
+__all__ = ["Decoder", "pack_decoder"]
 
 
 def pack_decoder(model: PreTrainedModel) -> None:
-    """Let the decoder of a model read packed rows.
-
-    It is then called with `input_ids` and `position_ids`, (1, T), and the `segments` of the row, and gives
-    the hidden states that are read, after the final norm, (1, rows, hidden).
-    """
+    """Let a `Decoder` be the `forward` of a model's own; the last thing to be done to its layers."""
     decoder: Any = model.base_model
-    decoder.forward = partial(_decode, decoder)
+    decoder.forward = Decoder(decoder)
 
 
-def _decode(decoder: Any, input_ids: Tensor, position_ids: Tensor, segments: Sequence[Segment]) -> Tensor:
-    rows: Tensor = decoder.embed_tokens(input_ids)
-    cos, sin = (table[0, :, None] for table in decoder.rotary_emb(rows, position_ids))
-    sin[..., : sin.shape[-1] // 2].neg_()
-    last = len(decoder.layers) - 1
-    lengths = [len(segment.tokens) for segment in segments]
-    caches = [segment.layers(last + 1) for segment in segments]
-    for number, layer in enumerate(decoder.layers):
-        stop_if_unwanted()
-        normed = _norm(layer.input_layernorm, rows)
-        seen = [of_layers[number] for of_layers in caches]
-        attended = _attend(layer.self_attn, normed, cos, sin, lengths=lengths, caches=seen)
-        if number == last:
-            read = _read_positions(segments, rows.device)
-            rows, attended = rows[:, read], attended[:, read]
-        rows = rows + attended
-        rows = rows + layer.mlp(_norm(layer.post_attention_layernorm, rows))
-    return _norm(decoder.norm, rows)
+class Decoder:
+    """The decoder of a model, for packed rows.
+
+    Attributes:
+        device: where its weights are.
+    """
+
+    def __init__(self, decoder: Any) -> None:
+        self.device: torch.device = decoder.norm.weight.device
+        self._embed: Callable[[Tensor], Tensor] = decoder.embed_tokens.forward
+        self._rotary: Callable[..., tuple[Tensor, Tensor]] = decoder.rotary_emb.forward
+        self._layers = [_Layer(layer) for layer in decoder.layers]
+        self._norm = _Norm(decoder.norm)
+
+    def __call__(self, input_ids: Tensor, position_ids: Tensor, segments: Sequence[Segment]) -> Tensor:
+        """Run a row of segments.
+
+        Args:
+            input_ids: of its tokens, (1, T).
+            position_ids: of each in its sequence, (1, T).
+            segments: that it is made of.
+
+        Returns:
+            The hidden states that are read, after the final norm, (1, rows, hidden).
+        """
+        rows = self._embed(input_ids)
+        cos, sin = (table[0, :, None] for table in self._rotary(rows, position_ids))
+        sin[..., : sin.shape[-1] // 2].neg_()
+        last = len(self._layers) - 1
+        lengths = [len(segment.tokens) for segment in segments]
+        caches = [segment.layers(last + 1) for segment in segments]
+        for number, layer in enumerate(self._layers):
+            stop_if_unwanted()
+            seen = [of_layers[number] for of_layers in caches]
+            attended = layer.attention(layer.before(rows), cos, sin, lengths=lengths, caches=seen)
+            if number == last:
+                read = _read_positions(segments, rows.device)
+                rows, attended = rows[:, read], attended[:, read]
+            rows = rows + attended
+            rows = rows + layer.mlp(layer.between(rows))
+        return self._norm(rows)
 
 
-def _attend(
-    module: Any,
-    rows: Tensor,
-    cos: Tensor,
-    sin: Tensor,
-    *,
-    lengths: Sequence[int],
-    caches: Sequence[LayerCache | None],
-) -> Tensor:
-    """The attention of a layer; `rows` and the result are (1, T, hidden)."""
-    heads = (rows.shape[1], -1, module.head_dim)
-    query, key, value = (
-        project(rows).view(heads) for project in (module.q_proj, module.k_proj, module.v_proj)
+class _Layer:
+    def __init__(self, layer: Any) -> None:
+        self.before = _Norm(layer.input_layernorm)
+        self.attention = _Attention(layer.self_attn)
+        self.between = _Norm(layer.post_attention_layernorm)
+        dense = hasattr(layer.mlp, "gate_proj")
+        self.mlp: Callable[[Tensor], Tensor] = _Mlp(layer.mlp) if dense else layer.mlp
+
+
+class _Norm:
+    """RMSNorm, computed in fp32 like the stock one.
+
+    Args:
+        modules: norms of the stock class.
+        heads: as many rows beside each other belong to each of them; None when all do to the only one.
+    """
+
+    def __init__(self, *modules: Any, heads: Sequence[int] | None = None) -> None:
+        weights = [module.weight.detach() for module in modules]
+        self._weight = weights[0]
+        if heads:
+            self._weight = torch.cat([w.expand(some, -1) for w, some in zip(weights, heads, strict=True)])
+        self._share = 1 / self._weight.shape[-1]
+        self._epsilon = torch.tensor([modules[0].variance_epsilon], device=self._weight.device)
+
+    def __call__(self, states: Tensor) -> Tensor:
+        wide = states.float()  # fp32 is not copied
+        length = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
+        scale = torch.addcmul(self._epsilon, length, length, value=self._share).rsqrt_()
+        normed = wide * scale if wide is states else wide.mul_(scale).to(states.dtype)
+        return normed.mul_(self._weight)
+
+
+class _Attention:
+    def __init__(self, module: Any) -> None:
+        layers = [module.q_proj, module.k_proj, module.v_proj]
+        self._dim = int(module.head_dim)
+        self._heads = int(module.config.num_attention_heads)
+        self._groups = int(module.config.num_key_value_heads)
+        sizes = [(self._heads + self._groups) * self._dim, self._groups * self._dim]
+        self._project = _projection(layers, sizes)
+        # Qwen3's; Qwen2 has none.
+        self._norm = (
+            _Norm(module.q_norm, module.k_norm, heads=(self._heads, self._groups))
+            if hasattr(module, "q_norm")
+            else None
+        )
+        self._scaling = float(module.scaling)
+        self._output: Callable[[Tensor], Tensor] = module.o_proj.forward
+
+    def __call__(
+        self,
+        rows: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        *,
+        lengths: Sequence[int],
+        caches: Sequence[LayerCache | None],
+    ) -> Tensor:
+        """The attention of a layer; `rows` and the result are (1, T, hidden)."""
+        turned, value = (states.view(rows.shape[1], -1, self._dim) for states in self._project(rows))
+        if self._norm:
+            turned = self._norm(turned)
+        turned = _rotate(turned, cos, sin)
+        query, key = turned.split_with_sizes([self._heads, self._groups], 1)
+        query, key, value = (states.transpose(0, 1) for states in (query, key, value))
+        out = attend(query, key, value, self._scaling, lengths=lengths, caches=caches)
+        return self._output(out.flatten(1)[None])
+
+
+class _Mlp:
+    def __init__(self, module: Any) -> None:
+        gate, up = module.gate_proj, module.up_proj
+        size = module.config.intermediate_size
+        self._project = _projection([gate, up], [size, size])
+        self._act: Callable[[Tensor], Tensor] = module.act_fn
+        self._down: Callable[[Tensor], Tensor] = module.down_proj.forward
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        gate, up = self._project(rows)
+        return self._down(self._act(gate).mul_(up))
+
+
+def _projection(layers: Sequence[nn.Module], sizes: list[int]) -> Callable[[Tensor], Sequence[Tensor]]:
+    """What gives what layers give, one after the other, cut to these sizes."""
+    whole = joined(layers)
+    project: Callable[[Tensor], Tensor] = (
+        whole.layer.forward if whole else lambda rows: torch.cat([layer(rows) for layer in layers], -1)
     )
-    if hasattr(module, "q_norm"):  # Qwen3's; Qwen2 has none
-        query, key = _norm(module.q_norm, query), _norm(module.k_norm, key)
-    query, key, value = (
-        states.transpose(0, 1) for states in (_rotate(query, cos, sin), _rotate(key, cos, sin), value)
-    )
-    out = attend(query, key, value, module.scaling, lengths=lengths, caches=caches)
-    attended: Tensor = module.o_proj(out.flatten(1)[None])
-    return attended
-
-
-def _norm(module: Any, states: Tensor) -> Tensor:
-    """RMSNorm, computed in fp32 like the stock one."""
-    wide = states.float()  # fp32 is not copied
-    scale = torch.linalg.vector_norm(wide, dim=-1, keepdim=True).square_()
-    scale.mul_(1 / states.shape[-1]).add_(module.variance_epsilon).rsqrt_()
-    normed = wide * scale if wide is states else wide.mul_(scale).to(states.dtype)
-    return normed.mul_(module.weight)
+    return lambda rows: project(rows).split_with_sizes(sizes, -1)
 
 
 def _rotate(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

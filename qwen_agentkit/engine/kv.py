@@ -87,13 +87,16 @@ class KVCache:
         """Forget everything after the first `length` tokens; their memory is kept for reuse."""
         self.length = min(self.length, length)
 
+    def extend(self, new: int) -> None:
+        """Add `new` tokens, whose keys and values are to be written into the room that `layers` gives."""
+        self.reserve(self.length + new)
+        self.length += new
+
     def layers(self, new: int) -> list[LayerCache]:
-        """Views of every layer for a step of `new` tokens, for which there must be room.
+        """Views of every layer; their room is that of the last `new` tokens.
 
         Made for all layers at once, which takes a tenth of the time of slicing each when its turn comes.
-        `length` moves on once, when every layer has been written: see `packed.forward`.
         """
-        total = self.length + new
-        room = self._slab[:, :, :, self.length : total].unbind()
-        keys, values = self._slab[:, :, :, :total].unbind(1)
+        room = self._slab[:, :, :, self.length - new : self.length].unbind()
+        keys, values = self._slab[:, :, :, : self.length].unbind(1)
         return [LayerCache(*views) for views in zip(room, keys.unbind(), values.unbind(), strict=True)]

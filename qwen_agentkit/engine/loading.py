@@ -186,14 +186,14 @@ def _load(identity: Identity, *, head: bool, chat: bool) -> Loaded:
     if identity.adapter:
         model = merge(model, identity.adapter)
     model = model.eval().requires_grad_(False).to(torch.device(identity.device))
-    if identity.packed:
-        pack_decoder(model)
     if identity.quantize:
         # Rounded activations cost a vector little, but change the order of documents that score alike.
         fine = identity.quantize == "int4" or (head and not chat)
         quantize_model(model, identity.quantize, identity.dtype, with_tables=chat, fine=fine)
     elif identity.device == "cpu" and has_layouts(identity.dtype):
         pack_linears(model if chat else model.base_model)  # a reranker reads two rows of its head
+    if identity.packed:
+        pack_decoder(model)
     loaded = Loaded(
         model=model,
         tokenizer=_tokenizer(identity.name, identity.folder),

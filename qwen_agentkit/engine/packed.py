@@ -17,8 +17,9 @@ from transformers import PreTrainedModel
 
 from qwen_agentkit.engine.attention import Segment
 from qwen_agentkit.engine.computing import spread
+from qwen_agentkit.engine.decoder import Decoder
 
-__all__ = ["Segment", "forward", "token_batches"]
+__all__ = ["Segment", "forward", "is_one_row", "token_batches"]
 
 # Tokens for each core from which all weights are worth being read by each.
 _WORTH_A_CORE = 96
@@ -32,9 +33,9 @@ def forward(model: PreTrainedModel, segments: Sequence[Segment]) -> Tensor:
 
     A segment has one row, for its last token, unless it asks for another number. The hidden state is the one
     after the final norm, as a language model head expects it. On a CPU many segments are more than one packed
-    row, each for a core of its own.
+    row, each for a core of its own. In one row, a segment may read what one before it puts into their cache.
     """
-    parts = _parts(segments) if model.device.type == "cpu" else [list(range(len(segments)))]
+    parts = _parts(model, segments)
     if len(parts) == 1:
         return _forward(model, segments)
     found = spread([partial(_forward, model, [segments[index] for index in part]) for part in parts])
@@ -49,26 +50,36 @@ def _forward(model: PreTrainedModel, segments: Sequence[Segment]) -> Tensor:
     ids: list[int] = []
     positions: list[int] = []
     for segment in segments:
-        if segment.cache and segment.keep:
-            segment.cache.reserve(segment.past + len(segment.tokens))
+        past = segment.cache.length if segment.cache else 0
         ids.extend(segment.tokens)
-        positions.extend(range(segment.past, segment.past + len(segment.tokens)))
-    device = model.device  # found by walking through the modules
-    with torch.inference_mode():
-        rows: Tensor = model.base_model(
-            input_ids=torch.tensor([ids], device=device),
-            position_ids=torch.tensor([positions], device=device),
-            segments=segments,
-        )[0]
-    for segment in segments:
+        positions.extend(range(past, past + len(segment.tokens)))
         if segment.cache and segment.keep:
-            segment.cache.length += len(segment.tokens)
-    return rows
+            segment.cache.extend(len(segment.tokens))
+    try:
+        with torch.inference_mode():
+            row, places = torch.tensor([[ids], [positions]], device=_decoder(model).device)
+            rows: Tensor = model.base_model(input_ids=row, position_ids=places, segments=segments)[0]
+            return rows
+    except BaseException:  # an interrupt, too: what was to be kept is not there
+        for segment in segments:
+            if segment.cache and segment.keep:
+                segment.cache.truncate(segment.cache.length - len(segment.tokens))
+        raise
 
 
-def _parts(segments: Sequence[Segment]) -> list[list[int]]:
+def is_one_row(model: PreTrainedModel, segments: Sequence[Segment]) -> bool:
+    """Whether `forward` runs all of them as one packed row."""
+    return len(_parts(model, segments)) == 1
+
+
+def _decoder(model: PreTrainedModel) -> Decoder:
+    decoder: Decoder = model.base_model.forward
+    return decoder
+
+
+def _parts(model: PreTrainedModel, segments: Sequence[Segment]) -> list[list[int]]:
     """Indices of segments that make a packed row each: one row for all, unless cores get equal shares."""
-    cores = torch.get_num_threads()
+    cores = torch.get_num_threads() if _decoder(model).device.type == "cpu" else 1
     lengths = [len(segment.tokens) for segment in segments]
     share = sum(lengths) / cores
     if cores > 1 and share >= _WORTH_A_CORE:

@@ -5,13 +5,11 @@ multiplied exactly; what one row gives does not depend on the rows beside it. Fi
 are two such rows, the second for what the first leaves; both meet the weights in one product. In "int4"
 groups of 32 weights share a scale, which is a whole number of -15..15 times that of their row: a few rows of
 activations read the 4 bits as they are; for more the weights are widened to 8 bits, which loses nothing, and
-the activations rounded as in "int8". Layers that read the same rows, such as queries, keys and values, are
-one product.
+the activations rounded as in "int8".
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
@@ -22,6 +20,7 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 
 from qwen_agentkit.engine.computing import compute
+from qwen_agentkit.engine.replacing import biases, replace_linears
 from qwen_agentkit.errors import InputError, ModelUnsupportedError
 
 __all__ = ["check_quantization", "quantize_model"]
@@ -43,9 +42,6 @@ _MANY = 512
 
 # Weights that are rounded at once.
 _PART = 2**18
-
-# Layers that read the same rows, the last to be asked last.
-_TOGETHER = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 
 
 def check_quantization(wanted: str, config: PretrainedConfig, device: str) -> None:
@@ -219,39 +215,6 @@ class _Int4Linear(nn.Module):
         return numbers.sub_(8).mul_(steps[:, None]).view(groups * _GROUP, out)
 
 
-class _Joined(nn.Module):
-    """Layers that read the same rows, as one layer: one product, and the rows are rounded once."""
-
-    def __init__(self, layer: nn.Module, sizes: list[int]) -> None:
-        super().__init__()
-        self.layer = layer
-        self._sizes = sizes
-        self._held = threading.local()  # a core each may run the model at once
-
-    def product(self, rows: Tensor, index: int) -> Tensor:
-        """What one of the layers gives; computed for all of them when the first asks."""
-        held = self._held
-        if rows is not getattr(held, "rows", None):
-            held.rows, held.products = rows, self.layer(rows).split(self._sizes, -1)
-        product: Tensor = held.products[index]
-        if index == len(self._sizes) - 1:
-            del held.rows, held.products
-        return product
-
-
-class _Part(nn.Module):
-    """One of the layers that were joined."""
-
-    def __init__(self, joined: _Joined, index: int) -> None:
-        super().__init__()
-        self._joined = joined
-        self._index = index
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Multiply; (..., in) to (..., out)."""
-        return self._joined.product(rows, self._index)
-
-
 class _Int8Table(nn.Module):
     """Embeddings of tokens in 8 bits, (tokens, hidden), with a scale a row."""
 
@@ -288,19 +251,7 @@ def quantize_model(
     rounded = partial(_quantized, four=four, fine=fine, many=not with_tables)
     if with_tables:
         _quantize_tables(model, dtype)
-    for parent in list(model.base_model.modules()):
-        layers = {name: child for name, child in parent.named_children() if type(child) is nn.Linear}
-        if fine and not four:
-            layers.pop("k_proj", None)
-        for together in _TOGETHER:
-            names = [name for name in together if name in layers]
-            if len(names) > 1:
-                apart = [layers.pop(name) for name in names]
-                joined = _Joined(rounded(apart), [layer.out_features for layer in apart])
-                for index, name in enumerate(names):
-                    setattr(parent, name, _Part(joined, index))
-        for name, layer in layers.items():
-            setattr(parent, name, rounded([layer]))
+    replace_linears(model.base_model, rounded, kept=["k_proj"] if fine and not four else [])
     for weight in model.parameters():
         # A copy, since one small view would keep the whole file of weights in memory.
         weight.data = weight.data.to(dtype, copy=True)
@@ -321,8 +272,7 @@ def _quantize_tables(model: PreTrainedModel, dtype: torch.dtype) -> None:
 def _quantized(layers: list[nn.Linear], *, four: bool, fine: bool, many: bool) -> nn.Module:
     """One layer that gives what these give, one after the other."""
     weights = [layer.weight.detach() for layer in layers]
-    biases = [layer.bias.detach() for layer in layers if layer.bias is not None]
-    bias = torch.cat(biases) if biases else None
+    bias = biases(layers)
     if four and all(len(weight) % _BLOCK == 0 == weight.shape[1] % _GROUP for weight in weights):
         return _Int4Linear(weights, bias)
     return _Int8Linear(*_eight_bits(weights), bias, fine=fine, many=many)
