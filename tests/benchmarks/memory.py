@@ -1,7 +1,7 @@
-"""Memory beside the weights while long documents are reranked, each in a process of its own.
+"""Memory beside the weights while texts are embedded or long documents reranked, a process of its own each.
 
-Layers have the width of the 0.6B shape, but there are four of them: a layer's activations are freed before
-the next, so the depth adds time, and memory only for the keys and values that someone keeps.
+For reranking, layers have the width of the 0.6B shape, but there are four of them: a layer's activations are
+freed before the next, so the depth adds time, and memory only for the keys and values that someone keeps.
 """
 
 from __future__ import annotations
@@ -13,25 +13,34 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import psutil
+from langchain_core.embeddings import Embeddings
 
-from tests.benchmarks import peers, rerank, shape
+from qwen_agentkit import QwenEmbeddings
+from tests.benchmarks import embed, peers, rerank, shape
 from tests.benchmarks.machine import OURS, machine, peak_memory, say
 from tests.benchmarks.peers import Pairs
-from tests.benchmarks.work import QUERIES, Effort, texts
+from tests.benchmarks.work import QUERIES, Effort, log_normal, texts
+
+Work = Callable[[], Any]
 
 LAYERS = 4
 DOCUMENTS, TOKENS = 8, 8192
 
-NAMES = (OURS, "cross_encoder", "cross_encoder_batch_1", "tutorial")
+# As many texts are embedded, in slices as a vector store makes them.
+TEXTS = 128
+
+RERANKERS = (OURS, "cross_encoder", "cross_encoder_batch_1", "tutorial")
+EMBEDDERS = (f"{OURS}_embedding", "langchain_huggingface_embedding")
 
 
 def measure(effort: Effort) -> dict[str, Any]:
     """Megabytes beside the weights, and seconds, of each; a peer that needs more than there is says so."""
     found = {}
-    for name in NAMES[:1] if effort.quick else NAMES:
+    for name in (RERANKERS[0], EMBEDDERS[0]) if effort.quick else (*EMBEDDERS, *RERANKERS):
         left = effort.deadline(1) - time.perf_counter()
         found[name] = _alone(name, effort.quick, max(left, 60))
         say(f"  {name}: {found[name]}")
@@ -40,6 +49,7 @@ def measure(effort: Effort) -> dict[str, Any]:
         "documents": DOCUMENTS,
         "tokens": _tokens(effort.quick),
         "layers": LAYERS,
+        "texts": TEXTS,
         "cases": found,
     }
 
@@ -60,35 +70,52 @@ def _tokens(quick: bool) -> int:
     return 512 if quick else TOKENS
 
 
-def _scorer(name: str, place: str) -> Callable[[Pairs], list[float]]:
+def _reranking(name: str, quick: bool) -> tuple[Work, Work]:
+    """A warm-up, for which the weights are read into memory, and the work."""
+    size, layers = ("tiny", 2) if quick else ("0.6b", LAYERS)
+    place = str(shape.folder(size, layers=layers))
+    score: Callable[[Pairs], Any]
     if name == OURS:
-        return rerank.Rerankers(place).score
-    if name == "tutorial":
-        return peers.TutorialReranker(place, "cpu", "bfloat16").score
-    encoder, size = peers.cross_encoder(place, "cpu"), 1 if name.endswith("1") else 32
-    return lambda pairs: [
-        float(s) for s in encoder.predict(list(pairs), batch_size=size, show_progress_bar=False)
-    ]
+        score = rerank.Rerankers(place).score
+    elif name == "tutorial":
+        score = peers.TutorialReranker(place, "cpu", "bfloat16").score
+    else:
+        encoder, many = peers.cross_encoder(place, "cpu"), 1 if name.endswith("1") else 32
+        score = partial(encoder.predict, batch_size=many, show_progress_bar=False)
+    documents = texts([_words(place, _tokens(quick))] * DOCUMENTS)
+    pairs = [(QUERIES[0], text) for text in documents]
+    return partial(score, [(QUERIES[0], "warm up")]), partial(score, pairs)
+
+
+def _embedding(name: str, quick: bool) -> tuple[Work, Work]:
+    """As `_reranking`."""
+    place = str(shape.embedder("tiny" if quick else "0.6b"))
+    embedder: Embeddings | None
+    if name.startswith(OURS):
+        embedder = QwenEmbeddings(model=place, device="cpu")
+    else:
+        embedder = peers.langchain_huggingface(place, "cpu")
+    if embedder is None:
+        raise SystemExit("langchain-huggingface is not installed.")
+    run = embedder.embed_documents
+    return partial(run, ["warm up"]), partial(embed.in_slices, run, log_normal(TEXTS, median=30))
 
 
 def main() -> None:
-    """Measure one of `NAMES` here, and print what was found."""
+    """Measure one of them here, and print what was found."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("name", choices=NAMES)
+    parser.add_argument("name", choices=(*RERANKERS, *EMBEDDERS))
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
-    size, layers = ("tiny", 2) if options.quick else ("0.6b", LAYERS)
-    place = str(shape.folder(size, layers=layers))
     # Who needs more than there is should fail, and not take the machine along.
     room = psutil.Process().memory_info().vms + int(0.9 * psutil.virtual_memory().available)
     resource.setrlimit(resource.RLIMIT_AS, (room, room))
-    score = _scorer(options.name, place)
-    words = _words(place, _tokens(options.quick))
-    pairs = [(QUERIES[0], text) for text in texts([words] * DOCUMENTS)]
-    score([(QUERIES[0], "warm up")])  # the weights are read into memory when they are first used
+    prepare = _reranking if options.name in RERANKERS else _embedding
+    warm_up, work = prepare(options.name, options.quick)
+    warm_up()
     start = time.perf_counter()
     with peak_memory() as peak:
-        score(pairs)
+        work()
     print(
         json.dumps({"megabytes": round(peak.bytes / 1e6), "seconds": round(time.perf_counter() - start, 1)})
     )
