@@ -179,7 +179,8 @@ def _check_end(pieces: Sequence[AIMessage], *, calls: bool) -> None:
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
+        # Line breaks in strings, which some servers' grammars allow, are read by LangChain's parsers, too.
+        json.loads(text, strict=False)
     except ValueError:
         return False
     return True

@@ -147,6 +147,16 @@ def test_malformed_arguments_become_an_invalid_call(serve: Serve, arguments: str
     assert arguments in str(message.invalid_tool_calls[0]["args"])
 
 
+def test_line_breaks_in_strings_are_read_where_a_grammar_lets_them_through(serve: Serve) -> None:
+    written = '{"query": "opening\nhours"}'
+    serve({CHAT: sse([delta(tool_calls=[call(0, "search", written, "a")]), delta("tool_calls")])})
+    message = chat().bind_tools([search]).invoke("When?")
+    assert [made["args"] for made in message.tool_calls] == [{"query": "opening\nhours"}]
+    serve({CHAT: sse([delta("stop", content=written)])})
+    schema = {"title": "Search", "type": "object", "properties": {"query": {"type": "string"}}}
+    assert chat().with_structured_output(schema).invoke("When?") == {"query": "opening\nhours"}
+
+
 def test_usage_tells_cached_and_reasoning_tokens(serve: Serve) -> None:
     details = {
         "prompt_tokens_details": {"cached_tokens": 4},

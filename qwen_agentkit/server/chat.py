@@ -387,7 +387,7 @@ def _read_call(call: _Call) -> CallEvent | InvalidCallEvent:
     # Invalid calls are kept as a model writes them.
     raw = f'<tool_call>\n{{"name": {json.dumps(call.name)}, "arguments": {text}}}\n</tool_call>'
     try:
-        arguments = json.loads(text) if text.strip() else {}
+        arguments = json.loads(text, strict=False) if text.strip() else {}
         if not isinstance(arguments, dict) or not call.name:
             raise ValueError("expected a name, and arguments that are a JSON object")
     except ValueError as error:
