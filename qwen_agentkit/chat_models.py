@@ -137,12 +137,14 @@ class ChatQwen(BaseChatModel):
     """LoRA adapter for this model: hub id, or a folder as peft saves it. Merged when the weights load, so it
     costs no speed; a model with one and the model without are loaded apart. Needs the extra `lora`."""
 
-    quantize: Literal["int8", "int4"] | None = None
-    """Round the weights while loading, to half or about a third of their bytes; for CPUs with AVX-512.
+    quantize: Literal["int8", "int4", "fp8"] | None = None
+    """Round the weights while loading, to half or about a third of their bytes: "int8" or "int4", or "fp8" on
+    NVIDIA GPUs that multiply 8-bit floats.
 
-    "int8" rounds what the layers compute with to 8 bits, too, token by token; "int4" does so while it reads
-    prompts, not while it writes, and has a scale for every 32 weights. The head and the embeddings of tokens
-    get 8 bits in both. What it costs in quality is to be measured on your own task."""
+    On CPUs (with AVX-512), "int8" rounds what the layers compute with to 8 bits, too, token by token; "int4"
+    does so while it reads prompts, not while it writes, and has a scale for every 32 weights. The head and
+    the embeddings of tokens get 8 bits in both. On GPUs they stay as they are, and torchao rounds the layers
+    (the extra `torchao`). What it costs in quality is to be measured on your own task."""
 
     context_window: int | None = Field(default=None, ge=1)
     """Most tokens of a prompt and its answer. Beyond the checkpoint's own, up to four times as many,

@@ -101,9 +101,10 @@ class QwenReranker(BaseDocumentCompressor):
     """LoRA adapter for this model: hub id, or a folder as peft saves it. Merged when the weights load, so it
     costs no speed; a model with one and the model without are loaded apart. Needs the extra `lora`."""
 
-    quantize: Literal["int8"] | None = None
+    quantize: Literal["int8", "fp8"] | None = None
     """Round the weights of the linear layers to 8 bits: half the memory, a little less exact, and faster on
-    CPUs with VNNI whose bf16 products are slow."""
+    CPUs with VNNI whose bf16 products are slow. "int8", or "fp8" on NVIDIA GPUs that multiply it; GPUs need
+    the extra `torchao`."""
 
     base_url: str | None = None
     """Address of a server, such as "http://localhost:8000/v1", that has the model under the name `model`:

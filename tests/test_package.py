@@ -27,7 +27,7 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
         ["engine"],
         {
             *("httpx", "huggingface_hub", "jinja2", "llguidance", "modelscope", "numpy", "peft", "psutil"),
-            *("safetensors", "tokenizers", "torch", "transformers"),
+            *("safetensors", "tokenizers", "torch", "torchao", "transformers"),
         },
     ),
     ("server", ["server"], {"httpx", "numpy"}),

@@ -161,3 +161,23 @@ def test_caches_grow_and_rows_keep_their_order_on_many_cores(pair, two_cores) ->
     hidden = forward(loaded.model, [Segment([5], cache) for cache in caches])
     for ids, row in zip(sequences, hidden, strict=True):
         torch.testing.assert_close(row, stock_hidden(stock, [*ids, 5]), atol=1e-5, rtol=0)
+
+
+def test_a_segment_reads_what_one_before_it_keeps(pair) -> None:
+    loaded, stock = pair
+    head, tails = random_ids(9, 1), [random_ids(4, 2), random_ids(7, 3)]
+    cache = KVCache(loaded.model.config, loaded.dtype, loaded.device)
+    segments = [Segment(head, cache, read=0), *(Segment(tail, cache, keep=False) for tail in tails)]
+    hidden = forward(loaded.model, segments)
+    expected = torch.stack([stock_hidden(stock, head + tail) for tail in tails])
+    torch.testing.assert_close(hidden, expected, atol=1e-5, rtol=0)
+    assert cache.length == len(head)
+
+
+def test_a_forward_that_fails_keeps_nothing(pair) -> None:
+    loaded, _ = pair
+    cache = KVCache(loaded.model.config, loaded.dtype, loaded.device)
+    forward(loaded.model, [Segment([5, 6, 7], cache)])
+    with pytest.raises(IndexError):
+        forward(loaded.model, [Segment([8, 10**6], cache)])  # there is no such token
+    assert cache.length == 3

@@ -190,8 +190,9 @@ def test_quantised_weights_and_vectors_are_told_apart(tiny_qwen3_dir: Path, tmp_
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"quantize": "int3"}, "expected 'int8' or 'int4'"),
-        ({"quantize": "int8", "device": "cuda:0"}, "runs on the CPU"),
+        ({"quantize": "int3"}, "expected 'int8', 'int4' or 'fp8'"),
+        ({"quantize": "int8", "device": "mps"}, "CPUs and NVIDIA GPUs, not on 'mps'"),
+        ({"quantize": "fp8", "device": "cpu"}, "On a CPU pass 'int8'"),
     ],
 )
 def test_what_there_is_not_is_refused(tiny_qwen3_dir: Path, options: dict, message: str) -> None:

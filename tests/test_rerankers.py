@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -274,18 +276,39 @@ def test_a_classifier_of_several_labels_is_no_reranker(tiny_qwen3_dir: Path, tmp
         QwenReranker(model=str(folder)).score([("q", "d")])
 
 
-def test_the_same_question_again_reads_new_documents_only(tiny: QwenReranker) -> None:
-    question, documents = "When does the boat leave?", ["At nine.", "The library opens at ten."]
-    first = tiny.score([(question, text) for text in documents])
+@contextmanager
+def counted_rows(reranker: QwenReranker) -> Iterator[list[int]]:
+    """Tokens of every packed row that is run."""
     lengths: list[int] = []
-    hook = tiny._loaded.model.base_model.register_forward_pre_hook(
+    hook = reranker._loaded.model.base_model.register_forward_pre_hook(
         lambda module, args, kwargs: lengths.append(kwargs["input_ids"].shape[1]), with_kwargs=True
     )
     try:
-        again = tiny.score([(question, text) for text in documents])
+        yield lengths
     finally:
         hook.remove()
+
+
+def test_the_same_question_again_reads_new_documents_only(tiny: QwenReranker) -> None:
+    question, documents = "When does the boat leave?", ["At nine.", "The library opens at ten."]
+    first = tiny.score([(question, text) for text in documents])
+    with counted_rows(tiny) as lengths:
+        again = tiny.score([(question, text) for text in documents])
     assert again == first
-    assert len(lengths) == 1
     pairs = [(question, text) for text in documents]
-    assert lengths[0] == sum(map(len, tiny._tails(pairs, tiny._heads({question}))[0]))
+    assert lengths == [sum(map(len, tiny._tails(pairs, tiny._heads({question}))[0]))]
+
+
+def test_a_few_new_questions_are_read_in_one_row_with_their_documents(tiny: QwenReranker) -> None:
+    pairs = [("When does the ferry leave?", "At nine."), ("Who has the keys?", "The harbour master.")]
+    with counted_rows(tiny) as lengths:
+        together = tiny.score(pairs)
+    assert len(lengths) == 1
+    tiny._asked.clear()
+    alone = [tiny.score([pair])[0] for pair in pairs]
+    assert together == pytest.approx(alone, abs=1e-5)
+    assert tiny.score(pairs) == pytest.approx(alone, abs=1e-5)  # and both are held from then on
+    exact = QwenReranker(model=tiny.model, deterministic=True)
+    with counted_rows(exact) as lengths:
+        assert exact.score(pairs) == pytest.approx(alone, abs=1e-5)
+    assert len(lengths) == 4

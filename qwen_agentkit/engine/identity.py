@@ -96,6 +96,8 @@ def identify(
     found = find_adapter(adapter, own) if adapter else None
     if quantize is not None:
         check_quantization(quantize, config, where)
+        if where != "cpu":
+            dtype = _bfloat16(dtype, quantize)
     return Identity(
         folder=folder,
         name=f"{own}+{found.name}" if found else own,
@@ -106,6 +108,15 @@ def identify(
         adapter=found,
         quantize=quantize,
     )
+
+
+def _bfloat16(dtype: str | None, quantize: str) -> str:
+    """The number type of what is quantised on a GPU, whose kernels take no other."""
+    if dtype not in (None, "bfloat16"):
+        raise InputError(
+            f"quantize={quantize!r} on a GPU computes in bfloat16, not in dtype={dtype!r}. Leave dtype out."
+        )
+    return "bfloat16"
 
 
 def _default_device() -> str:

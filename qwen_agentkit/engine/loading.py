@@ -34,6 +34,7 @@ from qwen_agentkit.engine.gguf_files import gguf_model, gguf_tokenizer, is_gguf
 from qwen_agentkit.engine.identity import Identity, identify
 from qwen_agentkit.engine.linear import pack_linears
 from qwen_agentkit.engine.quantized import quantize_model
+from qwen_agentkit.engine.quantized_gpu import quantize_on_gpu
 from qwen_agentkit.errors import ModelUnsupportedError
 
 __all__ = ["Loaded", "load", "load_tokenizer"]
@@ -145,14 +146,14 @@ def load(
             up to four times what it was trained on, positions are stretched (YaRN). The stretch is the same
             for every text, so short ones may be read a little worse.
         adapter: hub id or local folder of a LoRA adapter, merged into the weights.
-        quantize: "int8" or "int4" rounds the weights of linear layers while loading, on a CPU; for chat also
-            those of the embeddings and the head, to 8 bits.
+        quantize: "int8", "int4" or, on GPUs that have it, "fp8" rounds the weights of linear layers while
+            loading; for chat on a CPU also those of the embeddings and the head, to 8 bits.
 
     Raises:
         ModelNotFoundError: neither on disk nor downloadable.
         ModelUnsupportedError: no safetensors, an architecture this engine does not run, or an adapter that
             does not fit.
-        MissingExtraError: what reads GGUF files or adapters is not installed.
+        MissingExtraError: what reads GGUF files or adapters, or rounds on GPUs, is not installed.
         InputError: an unknown `dtype`, a `context_window` out of reach, or a `quantize` that cannot run here.
     """
     identity = identify(
@@ -185,8 +186,12 @@ def _load(identity: Identity, *, head: bool, chat: bool) -> Loaded:
         model = _from_files(identity, head)
     if identity.adapter:
         model = merge(model, identity.adapter)
-    model = model.eval().requires_grad_(False).to(torch.device(identity.device))
-    if identity.quantize:
+    model, device = model.eval().requires_grad_(False), torch.device(identity.device)
+    if identity.quantize and device.type == "cuda":
+        quantize_on_gpu(model, identity.quantize, device)
+    else:
+        model.to(device)
+    if identity.quantize and device.type == "cpu":
         # Rounded activations cost a vector little, but change the order of documents that score alike.
         fine = identity.quantize == "int4" or (head and not chat)
         quantize_model(model, identity.quantize, identity.dtype, with_tables=chat, fine=fine)

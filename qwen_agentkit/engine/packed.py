@@ -10,6 +10,7 @@ import heapq
 import math
 from collections.abc import Sequence
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -73,8 +74,7 @@ def is_one_row(model: PreTrainedModel, segments: Sequence[Segment]) -> bool:
 
 
 def _decoder(model: PreTrainedModel) -> Decoder:
-    decoder: Decoder = model.base_model.forward
-    return decoder
+    return cast(Decoder, model.base_model.forward)
 
 
 def _parts(model: PreTrainedModel, segments: Sequence[Segment]) -> list[list[int]]:

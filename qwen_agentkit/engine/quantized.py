@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 
 from qwen_agentkit.engine.computing import compute
+from qwen_agentkit.engine.quantized_gpu import check_gpu_quantization
 from qwen_agentkit.engine.replacing import biases, replace_linears
 from qwen_agentkit.errors import InputError, ModelUnsupportedError
 
@@ -50,14 +51,10 @@ def check_quantization(wanted: str, config: PretrainedConfig, device: str) -> No
     Raises:
         InputError: there is no such one, or the processor cannot run it.
         ModelUnsupportedError: the checkpoint is quantised already, or mixes experts.
+        MissingExtraError: what it needs on a GPU is not installed.
     """
-    if wanted not in ("int8", "int4"):
-        raise InputError(f"Unknown quantize={wanted!r}; expected 'int8' or 'int4', or None for none.")
-    if torch.device(device).type != "cpu":
-        raise InputError(
-            f"quantize={wanted!r} runs on the CPU, not on {device!r}. There take a checkpoint that is "
-            "quantised itself, such as 'Qwen/Qwen3-8B-FP8', or pass device='cpu'."
-        )
+    if wanted not in ("int8", "int4", "fp8"):
+        raise InputError(f"Unknown quantize={wanted!r}; expected 'int8', 'int4' or 'fp8', or None for none.")
     if getattr(config, "quantization_config", None) is not None:
         raise ModelUnsupportedError(
             f"quantize={wanted!r}, but the weights of this checkpoint are quantised already. "
@@ -67,6 +64,24 @@ def check_quantization(wanted: str, config: PretrainedConfig, device: str) -> No
         raise ModelUnsupportedError(
             f"quantize={wanted!r} does not reach the experts of {config.model_type!r}, which are most of its "
             "weights. Leave quantize out, or take a dense checkpoint such as 'Qwen/Qwen3-8B'."
+        )
+    kind = torch.device(device).type
+    if kind == "cpu":
+        _check_cpu(wanted)
+    elif kind == "cuda":
+        check_gpu_quantization(wanted, device)
+    else:
+        raise InputError(
+            f"quantize={wanted!r} runs on CPUs and NVIDIA GPUs, not on {device!r}. Leave it out, or pass "
+            "device='cpu'."
+        )
+
+
+def _check_cpu(wanted: str) -> None:
+    if wanted == "fp8":
+        raise InputError(
+            "quantize='fp8' needs an NVIDIA GPU of compute capability 8.9 or newer. On a CPU pass 'int8', or "
+            "'int4' for a chat model."
         )
     if not compute("cpu", _multiplies_exactly):
         raise InputError(
