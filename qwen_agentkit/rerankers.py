@@ -265,13 +265,18 @@ class QwenReranker(BaseDocumentCompressor):
                 yield [part[i] for i in batch], values, [part[i] for i in batch if i in cut]
 
     def _read(self, heads: Sequence[Segment], segments: Sequence[Segment]) -> NDArray[np.float32]:
-        """Scores of prompts that go on where heads end, of which those given are read first."""
-        model = self._loaded.model
-        if self.deterministic or not is_one_row(model, [*heads, *segments]):
-            if heads:
-                forward(model, heads)
-            heads = ()
-        hidden = forward(model, [*heads, *segments])
+        """Scores of whole prompts.
+
+        Args:
+            heads: what nobody has read yet of the beginnings that the segments go on from.
+            segments: the rest of each prompt.
+        """
+        model, together = self._loaded.model, [*heads, *segments]
+        few = sum(len(one.tokens) for one in together) <= self._loaded.token_budget
+        if heads and (self.deterministic or not few or not is_one_row(model, together)):
+            forward(model, heads)
+            together = list(segments)
+        hidden = forward(model, together)
         scores: NDArray[np.float32] = torch.sigmoid(hidden.float() @ self._direction).cpu().numpy()
         return scores
 

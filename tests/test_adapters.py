@@ -170,6 +170,24 @@ def test_other_things_than_lora_in_safetensors_are_refused(
         load(model, adapter="./nowhere")
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("adapter_config.json", "{"),
+        ("adapter_config.json", "[1]"),
+        ("adapter_model.safetensors", "version https://git-lfs.github.com/spec/v1\n"),
+    ],
+)
+def test_damaged_files_are_named(
+    tiny_qwen3_dir: Path, make_adapter, tmp_path, file: str, content: str
+) -> None:
+    folder = tmp_path / "adapter"
+    shutil.copytree(make_adapter(tiny_qwen3_dir), folder)
+    (folder / file).write_text(content)
+    with pytest.raises(ModelUnsupportedError, match=f"{file} of the adapter .* Download it again"):
+        load(str(tiny_qwen3_dir), adapter=str(folder))
+
+
 def test_without_peft_the_extra_is_named(
     tiny_adapter: Path, save_random_model, monkeypatch: pytest.MonkeyPatch
 ) -> None:

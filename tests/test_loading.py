@@ -104,3 +104,18 @@ def test_every_preset_names_known_checkpoints() -> None:
             assert preset == "nano" or known[name] == role
     with pytest.raises(InputError, match=r"nano, 0\.6b, 4b, 8b"):
         preset_checkpoint("9b", "chat")
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [("banana", "Unknown device='banana'"), ("cuda:7", "cuda device"), ("mps:3", "mps device")],
+)
+def test_a_device_that_is_not_here_is_refused_with_what_to_type(
+    tiny_qwen3_dir: Path, device: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        load(str(tiny_qwen3_dir), device=device)
+
+
+def test_a_numbered_cpu_is_the_cpu(tiny_qwen3_dir: Path) -> None:
+    assert load(str(tiny_qwen3_dir), device="cpu:0") is load(str(tiny_qwen3_dir), device="cpu")

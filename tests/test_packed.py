@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -120,14 +121,14 @@ def test_batches_are_no_more_and_no_less_equal_than_they_can_be() -> None:
 def rows_run(loaded: Loaded, segments: list[Segment], monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Tokens of each packed row of a forward."""
     rows: list[int] = []
-    run = packed._forward
+    run = packed._run
 
     def counted(model: Any, part: list[Segment]) -> torch.Tensor:
         rows.append(sum(len(segment.tokens) for segment in part))
         return run(model, part)
 
     with monkeypatch.context() as patch:
-        patch.setattr(packed, "_forward", counted)
+        patch.setattr(packed, "_run", counted)
         loaded.compute(lambda: forward(loaded.model, segments))
     return rows
 
@@ -174,10 +175,13 @@ def test_a_segment_reads_what_one_before_it_keeps(pair) -> None:
     assert cache.length == len(head)
 
 
-def test_a_forward_that_fails_keeps_nothing(pair) -> None:
+def test_a_forward_that_fails_keeps_nothing(pair, two_cores) -> None:
     loaded, _ = pair
     cache = KVCache(loaded.model.config, loaded.dtype, loaded.device)
     forward(loaded.model, [Segment([5, 6, 7], cache)])
-    with pytest.raises(IndexError):
-        forward(loaded.model, [Segment([8, 10**6], cache)])  # there is no such token
-    assert cache.length == 3
+    other = KVCache(loaded.model.config, loaded.dtype, loaded.device)
+    for tail in ([8, 10**6], [10**6] * 300):  # there is no such token; the second is a row for each core
+        segments = [Segment([9] * len(tail), other), Segment(tail, cache)]
+        with pytest.raises(IndexError):
+            loaded.compute(partial(forward, loaded.model, segments))
+        assert (cache.length, other.length) == (3, 0)

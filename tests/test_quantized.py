@@ -191,7 +191,6 @@ def test_quantised_weights_and_vectors_are_told_apart(tiny_qwen3_dir: Path, tmp_
     ("options", "message"),
     [
         ({"quantize": "int3"}, "expected 'int8', 'int4' or 'fp8'"),
-        ({"quantize": "int8", "device": "mps"}, "CPUs and NVIDIA GPUs, not on 'mps'"),
         ({"quantize": "fp8", "device": "cpu"}, "On a CPU pass 'int8'"),
     ],
 )
@@ -207,6 +206,30 @@ def test_a_processor_without_the_instructions_is_told_so(tiny_qwen3_dir: Path, m
     monkeypatch.setattr(quantized, "_multiplies_exactly", lambda: False)
     with pytest.raises(InputError, match="VNNI"):
         identify(str(tiny_qwen3_dir), device="cpu", quantize="int8")
+
+
+@pytest.mark.parametrize("four", [False, True])
+@pytest.mark.parametrize("many", [False, True])
+def test_no_rows_give_no_rows(linear: nn.Linear, four: bool, many: bool) -> None:
+    layer = quantized._quantized([linear], four=four, fine=False, many=many)
+    assert layer(torch.zeros(1, 0, 256)).shape == (1, 0, 128)
+
+
+@pytest.mark.parametrize("quantize", ["int8", "int4"])
+def test_a_prompt_of_several_steps_is_read(quantize: str) -> None:
+    chat = ChatQwen(model="nano", quantize=quantize, temperature=0, max_tokens=4)
+    long = "The library opens at nine. " * 200
+    assert chat.get_num_tokens(long) > chat._load().token_budget
+    assert chat.invoke(long).usage_metadata["output_tokens"] > 0
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_heads_are_read_apart_from_documents(two_cores, deterministic: bool) -> None:
+    reranker = QwenReranker(model="nano", quantize="int8", deterministic=deterministic)
+    pairs = [(f"When does boat {number} leave?", TEXTS[1]) for number in range(12)]
+    together = reranker.score(pairs)
+    reranker._asked.clear()
+    assert together == pytest.approx([reranker.score([pair])[0] for pair in pairs], abs=0.01)
 
 
 def test_experts_are_refused(save_random_model) -> None:

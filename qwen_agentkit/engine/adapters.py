@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -65,7 +66,10 @@ def find_adapter(name: str, base: str) -> Adapter:
             f"{name!r} has no {_CONFIG} and {_WEIGHTS}; expected a LoRA adapter as peft saves it. Other "
             "weight formats can run code and are not loaded: save it again with `save_pretrained`."
         )
-    config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+    try:
+        config = dict(json.loads((folder / _CONFIG).read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise _damaged(name, _CONFIG, error) from error
     kind, trained_on = config.get("peft_type"), str(config.get("base_model_name_or_path") or "")
     if kind != "LORA":
         raise ModelUnsupportedError(
@@ -95,7 +99,11 @@ def merge(model: PreTrainedModel, adapter: Adapter) -> PreTrainedModel:
 
     config = LoraConfig.from_pretrained(str(adapter.folder))
     config.inference_mode = True
-    weights = _renamed(load_file(adapter.folder / _WEIGHTS), headless=not hasattr(model, "lm_head"))
+    try:
+        stored = load_file(adapter.folder / _WEIGHTS)
+    except SafetensorError as error:
+        raise _damaged(adapter.name, _WEIGHTS, error) from error
+    weights = _renamed(stored, headless=not hasattr(model, "lm_head"))
     try:
         with_adapter = LoraModel(model, config, "default")
         report: Any = set_peft_model_state_dict(model, weights)
@@ -118,6 +126,13 @@ def _misfit(adapter: Adapter, reason: str) -> ModelUnsupportedError:
     return ModelUnsupportedError(
         f"The adapter {adapter.name!r} does not fit this model ({' '.join(reason.split())[:300]}). Pass the "
         "model that its adapter_config.json names."
+    )
+
+
+def _damaged(name: str, file: str, error: Exception) -> ModelUnsupportedError:
+    return ModelUnsupportedError(
+        f"{file} of the adapter {name!r} cannot be read ({error}). Download it again, with Git LFS if it is "
+        "in a repository."
     )
 
 

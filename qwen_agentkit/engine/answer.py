@@ -21,7 +21,7 @@ from qwen_agentkit.parsing import CallEvent, ContentEvent, Dialect, Event, Strea
 from qwen_agentkit.sampling import recommended
 from qwen_agentkit.stops import StopStrings
 
-__all__ = ["answer"]
+__all__ = ["answer", "prompt_length"]
 
 
 def answer(loaded: Loaded, request: Request, cancelled: threading.Event) -> Iterator[Event | Done]:
@@ -37,13 +37,7 @@ def answer(loaded: Loaded, request: Request, cancelled: threading.Event) -> Iter
         ModelUnsupportedError: The checkpoint cannot do what is asked.
     """
     template = ChatTemplate(loaded)
-    prompt = template.prompt(
-        request.messages,
-        request.tools,
-        thinking=request.thinking,
-        reasoning_effort=request.reasoning_effort,
-        keep_thoughts=request.keep_thoughts,
-    )
+    prompt = _prompt(template, request)
     room = max(0, loaded.context - len(prompt.tokens))
     limit = room if request.max_tokens is None else min(request.max_tokens, room)
     guide = TurnGuide(
@@ -93,6 +87,25 @@ def answer(loaded: Loaded, request: Request, cancelled: threading.Event) -> Iter
         reasoning_tokens=reasoning,
         finish_reason="length" if not ended else "tool_calls" if calls else "stop",
         thinking_truncated=guide.truncated or cut_thought,
+    )
+
+
+def prompt_length(loaded: Loaded, request: Request) -> int:
+    """Tokens that the model reads before it answers.
+
+    Raises:
+        InputError: The messages do not fit the template.
+    """
+    return len(_prompt(ChatTemplate(loaded), request).tokens)
+
+
+def _prompt(template: ChatTemplate, request: Request) -> Prompt:
+    return template.prompt(
+        request.messages,
+        request.tools,
+        thinking=request.thinking,
+        reasoning_effort=request.reasoning_effort,
+        keep_thoughts=request.keep_thoughts,
     )
 
 

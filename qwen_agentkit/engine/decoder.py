@@ -8,6 +8,7 @@ and modules are looked up once, not at every step: for one row that takes as lon
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,6 +21,9 @@ from qwen_agentkit.engine.kv import LayerCache
 from qwen_agentkit.engine.replacing import joined
 
 __all__ = ["Decoder", "pack_decoder"]
+
+# What gives the pieces of one product, or the products of several layers; each is (..., out).
+_Projection = Callable[[Tensor], Sequence[Tensor]]
 
 
 def pack_decoder(model: PreTrainedModel) -> None:
@@ -111,7 +115,7 @@ class _Attention:
         self._heads = int(module.config.num_attention_heads)
         self._groups = int(module.config.num_key_value_heads)
         sizes = [(self._heads + self._groups) * self._dim, self._groups * self._dim]
-        self._project = _projection(layers, sizes)
+        self._project = _cut(layers, sizes) or partial(_query_key_value, layers)
         # Qwen3's; Qwen2 has none.
         self._norm = (
             _Norm(module.q_norm, module.k_norm, heads=(self._heads, self._groups))
@@ -144,8 +148,7 @@ class _Attention:
 class _Mlp:
     def __init__(self, module: Any) -> None:
         gate, up = module.gate_proj, module.up_proj
-        size = module.config.intermediate_size
-        self._project = _projection([gate, up], [size, size])
+        self._project = _cut([gate, up]) or (lambda rows: (gate(rows), up(rows)))
         self._act: Callable[[Tensor], Tensor] = module.act_fn
         self._down: Callable[[Tensor], Tensor] = module.down_proj.forward
 
@@ -154,13 +157,20 @@ class _Mlp:
         return self._down(self._act(gate).mul_(up))
 
 
-def _projection(layers: Sequence[nn.Module], sizes: list[int]) -> Callable[[Tensor], Sequence[Tensor]]:
-    """What gives what layers give, one after the other, cut to these sizes."""
+def _cut(layers: Sequence[nn.Module], sizes: list[int] | None = None) -> _Projection | None:
+    """The product of joined layers, cut to these sizes, by default each layer's; None if they are apart."""
     whole = joined(layers)
-    project: Callable[[Tensor], Tensor] = (
-        whole.layer.forward if whole else lambda rows: torch.cat([layer(rows) for layer in layers], -1)
-    )
-    return lambda rows: project(rows).split_with_sizes(sizes, -1)
+    if whole is None:
+        return None
+    product: Callable[[Tensor], Tensor] = whole.layer.forward
+    pieces = sizes or whole.sizes
+    return lambda rows: product(rows).split_with_sizes(pieces, -1)
+
+
+def _query_key_value(layers: Sequence[nn.Module], rows: Tensor) -> Sequence[Tensor]:
+    """Queries and keys beside each other, and values."""
+    query, key, value = (layer(rows) for layer in layers)
+    return torch.cat((query, key), -1), value
 
 
 def _rotate(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -58,10 +58,15 @@ class Identity:
 
     @cached_property
     def revision(self) -> str:
-        """Commit on the hub or digest of a folder, and its adapter's; "+int8" where quantised."""
+        """Commit on the hub or digest of a folder, and its adapter's; "+int8" where quantised.
+
+        GPUs round other things than CPUs: there it is "+cuda-int8".
+        """
         own = revision_of(self.folder)
         adapted = f"{own}+{self.adapter.revision}" if self.adapter else own
-        return f"{adapted}+{self.quantize}" if self.quantize else adapted
+        kind = torch.device(self.device).type
+        rounded = self.quantize if kind == "cpu" else f"{kind}-{self.quantize}"
+        return f"{adapted}+{rounded}" if self.quantize else adapted
 
     @property
     def packed(self) -> bool:
@@ -91,12 +96,12 @@ def identify(
     folder = find(name, revision=revision)
     config = _config(name, folder, chat, context_window)
     size = gguf_size(folder) if is_gguf(folder) else sum(p.stat().st_size for p in weight_files(folder))
-    where = device or _default_device()
+    where = _place(device)
     own = folder.name if folder.is_file() or Path(name).is_dir() else name
     found = find_adapter(adapter, own) if adapter else None
     if quantize is not None:
         check_quantization(quantize, config, where)
-        if where != "cpu":
+        if torch.device(where).type == "cuda":
             dtype = _bfloat16(dtype, quantize)
     return Identity(
         folder=folder,
@@ -119,10 +124,29 @@ def _bfloat16(dtype: str | None, quantize: str) -> str:
     return "bfloat16"
 
 
-def _default_device() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+def _place(device: str | None) -> str:
+    """The device asked for, by default the best there is; refused if it is not here."""
+    if device is None:
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        wanted = torch.device(device)
+    except RuntimeError as error:
+        raise InputError(
+            f"Unknown device={device!r}; expected one such as 'cpu', 'cuda', 'cuda:1' or 'mps'. Leave it out "
+            "for the best there is."
+        ) from error
+    if wanted.type == "cpu":
+        return "cpu"
+    counts = {"cuda": torch.cuda.device_count, "mps": lambda: int(torch.backends.mps.is_available())}
+    there = counts[wanted.type]() if wanted.type in counts else None
+    if there is not None and (wanted.index or 0) >= there:
+        raise InputError(
+            f"device={device!r}, but torch finds {there or 'no'} {wanted.type} device(s) here. Pass "
+            "device='cpu', or leave it out for the best there is."
+        )
+    return device
 
 
 def _config(name: str, folder: Path, chat: bool, context_window: int | None) -> PretrainedConfig:

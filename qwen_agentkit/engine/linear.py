@@ -21,8 +21,7 @@ __all__ = ["pack_linears"]
 # Rows from which undoing the layout, some milliseconds a weight, costs less than fp32 saves.
 _MANY_ROWS = 192
 
-
-# fp32 weights that oneDNN takes longer to begin with, 10 microseconds, than MKL to multiply.
+# Numbers of an fp32 weight that oneDNN takes longer to begin with, 10 microseconds, than MKL to multiply.
 _TINY = 2**15
 
 

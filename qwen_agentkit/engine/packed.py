@@ -34,12 +34,23 @@ def forward(model: PreTrainedModel, segments: Sequence[Segment]) -> Tensor:
 
     A segment has one row, for its last token, unless it asks for another number. The hidden state is the one
     after the final norm, as a language model head expects it. On a CPU many segments are more than one packed
-    row, each for a core of its own. In one row, a segment may read what one before it puts into their cache.
+    row, each for a core of its own. In one row (see `is_one_row`), a segment may read what one before it, and
+    not behind it, puts into their cache. A forward that fails leaves caches as they were.
     """
+    before = [(one.cache, one.cache.length) for one in segments if one.cache and one.keep]
+    try:
+        return _forward(model, segments)
+    except BaseException:  # an interrupt, too
+        for cache, length in before:
+            cache.truncate(length)
+        raise
+
+
+def _forward(model: PreTrainedModel, segments: Sequence[Segment]) -> Tensor:
     parts = _parts(model, segments)
     if len(parts) == 1:
-        return _forward(model, segments)
-    found = spread([partial(_forward, model, [segments[index] for index in part]) for part in parts])
+        return _run(model, segments)
+    found = spread([partial(_run, model, [segments[index] for index in part]) for part in parts])
     rows: dict[int, Tensor] = {}
     for part, read in zip(parts, found, strict=True):
         wanted = [segments[index].read for index in part]
@@ -47,7 +58,7 @@ def forward(model: PreTrainedModel, segments: Sequence[Segment]) -> Tensor:
     return torch.cat([rows[index] for index in range(len(segments))])
 
 
-def _forward(model: PreTrainedModel, segments: Sequence[Segment]) -> Tensor:
+def _run(model: PreTrainedModel, segments: Sequence[Segment]) -> Tensor:
     ids: list[int] = []
     positions: list[int] = []
     for segment in segments:
@@ -56,16 +67,10 @@ def _forward(model: PreTrainedModel, segments: Sequence[Segment]) -> Tensor:
         positions.extend(range(past, past + len(segment.tokens)))
         if segment.cache and segment.keep:
             segment.cache.extend(len(segment.tokens))
-    try:
-        with torch.inference_mode():
-            row, places = torch.tensor([[ids], [positions]], device=_decoder(model).device)
-            rows: Tensor = model.base_model(input_ids=row, position_ids=places, segments=segments)[0]
-            return rows
-    except BaseException:  # an interrupt, too: what was to be kept is not there
-        for segment in segments:
-            if segment.cache and segment.keep:
-                segment.cache.truncate(segment.cache.length - len(segment.tokens))
-        raise
+    with torch.inference_mode():
+        row, places = torch.tensor([[ids], [positions]], device=_decoder(model).device)
+        rows: Tensor = model.base_model(input_ids=row, position_ids=places, segments=segments)[0]
+        return rows
 
 
 def is_one_row(model: PreTrainedModel, segments: Sequence[Segment]) -> bool:

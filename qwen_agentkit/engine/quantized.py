@@ -83,7 +83,7 @@ def _check_cpu(wanted: str) -> None:
             "quantize='fp8' needs an NVIDIA GPU of compute capability 8.9 or newer. On a CPU pass 'int8', or "
             "'int4' for a chat model."
         )
-    if not compute("cpu", _multiplies_exactly):
+    if not _multiplies_exactly():
         raise InputError(
             f"quantize={wanted!r} needs a CPU that multiplies 8-bit numbers exactly (VNNI); this one does "
             "not. Leave quantize out."
@@ -95,11 +95,15 @@ def _check_cpu(wanted: str) -> None:
 @cache
 def _multiplies_exactly() -> bool:
     """Whether the largest products come out right: processors before VNNI add them up in 16 bits."""
-    left, right = torch.full((32, 64), 127, dtype=torch.int8), torch.full((64, 64), -127, dtype=torch.int8)
-    try:
-        return bool((torch._int_mm(left, right.t()) == -127 * 127 * 64).all())
-    except RuntimeError:  # a build of torch without the kernel
-        return False
+
+    def multiplies() -> bool:
+        left, right = torch.full((32, 64), 127, dtype=torch.int8), torch.full((64, 64), -127).to(torch.int8)
+        try:
+            return bool((torch._int_mm(left, right.t()) == -127 * 127 * 64).all())
+        except RuntimeError:  # a build of torch without the kernel
+            return False
+
+    return compute("cpu", multiplies)
 
 
 @cache
@@ -214,7 +218,7 @@ class _Int4Linear(nn.Module):
         )
         if self.bias is not None:
             out = out + self.bias
-        return out.to(rows.dtype).view(*rows.shape[:-1], -1)
+        return out.to(rows.dtype).view(*rows.shape[:-1], out.shape[-1])
 
     def _widened(self) -> Tensor:
         """The weights in 8 bits, (in, out)."""
@@ -365,4 +369,4 @@ def _multiply(rows: Tensor, product: _Product, bias: Tensor | None, *, fine: boo
     out = out.mul_(steps.to(out.dtype))
     if bias is not None:
         out += bias
-    return out.to(rows.dtype).view(*rows.shape[:-1], -1)
+    return out.to(rows.dtype).view(*rows.shape[:-1], out.shape[-1])  # there may be no rows

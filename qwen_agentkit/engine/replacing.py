@@ -44,7 +44,7 @@ class Joined(nn.Module):
 
 
 class _Part(nn.Module):
-    """One of the layers that were joined, for code that asks for each."""
+    """One of the layers that were joined, for code that asks for each, as transformers' own does."""
 
     def __init__(self, whole: Joined, index: int) -> None:
         super().__init__()
@@ -75,7 +75,9 @@ def replace_linears(
         make: returns one layer that gives what these give, one after the other.
         kept: names of layers to leave alone.
     """
-    for parent in list(model.modules()):
+    # Only parents are listed, or every old layer would be kept until the last is replaced.
+    parents = [parent for parent in model.modules() if any(type(c) is nn.Linear for c in parent.children())]
+    for parent in parents:
         layers = {
             name: child
             for name, child in parent.named_children()
@@ -94,5 +96,6 @@ def replace_linears(
 
 def biases(layers: Sequence[nn.Linear]) -> Tensor | None:
     """The biases of layers, one after the other; None when they have none."""
-    found = [layer.bias.detach() for layer in layers if layer.bias is not None]
-    return torch.cat(found) if found else None
+    if layers[0].bias is None:
+        return None
+    return torch.cat([layer.bias.detach() for layer in layers])
