@@ -139,8 +139,8 @@ def _place(device: str | None) -> str:
         ) from error
     if wanted.type == "cpu":
         return "cpu"
-    counts = {"cuda": torch.cuda.device_count, "mps": lambda: int(torch.backends.mps.is_available())}
-    there = counts[wanted.type]() if wanted.type in counts else None
+    counts = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    there = counts.get(wanted.type)
     if there is not None and (wanted.index or 0) >= there:
         raise InputError(
             f"device={device!r}, but torch finds {there or 'no'} {wanted.type} device(s) here. Pass "
