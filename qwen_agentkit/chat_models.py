@@ -32,7 +32,7 @@ from pydantic import (
 
 from qwen_agentkit.catalog import PRESETS, preset_checkpoint
 from qwen_agentkit.engine.request import Request
-from qwen_agentkit.errors import InputError, InputTooLongError
+from qwen_agentkit.errors import InputError, InputTooLongError, ServerUnsupportedError
 from qwen_agentkit.messages import from_events, to_server, to_template
 from qwen_agentkit.profiles import profile_of
 from qwen_agentkit.server.chat import ChatServer
@@ -167,7 +167,8 @@ class ChatQwen(BaseChatModel):
     "transformers", or "openai" for any other. None asks it, once."""
 
     timeout: float | None = Field(default=None, gt=0)
-    """With `base_url`: seconds of silence after which a request is given up. None: 600."""
+    """With `base_url`: seconds of silence after which a request is given up. None: 600. llama-cpp-python is
+    silent on `invoke` until its answer is whole."""
 
     max_retries: int | None = Field(default=None, ge=0)
     """With `base_url`: times a request is sent again to a server that is busy or down, never one whose answer
@@ -305,12 +306,11 @@ class ChatQwen(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        if len(several := self._several(kwargs)) == 1:
-            return generate_from_stream(self._stream(messages, stop, run_manager, **kwargs))
-
         def work(given: dict[str, Any], cancelled: threading.Event) -> ChatResult:
-            return generate_from_stream(self._answer(messages, stop, given, cancelled))
+            return generate_from_stream(self._answer(messages, stop, given, cancelled, streams=False))
 
+        if len(several := self._several(kwargs)) == 1:
+            return work(several[0], threading.Event())
         return _together(side_by_side([partial(work, given) for given in several]))
 
     async def _agenerate(
@@ -320,9 +320,10 @@ class ChatQwen(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        several = self._several(kwargs)
-        streams = [self._astream(messages, stop, run_manager, **given) for given in several]
-        answers = [asyncio.ensure_future(agenerate_from_stream(stream)) for stream in streams]
+        works = [
+            partial(self._answer, messages, stop, given, streams=False) for given in self._several(kwargs)
+        ]
+        answers = [asyncio.ensure_future(agenerate_from_stream(in_thread(work))) for work in works]
         try:
             return _together(await asyncio.gather(*answers))
         finally:
@@ -343,7 +344,27 @@ class ChatQwen(BaseChatModel):
         stop: list[str] | None,
         given: dict[str, Any],
         cancelled: threading.Event,
+        *,
+        streams: bool = True,
     ) -> Iterator[ChatGenerationChunk]:
+        """Write one answer; `streams` says whether somebody reads it while it is written."""
+        settings, request = self._request(messages, stop, given)
+        if settings.base_url is None:
+            from qwen_agentkit.engine.answer import answer  # loads torch, which no server needs
+
+            events = answer(settings._load(), request, cancelled)
+        else:
+            events = settings._connect(settings.base_url).answer(request, cancelled, streams=streams)
+        try:
+            for chunk in from_events(events, settings.model):
+                yield ChatGenerationChunk(message=chunk)
+        except InputTooLongError as error:
+            raise PromptTooLongError(str(error)) from error
+
+    def _request(
+        self, messages: list[BaseMessage], stop: list[str] | None, given: dict[str, Any]
+    ) -> tuple[ChatQwen, Request]:
+        """The settings of one call, and what it asks."""
         given = dict(given)
         tools = [convert_to_openai_tool(tool) for tool in given.pop("tools", None) or ()]
         choice = read_choice(given.pop("tool_choice", None), [tool["function"]["name"] for tool in tools])
@@ -358,7 +379,7 @@ class ChatQwen(BaseChatModel):
             wanted = as_response_format(wanted)
             schema = answer_schema(wanted)
             messages = ask_for_json(messages, wanted, with_tools=bool(tools))
-        request = Request(
+        return settings, Request(
             messages=to_template(messages) if settings.base_url is None else to_server(messages),
             tools=tools,
             forced_call=choice not in (None, "auto", "none"),
@@ -374,17 +395,41 @@ class ChatQwen(BaseChatModel):
             max_tokens=settings.max_tokens,
             stop=settings.stop or (),
         )
-        if settings.base_url is None:
-            from qwen_agentkit.engine.answer import answer  # loads torch, which no server needs
 
-            events = answer(settings._load(), request, cancelled)
-        else:
-            events = settings._connect(settings.base_url).answer(request, cancelled)
-        try:
-            for chunk in from_events(events, settings.model):
-                yield ChatGenerationChunk(message=chunk)
-        except InputTooLongError as error:
-            raise PromptTooLongError(str(error)) from error
+    def get_token_ids(self, text: str) -> list[int]:
+        """Token ids of a text by itself, in which special tokens are plain text.
+
+        Raises:
+            ServerUnsupportedError: With `base_url`, since there is no tokenizer in this process.
+        """
+        if self.custom_get_token_ids is not None:
+            return self.custom_get_token_ids(text)
+        return self._counting().encode_data([text])[0]
+
+    def get_num_tokens_from_messages(
+        self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
+    ) -> int:
+        """Tokens of the whole prompt that messages make, with the tools and with what opens the answer.
+
+        Raises:
+            InputError: The messages do not fit the checkpoint's template.
+            ServerUnsupportedError: As `get_token_ids`, unless `custom_get_token_ids` is set.
+        """
+        if self.custom_get_token_ids is not None:
+            return super().get_num_tokens_from_messages(messages, tools)
+        loaded = self._counting()
+        from qwen_agentkit.engine.answer import prompt_length  # loads torch, which no server needs
+
+        return prompt_length(loaded, self._request(messages, None, {"tools": tools})[1])
+
+    def _counting(self) -> Loaded:
+        """The checkpoint, whose tokenizer counts."""
+        if self.base_url is not None:
+            raise ServerUnsupportedError(
+                f"The server at {shown_address(self.base_url)} is not asked for tokens. Pass "
+                "custom_get_token_ids= with the model's tokenizer, or count characters."
+            )
+        return self._load()
 
     def _with(self, given: dict[str, Any]) -> ChatQwen:
         """Return this model with the settings of one call, checked like those of the constructor."""

@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterator
 import httpx
 import numpy as np
 import pytest
+from langchain_core.exceptions import ContextOverflowError
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from pydantic import BaseModel
 
 from qwen_agentkit import ChatQwen, QwenEmbeddings
 from qwen_agentkit.doctor import examine_server
-from qwen_agentkit.errors import ServerError, ServerModelError, ServerUnsupportedError
+from qwen_agentkit.errors import InputTooLongError, ServerModelError, ServerUnsupportedError
 from tests.conftest import bundled
 from tests.gguf_files import write_gguf
 
@@ -87,7 +88,13 @@ def parts(message: AIMessage) -> tuple[object, ...]:
 @pytest.mark.parametrize("question", ["Hello, who are you?", "Which city is the capital of France?", "متى؟"])
 def test_a_greedy_answer_is_the_one_of_this_process(chat_url: str, question: str) -> None:
     there, here = both(chat_url)
-    assert parts(there.invoke(question)) == parts(here.invoke(question))
+    answers = there.invoke(question), here.invoke(question)
+    assert parts(answers[0]) == parts(answers[1])
+    counted, known = (answer.usage_metadata for answer in answers)
+    assert counted is not None
+    assert known is not None
+    assert counted["input_tokens"] == known["input_tokens"]
+    assert known["output_tokens"] - counted["output_tokens"] in (0, 1)  # it leaves out what ends the turn
     streamed = None
     for chunk in there.stream(question):
         streamed = chunk if streamed is None else streamed + chunk
@@ -110,7 +117,9 @@ def test_a_forced_call_and_an_object_hold_their_schemas(chat_url: str) -> None:
     [call] = there.bind_tools([add], tool_choice="add").invoke("Add 2 and 3.").tool_calls
     assert call["name"] == "add"
     assert {type(value) for value in call["args"].values()} == {int}
-    assert isinstance(there.with_structured_output(Ticket).invoke("Fix the door, 3 hours."), Ticket)
+    for method in ("json_schema", "function_calling"):
+        asking = there.with_structured_output(Ticket, method=method)
+        assert isinstance(asking.invoke("Fix the door, 3 hours."), Ticket)
 
 
 def test_what_it_cannot_do_is_an_error(chat_url: str) -> None:
@@ -119,8 +128,10 @@ def test_what_it_cannot_do_is_an_error(chat_url: str) -> None:
         there.invoke("Hello", thinking=False)
     with pytest.raises(ServerModelError, match="it has 'nano-chat'"):
         ChatQwen(model="other", base_url=chat_url).invoke("Hello")
-    with pytest.raises(ServerError):
-        there.invoke("word " * 9000)
+    for ask in (there.invoke, lambda text: list(there.stream(text))):
+        for error in (InputTooLongError, ContextOverflowError):
+            with pytest.raises(error, match="maximum context length is 4096"):
+                ask("word " * 9000)
 
 
 def test_doctor_knows_it(chat_url: str) -> None:

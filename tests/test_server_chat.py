@@ -7,7 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
+from langchain_core.exceptions import ContextOverflowError
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.outputs import ChatGeneration
 from pydantic import BaseModel, ValidationError
 
 from qwen_agentkit import ChatQwen, QwenEmbeddings, QwenReranker
@@ -25,6 +27,7 @@ from qwen_agentkit.errors import (
     ServerUnsupportedError,
 )
 from qwen_agentkit.server import http
+from qwen_agentkit.server.flavors import FLAVORS
 from tests.fake_server import URL, Serve, call, delta, listed, serve, sse, usage
 
 __all__ = ["serve"]
@@ -109,6 +112,16 @@ CALLS = {
         delta(tool_calls=[call(0, "search", "{}", "call-b")]),
         delta("stop"),
     ],
+    "vllm: both at the same time": [
+        delta(tool_calls=[call(0, "search", ARGUMENTS[:5], "call-a"), call(1, "search", "{", "call-b")]),
+        delta(tool_calls=[call(0, None, ARGUMENTS[5:]), call(1, None, "}")]),
+        delta("tool_calls"),
+    ],
+    "both at the same time, told apart by their ids": [
+        delta(tool_calls=[call(0, "search", ARGUMENTS[:5], "call-a"), call(0, "search", "{", "call-b")]),
+        delta(tool_calls=[call(0, None, ARGUMENTS[5:], "call-a"), call(0, None, "}", "call-b")]),
+        delta("tool_calls"),
+    ],
     "no numbers, arguments as an object": [
         delta(tool_calls=[call(None, "search", {"query": "opening hours"}), call(None, "search", "")]),
         delta("tool_calls"),
@@ -139,7 +152,14 @@ def test_tool_calls_of_every_shape(serve: Serve, stream: list[dict[str, Any]]) -
     assert message.response_metadata["finish_reason"] == "tool_calls"
 
 
-@pytest.mark.parametrize("arguments", ['{"query": "open', "[1]", "nine", '{"query": 1}}'])
+DEEP = '{"query": ' + "[" * 2000 + "]" * 2000 + "}"
+UNREADABLE = [
+    *('{"query": "open', "[1]", "nine", '{"query": 1}}', '{"query": NaN}', '{"query": -Infinity}', DEEP),
+    *('{"query": 1, "query": 2}', '{"query": 1}, "name": "other"'),
+]
+
+
+@pytest.mark.parametrize("arguments", UNREADABLE, ids=lambda text: text[:30])
 def test_malformed_arguments_become_an_invalid_call(serve: Serve, arguments: str) -> None:
     serve({CHAT: sse([delta(tool_calls=[call(0, "search", arguments, "a")]), delta("tool_calls")])})
     message = chat().bind_tools([search]).invoke("When?")
@@ -167,6 +187,33 @@ def test_usage_tells_cached_and_reasoning_tokens(serve: Serve) -> None:
     assert counted is not None
     assert counted["input_token_details"] == {"cache_read": 4}
     assert counted["output_token_details"] == {"reasoning": 2}
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        "none",
+        [1],
+        {"prompt_tokens": 3, "completion_tokens": 4.5},
+        {"prompt_tokens": "x", "completion_tokens": 4},
+        {"prompt_tokens": True, "completion_tokens": -4},
+    ],
+)
+def test_usage_that_counts_nothing_is_dropped(serve: Serve, counts: Any) -> None:
+    serve({CHAT: sse([delta("stop", content="Nine"), {"choices": [], "usage": counts}])})
+    message = chat().invoke("When?")
+    assert message.content == "Nine"
+    assert message.usage_metadata is None
+
+
+def test_details_that_count_nothing_are_dropped(serve: Serve) -> None:
+    details = {"prompt_tokens_details": [1], "completion_tokens_details": {"reasoning_tokens": "x"}}
+    serve({CHAT: sse([delta("stop", content="Nine"), usage(**details)])})
+    assert chat().invoke("When?").usage_metadata == {
+        "input_tokens": 9,
+        "output_tokens": 5,
+        "total_tokens": 14,
+    }
 
 
 STRANGE = {
@@ -343,6 +390,68 @@ class Hours(BaseModel):
     """When a place is open."""
 
     opens: int
+
+
+KINDS = ["vllm", "sglang", "llama.cpp", "ollama", "lmstudio", "llama-cpp-python", "openai"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_call_can_be_the_object_on_every_server_that_can_be_asked_for_calls(
+    serve: Serve, kind: str
+) -> None:
+    made = delta("tool_calls", tool_calls=[call(0, "Hours", '{"opens": 9}', "a")])
+    server = serve({CHAT: sse([made])})
+    llm = chat(server=kind)
+    assert llm.with_structured_output(Hours, method="function_calling").invoke("When?") == Hours(opens=9)
+    ignored = "parallel_tool_calls" in FLAVORS[kind].ignores
+    assert server.bodies()[0].get("parallel_tool_calls") is (None if ignored else False)
+    serve({CHAT: sse([made, delta("tool_calls", tool_calls=[call(0, "Hours", '{"opens": 8}', "b")])])})
+    with pytest.raises(ServerUnsupportedError, match=r"2 calls.*method='json_schema'"):
+        llm.with_structured_output(Hours, method="function_calling").invoke("When?")
+    serve({CHAT: HELLO})
+    with pytest.raises(ServerUnsupportedError, match=r"drops tool_choice.*method='json_schema'"):
+        llm.with_structured_output(Hours, method="function_calling").invoke("When?")
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ("function_calling", "tool_choice=.*bind_tools.*read tool_calls"),
+        ("json_schema", "response_format=.*prompt"),
+    ],
+)
+def test_without_a_way_to_an_object_it_is_said_what_to_do(serve: Serve, method: Any, words: str) -> None:
+    serve({CHAT: HELLO})
+    with pytest.raises(ServerUnsupportedError, match=words):
+        chat(server="transformers").with_structured_output(Hours, method=method).invoke("When?")
+
+
+WHOLE = {
+    "choices": [{"message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}],
+    "usage": usage()["usage"],
+}
+
+
+async def test_a_server_whose_streams_say_less_streams_only_for_a_reader(serve: Serve) -> None:
+    server = serve({CHAT: lambda body: HELLO if body["stream"] else WHOLE})
+    llm = chat(server="llama-cpp-python")
+    assert [chunk.content for chunk in llm.stream("Hi")][:2] == ["Hel", "lo"]
+    messages: list[Any] = [llm.invoke("Hi"), await llm.ainvoke("Hi")]
+    [several] = llm.generate([[HumanMessage("Hi")]], n=2).generations
+    messages += [one.message for one in several if isinstance(one, ChatGeneration)]
+    assert [body["stream"] for body in server.bodies()] == [True, *[False] * 4]
+    for message in messages:
+        assert message.content == "Hello"
+        assert message.usage_metadata == {"input_tokens": 9, "output_tokens": 5, "total_tokens": 14}
+
+
+def test_a_stream_that_never_begins_is_asked_for_the_reason(serve: Serve) -> None:
+    reason = said(400, {"message": "This model's maximum context length is 512 tokens."})
+    server = serve({CHAT: lambda body: sse([], done=False) if body["stream"] else reason})
+    for error in (InputTooLongError, ContextOverflowError):
+        with pytest.raises(error, match="Shorten the text"):
+            list(chat(server="llama-cpp-python").stream("Hi"))
+    assert [body["stream"] for body in server.bodies()] == [True, False] * 2
 
 
 def test_structured_output_sends_the_schema_and_reads_the_object(serve: Serve) -> None:
@@ -578,6 +687,59 @@ WRONG: dict[str, tuple[Any, type[Exception], str]] = {
     "broken json": (sse(["data: {nine"]), ServerAnswerError, "{nine"),
     "no object": (sse(["data: [1]"]), ServerAnswerError, r"\[1\]"),
 }
+
+
+MALFORMED: dict[str, Any] = {
+    "choices={": {"choices": {"a": 1}},
+    "choices=.None": {"choices": [None]},
+    "choices=.'x'": {"choices": ["x"]},
+    "delta='Hi'": {"choices": [{"delta": "Hi"}]},
+    "delta=.'Hi'": {"choices": [{"delta": ["Hi"]}]},
+    "content=5": delta(content=5),
+    "content=.5": delta(content=[5]),
+    "reasoning={": delta(reasoning={"text": "Hm"}),
+    "tool_calls='x'": delta(tool_calls="x"),
+    "tool_calls={": delta(tool_calls={"function": {"name": "search"}}),
+    "tool_calls=.None": delta(tool_calls=[None]),
+    "function='search'": delta(tool_calls=[{"index": 0, "function": "search"}]),
+    "name=.'search'": delta(tool_calls=[{"index": 0, "function": {"name": ["search"]}}]),
+    "finish_reason=5": delta(5, content="Hi"),  # type: ignore[arg-type]  # what servers must not send
+    "nested too deeply": f'data: {{"choices": {"[" * 5000}{"]" * 5000}}}',
+    "failed while it answered: boom": 'event: error\ndata: {"message": "boom", "code": 500}',
+    "failed while it answered: bang": {"object": "error", "message": "bang", "code": 400},
+    "failed while it answered: crash": {"choices": [], "detail": "crash"},
+    "failed while it answered: {'code": {"object": "error", "code": 400},
+}
+
+
+@pytest.mark.parametrize(("words", "chunk"), MALFORMED.items(), ids=MALFORMED)
+def test_chunks_that_hold_something_else_are_no_answer(serve: Serve, words: str, chunk: Any) -> None:
+    serve({CHAT: sse([delta(content="Ni"), chunk, delta("stop", content="ne")])})
+    with pytest.raises(ServerAnswerError, match=words):
+        chat().invoke("When?")
+
+
+@pytest.mark.parametrize("reply", [sse([]), sse([], done=False), sse([usage()]), {"choices": []}])
+def test_nothing_is_no_answer(serve: Serve, reply: Any) -> None:
+    server = serve({CHAT: reply})
+    with pytest.raises(ServerAnswerError, match="ended its answer before it had begun"):
+        chat().invoke("When?")
+    assert len(server.bodies()) == 1
+
+
+def test_owners_that_are_no_names_are_nobody(serve: Serve) -> None:
+    listing = {"data": [{"id": "Qwen/Qwen3-8B", "owned_by": ["vllm"]}]}
+    serve({CHAT: HELLO, "/v1/models": listing})
+    assert chat().invoke("Hi").content == "Hello"
+
+
+def test_a_server_that_loads_what_it_is_asked_for_may_not_have_it(serve: Serve) -> None:
+    serve({CHAT: said(500, "boom")})
+    with pytest.raises(ServerBusyError, match=r"boom.*check that it can find the model 'Qwen/Qwen3-8B'"):
+        chat(server="transformers").invoke("Hi")
+    with pytest.raises(ServerBusyError) as other:
+        chat(server="vllm").invoke("Hi")
+    assert "find the model" not in str(other.value)
 
 
 @pytest.mark.parametrize(("reply", "error", "words"), WRONG.values(), ids=WRONG)

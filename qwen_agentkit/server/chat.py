@@ -6,11 +6,13 @@ Body and stream: https://platform.openai.com/docs/api-reference/chat, with what 
 from __future__ import annotations
 
 import json
+import reprlib
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
+from qwen_agentkit.dialects import read_call
 from qwen_agentkit.engine.request import Done, FinishReason, Request
 from qwen_agentkit.errors import ServerAnswerError, ServerUnsupportedError
 from qwen_agentkit.parsing import (
@@ -23,9 +25,11 @@ from qwen_agentkit.parsing import (
 )
 from qwen_agentkit.sampling import recommended_by_name
 from qwen_agentkit.server.flavors import Flavor, check_model, identify
-from qwen_agentkit.server.http import Server
+from qwen_agentkit.server.http import FailingRouteError, Server
 
 __all__ = ["ChatServer"]
+
+T = TypeVar("T")
 
 
 class ChatServer:
@@ -47,12 +51,16 @@ class ChatServer:
         check_model(server, self.flavor, model, models)
         self._server, self._model = server, model
 
-    def answer(self, request: Request, cancelled: threading.Event) -> Iterator[Event | Done]:
+    def answer(
+        self, request: Request, cancelled: threading.Event, *, streams: bool = True
+    ) -> Iterator[Event | Done]:
         """Answer a chat: events while the server writes, then one `Done`.
 
         Args:
             request: What is asked, with messages in the OpenAI form.
             cancelled: Set it from another thread to close the connection at the next read.
+            streams: Whether somebody wants the events while the server writes. If nobody does, a server that
+                says more in one piece sends one.
 
         Raises:
             InputTooLongError: The chat does not fit the context.
@@ -61,11 +69,27 @@ class ChatServer:
         """
         body = chat_body(self._model, self.flavor, request)
         reader = _Reader(self._server.root, self._model, request)
-        with self._server.stream("/v1/chat/completions", body, cancelled) as chunks:
-            for chunk in chunks:
-                yield from reader.feed(chunk)
+        if streams or not self.flavor.quiet_streams:
+            yield from self._read(body, reader, cancelled)
+        # A quiet stream that ends before it has begun does not say why.
+        if self.flavor.quiet_streams and not reader.begun and not cancelled.is_set():
+            yield from self._read({**body, "stream": False}, reader, cancelled)
         if not cancelled.is_set():
             yield from reader.close()
+
+    def _read(self, body: dict[str, Any], reader: _Reader, cancelled: threading.Event) -> Iterator[Event]:
+        try:
+            with self._server.stream("/v1/chat/completions", body, cancelled) as chunks:
+                for chunk in chunks:
+                    yield from reader.feed(chunk)
+        except FailingRouteError as error:
+            if not self.flavor.loads_models:
+                raise
+            raise FailingRouteError(
+                f"{error} It loads what it is asked for: check that it can find the model {self._model!r}."
+            ) from error
+        except RecursionError as error:
+            raise reader.failed("answered with JSON that is nested too deeply") from error
 
 
 def chat_body(model: str, flavor: Flavor, request: Request) -> dict[str, Any]:
@@ -85,8 +109,6 @@ def chat_body(model: str, flavor: Flavor, request: Request) -> dict[str, Any]:
         **given,
     }
     body |= {name: value for name, value in optional.items() if value is not None}
-    if request.tools and not request.parallel_calls:
-        body["parallel_tool_calls"] = False
     _refuse(flavor, body.keys() & flavor.ignores, body)
     body |= _thinking(flavor, request)
     _complete(body, model, flavor, request)
@@ -94,7 +116,7 @@ def chat_body(model: str, flavor: Flavor, request: Request) -> dict[str, Any]:
 
 
 def _complete(body: dict[str, Any], model: str, flavor: Flavor, request: Request) -> None:
-    """Add what nobody asked for, where the server takes it."""
+    """Add what nobody asked for, or what the reader checks anyway, where the server takes it."""
     unasked: dict[str, Any] = {"stream_options": {"include_usage": True}}
     if request.tools:
         unasked["parallel_tool_calls"] = request.parallel_calls  # llama.cpp allows one call if nobody says
@@ -141,12 +163,24 @@ _VARIABLES = {
 }
 
 
+# What to do without settings that structured output makes, and nobody can leave out there.
+_INSTEAD = {
+    "tool_choice": (
+        "Leave it out, and structured output with method='function_calling', too: offer the tools with "
+        "bind_tools, ask for the call in the prompt and read tool_calls"
+    ),
+    "response_format": (
+        "Leave it out, and structured output, too: describe the JSON in the prompt and read the text"
+    ),
+}
+
+
 def _refuse(flavor: Flavor, names: Any, values: Mapping[str, Any]) -> None:
     for name in sorted(names):
         hint = (
             "If it is one of the servers this package knows, name it: server='vllm' or another."
             if flavor.name == "openai"
-            else "Leave it out, or use another server."
+            else f"{_INSTEAD.get(name, 'Leave it out')}, or use another server."
         )
         kind = "An unknown kind of server" if flavor.name == "openai" else f"The server ({flavor.name})"
         raise ServerUnsupportedError(
@@ -187,72 +221,121 @@ class _Call:
 
 
 class _Reader:
-    """Reads the chunks of one answer."""
+    """Reads the chunks of one answer.
+
+    Attributes:
+        begun: Whether there was any part of an answer.
+    """
 
     def __init__(self, root: str, model: str, request: Request) -> None:
         self._root, self._request = root, request
         self._content = _Content(model, request)
-        self._call: _Call | None = None
+        # All of them until the end: any may go on after the next has begun.
+        self._open: list[_Call] = []
         self._finish: str | None = None
         self._ended = False
         self._usage: Mapping[str, Any] = {}
         self._calls = 0
         self._thought_last = False
+        self.begun = False
 
     def feed(self, chunk: Mapping[str, Any]) -> Iterator[Event]:
         """Take one chunk, or a whole completion, and give what it settles."""
+        self._check_failure(chunk)
         self._ended |= bool(chunk.get("done"))
-        self._usage = chunk.get("usage") or self._usage
-        for choice in (chunk.get("choices") or ())[:1]:
-            self._finish = choice.get("finish_reason") or self._finish
-            for event in self._delta(choice.get("delta") or choice.get("message") or {}):
+        if isinstance(usage := chunk.get("usage"), dict):
+            self._usage = usage or self._usage
+        for choice in self._objects("choices", chunk.get("choices"))[:1]:
+            self.begun = True
+            self._finish = self._part("finish_reason", choice.get("finish_reason"), str) or self._finish
+            delta = choice.get("delta") or choice.get("message")
+            for event in self._delta(self._part("delta", delta, dict)):
                 yield from self._checked(event)
 
     def close(self) -> Iterator[Event | Done]:
         """Say that the connection has ended, and give what was still open."""
+        if not self.begun:
+            raise self.failed("ended its answer before it had begun")
         if self._finish is None and not self._ended:
-            raise ServerAnswerError(
-                f"The server at {self._root} ended its answer without saying that it was complete. Ask "
-                "again; if it happens again, look into the server's log."
-            )
+            raise self.failed("ended its answer without saying that it was complete")
         if self._finish in ("abort", "error"):
-            raise ServerAnswerError(
-                f"The server at {self._root} broke its answer off ({self._finish!r}). Ask again; if it "
-                "happens again, look into the server's log."
-            )
-        for event in (*self._end_call(), *self._content.close()):
+            raise self.failed(f"broke its answer off ({self._finish!r})")
+        for event in (*map(_read_call, self._open), *self._content.close()):
             yield from self._checked(event)
         self._check_calls()
         yield self._done()
 
-    def _delta(self, delta: Mapping[str, Any]) -> Iterator[Event]:
-        if thought := delta.get("reasoning_content") or delta.get("reasoning"):
-            yield from self._content.think(str(thought))
-        if text := _text(delta.get("content")):
-            yield from self._content.feed(text)
-        for part in delta.get("tool_calls") or ():
-            yield from self._content.answer()
-            yield from self._call_part(part)
+    def _check_failure(self, chunk: Mapping[str, Any]) -> None:
+        """Refuse an error that came as if it were a part of the answer."""
+        reason = chunk.get("message") or chunk.get("detail")
+        if chunk.get("object") == "error" or (isinstance(reason, str) and not chunk.get("choices")):
+            raise self.failed(f"failed while it answered: {reason or reprlib.repr(chunk)}")
 
-    def _call_part(self, part: Mapping[str, Any]) -> Iterator[Event]:
-        """Take a piece of a call; some servers number all of their calls 0."""
-        function = part.get("function") or {}
-        call, index, call_id = self._call, part.get("index"), str(part.get("id") or "")
-        new_id = call is not None and call_id and call.id and call_id != call.id
-        unnumbered = index is None and function.get("name")
-        if call is None or call.index != index or new_id or unnumbered:
-            yield from self._end_call()
-            call = self._call = _Call(index)
-        call.id = call.id or call_id
-        call.name = call.name or str(function.get("name") or "")
+    def failed(self, how: str) -> ServerAnswerError:
+        """Say how an answer failed, and what to do."""
+        return ServerAnswerError(
+            f"The server at {self._root} {how}. Ask again; if it happens again, look into the server's log."
+        )
+
+    def _part(self, name: str, value: Any, kind: type[T]) -> T:
+        """Return a part of a chunk, an empty one if there is none."""
+        if not value:
+            return kind()
+        if not isinstance(value, kind):
+            raise self._strange(name, value, kind)
+        return value
+
+    def _objects(self, name: str, value: Any) -> list[dict[str, Any]]:
+        items = self._part(name, value, list)
+        if not all(isinstance(item, dict) for item in items):
+            raise self._strange(name, value, list)
+        return items
+
+    def _strange(self, name: str, value: Any, kind: type) -> ServerAnswerError:
+        return ServerAnswerError(
+            f"The server at {self._root} answered with {name}={reprlib.repr(value)}; expected "
+            f"{_WORDS[kind]}, as OpenAI has it. Check base_url, and update the server."
+        )
+
+    def _text(self, content: Any) -> str:
+        if not isinstance(content, list):
+            return self._part("content", content, str)
+        blocks = self._objects("content", content)
+        return "".join(self._part("text", block.get("text"), str) for block in blocks)
+
+    def _delta(self, delta: Mapping[str, Any]) -> Iterator[Event]:
+        thought = delta.get("reasoning_content") or delta.get("reasoning")
+        if thought := self._part("reasoning", thought, str):
+            yield from self._content.think(thought)
+        if text := self._text(delta.get("content")):
+            yield from self._content.feed(text)
+        for part in self._objects("tool_calls", delta.get("tool_calls")):
+            yield from self._content.answer()
+            self._call_part(part)
+
+    def _call_part(self, part: Mapping[str, Any]) -> None:
+        """Take a piece of a call."""
+        function = self._part("function", part.get("function"), dict)
+        name = self._part("name", function.get("name"), str)
+        call = self._call(part.get("index"), str(part.get("id") or ""), name)
+        call.name = call.name or name
         arguments = function.get("arguments")
         if arguments is not None:
             call.arguments.append(arguments if isinstance(arguments, str) else json.dumps(arguments))
 
-    def _end_call(self) -> Iterator[Event]:
-        call, self._call = self._call, None
-        if call is not None:
-            yield _read_call(call)
+    def _call(self, index: Any, call_id: str, name: str) -> _Call:
+        """Find the call that a piece belongs to, or open one; some servers number all of their calls 0."""
+        same = [
+            call
+            for call in self._open
+            if call.index == index and (not call_id or not call.id or call.id == call_id)
+        ]
+        unnumbered = index is None and name
+        if not same or unnumbered:
+            same = [_Call(index)]
+            self._open += same
+        same[-1].id = same[-1].id or call_id
+        return same[-1]
 
     def _checked(self, event: Event) -> Iterator[Event]:
         """Pass an event on, unless it is what was asked not to come."""
@@ -275,12 +358,14 @@ class _Reader:
             wanted = f"a call of {request.forced_tool!r}" if request.forced_tool else "a tool call"
             raise ServerUnsupportedError(
                 f"The answer has to be {wanted}, but {self._root} answered without one: it drops "
-                "tool_choice. Leave tool_choice out, or use a server that keeps it, such as vLLM."
+                "tool_choice. Leave it out (for structured output, use method='json_schema'), or use a "
+                "server that keeps it, such as vLLM."
             )
         if not request.parallel_calls and self._calls > 1:
             raise ServerUnsupportedError(
                 f"parallel_tool_calls=False, but {self._root} answered with {self._calls} calls. Leave it "
-                "out, or use a server that keeps it, such as vLLM."
+                "out (for structured output, use method='json_schema'), or use a server that keeps it, such "
+                "as vLLM."
             )
 
     def _done(self) -> Done:
@@ -289,10 +374,10 @@ class _Reader:
         if finish in ("tool_calls", "function_call") and not self._calls:
             finish = "stop"
         return Done(
-            input_tokens=usage.get("prompt_tokens"),
-            cached_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
-            output_tokens=usage.get("completion_tokens"),
-            reasoning_tokens=(usage.get("completion_tokens_details") or {}).get("reasoning_tokens"),
+            input_tokens=_count(usage, "prompt_tokens"),
+            cached_tokens=_count(usage.get("prompt_tokens_details"), "cached_tokens"),
+            output_tokens=_count(usage, "completion_tokens"),
+            reasoning_tokens=_count(usage.get("completion_tokens_details"), "reasoning_tokens"),
             finish_reason=cast("FinishReason", finish or "stop"),  # a server may have more words for it
             thinking_truncated=self._finish == "length" and self._thought_last,
         )
@@ -376,20 +461,24 @@ class _NoTags(StreamParser):
         return []
 
 
-def _text(content: str | Sequence[Any] | None) -> str:
-    if isinstance(content, list):
-        return "".join(str(block.get("text") or "") for block in content if isinstance(block, dict))
-    return content if isinstance(content, str) else ""
+# How to call the kinds of parts in a message.
+_WORDS: Mapping[type, str] = {str: "text", list: "a list of objects", dict: "an object"}
+
+
+def _count(counts: Any, name: str) -> int | None:
+    """Return a number of tokens; None where there is none, or something else: no answer fails for that."""
+    value = counts.get(name) if isinstance(counts, dict) else None
+    return value if type(value) is int and value >= 0 else None
 
 
 def _read_call(call: _Call) -> CallEvent | InvalidCallEvent:
+    """Read a call as those in the content are read."""
     text = "".join(call.arguments)
     # Invalid calls are kept as a model writes them.
     raw = f'<tool_call>\n{{"name": {json.dumps(call.name)}, "arguments": {text}}}\n</tool_call>'
+    body = json.dumps({"name": call.name, "arguments": text if text.strip() else {}})
     try:
-        arguments = json.loads(text, strict=False) if text.strip() else {}
-        if not isinstance(arguments, dict) or not call.name:
-            raise ValueError("expected a name, and arguments that are a JSON object")
+        name, arguments = read_call(body, "json", ())
     except ValueError as error:
         return InvalidCallEvent({"name": call.name or None, "args": raw, "id": call.id, "error": str(error)})
-    return CallEvent({"name": call.name, "args": arguments, "id": call.id}, raw)
+    return CallEvent({"name": name, "args": arguments, "id": call.id}, raw)

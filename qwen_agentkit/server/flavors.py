@@ -36,6 +36,8 @@ class Flavor:
         lists_models: Whether its list of models is all that it answers for.
         base64: Whether it can send vectors as bytes.
         bare_schema: Whether it takes the schema of an object as `{"type": "json_object", "schema"}` only.
+        quiet_streams: Whether its streams leave out the usage, and the reason where there is no answer.
+        loads_models: Whether it loads what it is asked for, and only fails (500) where that cannot be had.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Flavor:
     lists_models: bool = False
     base64: bool = False
     bare_schema: bool = False
+    quiet_streams: bool = False
+    loads_models: bool = False
 
 
 _BEYOND_OPENAI = frozenset({"top_k", "min_p", "repetition_penalty"})
@@ -78,6 +82,7 @@ FLAVORS = {
                 *("parallel_tool_calls", "presence_penalty", "reasoning_effort", "response_format"),
                 *("stream_options", "tool_choice"),
             },
+            loads_models=True,
         ),
         # Another server than llama.cpp's own. It drops fields it does not know.
         Flavor(
@@ -85,6 +90,7 @@ FLAVORS = {
             ignores=frozenset({"parallel_tool_calls", "repetition_penalty", "stream_options"}),
             lists_models=True,
             bare_schema=True,
+            quiet_streams=True,
         ),
         Flavor("openai", ignores=_BEYOND_OPENAI),
     )
@@ -120,8 +126,8 @@ def identify(server: Server, name: str | None, models: Sequence[dict[str, Any]])
         if name not in FLAVORS:
             raise InputError(f"server={name!r} is unknown; expected one of {', '.join(FLAVORS)}, or None.")
         return FLAVORS[name]
-    owner = next((_OWNERS[row["owned_by"]] for row in models if row.get("owned_by") in _OWNERS), None)
-    if owner:
+    owners = (str(row.get("owned_by")) for row in models)
+    if owner := next((_OWNERS[owner] for owner in owners if owner in _OWNERS), None):
         return FLAVORS[owner]
     if _has(server, "/api/version", "version"):
         return FLAVORS["ollama"]
