@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qwen_agentkit.errors import InputError, QwenAgentKitError
+from qwen_agentkit.errors import InputError, QwenAgentKitError, ServerAccessError
 
 if TYPE_CHECKING:
     from qwen_agentkit.stack import Stack
@@ -172,7 +172,7 @@ def serve_lines(
     context: Annotated[
         int | None, typer.Option(help="Longest sequence, in tokens; more than native stretches.", min=1)
     ] = None,
-    gpus: Annotated[int, typer.Option(help="GPUs that share the weights.", min=1)] = 1,
+    gpus: Annotated[int, typer.Option(help="GPUs that share the weights: 1, 2, 4 or 8.", min=1)] = 1,
     fp8: Annotated[bool, typer.Option("--fp8", help="Weights in fp8.")] = False,
     port: Annotated[int | None, typer.Option(help="Port of the first server.", min=1, max=65000)] = None,
     as_json: AsJson = False,
@@ -227,7 +227,10 @@ def doctor(
     if base_url is None:
         findings = doctor.examine(_stack(preset, store), context)
     else:
-        findings = doctor.examine_server(base_url, model, api_key)
+        try:
+            findings = doctor.examine_server(base_url, model, api_key)
+        except ServerAccessError as error:
+            raise ServerAccessError(f"{error} Here it is read from QWEN_AGENTKIT_API_KEY.") from error
     if as_json:
         _print_json(findings)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from importlib.metadata import version
 from typing import Any
 
@@ -12,8 +13,9 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 
 from qwen_agentkit.catalog import CHECKPOINTS, PRESETS, nano_folder
-from qwen_agentkit.errors import StoreError
-from qwen_agentkit.fitting import checkpoint_needs, preset_needs, table_row
+from qwen_agentkit.engine.identity import identify
+from qwen_agentkit.errors import InputError, MissingExtraError, ModelError, StoreError
+from qwen_agentkit.fitting import WIDTHS, Memory, checkpoint_needs, preset_needs, table_row
 from qwen_agentkit.server import probe
 from qwen_agentkit.server.http import Server
 from qwen_agentkit.stack import Stack
@@ -31,6 +33,9 @@ _PACKAGES = (
     "transformers",
 )
 
+# Some servers let any model write. What one writes that was trained to embed or to rank is no answer.
+_RETRIEVER = re.compile("embed|rerank", re.IGNORECASE)
+
 
 def examine(stack: Stack, context: int = 8192) -> dict[str, Any]:
     """Versions, hardware, what fits it and is here, and the state of the store. Downloads nothing.
@@ -39,14 +44,14 @@ def examine(stack: Stack, context: int = 8192) -> dict[str, Any]:
         stack: The objects of a preset.
         context: Tokens whose keys and values have to fit beside the weights.
     """
-    ram, vram = _ram_gigabytes(), _vram_gigabytes()
+    ram, vram = Memory(_ram_gigabytes(), _widths("cpu")), _vram()
     return {
         "python": platform.python_version(),
         "packages": [{"name": name, "version": version(name)} for name in _PACKAGES],
         "device": _device(),
         "cores": os.cpu_count(),
-        "memory_gb": round(ram, 1),
-        "vram_gb": "no GPU" if vram is None else round(vram, 1),
+        "memory_gb": round(ram.gigabytes, 1),
+        "vram_gb": "no GPU" if vram is None else round(vram.gigabytes, 1),
         "context": context,
         "presets": [
             table_row(preset, preset_needs(preset, context), ram, vram)
@@ -70,6 +75,8 @@ def examine_server(base_url: str, model: str | None, api_key: str | None) -> dic
     found = probe.examine(Server(base_url, api_key=api_key), model)
     chosen = f"model={found['asked']!r}, base_url={base_url!r}"
     classes = {"chat": "ChatQwen", "embeddings": "QwenEmbeddings", "reranking": "QwenReranker"}
+    if _RETRIEVER.search(found["asked"]):
+        del classes["chat"]
     able = [f"{name}({chosen})" for ability, name in classes.items() if found[ability].startswith("yes")]
     return {**found, "use": "; ".join(able) or "nothing of it works with this package"}
 
@@ -92,11 +99,24 @@ def _ram_gigabytes() -> float:
     return float(psutil.virtual_memory().total) / 1e9
 
 
-def _vram_gigabytes() -> float | None:
+def _vram() -> Memory | None:
     """Memory of the GPU; an Apple GPU has the machine's."""
     if torch.cuda.is_available():
-        return torch.cuda.get_device_properties(0).total_memory / 1e9
-    return _ram_gigabytes() if torch.backends.mps.is_available() else None
+        return Memory(torch.cuda.get_device_properties(0).total_memory / 1e9, _widths("cuda"))
+    return Memory(_ram_gigabytes(), _widths("mps")) if torch.backends.mps.is_available() else None
+
+
+def _widths(device: str) -> list[str]:
+    """Widths of weights that a device computes with, by asking for each as if a model were loaded."""
+
+    def runs(width: str) -> bool:
+        try:
+            identify("nano-chat", device=device, quantize=width)
+        except (InputError, MissingExtraError, ModelError):
+            return False
+        return True
+
+    return [width for width in WIDTHS if width == "bf16" or runs(width)]
 
 
 def _store(stack: Stack) -> str:

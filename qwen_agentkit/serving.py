@@ -12,13 +12,18 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from qwen_agentkit.catalog import CHECKPOINTS, PRESETS, Checkpoint
+from qwen_agentkit.catalog import CHECKPOINTS, PRESETS, Checkpoint, nano_folder
 from qwen_agentkit.errors import InputError
 
 __all__ = ["SERVERS", "ServeLine", "Wish", "serve_lines"]
 
 # The longest stretch of the native context that the model cards tested.
 _LARGEST_FACTOR = 4
+
+# GPUs of one machine that vLLM and SGLang share attention heads among: each gets as many as the others. All
+# checkpoints have a multiple of 8 heads, but for these, with 14, 12 and 28: the most GPUs.
+_GPUS = (1, 2, 4, 8)
+_MOST_GPUS = {"Qwen/Qwen2.5-0.5B-Instruct": 2, "Qwen/Qwen2.5-1.5B-Instruct": 4, "Qwen/Qwen2.5-7B-Instruct": 4}
 
 _RERANKER = {
     "architectures": ["Qwen3ForSequenceClassification"],
@@ -44,7 +49,7 @@ class Wish:
     Attributes:
         context: Longest sequence, in tokens; None for the native one, beyond which positions are stretched
             (YaRN).
-        gpus: GPUs that share the weights (tensor parallelism).
+        gpus: GPUs that share the weights (tensor parallelism); with vLLM and SGLang 1, 2, 4 or 8.
         fp8: Weights in fp8, made from bf16 as they load.
         port: Where the first server listens; None for the server's own port.
     """
@@ -89,15 +94,22 @@ def serve_lines(model: str, server: str | None = None, wish: Wish | None = None)
     if server is not None and server not in SERVERS:
         raise InputError(f"Unknown server {server!r}; expected one of {', '.join(SERVERS)}.")
     rows = _rows(model)
+    chosen = [server] if server else list(SERVERS)
     for row in rows:
         _check_context(row, wish.context)
-    chosen = [server] if server else list(SERVERS)
+        if {"vllm", "sglang"} & set(chosen):
+            _check_gpus(row, wish.gpus)
     return [
         _line(name, row, wish, place, many=len(rows) > 1) for name in chosen for place, row in enumerate(rows)
     ]
 
 
 def _rows(model: str) -> list[Checkpoint]:
+    if model == "nano" or nano_folder(model):
+        raise InputError(
+            f"{model!r} needs no server: the nano models come with the package and run in this process. Type "
+            "`qwen-agentkit demo`, or name a hub id, such as 'Qwen/Qwen3-8B', or a preset: 0.6b, 4b or 8b."
+        )
     known = {row.name: row for row in CHECKPOINTS}
     names = list(PRESETS[model].values()) if model in PRESETS else [model]
     if missing := [name for name in names if name not in known]:
@@ -120,6 +132,16 @@ def _check_context(row: Checkpoint, context: int | None) -> None:
         raise InputError(
             f"context={context} is more than {_LARGEST_FACTOR} times the {row.context} tokens of "
             f"{row.name!r}; its makers tested no more. Ask for {_LARGEST_FACTOR * row.context} or fewer."
+        )
+
+
+def _check_gpus(row: Checkpoint, gpus: int) -> None:
+    able = [count for count in _GPUS if count <= _MOST_GPUS.get(row.name, _GPUS[-1])]
+    if gpus not in able:
+        raise InputError(
+            f"gpus={gpus}: vLLM and SGLang share out the attention heads of {row.name!r} evenly; expected "
+            f"one of {', '.join(map(str, able))}. Pass one of these, or server='llama.cpp', which splits "
+            "otherwise."
         )
 
 

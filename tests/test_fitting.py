@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from qwen_agentkit import doctor
 from qwen_agentkit.catalog import CHECKPOINTS
-from qwen_agentkit.fitting import checkpoint_needs, fits, preset_needs, table_row
+from qwen_agentkit.engine import quantized
+from qwen_agentkit.fitting import Memory, checkpoint_needs, fits, preset_needs, table_row
 
 ROWS = {row.name: row for row in CHECKPOINTS}
 
@@ -29,28 +31,68 @@ def test_no_more_than_the_context_is_counted() -> None:
 @pytest.mark.parametrize("row", CHECKPOINTS, ids=lambda row: row.name)
 def test_every_row_is_plausible(row) -> None:
     needs = checkpoint_needs(row, 1)
-    assert needs["bf16"] > needs["int8"] > needs["int4"] > needs["bf16"] / 4
-    table = needs["bf16"] - 2 * (needs["bf16"] - needs["int8"])
-    assert 0 < table < 0.75 * needs["bf16"]
     assert row.dimensions in (None, row.width)
+    if "int8" in needs:
+        assert needs["bf16"] > needs["int8"] > needs.get("int4", 0)
+        table = needs["bf16"] - 2 * (needs["bf16"] - needs["int8"])
+        assert 0 < table < 0.75 * needs["bf16"]
+    if "int4" in needs:
+        assert needs["int4"] > needs["bf16"] / 4
 
 
-def test_a_preset_is_the_sum_of_its_weights_and_the_chats_keys_and_values() -> None:
+@pytest.mark.parametrize(
+    ("name", "widths"),
+    [
+        ("Qwen/Qwen3-8B", ["bf16", "int8", "int4"]),
+        ("Qwen/Qwen3.5-9B", ["bf16", "int8", "int4"]),
+        ("Qwen/Qwen3-Embedding-8B", ["bf16", "int8"]),
+        ("Qwen/Qwen3-Reranker-8B", ["bf16", "int8"]),
+        ("Qwen/Qwen3-30B-A3B", ["bf16"]),
+        ("Qwen/Qwen3-Next-80B-A3B-Instruct", ["bf16"]),
+        ("Qwen/Qwen3.5-35B-A3B", ["bf16"]),
+    ],
+)
+def test_only_widths_that_quantize_takes_are_named(name: str, widths: list[str]) -> None:
+    needs = checkpoint_needs(ROWS[name], 8192)
+    assert [width for width in needs if width != "cache"] == widths
+    row = table_row(name, needs, Memory(0.85 * needs["bf16"]), None)
+    assert row["fits_ram"] == ("int8" if "int8" in widths else "no")
+    assert [row["int8_gb"] != "no", row["int4_gb"] != "no"] == ["int8" in widths, "int4" in widths]
+
+
+def test_embedders_keep_nothing_and_rerankers_a_few_prompts() -> None:
+    assert checkpoint_needs(ROWS["Qwen/Qwen3-Embedding-8B"], 32768)["cache"] == 0
+    assert checkpoint_needs(ROWS["Qwen/Qwen3-Reranker-8B"], 32768)["cache"] == pytest.approx(0.268, abs=1e-3)
+
+
+def test_a_preset_is_the_sum_of_its_parts() -> None:
     parts = [checkpoint_needs(ROWS[f"Qwen/Qwen3-{name}4B"], 8192) for name in ("", "Embedding-", "Reranker-")]
     needs = preset_needs("4b", 8192)
     assert needs["bf16"] == pytest.approx(sum(part["bf16"] for part in parts))
-    assert needs["cache"] == parts[0]["cache"]
+    assert needs["int4"] == pytest.approx(parts[0]["int4"] + parts[1]["int8"] + parts[2]["int8"])
+    assert needs["cache"] == pytest.approx(parts[0]["cache"] + parts[2]["cache"])
 
 
 def test_the_widest_that_fits_is_named() -> None:
     needs = {"bf16": 16.0, "int8": 9.0, "int4": 6.0, "cache": 2.0}
     # A fifth is left free: 0.8 x 22.5 = 18 = 16 + 2.
-    assert [fits(needs, memory) for memory in (22.6, 22.4, 13.8, 13.7, 10.1, 9.9)] == [
+    assert [fits(needs, Memory(memory)) for memory in (22.6, 22.4, 13.8, 13.7, 10.1, 9.9)] == [
         *("bf16", "int8", "int8", "int4", "int4", "no")
     ]
 
 
 def test_a_gpu_has_a_column_of_its_own() -> None:
     needs = preset_needs("8b", 8192)
-    assert table_row("8b", needs, 32, 80)["fits_vram"] == "bf16"
-    assert "fits_vram" not in table_row("8b", needs, 32, None)
+    assert table_row("8b", needs, Memory(32), Memory(80))["fits_vram"] == "bf16"
+    assert "fits_vram" not in table_row("8b", needs, Memory(32), None)
+
+
+def test_widths_that_the_processor_lacks_are_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    needs = {"bf16": 16.0, "int8": 9.0, "int4": 6.0, "cache": 2.0}
+    assert fits(needs, Memory(14, ["bf16"])) == "no"
+    assert fits(needs, Memory(12, ["bf16", "int8"])) == "no"
+    monkeypatch.setattr(quantized, "_multiplies_exactly", lambda: True)
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "AVX2")
+    assert doctor._widths("cpu") == ["bf16", "int8"]
+    monkeypatch.setattr(quantized, "_multiplies_exactly", lambda: False)
+    assert doctor._widths("cpu") == ["bf16"]

@@ -100,6 +100,7 @@ def test_gpus_and_fp8() -> None:
     for server in ("vllm", "sglang"):
         words = command("Qwen/Qwen3-32B", server, Wish(gpus=4, fp8=True))
         assert (value(words, "--tensor-parallel-size"), value(words, "--quantization")) == ("4", "fp8")
+    assert value(command("Qwen/Qwen3-32B", "llama.cpp", Wish(gpus=3)), "-sm") == "row"
     [line] = serve_lines("Qwen/Qwen3-32B", "llama.cpp", Wish(fp8=True))
     assert (line.command, line.use) == ("", "")
     assert "Q8_0" in line.note
@@ -109,10 +110,20 @@ def test_gpus_and_fp8() -> None:
     ("model", "server", "wish", "says"),
     [
         ("Qwen/Nothing", None, Wish(), "not in the catalog; expected"),
-        ("nano", None, Wish(), "'nano-embedding' is not in the catalog"),
+        ("nano", None, Wish(), "'nano' needs no server: .* run in this process. Type `qwen-agentkit demo`"),
+        ("nano-chat", "vllm", Wish(), "'nano-chat' needs no server"),
         ("8b", "tgi", Wish(), "Unknown server 'tgi'; expected one of vllm, sglang"),
         ("Qwen/Qwen3-8B", None, Wish(200000), "more than 4 times the 32768 tokens"),
         ("Qwen/Qwen3-4B-Instruct-2507", None, Wish(300000), "Ask for 262144 or fewer"),
+        (
+            "Qwen/Qwen3-8B",
+            None,
+            Wish(gpus=7),
+            "gpus=7: .*'Qwen/Qwen3-8B' evenly; expected one of 1, 2, 4, 8. Pass",
+        ),
+        ("8b", "sglang", Wish(gpus=3), "expected one of 1, 2, 4, 8. Pass"),
+        ("Qwen/Qwen2.5-0.5B-Instruct", "vllm", Wish(gpus=4), "expected one of 1, 2. Pass"),
+        ("Qwen/Qwen2.5-7B-Instruct", "vllm", Wish(gpus=8), "expected one of 1, 2, 4. Pass"),
     ],
 )
 def test_what_cannot_be_is_said(model: str, server: str | None, wish: Wish, says: str) -> None:

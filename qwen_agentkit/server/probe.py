@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from qwen_agentkit.engine.request import Done, Request
-from qwen_agentkit.errors import InputError, ServerError
-from qwen_agentkit.parsing import CallEvent, ContentEvent, Event, ReasoningEvent
+from qwen_agentkit.errors import (
+    InputError,
+    ServerAccessError,
+    ServerError,
+    ServerModelError,
+    ServerRefusedError,
+    ServerUnsupportedError,
+)
+from qwen_agentkit.parsing import Event, Parsed
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION
 from qwen_agentkit.server.chat import ChatServer
 from qwen_agentkit.server.embeddings import EmbeddingServer
@@ -18,7 +27,9 @@ from qwen_agentkit.server.rerank import RerankServer
 
 __all__ = ["examine"]
 
-_HELLO = [{"role": "user", "content": "What time is it? Answer in one short sentence."}]
+_TIME = "What time is it?"
+_SENTENCE = f"{_TIME} Answer in one short sentence."
+_HELLO = "Say hello."  # calls for no tool: a call shows that it was forced
 _CLOCK = {
     "type": "function",
     "function": {
@@ -29,12 +40,15 @@ _CLOCK = {
 }
 _SCHEMA = {"type": "object", "properties": {"hour": {"type": "integer"}}, "required": ["hour"]}
 
-# Tokens of each answer asked for: enough for a short thought and what follows it.
-_TOKENS = 256
+# Most tokens of an answer that begins at once, and of one that is thought about first.
+_SHORT, _LONG = 256, 2000
+
+# A wrong key or a wrong name of the model: nothing else can be found out.
+_REFUSED = (ServerAccessError, ServerModelError)
 
 
 def examine(server: Server, model: str | None = None) -> dict[str, Any]:
-    """Ask a server for all this package can use. Its model writes four short answers at most.
+    """Ask a server for all this package can use. Its model writes six answers at most.
 
     Args:
         server: What to ask.
@@ -42,10 +56,11 @@ def examine(server: Server, model: str | None = None) -> dict[str, Any]:
 
     Returns:
         The kind of server, its models with their contexts, and for each ability "yes" and how, or "no" and
-        why.
+        why. Answers are greedy, so that the same server says the same again.
 
     Raises:
-        ServerError: Nothing answers, or there is no model to ask.
+        InputError: There is no model to ask.
+        ServerError: Nothing answers, the key is refused, or the server does not have the model.
     """
     models = server.models()
     flavor = identify(server, None, models)
@@ -53,26 +68,17 @@ def examine(server: Server, model: str | None = None) -> dict[str, Any]:
         if not models:
             raise InputError(f"{server.root} lists no models; say which one to ask, with --model NAME.")
         model = str(models[0]["id"])
-    name = model
+    context = next((_context(row) for row in models if row["id"] == model), None)
     return {
         "server": flavor.name,
         "models": [{"name": row["id"], "context": _context(row) or "not said"} for row in models],
-        "asked": name,
+        "asked": model,
         "thinking switch": {"template": "chat_template_kwargs", "effort": "reasoning_effort"}.get(
             flavor.switch or "", "no"
         ),
         "thinking budget": flavor.budget or "no",
         "cannot be asked for": ", ".join(sorted(flavor.ignores)) or "nothing that ChatQwen has",
-        "chat": _try(lambda: _answers(server, name, Request(_HELLO, max_tokens=_TOKENS), ContentEvent)),
-        "thoughts": _try(lambda: _answers(server, name, Request(_HELLO, max_tokens=_TOKENS), ReasoningEvent)),
-        "tools": _try(
-            lambda: _answers(server, name, Request(_HELLO, tools=[_CLOCK], max_tokens=_TOKENS), CallEvent)
-        ),
-        "objects": _try(
-            lambda: _answers(server, name, Request(_HELLO, schema=_SCHEMA, max_tokens=_TOKENS), ContentEvent)
-        ),
-        "embeddings": _try(lambda: f"yes, {EmbeddingServer(server, name).dimensions} dimensions"),
-        "reranking": _try(lambda: _ranks(server, name)),
+        **_abilities(server, _Chat(ChatServer(server, model, flavor.name), context), model),
     }
 
 
@@ -88,9 +94,118 @@ def _context(row: dict[str, Any]) -> Any:
     return next((value for value in found if value), None)
 
 
-def _answers(server: Server, model: str, request: Request, wanted: type[Event]) -> str:
-    events: Sequence[Event | Done] = list(ChatServer(server, model).answer(request, threading.Event()))
-    return "yes" if any(isinstance(event, wanted) for event in events) else "none in one answer"
+def _abilities(server: Server, chat: _Chat, model: str) -> dict[str, str]:
+    chats = _try(chat.chats)
+    embeds = _try(lambda: f"yes, {EmbeddingServer(server, model).dimensions} dimensions")
+    # Both, since a server may also say of one route alone that it does not have the model there.
+    if isinstance(chats, _REFUSED) and isinstance(embeds, _REFUSED):
+        raise chats
+    more = {"thoughts": chat.thinks, "tools": chat.calls, "tool choice": chat.obeys, "objects": chat.fills}
+    mute = isinstance(chats, Exception)
+    found = {
+        "chat": chats,
+        **{name: "no: it does not chat" if mute else _try(ability) for name, ability in more.items()},
+        "embeddings": embeds,
+        "reranking": _try(lambda: _ranks(server, model)),
+    }
+    return {name: f"no: {said}" if isinstance(said, Exception) else said for name, said in found.items()}
+
+
+def _try(ability: Callable[[], str]) -> str | ServerError | InputError:
+    try:
+        return ability()
+    except (ServerError, InputError) as error:
+        return error
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """A whole answer, and how it was cut off; "" if it was not."""
+
+    parts: Parsed
+    cut: str
+
+    def seen(self, *, wanted: bool) -> str:
+        """Say whether what was wanted came."""
+        if wanted:
+            return "yes"
+        return f"not seen: {self.cut}" if self.cut else "none in one answer"
+
+
+class _Chat:
+    """A chat model, asked without thoughts where the server can switch them off: they may be long."""
+
+    def __init__(self, chat: ChatServer, context: Any) -> None:
+        self._chat = chat
+        self._thinking = False if chat.flavor.switch else None
+        # The question needs some of a short context too.
+        self._room = context // 2 if isinstance(context, int) else _LONG
+
+    def chats(self) -> str:
+        """Whether anything comes back."""
+        try:
+            answer = self._ask(_SENTENCE)
+        except (ServerUnsupportedError, ServerRefusedError):
+            if self._thinking is None:
+                raise
+            self._thinking = None  # the model always thinks, or knows of no switch
+            answer = self._ask(_SENTENCE)
+        parts = answer.parts
+        if parts.content or parts.tool_calls or parts.invalid_tool_calls:
+            return "yes"
+        if answer.cut:
+            return f"yes, but {answer.cut}"
+        return "yes, but thoughts alone" if parts.reasoning else "none in one answer"
+
+    def thinks(self) -> str:
+        """Whether it does so unasked."""
+        return "yes" if self._answer(_SENTENCE, _SHORT).parts.reasoning else "none in one answer"
+
+    def calls(self) -> str:
+        """Whether it calls a tool that it may call."""
+        answer = self._ask(_TIME, tools=[_CLOCK])
+        for call in answer.parts.invalid_tool_calls:
+            return f"no: it wrote a call that cannot be read: {call['error']}"
+        return answer.seen(wanted=bool(answer.parts.tool_calls))
+
+    def obeys(self) -> str:
+        """Whether it calls a tool that it has to call and has no reason to."""
+        answer = self._ask(_HELLO, tools=[_CLOCK], forced_call=True, forced_tool="clock")
+        return answer.seen(wanted=any(call["name"] == "clock" for call in answer.parts.tool_calls))
+
+    def fills(self) -> str:
+        """Whether it keeps to a schema that the question does not mention."""
+        answer = self._ask(_SENTENCE, schema=_SCHEMA)
+        text = answer.parts.content
+        if text and not answer.cut and not _has_hour(text):
+            return f"no: asked for an object with a whole number as its 'hour', it answered {text[:80]!r}"
+        return answer.seen(wanted=_has_hour(text))
+
+    def _ask(self, question: str, **wanted: Any) -> _Answer:
+        tokens = _LONG if self._thinking is None else _SHORT
+        return self._answer(question, tokens, thinking=self._thinking, **wanted)
+
+    def _answer(self, question: str, tokens: int, **wanted: Any) -> _Answer:
+        tokens = min(tokens, self._room)
+        messages = [{"role": "user", "content": question}]
+        request = Request(messages, max_tokens=tokens, sampling={"temperature": 0}, **wanted)
+        events: list[Event] = []
+        cut = ""
+        for event in self._chat.answer(request, threading.Event()):
+            if not isinstance(event, Done):
+                events.append(event)
+            elif event.finish_reason == "length":
+                thought = " while thinking" if event.thinking_truncated else ""
+                cut = f"cut off{thought} after {tokens} tokens"
+        return _Answer(Parsed.from_events(events), cut)
+
+
+def _has_hour(text: str) -> bool:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and type(value.get("hour")) is int
 
 
 def _ranks(server: Server, model: str) -> str:
@@ -98,10 +213,3 @@ def _ranks(server: Server, model: str) -> str:
         "When does the library open?", ["The library opens at nine.", "Bananas are yellow."]
     )
     return f"yes, {right:.3f} for a relevant text and {wrong:.3f} for another"
-
-
-def _try(ability: Callable[[], str]) -> str:
-    try:
-        return ability()
-    except (ServerError, InputError) as error:
-        return f"no: {error}"
