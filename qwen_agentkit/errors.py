@@ -22,9 +22,11 @@ Each message says what was wrong with the value, what was expected, and what to 
     │   ├── ServerUnreachableError (ConnectionError)  nothing answers there
     │   ├── ServerTimeoutError (TimeoutError)         silent for too long
     │   ├── ServerBusyError              overloaded or failing, after all retries
+    │   │   └── ServerFailedError        failing at this, and perhaps at nothing else
     │   ├── ServerAccessError (PermissionError)       the key is missing or refused
     │   ├── ServerModelError             it does not serve this model
     │   ├── ServerRefusedError (ValueError)           it refused the request, with its reason
+    │   │   └── ServerRouteError         it has no such route
     │   ├── ServerUnsupportedError       it cannot do, or did not do, what was asked
     │   └── ServerAnswerError            an answer that is cut off or no answer at all
     ├── AccessError (PermissionError)    nobody says which documents a user may read
@@ -52,8 +54,10 @@ __all__ = [
     "ServerAnswerError",
     "ServerBusyError",
     "ServerError",
+    "ServerFailedError",
     "ServerModelError",
     "ServerRefusedError",
+    "ServerRouteError",
     "ServerTimeoutError",
     "ServerUnreachableError",
     "ServerUnsupportedError",
@@ -138,6 +142,10 @@ class ServerBusyError(ServerError):
     """The server is overloaded or failing, and was so at every retry."""
 
 
+class ServerFailedError(ServerBusyError):
+    """The server failed at what was asked at every retry; it may do well at anything else."""
+
+
 class ServerAccessError(ServerError, PermissionError):
     """The server wants another key, or one at all."""
 
@@ -148,6 +156,10 @@ class ServerModelError(ServerError):
 
 class ServerRefusedError(ServerError, ValueError):
     """The server refused what was asked, and said why."""
+
+
+class ServerRouteError(ServerRefusedError):
+    """The server has no such route: it is of another kind, or at another address."""
 
 
 class ServerUnsupportedError(ServerError):

@@ -63,7 +63,9 @@ def side_by_side(works: list[Callable[[threading.Event], T]]) -> list[T]:
     with ThreadPoolExecutor(len(works), "qwen-agentkit") as pool:
         futures = [pool.submit(work, cancelled) for work in works]
         try:
-            wait(futures, return_when=FIRST_EXCEPTION)
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
         finally:
             cancelled.set()
+        for future in done:  # before those that end because they are cancelled
+            future.result()
         return [future.result() for future in futures]

@@ -46,6 +46,17 @@ def test_a_benchmark_compares_all_its_cases(what: str, tmp_path: Path) -> None:
     assert drawn.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.enable_socket
+def test_a_client_is_measured_against_a_server_on_this_machine(tmp_path: Path) -> None:
+    written = tmp_path / "results.json"
+    plot = tmp_path / "results.png"
+    main(["client", "--quick", "--rounds", "1", "--json", str(written), "--plot", str(plot)])
+    cases = json.loads(written.read_text())["client"]["cases"]
+    assert cases.keys() == {"call", "token", "threads", "async"}
+    assert all(case["milliseconds_each"].keys() == {OURS, "httpx"} for case in cases.values())
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
 def test_memory_is_measured_in_processes_of_their_own(tmp_path: Path) -> None:
     written = tmp_path / "results.json"
     main(["memory", "--quick", "--json", str(written), "--plot", str(tmp_path / "results.png")])

@@ -543,7 +543,8 @@ def test_a_choice_may_come_in_anybodys_form(choice: dict[str, Any], read: str) -
 
 def test_one_failure_ends_the_answers_beside_it() -> None:
     def waits(cancelled: threading.Event) -> bool:
-        return cancelled.wait(30)
+        cancelled.wait(30)
+        raise RuntimeError("cancelled")  # which is not what went wrong
 
     def fails(cancelled: threading.Event) -> bool:
         raise ValueError("failed")

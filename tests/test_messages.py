@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -212,13 +212,9 @@ class Scripted(ChatQwen):
 
     _text: str = PrivateAttr()
 
-    def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
+    def _answer(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
         for chunk in from_events(self._events(), "scripted"):
             yield ChatGenerationChunk(message=chunk)
-
-    async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
-        for chunk in self._stream():
-            yield chunk
 
     def _events(self) -> Iterator[Any]:
         parser = StreamParser()

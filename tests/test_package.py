@@ -30,7 +30,7 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
             *("safetensors", "tokenizers", "torch", "torchao", "transformers"),
         },
     ),
-    ("server", ["server"], {"httpx", "numpy"}),
+    ("server", ["server"], {"httpcore", "httpx", "numpy"}),
     (
         "models",
         [

@@ -15,7 +15,7 @@ import pytest
 
 from qwen_agentkit.chat_models import ChatQwen
 from qwen_agentkit.errors import ServerAnswerError, ServerTimeoutError
-from qwen_agentkit.server.http import close_connections
+from qwen_agentkit.server.http import Server, close_connections
 from tests.fake_server import delta, listed
 
 pytestmark = pytest.mark.enable_socket
@@ -27,12 +27,14 @@ class Handler(BaseHTTPRequestHandler):
     """Streams as the user message says: words, "endless", "cut" or "silent".
 
     A line end is answered byte by byte, with lines that end so. After its last word comes nothing, silence
-    ("lingers") or more of it ("goes on").
+    ("lingers") or more of it ("goes on"). "hangs" is never answered, "stalls" not after its first word, and
+    "stalls loudly" with comments only; `gone` is set when nobody waits any more.
     """
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # small writes would wait 40 ms for each other
     connections: ClassVar[set[object]] = set()
+    asked: ClassVar[threading.Event] = threading.Event()
     gone: ClassVar[threading.Event] = threading.Event()
     over: ClassVar[threading.Event] = threading.Event()
 
@@ -48,7 +50,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.connections.add(self.client_address)
+        self.asked.set()
         wanted = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["messages"][-1]["content"]
+        if wanted == "hangs":
+            self._wait_for_the_end()
+            return
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
@@ -70,6 +76,11 @@ class Handler(BaseHTTPRequestHandler):
                 self._bytes(bytes([byte]))
         for word in wanted.split():
             self._chunk(f"data: {json.dumps(delta(content=word + ' '))}\n\n")
+        if wanted == "stalls":
+            self._wait_for_the_end()
+            return
+        while wanted == "stalls loudly" and not self.over.wait(0.02):
+            self._chunk(": ping\n\n")
         if wanted == "silent":
             self.over.wait(5)
         if wanted in ("cut", "silent"):
@@ -84,6 +95,12 @@ class Handler(BaseHTTPRequestHandler):
             self._chunk(": ping\n\n")
         self._chunk("")
 
+    def _wait_for_the_end(self) -> None:
+        self.connection.settimeout(5)
+        if self.rfile.read(1) == b"":
+            self.gone.set()
+        self.close_connection = True
+
     def _chunk(self, text: str) -> None:
         self._bytes(text.encode())
 
@@ -93,6 +110,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def address() -> Iterator[str]:
+    Handler.asked.clear()
     Handler.gone.clear()
     Handler.over.clear()
     Handler.connections.clear()
@@ -128,6 +146,14 @@ def test_sixty_four_calls_at_once(address: str) -> None:
     assert answers == [f"word {n} " for n in range(64)]
 
 
+def test_waiting_for_the_end_harms_no_other_call(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qwen_agentkit.server.http._END", 0.003)  # as long as it takes the end to come, here
+    llm = chat(address)
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda n: llm.invoke(f"word {n}").content, range(400)))
+    assert answers == [f"word {n} " for n in range(400)]
+
+
 def test_a_stream_that_is_closed_closes_its_connection(address: str) -> None:
     stream = chat(address).stream("endless")
     assert next(stream).content == "on "
@@ -154,6 +180,37 @@ async def test_an_async_stream_leaves_the_loop_free_and_can_be_cancelled(address
         await task
     assert await asyncio.to_thread(Handler.gone.wait, 2)
     assert len(pauses) > 5
+
+
+@pytest.mark.parametrize("how", ["hangs", "stalls"])
+async def test_cancelling_closes_the_connection_of_a_silent_server(address: str, how: str) -> None:
+    llm = chat(address, timeout=4)
+    await llm.ainvoke("first")  # the request to cancel goes through a connection that is there
+    Handler.asked.clear()
+    task = asyncio.create_task(llm.ainvoke(how))
+    await asyncio.to_thread(Handler.asked.wait, 2)
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await asyncio.to_thread(Handler.gone.wait, 1)
+    assert (await llm.ainvoke("again")).content == "again "
+
+
+def test_an_answer_that_is_cancelled_ends_without_an_error(address: str) -> None:
+    cancelled = threading.Event()
+    body = {"messages": [{"role": "user", "content": "stalls"}]}
+    with Server(address).stream("/v1/chat/completions", body, cancelled) as chunks:
+        next(chunks)
+        cancelled.set()
+        assert list(chunks) == []
+
+
+def test_a_stream_of_nothing_but_comments_times_out(address: str) -> None:
+    start = time.perf_counter()
+    with pytest.raises(ServerTimeoutError, match="comments"):
+        chat(address, timeout=0.3).invoke("stalls loudly")
+    assert time.perf_counter() - start < 2
 
 
 def test_a_silent_stream_times_out(address: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 
 from qwen_agentkit.dialects import read_call
 from qwen_agentkit.engine.request import Done, FinishReason, Request
-from qwen_agentkit.errors import ServerAnswerError, ServerUnsupportedError
+from qwen_agentkit.errors import ServerAnswerError, ServerFailedError, ServerUnsupportedError
 from qwen_agentkit.parsing import (
     CallEvent,
     ContentEvent,
@@ -25,7 +25,7 @@ from qwen_agentkit.parsing import (
 )
 from qwen_agentkit.sampling import recommended_by_name
 from qwen_agentkit.server.flavors import Flavor, check_model, identify
-from qwen_agentkit.server.http import FailingRouteError, Server
+from qwen_agentkit.server.http import Server
 
 __all__ = ["ChatServer"]
 
@@ -82,10 +82,10 @@ class ChatServer:
             with self._server.stream("/v1/chat/completions", body, cancelled) as chunks:
                 for chunk in chunks:
                     yield from reader.feed(chunk)
-        except FailingRouteError as error:
+        except ServerFailedError as error:
             if not self.flavor.loads_models:
                 raise
-            raise FailingRouteError(
+            raise ServerFailedError(
                 f"{error} It loads what it is asked for: check that it can find the model {self._model!r}."
             ) from error
         except RecursionError as error:

@@ -27,6 +27,9 @@ _BATCH, _AT_ONCE = 32, 4
 class EmbeddingServer:
     """Embed with one model of a server.
 
+    What becomes of a text that is longer than the context is the server's decision: vLLM refuses it, and
+    llama-cpp-python cuts it without a word.
+
     Args:
         server: Where it is.
         model: As the server names it.
@@ -56,7 +59,7 @@ class EmbeddingServer:
         """Return the vector of each text, (len(texts), dimensions), each row of length one.
 
         Raises:
-            InputTooLongError: A text does not fit the context of the model.
+            InputTooLongError: A text does not fit the context of the model, and the server says so.
             ServerError: There was no whole answer.
         """
         batches = [texts[start : start + _BATCH] for start in range(0, len(texts), _BATCH)]
@@ -84,8 +87,8 @@ class EmbeddingServer:
 
     def _wrong(self, what: str) -> ServerAnswerError:
         return ServerAnswerError(
-            f"{self._server.root}/v1/embeddings gave {what}; expected one vector a text, numbered. Check "
-            f"that {self._model!r} is an embedding model there."
+            f"{self._server.root}{self._server.path('/v1/embeddings')} gave {what}; expected one vector a "
+            f"text, numbered. Check that {self._model!r} is an embedding model there."
         )
 
 

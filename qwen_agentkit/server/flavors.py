@@ -15,10 +15,11 @@ from typing import Any, Literal
 from qwen_agentkit.errors import (
     InputError,
     ServerAnswerError,
+    ServerFailedError,
     ServerModelError,
     ServerRefusedError,
 )
-from qwen_agentkit.server.http import FailingRouteError, Server
+from qwen_agentkit.server.http import Server
 
 __all__ = ["FLAVORS", "Flavor", "check_model", "identify"]
 
@@ -153,6 +154,6 @@ def _has(server: Server, path: str, key: str) -> Any:
     """Return a value of the JSON object at a path, None if there is none."""
     try:
         found = server.get(path)
-    except (ServerRefusedError, FailingRouteError, ServerAnswerError):
+    except (ServerRefusedError, ServerFailedError, ServerAnswerError):
         return None
     return found.get(key) if isinstance(found, dict) else None

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
-from qwen_agentkit.errors import ServerAnswerError, ServerUnsupportedError
+from qwen_agentkit.errors import ServerAnswerError, ServerRouteError, ServerUnsupportedError
 from qwen_agentkit.prompts import (
     DEFAULT_INSTRUCTION,
     RERANK_PREFIX,
@@ -22,7 +22,7 @@ from qwen_agentkit.prompts import (
     rerank_head,
 )
 from qwen_agentkit.server.flavors import check_model, identify
-from qwen_agentkit.server.http import NoRouteError, Server
+from qwen_agentkit.server.http import Server
 
 __all__ = ["RerankServer"]
 
@@ -108,12 +108,13 @@ class RerankServer:
         for route in (self._rerank, self._score, self._tei):
             try:
                 route(_QUESTION, [_RIGHT])
-            except NoRouteError:
+            except ServerRouteError:
                 continue
             return route
         raise ServerUnsupportedError(
-            f"{self._server.root} has none of the routes /v1/rerank, /score and /rerank: it serves no "
-            "reranker. Start one, such as `vllm serve Qwen/Qwen3-Reranker-0.6B`, or leave base_url out."
+            f"{self._server.root} has none of the routes {self._server.path('/v1/rerank')}, /score and "
+            "/rerank: it serves no reranker. Start one, such as `vllm serve Qwen/Qwen3-Reranker-0.6B`, or "
+            "leave base_url out."
         )
 
     def _needs_prompt(self, route: Route) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from transformers import logging as transformers_logging
 
-from tests.benchmarks import chat, embed, gpu, graph, memory, overhead, plot, quantized, rerank, sizes
+from tests.benchmarks import chat, client, embed, gpu, graph, memory, overhead, plot, quantized, rerank, sizes
 from tests.benchmarks.work import Effort
 
 SPEED: dict[str, Callable[[Effort], dict[str, Any]]] = {
@@ -20,6 +20,7 @@ SPEED: dict[str, Callable[[Effort], dict[str, Any]]] = {
     "memory": memory.measure,
     "gpu": gpu.measure,
     "chat": chat.measure,
+    "client": client.measure,
     "graph": graph.measure,
     "quantized": quantized.measure,
 }
