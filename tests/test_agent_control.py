@@ -82,13 +82,14 @@ def test_no_access_is_an_error(model: Any) -> None:
 def test_a_search_that_hangs_ends_in_time() -> None:
     class Slow(Shelf):
         def _get_relevant_documents(self, query: str, *, run_manager: Any, **kwargs: Any) -> list[Any]:
-            time.sleep(0.5)
+            time.sleep(2)
             return []
 
+    agent = create_rag_agent(None, Slow())
     start = time.perf_counter()
     with pytest.raises(RetrievalError, match=r"no result after 0.05 s.*search_timeout"):
-        run(create_rag_agent(None, Slow()), search_timeout=0.05)
-    assert time.perf_counter() - start < 0.4
+        run(agent, search_timeout=0.05)
+    assert time.perf_counter() - start < 1.6  # a busy machine may stop everything for some tenths
 
 
 @pytest.mark.parametrize("how", ["invoke", "ainvoke"])
