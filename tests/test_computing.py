@@ -169,9 +169,10 @@ import os
 import torch
 from langchain_core.documents import Document
 from qwen_agentkit import ChatQwen, QwenEmbeddings, QwenReranker
+from qwen_agentkit.engine.quantized import cpu_quantizations
 
 torch.set_num_threads(2)
-for quantize in (None, "int8", "int4"):
+for quantize in (None, *cpu_quantizations()):
     if quantize != "int4":
         embeddings = QwenEmbeddings(model="nano", quantize=quantize)
         embeddings.embed_documents(["The boat leaves at nine. " * 40] * 3)

@@ -19,6 +19,7 @@ from qwen_agentkit.engine.loading import Loaded, load
 from qwen_agentkit.engine.packed import Segment, forward
 from qwen_agentkit.engine.replacing import joined, replace_linears
 from qwen_agentkit.errors import InputError, ModelUnsupportedError
+from tests.processors import INT4, INT8, needs_int4, needs_int8
 
 TEXTS = [
     "The library opens at nine.",
@@ -28,6 +29,9 @@ TEXTS = [
     "يغادر القارب في السابعة والنصف.",
     "Bread is baked before dawn; the oven needs two hours.",
 ]
+
+
+FEWER_BITS = [pytest.param(False, marks=needs_int8), pytest.param(True, marks=needs_int4)]
 
 
 def bytes_of(loaded: Loaded) -> int:
@@ -52,6 +56,7 @@ def linear() -> nn.Linear:
     return layer
 
 
+@needs_int8
 @pytest.mark.parametrize("many", [True, False])
 @pytest.mark.parametrize(("fine", "bound"), [(True, 0.01), (False, 0.05)])
 def test_a_layer_in_8_bits_is_near(linear: nn.Linear, fine: bool, bound: float, many: bool) -> None:
@@ -61,6 +66,7 @@ def test_a_layer_in_8_bits_is_near(linear: nn.Linear, fine: bool, bound: float, 
     assert off(near, linear(rows)) < bound
 
 
+@needs_int8
 @pytest.mark.parametrize("many", [True, False])
 @pytest.mark.parametrize("fine", [True, False])
 def test_a_row_in_8_bits_does_not_depend_on_its_neighbours(linear: nn.Linear, fine: bool, many: bool) -> None:
@@ -69,6 +75,7 @@ def test_a_row_in_8_bits_does_not_depend_on_its_neighbours(linear: nn.Linear, fi
     assert torch.equal(layer(rows)[7:8], layer(rows[7:8]))
 
 
+@needs_int8
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("many", [True, False])
 def test_rows_of_16_bits_neither_overflow_nor_vanish(
@@ -81,6 +88,7 @@ def test_rows_of_16_bits_neither_overflow_nor_vanish(
     assert off(near, linear(rows.float())) < 0.05
 
 
+@needs_int4
 def test_a_layer_in_4_bits_is_near_and_reads_alike_for_few_rows_and_many(linear: nn.Linear) -> None:
     layer = quantized._quantized([linear], four=True, fine=True, many=False)
     rows = torch.randn(64, 256)
@@ -90,6 +98,7 @@ def test_a_layer_in_4_bits_is_near_and_reads_alike_for_few_rows_and_many(linear:
     assert off(few, many) < 0.02
 
 
+@needs_int4
 def test_widening_4_bits_loses_nothing(linear: nn.Linear) -> None:
     weight = linear.weight.detach()
     steps, scales, numbers = quantized._four_bits(weight)
@@ -100,7 +109,7 @@ def test_widening_4_bits_loses_nothing(linear: nn.Linear) -> None:
     assert off((whole.view(128, 256) * scales)[alive], weight[alive]) < 0.1
 
 
-@pytest.mark.parametrize("four", [False, True])
+@pytest.mark.parametrize("four", FEWER_BITS)
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("many", [False, True])
 def test_layers_joined_give_what_each_gives(four: bool, bias: bool, many: bool) -> None:
@@ -122,7 +131,7 @@ def test_layers_joined_give_what_each_gives(four: bool, bias: bool, many: bool) 
     assert torch.equal(parts[1](-rows), alone[1](-rows))
 
 
-@pytest.mark.parametrize("quantize", ["int8", "int4"])
+@pytest.mark.parametrize("quantize", [INT8, INT4])
 def test_chat_weights_are_smaller_and_write_the_same_with_and_without_guesses(
     save_random_model, quantize: str
 ) -> None:
@@ -138,7 +147,7 @@ def test_chat_weights_are_smaller_and_write_the_same_with_and_without_guesses(
     assert write(True) == write(False)
 
 
-@pytest.mark.parametrize("quantize", ["int8", "int4"])
+@pytest.mark.parametrize("quantize", [INT8, INT4])
 def test_untied_heads_and_tables_of_any_shape(save_random_model, quantize: str) -> None:
     folder = save_random_model(tie_word_embeddings=False, seed=4)
     plain = load(str(folder), device="cpu", chat=True)
@@ -150,7 +159,7 @@ def test_untied_heads_and_tables_of_any_shape(save_random_model, quantize: str) 
     assert off(logits[1], logits[0]) < 0.03
 
 
-@pytest.mark.parametrize("quantize", ["int8", "int4"])
+@pytest.mark.parametrize("quantize", [INT8, INT4])
 def test_nano_chat_answers(quantize: str) -> None:
     plain = ChatQwen(model="nano", device="cpu", temperature=0, max_tokens=24, thinking=False)
     small = ChatQwen(
@@ -159,6 +168,7 @@ def test_nano_chat_answers(quantize: str) -> None:
     assert small.invoke("Hello!").content == plain.invoke("Hello!").content
 
 
+@needs_int8
 def test_vectors_in_8_bits_are_near_and_rank_alike() -> None:
     plain = QwenEmbeddings(model="nano", device="cpu").embed_array(TEXTS)
     small = QwenEmbeddings(model="nano", device="cpu", quantize="int8").embed_array(TEXTS)
@@ -167,6 +177,7 @@ def test_vectors_in_8_bits_are_near_and_rank_alike() -> None:
     assert np.corrcoef((plain @ plain.T)[off_diagonal], (small @ small.T)[off_diagonal])[0, 1] > 0.99
 
 
+@needs_int8
 def test_scores_in_8_bits_are_near() -> None:
     pairs = [("When does the boat leave?", text) for text in TEXTS]
     plain = QwenReranker(model="nano", device="cpu").score(pairs)
@@ -175,6 +186,7 @@ def test_scores_in_8_bits_are_near() -> None:
     assert np.corrcoef(plain, small)[0, 1] > 0.999
 
 
+@needs_int8
 def test_quantised_weights_and_vectors_are_told_apart(tiny_qwen3_dir: Path, tmp_path: Path) -> None:
     place = str(tiny_qwen3_dir)
     plain, small = load(place, device="cpu"), load(place, device="cpu", quantize="int8")
@@ -200,22 +212,25 @@ def test_what_there_is_not_is_refused(tiny_qwen3_dir: Path, options: dict, messa
 
 
 def test_a_processor_without_the_instructions_is_told_so(tiny_qwen3_dir: Path, monkeypatch) -> None:
+    monkeypatch.setattr(quantized, "_multiplies_exactly", lambda: True)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    assert quantized.cpu_quantizations() == ("int8",)
     with pytest.raises(InputError, match="AVX-512"):
         identify(str(tiny_qwen3_dir), device="cpu", quantize="int4")
     monkeypatch.setattr(quantized, "_multiplies_exactly", lambda: False)
+    assert quantized.cpu_quantizations() == ()
     with pytest.raises(InputError, match="VNNI"):
         identify(str(tiny_qwen3_dir), device="cpu", quantize="int8")
 
 
-@pytest.mark.parametrize("four", [False, True])
+@pytest.mark.parametrize("four", FEWER_BITS)
 @pytest.mark.parametrize("many", [False, True])
 def test_no_rows_give_no_rows(linear: nn.Linear, four: bool, many: bool) -> None:
     layer = quantized._quantized([linear], four=four, fine=False, many=many)
     assert layer(torch.zeros(1, 0, 256)).shape == (1, 0, 128)
 
 
-@pytest.mark.parametrize("quantize", ["int8", "int4"])
+@pytest.mark.parametrize("quantize", [INT8, INT4])
 def test_a_prompt_of_several_steps_is_read(quantize: str) -> None:
     chat = ChatQwen(model="nano", quantize=quantize, temperature=0, max_tokens=4)
     long = "The library opens at nine. " * 200
@@ -223,6 +238,7 @@ def test_a_prompt_of_several_steps_is_read(quantize: str) -> None:
     assert chat.invoke(long).usage_metadata["output_tokens"] > 0
 
 
+@needs_int8
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_heads_are_read_apart_from_documents(two_cores, deterministic: bool) -> None:
     reranker = QwenReranker(model="nano", quantize="int8", deterministic=deterministic)

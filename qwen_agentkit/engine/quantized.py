@@ -24,7 +24,7 @@ from qwen_agentkit.engine.quantized_gpu import check_gpu_quantization
 from qwen_agentkit.engine.replacing import biases, replace_linears
 from qwen_agentkit.errors import InputError, ModelUnsupportedError
 
-__all__ = ["check_quantization", "quantize_model"]
+__all__ = ["check_quantization", "cpu_quantizations", "quantize_model"]
 
 # Weights that share a scale in 4 bits; columns of a layer are a multiple of it.
 _GROUP = 32
@@ -77,6 +77,17 @@ def check_quantization(wanted: str, config: PretrainedConfig, device: str) -> No
         )
 
 
+def cpu_quantizations() -> tuple[str, ...]:
+    """Values of `quantize` that this processor runs: all of int8 and int4, the first alone, or none."""
+    if not _multiplies_exactly():
+        return ()
+    return ("int8", "int4") if _has_avx512() else ("int8",)
+
+
+def _has_avx512() -> bool:
+    return "AVX512" in torch.backends.cpu.get_cpu_capability()
+
+
 def _check_cpu(wanted: str) -> None:
     if wanted == "fp8":
         raise InputError(
@@ -88,7 +99,7 @@ def _check_cpu(wanted: str) -> None:
             f"quantize={wanted!r} needs a CPU that multiplies 8-bit numbers exactly (VNNI); this one does "
             "not. Leave quantize out."
         )
-    if wanted == "int4" and "AVX512" not in torch.backends.cpu.get_cpu_capability():
+    if wanted == "int4" and not _has_avx512():
         raise InputError("quantize='int4' needs a CPU with AVX-512, and this has none. Pass quantize='int8'.")
 
 

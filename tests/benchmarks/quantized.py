@@ -14,6 +14,7 @@ import numpy as np
 
 from qwen_agentkit import QwenEmbeddings
 from qwen_agentkit.engine.loading import Loaded, load
+from qwen_agentkit.engine.quantized import cpu_quantizations
 from tests.benchmarks import peers, shape
 from tests.benchmarks.chat import Bench, _rates
 from tests.benchmarks.machine import OURS, Timed, interleaved, machine, read_gigabytes, say
@@ -49,6 +50,8 @@ print((resident() - before) / 1e6)
 def measure(effort: Effort) -> dict[str, Any]:
     """Every benchmark of this module, with the speed of the machine's memory before and after."""
     before = read_gigabytes()
+    for kind in {"int8", "int4"} - set(cpu_quantizations()):
+        say(f"  {kind}: this processor has no kernel for it, so it is left out")
     memory = _memory(effort)
     say(f"  GB while writing: {memory}")
     bench = Bench(effort)
@@ -70,16 +73,16 @@ def measure(effort: Effort) -> dict[str, Any]:
 
 
 class _Quantized:
-    """The same checkpoint four times: 8 bits, 4 bits, bf16, and bf16 in transformers."""
+    """The same checkpoint in what this processor runs of 8 and 4 bits, in bf16, and in transformers' bf16."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         place = str(shape.folder(bench.effort.size))
         self.kinds: dict[str, Loaded] = {
-            f"{OURS}_int8": load(place, device="cpu", dtype="bfloat16", chat=True, quantize="int8"),
-            f"{OURS}_int4": load(place, device="cpu", dtype="bfloat16", chat=True, quantize="int4"),
-            OURS: self.bench.loaded,
+            f"{OURS}_{kind}": load(place, device="cpu", dtype="bfloat16", chat=True, quantize=kind)
+            for kind in cpu_quantizations()
         }
+        self.kinds[OURS] = self.bench.loaded
         self.text = self.bench.ids("\n\n".join(self.bench.pages))
 
     def decode(self) -> dict[str, Any]:
@@ -112,7 +115,7 @@ def _memory(effort: Effort) -> dict[str, float]:
     """Resident memory that loading and writing added, in a process of its own each, GB."""
     command = [sys.executable, "-W", "ignore", "-c", _MEMORY, str(shape.folder(effort.size))]
     found = {}
-    for kind in ("int8", "int4", "bf16", "generate"):
+    for kind in (*cpu_quantizations(), "bf16", "generate"):
         done = subprocess.run([*command, kind], capture_output=True, text=True, check=True)
         found[kind] = round(float(done.stdout), 2)
     return found
@@ -122,8 +125,10 @@ def _embed(pages: list[str], effort: Effort) -> dict[str, Any]:
     """Twelve texts of the handbook; how near the vectors in 8 bits are to those without."""
     texts = [text for page in pages for text in page.split("\n\n") if len(text) > 80][:12]
     place = str(shape.embedder(effort.size))
-    kinds = {
-        f"{OURS}_int8": QwenEmbeddings(model=place, device="cpu", quantize="int8"),
+    kinds: dict[str, QwenEmbeddings] = {}
+    if "int8" in cpu_quantizations():
+        kinds[f"{OURS}_int8"] = QwenEmbeddings(model=place, device="cpu", quantize="int8")
+    kinds |= {
         OURS: QwenEmbeddings(model=place, device="cpu", dtype="float32"),
         f"{OURS}_bf16": QwenEmbeddings(model=place, device="cpu", dtype="bfloat16"),
     }
@@ -153,7 +158,9 @@ def _embed(pages: list[str], effort: Effort) -> dict[str, Any]:
             for name in kinds
             if name != OURS
         },
-        "correlation_of_similarities": round(
-            float(np.corrcoef(alike[f"{OURS}_int8"][off], alike[OURS][off])[0, 1]), 4
-        ),
+        "correlation_of_similarities": {
+            name: round(float(np.corrcoef(alike[name][off], alike[OURS][off])[0, 1]), 4)
+            for name in kinds
+            if name != OURS
+        },
     }
