@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qwen_agentkit.graphs.access import GroupRetriever, group_filter
-from qwen_agentkit.graphs.compare import build_compare_graph, create_compare_graph
-from qwen_agentkit.graphs.compare_state import CompareContext, CompareState
-from qwen_agentkit.graphs.corrective_rag import build_corrective_rag_graph, create_corrective_rag_graph
-from qwen_agentkit.graphs.ingest import IngestContext, IngestState, build_ingest_graph, create_ingest_graph
-from qwen_agentkit.graphs.rag import build_rag_graph, create_rag_graph
-from qwen_agentkit.graphs.research import build_research_graph, create_research_graph
-from qwen_agentkit.graphs.research_state import ResearchContext, ResearchState
-from qwen_agentkit.graphs.state import AgentContext, CorrectiveContext, CorrectiveState, RagContext, RagState
+from qwen_agentkit.graphs.compare.graph import build_compare_graph, create_compare_graph
+from qwen_agentkit.graphs.compare.state import CompareContext, CompareState
+from qwen_agentkit.graphs.corrective_rag.graph import build_corrective_rag_graph, create_corrective_rag_graph
+from qwen_agentkit.graphs.corrective_rag.state import CorrectiveContext, CorrectiveState
+from qwen_agentkit.graphs.ingest.graph import build_ingest_graph, create_ingest_graph
+from qwen_agentkit.graphs.ingest.state import IngestContext, IngestState
+from qwen_agentkit.graphs.rag.graph import build_rag_graph, create_rag_graph
+from qwen_agentkit.graphs.rag_agent.state import AgentContext
+from qwen_agentkit.graphs.research.graph import build_research_graph, create_research_graph
+from qwen_agentkit.graphs.research.state import ResearchContext, ResearchState
+from qwen_agentkit.graphs.shared.access import GroupRetriever, group_filter
+from qwen_agentkit.graphs.shared.state import RagContext, RagState
 
 if TYPE_CHECKING:
-    from qwen_agentkit.graphs.rag_agent import build_rag_agent, create_rag_agent
+    from qwen_agentkit.graphs.rag_agent.graph import build_rag_agent, create_rag_agent
 
 __all__ = [
     "AgentContext",
@@ -53,7 +56,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # On first use: they need langchain, which the other graphs do without.
     if name in ("build_rag_agent", "create_rag_agent"):
-        from qwen_agentkit.graphs import rag_agent
+        from qwen_agentkit.graphs.rag_agent import graph as rag_agent
 
         return getattr(rag_agent, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

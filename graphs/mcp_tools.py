@@ -8,7 +8,7 @@ from typing import Any
 
 from langchain_core.tools import BaseTool, StructuredTool
 
-from qwen_agentkit.graphs.extras import missing_extra
+from qwen_agentkit.errors import missing_extra
 
 try:
     from langchain_mcp_adapters.client import MultiServerMCPClient

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from qwen_agentkit.chat_models import ChatQwen
     from qwen_agentkit.embeddings import QwenEmbeddings
     from qwen_agentkit.rerankers import QwenReranker
-    from qwen_agentkit.vectorstores import QwenVectorStore
+    from qwen_agentkit.vectorstores.store import QwenVectorStore
 
 __all__ = ["ChatQwen", "QwenEmbeddings", "QwenReranker", "QwenVectorStore", "__version__"]
 

@@ -31,13 +31,10 @@ from pydantic import (
 )
 
 from qwen_agentkit.catalog import PRESETS, preset_checkpoint
-from qwen_agentkit.engine.request import Request
-from qwen_agentkit.errors import InputError, InputTooLongError, ServerUnsupportedError
-from qwen_agentkit.messages import from_events, to_server, to_template
-from qwen_agentkit.profiles import profile_of
-from qwen_agentkit.server.chat import ChatServer
-from qwen_agentkit.server.http import Server, shown_address
-from qwen_agentkit.structured import (
+from qwen_agentkit.chat.messages import from_events, to_server, to_template
+from qwen_agentkit.chat.profiles import profile_of
+from qwen_agentkit.chat.request import Request
+from qwen_agentkit.chat.structured import (
     Method,
     answer_schema,
     ask_for_json,
@@ -45,12 +42,15 @@ from qwen_agentkit.structured import (
     json_parser,
     with_parser,
 )
-from qwen_agentkit.structured import response_format as as_response_format
-from qwen_agentkit.threads import in_thread, side_by_side
-from qwen_agentkit.tool_choice import ToolChoice, read_choice
+from qwen_agentkit.chat.structured import response_format as as_response_format
+from qwen_agentkit.chat.threads import in_thread, side_by_side
+from qwen_agentkit.chat.tool_choice import ToolChoice, read_choice
+from qwen_agentkit.errors import InputError, InputTooLongError, ServerUnsupportedError
+from qwen_agentkit.server.chat import ChatServer
+from qwen_agentkit.server.http import Server, shown_address
 
 if TYPE_CHECKING:
-    from qwen_agentkit.engine.loading import Loaded
+    from qwen_agentkit.engine.checkpoint.loading import Loaded
 
 __all__ = ["ChatQwen"]
 
@@ -350,7 +350,7 @@ class ChatQwen(BaseChatModel):
         """Write one answer; `streams` says whether somebody reads it while it is written."""
         settings, request = self._request(messages, stop, given)
         if settings.base_url is None:
-            from qwen_agentkit.engine.answer import answer  # loads torch, which no server needs
+            from qwen_agentkit.engine.decode.answer import answer  # loads torch, which no server needs
 
             events = answer(settings._load(), request, cancelled)
         else:
@@ -418,7 +418,7 @@ class ChatQwen(BaseChatModel):
         if self.custom_get_token_ids is not None:
             return super().get_num_tokens_from_messages(messages, tools)
         loaded = self._counting()
-        from qwen_agentkit.engine.answer import prompt_length  # loads torch, which no server needs
+        from qwen_agentkit.engine.decode.answer import prompt_length  # loads torch, which no server needs
 
         return prompt_length(loaded, self._request(messages, None, {"tools": tools})[1])
 
@@ -452,7 +452,7 @@ class ChatQwen(BaseChatModel):
     def _load(self) -> Loaded:
         key = self._key()
         if key not in self._held:
-            from qwen_agentkit.engine.loading import load  # as above
+            from qwen_agentkit.engine.checkpoint.loading import load  # as above
 
             self._held[key] = load(
                 self.model,

@@ -20,10 +20,11 @@ from tqdm.auto import tqdm
 
 from qwen_agentkit.catalog import PRESETS, preset_checkpoint
 from qwen_agentkit.embedding_cache import CachedVector, VectorCache, open_store
-from qwen_agentkit.engine.identity import Identity, identify
-from qwen_agentkit.engine.kv import KVCache
-from qwen_agentkit.engine.loading import Loaded, load
-from qwen_agentkit.engine.packed import Segment, forward, token_batches
+from qwen_agentkit.engine.checkpoint.identity import Identity, identify
+from qwen_agentkit.engine.checkpoint.loading import Loaded, load
+from qwen_agentkit.engine.checkpoint.tokens import encode
+from qwen_agentkit.engine.forward.kv import KVCache
+from qwen_agentkit.engine.forward.packed import Segment, forward, token_batches
 from qwen_agentkit.errors import (
     InputError,
     InputTooLongError,
@@ -31,10 +32,10 @@ from qwen_agentkit.errors import (
     ModelUnsupportedError,
     ServerUnsupportedError,
 )
-from qwen_agentkit.inputs import encode, named, readable, slices
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION, END_OF_TEXT, embedding_query
 from qwen_agentkit.server.embeddings import EmbeddingServer
 from qwen_agentkit.server.http import Server, shown_address
+from qwen_agentkit.text.readable import named, readable, slices
 
 __all__ = ["QwenEmbeddings"]
 

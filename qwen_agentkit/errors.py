@@ -67,6 +67,7 @@ __all__ = [
     "StoreNotFoundError",
     "StoreWriteError",
     "WorkerError",
+    "missing_extra",
 ]
 
 
@@ -184,3 +185,13 @@ class LoadError(QwenAgentKitError, ValueError):
 
 class MissingExtraError(QwenAgentKitError, ImportError):
     """An optional dependency is not installed."""
+
+
+def missing_extra(error: ModuleNotFoundError, package: str, extra: str) -> ImportError:
+    """The error to raise instead: `error` itself when something else than `package` is missing."""
+    if (error.name or "").split(".")[0] != package:
+        return error
+    return MissingExtraError(
+        f"{package} is not installed; expected the extra {extra!r}. "
+        f"Type: pip install 'qwen-agentkit[{extra}]'"
+    )

@@ -18,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qwen_agentkit.embeddings import QwenEmbeddings
-from qwen_agentkit.errors import InputError, QwenAgentKitError, WorkerError
-from qwen_agentkit.graphs.extras import missing_extra
+from qwen_agentkit.errors import InputError, QwenAgentKitError, WorkerError, missing_extra
 from qwen_agentkit.rerankers import QwenReranker
 
 if TYPE_CHECKING:
-    from qwen_agentkit.shards import Compute
+    from qwen_agentkit.vectorstores.shards import Compute
 
 __all__ = ["Embed", "Rerank", "spread"]
 

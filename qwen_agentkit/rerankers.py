@@ -16,12 +16,12 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator, model_valida
 from torch import Tensor
 
 from qwen_agentkit.catalog import PRESETS, preset_checkpoint
-from qwen_agentkit.engine.kv import KVCache
-from qwen_agentkit.engine.loading import Loaded, load
-from qwen_agentkit.engine.packed import Segment, forward, is_one_row, token_batches
-from qwen_agentkit.engine.prefixes import SharedPrefixes
+from qwen_agentkit.engine.checkpoint.loading import Loaded, load
+from qwen_agentkit.engine.checkpoint.tokens import encode
+from qwen_agentkit.engine.forward.kv import KVCache
+from qwen_agentkit.engine.forward.packed import Segment, forward, is_one_row, token_batches
+from qwen_agentkit.engine.forward.prefixes import SharedPrefixes
 from qwen_agentkit.errors import InputError, InputTooLongError, ModelError, ModelUnsupportedError
-from qwen_agentkit.inputs import encode, named, readable, slices
 from qwen_agentkit.prompts import (
     DEFAULT_INSTRUCTION,
     RERANK_PREFIX,
@@ -31,6 +31,7 @@ from qwen_agentkit.prompts import (
 )
 from qwen_agentkit.server.http import Server, shown_address
 from qwen_agentkit.server.rerank import RerankServer
+from qwen_agentkit.text.readable import named, readable, slices
 
 __all__ = ["QwenReranker", "Ranking"]
 

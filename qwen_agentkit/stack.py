@@ -16,14 +16,14 @@ from pydantic import ConfigDict
 from qwen_agentkit.catalog import preset_checkpoint
 from qwen_agentkit.chat_models import ChatQwen
 from qwen_agentkit.embeddings import QwenEmbeddings
-from qwen_agentkit.graphs.access import GroupRetriever
-from qwen_agentkit.graphs.compare import CompareGraph, build_compare_graph
-from qwen_agentkit.graphs.corrective_rag import CorrectiveGraph, build_corrective_rag_graph
-from qwen_agentkit.graphs.ingest import IngestGraph, build_ingest_graph
-from qwen_agentkit.graphs.rag import RagGraph, build_rag_graph
-from qwen_agentkit.graphs.research import ResearchGraph, build_research_graph
+from qwen_agentkit.graphs.compare.graph import CompareGraph, build_compare_graph
+from qwen_agentkit.graphs.corrective_rag.graph import CorrectiveGraph, build_corrective_rag_graph
+from qwen_agentkit.graphs.ingest.graph import IngestGraph, build_ingest_graph
+from qwen_agentkit.graphs.rag.graph import RagGraph, build_rag_graph
+from qwen_agentkit.graphs.research.graph import ResearchGraph, build_research_graph
+from qwen_agentkit.graphs.shared.access import GroupRetriever
 from qwen_agentkit.rerankers import QwenReranker
-from qwen_agentkit.vectorstores import QwenVectorStore
+from qwen_agentkit.vectorstores.store import QwenVectorStore
 
 __all__ = ["NANO_NOTICE", "Stack", "StoreRetriever"]
 

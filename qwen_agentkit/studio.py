@@ -14,9 +14,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from qwen_agentkit.graphs.access import group_filter
-from qwen_agentkit.graphs.rag_agent import create_rag_agent
+from qwen_agentkit.graphs.rag_agent.graph import create_rag_agent
 from qwen_agentkit.graphs.sample_tools import calculator, clock
+from qwen_agentkit.graphs.shared.access import group_filter
 from qwen_agentkit.stack import Stack, StoreRetriever
 
 __all__ = ["compare", "corrective_rag", "ingest", "rag", "rag_agent", "research"]

@@ -9,7 +9,7 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
-from qwen_agentkit.sparse import sparse_query
+from qwen_agentkit.text.sparse import sparse_query
 
 
 class BagOfWords(Embeddings):

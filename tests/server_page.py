@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qwen_agentkit.serving import SERVERS, Wish, serve_lines
+from qwen_agentkit.cli.serving import SERVERS, Wish, serve_lines
 
 PAGE = Path(__file__).parent.parent / "examples" / "servers.md"
 

@@ -10,7 +10,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import ValidationError
 
 from qwen_agentkit.graphs import RagContext, create_rag_graph
-from qwen_agentkit.languages import phrase
+from qwen_agentkit.text.languages import phrase
 from tests.graph_parts import Played, Shelf, fallbacks, run
 
 AMHARIC = "ሰነዶቹ ለዚህ ጥያቄ መልስ አልያዙም።"

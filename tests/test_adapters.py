@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from transformers import AutoModel, AutoModelForCausalLM
 
 from qwen_agentkit import ChatQwen, QwenEmbeddings, QwenReranker
-from qwen_agentkit.engine import adapters
-from qwen_agentkit.engine.loading import load
+from qwen_agentkit.engine.checkpoint import adapters
+from qwen_agentkit.engine.checkpoint.loading import load
 from qwen_agentkit.errors import MissingExtraError, ModelNotFoundError, ModelUnsupportedError
 from tests.conftest import bundled
 from tests.weights import weights_of

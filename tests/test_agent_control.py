@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from qwen_agentkit.errors import AccessError, InputError, ModelNotFoundError, RetrievalError
 from qwen_agentkit.graphs import AgentContext, create_rag_agent
-from qwen_agentkit.graphs.rag_agent import build_rag_agent
-from qwen_agentkit.languages import phrase
+from qwen_agentkit.graphs.rag_agent.graph import build_rag_agent
+from qwen_agentkit.text.languages import phrase
 from tests.graph_parts import ByScore, fallbacks
 from tests.test_rag_agent import GOOD, HOURS, THREAD, Played, Shelf, ask, calls, results, run, search
 

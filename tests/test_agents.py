@@ -26,7 +26,7 @@ from langsmith.utils import tracing_is_enabled
 from pydantic import BaseModel
 
 from qwen_agentkit import ChatQwen
-from qwen_agentkit.engine.loading import load
+from qwen_agentkit.engine.checkpoint.loading import load
 from qwen_agentkit.errors import ModelNotFoundError
 from tests.tiny_chat import call, dictate, teach
 

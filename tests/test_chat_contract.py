@@ -21,7 +21,7 @@ from langchain_tests.integration_tests import ChatModelIntegrationTests
 from pydantic import BaseModel, Field
 
 from qwen_agentkit import ChatQwen
-from qwen_agentkit.engine.loading import load
+from qwen_agentkit.engine.checkpoint.loading import load
 from tests.tiny_chat import dictate, teach
 
 METHODS = ("function_calling", "json_schema", "json_mode")

@@ -28,14 +28,14 @@ from langchain_tests.unit_tests import ChatModelUnitTests
 from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
+from qwen_agentkit.chat.messages import to_template
+from qwen_agentkit.chat.threads import side_by_side
+from qwen_agentkit.chat.tool_choice import read_choice
 from qwen_agentkit.chat_models import ChatQwen
-from qwen_agentkit.engine.guide import TurnGuide
-from qwen_agentkit.engine.loading import Loaded, load
-from qwen_agentkit.engine.template import Prompt
+from qwen_agentkit.engine.checkpoint.loading import Loaded, load
+from qwen_agentkit.engine.checkpoint.template import Prompt
+from qwen_agentkit.engine.grammar.guide import TurnGuide
 from qwen_agentkit.errors import InputError, InputTooLongError, ModelNotFoundError
-from qwen_agentkit.messages import to_template
-from qwen_agentkit.threads import side_by_side
-from qwen_agentkit.tool_choice import read_choice
 
 
 class TestConformance(ChatModelUnitTests):
@@ -91,7 +91,7 @@ Scripted = Callable[..., ChatQwen]
 def scripted(tiny_qwen3_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Scripted:
     """A `ChatQwen` that writes the given text, at temperature 0."""
     shared = load(str(tiny_qwen3_dir), device="cpu", dtype="float32")
-    monkeypatch.setattr("qwen_agentkit.engine.answer.TurnGuide", Script)
+    monkeypatch.setattr("qwen_agentkit.engine.decode.answer.TurnGuide", Script)
 
     def make(text: str, **settings: Any) -> ChatQwen:
         loaded = replace(shared)  # with a scheduler of its own

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from langchain_core.documents import Document
 
-from qwen_agentkit.citations import find_markers, marker_numbers, resolve_citations, without_markers
-from qwen_agentkit.graphs.passages import numbered
+from qwen_agentkit.graphs.shared.passages import numbered
+from qwen_agentkit.text.citations import find_markers, marker_numbers, resolve_citations, without_markers
 
 DOCUMENTS = [
     Document("The library opens at nine. It closes at five on Fridays.", metadata={"source": "en/hours.md"}),

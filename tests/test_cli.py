@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from qwen_agentkit import QwenEmbeddings, QwenVectorStore, cli, commands, terminal
-from qwen_agentkit.commands import demo_questions, handbook
-from qwen_agentkit.languages import phrase
+from qwen_agentkit import QwenEmbeddings, QwenVectorStore, cli
+from qwen_agentkit.cli import commands, terminal
+from qwen_agentkit.cli.commands import demo_questions, handbook
+from qwen_agentkit.text.languages import phrase
 
 
 class Ran(NamedTuple):

@@ -16,12 +16,12 @@ from langchain_core.vectorstores import InMemoryVectorStore
 from langgraph.checkpoint.memory import InMemorySaver
 
 from qwen_agentkit import QwenEmbeddings, QwenReranker, QwenVectorStore
-from qwen_agentkit.commands import ingest
+from qwen_agentkit.cli.commands import ingest
 from qwen_agentkit.errors import RetrievalError, StoreLockedError
 from qwen_agentkit.graphs import build_compare_graph, create_compare_graph
-from qwen_agentkit.graphs.by_language import InLanguage
-from qwen_agentkit.languages import phrase
+from qwen_agentkit.graphs.shared.by_language import InLanguage
 from qwen_agentkit.stack import Stack
+from qwen_agentkit.text.languages import phrase
 from tests.fakes import BagOfWords
 from tests.played import ByScore, Played, Searched, fallbacks, run, stages
 

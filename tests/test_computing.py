@@ -169,7 +169,7 @@ import os
 import torch
 from langchain_core.documents import Document
 from qwen_agentkit import ChatQwen, QwenEmbeddings, QwenReranker
-from qwen_agentkit.engine.quantized import cpu_quantizations
+from qwen_agentkit.engine.weights.quantized import cpu_quantizations
 
 torch.set_num_threads(2)
 for quantize in (None, *cpu_quantizations()):

@@ -16,8 +16,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 from qwen_agentkit import ChatQwen
 from qwen_agentkit.errors import ModelNotFoundError
 from qwen_agentkit.graphs import CorrectiveContext, build_corrective_rag_graph, create_corrective_rag_graph
-from qwen_agentkit.languages import detect_language, phrase
 from qwen_agentkit.rerankers import QwenReranker
+from qwen_agentkit.text.languages import detect_language, phrase
 from tests.graph_parts import (
     BOAT,
     FILLER,

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from qwen_agentkit.doctor import examine_server
+from qwen_agentkit.cli.doctor import examine_server
 from qwen_agentkit.errors import ServerAccessError, ServerModelError
 from tests.fake_server import URL, FakeServer, Serve, call, delta, serve, sse, usage
 from tests.test_cli import Run, run

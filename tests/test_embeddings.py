@@ -17,10 +17,10 @@ from langchain_tests.unit_tests import EmbeddingsUnitTests
 from transformers import AutoModel, AutoTokenizer, Qwen2Config, Qwen2Model
 
 from qwen_agentkit import QwenEmbeddings, embeddings
-from qwen_agentkit.engine.loading import Loaded, load
-from qwen_agentkit.engine.packed import Segment, forward
+from qwen_agentkit.engine.checkpoint.loading import Loaded, load
+from qwen_agentkit.engine.checkpoint.tokens import encode
+from qwen_agentkit.engine.forward.packed import Segment, forward
 from qwen_agentkit.errors import InputError, InputTooLongError, ModelError, ModelUnsupportedError
-from qwen_agentkit.inputs import encode
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION, embedding_query
 
 TEXTS = [

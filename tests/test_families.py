@@ -20,14 +20,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from qwen_agentkit.catalog import CHECKPOINTS
+from qwen_agentkit.chat.sampling import Recommended, recommended
 from qwen_agentkit.chat_models import ChatQwen
 from qwen_agentkit.embeddings import QwenEmbeddings
-from qwen_agentkit.engine.generate import Sampling, end_ids, generate
-from qwen_agentkit.engine.loading import Loaded, load
-from qwen_agentkit.engine.template import ChatTemplate
+from qwen_agentkit.engine.checkpoint.loading import Loaded, load
+from qwen_agentkit.engine.checkpoint.template import ChatTemplate
+from qwen_agentkit.engine.checkpoint.tokens import end_ids
+from qwen_agentkit.engine.decode.generate import Sampling, generate
 from qwen_agentkit.errors import InputError, InputTooLongError, ModelUnsupportedError
 from qwen_agentkit.rerankers import QwenReranker
-from qwen_agentkit.sampling import Recommended, recommended
 from tests import family_templates as families
 from tests.conftest import bundled
 from tests.real_tokenizer import ADDED, SPECIAL

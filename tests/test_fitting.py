@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from qwen_agentkit import doctor
 from qwen_agentkit.catalog import CHECKPOINTS
-from qwen_agentkit.engine import quantized
-from qwen_agentkit.fitting import Memory, checkpoint_needs, fits, preset_needs, table_row
+from qwen_agentkit.cli import doctor
+from qwen_agentkit.cli.fitting import Memory, checkpoint_needs, fits, preset_needs, table_row
+from qwen_agentkit.engine.weights import quantized
 
 ROWS = {row.name: row for row in CHECKPOINTS}
 

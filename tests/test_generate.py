@@ -12,12 +12,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from qwen_agentkit.engine.detokenize import Detokenizer
-from qwen_agentkit.engine.generate import Sampling, end_ids, generate
-from qwen_agentkit.engine.loading import Loaded, load
-from qwen_agentkit.engine.template import ChatTemplate
+from qwen_agentkit.chat.sampling import recommended
+from qwen_agentkit.engine.checkpoint.loading import Loaded, load
+from qwen_agentkit.engine.checkpoint.template import ChatTemplate
+from qwen_agentkit.engine.checkpoint.tokens import end_ids
+from qwen_agentkit.engine.decode.detokenize import Detokenizer
+from qwen_agentkit.engine.decode.generate import Sampling, generate
 from qwen_agentkit.errors import InputError, InputTooLongError, ModelUnsupportedError
-from qwen_agentkit.sampling import recommended
 from tests.conftest import SaveModel
 
 GREEDY = Sampling()

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from qwen_agentkit import ChatQwen, QwenEmbeddings, QwenReranker
-from qwen_agentkit.engine import gguf_files
-from qwen_agentkit.engine.loading import load
+from qwen_agentkit.engine.checkpoint import gguf_files
+from qwen_agentkit.engine.checkpoint.loading import load
 from qwen_agentkit.errors import MissingExtraError, ModelNotFoundError, ModelUnsupportedError
 from tests.conftest import bundled
 from tests.gguf_files import write_gguf

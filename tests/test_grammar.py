@@ -20,14 +20,14 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
+from qwen_agentkit.chat.parsing import Dialect, parse
 from qwen_agentkit.chat_models import ChatQwen
-from qwen_agentkit.engine.generate import end_ids
-from qwen_agentkit.engine.grammar import Turn, turn_grammar
-from qwen_agentkit.engine.lark import Tags, json_rule
-from qwen_agentkit.engine.loading import Loaded, load
-from qwen_agentkit.engine.masking import Matcher, compile_grammar, read_vocabulary
+from qwen_agentkit.engine.checkpoint.loading import Loaded, load
+from qwen_agentkit.engine.checkpoint.tokens import end_ids
+from qwen_agentkit.engine.grammar.lark import Tags, json_rule
+from qwen_agentkit.engine.grammar.masking import Matcher, compile_grammar, read_vocabulary
+from qwen_agentkit.engine.grammar.turns import Turn, turn_grammar
 from qwen_agentkit.errors import InputError
-from qwen_agentkit.parsing import Dialect, parse
 
 # Every token as likely as a random model finds it.
 WILD: dict[str, Any] = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "presence_penalty": 0.0}

@@ -29,9 +29,9 @@ from qwen_agentkit.errors import (
     StoreNotFoundError,
 )
 from qwen_agentkit.graphs import CorrectiveContext, RagContext, create_corrective_rag_graph, create_rag_graph
-from qwen_agentkit.graphs.models import chat_model, reranker_model, thought_for
-from qwen_agentkit.graphs.running import Overdue, within
-from qwen_agentkit.languages import phrase
+from qwen_agentkit.graphs.shared.models import chat_model, reranker_model, thought_for
+from qwen_agentkit.graphs.shared.running import Overdue, within
+from qwen_agentkit.text.languages import phrase
 from tests.graph_parts import (
     BOAT,
     HOURS,
@@ -328,7 +328,7 @@ HANGS = """
 import asyncio, threading
 from langchain_core.retrievers import BaseRetriever
 from qwen_agentkit.graphs import create_rag_graph
-from qwen_agentkit.graphs import running
+from qwen_agentkit.graphs.shared import running
 
 running._FAREWELL = 0.1
 

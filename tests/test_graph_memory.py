@@ -9,8 +9,8 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemM
 from langgraph.checkpoint.memory import InMemorySaver
 
 from qwen_agentkit.graphs import create_corrective_rag_graph, create_rag_graph
-from qwen_agentkit.graphs.followups import has_words_of_its_own
-from qwen_agentkit.graphs.memory import tokens_in
+from qwen_agentkit.graphs.shared.followups import has_words_of_its_own
+from qwen_agentkit.graphs.shared.memory import tokens_in
 from tests.graph_parts import BOAT, HOURS, KILN, ByScore, Played, Shelf, run
 
 FIRST = HumanMessage("When does the library open?", id="q1")

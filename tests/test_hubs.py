@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from qwen_agentkit.engine import finding
-from qwen_agentkit.engine.finding import find
+from qwen_agentkit.engine.checkpoint import finding
+from qwen_agentkit.engine.checkpoint.finding import find
 from qwen_agentkit.errors import InputError, MissingExtraError, ModelNotFoundError
 
 # With the names of modelscope 1.40; raises unless the model is "there", or may be downloaded.

@@ -20,8 +20,8 @@ from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 from qwen_agentkit.errors import InputError, LoadError
 from qwen_agentkit.ingest import discover, ingest, load, pipeline, split
-from qwen_agentkit.sentences import split_sentences
-from qwen_agentkit.vectorstores import QwenVectorStore
+from qwen_agentkit.text.sentences import split_sentences
+from qwen_agentkit.vectorstores.store import QwenVectorStore
 from tests.fakes import BagOfWords, count_words
 
 ROOT = Path(__file__).parents[1]

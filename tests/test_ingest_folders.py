@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from qwen_agentkit.ingest import ingest, stored_sources
-from qwen_agentkit.vectorstores import QwenVectorStore
+from qwen_agentkit.vectorstores.store import QwenVectorStore
 from tests.fakes import BagOfWords
 
 

@@ -16,7 +16,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from qwen_agentkit import QwenVectorStore
 from qwen_agentkit.graphs import create_corrective_rag_graph, create_rag_graph
-from qwen_agentkit.languages import phrase
+from qwen_agentkit.text.languages import phrase
 from tests.fakes import BagOfWords
 from tests.graph_parts import HOURS, ByScore, Played, Shelf, run
 

@@ -28,7 +28,7 @@ from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
 from langgraph_sdk.errors import APIStatusError
 
-from qwen_agentkit.scaffold import TEMPLATES, create_project
+from qwen_agentkit.cli.scaffold import TEMPLATES, create_project
 
 pytest.importorskip("langgraph_api", reason="pip install 'qwen-agentkit[studio]'")
 pytestmark = pytest.mark.enable_socket

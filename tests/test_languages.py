@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from qwen_agentkit.languages import detect_language, has_phrase, is_rtl, language_name, phrase
+from qwen_agentkit.text.languages import detect_language, has_phrase, is_rtl, language_name, phrase
 
 SHORT = {
     "en": [
@@ -166,7 +166,7 @@ def test_names_and_directions() -> None:
 
 def test_the_import_and_most_scripts_need_no_numpy() -> None:
     program = (
-        "import sys; from qwen_agentkit.languages import detect_language\n"
+        "import sys; from qwen_agentkit.text.languages import detect_language\n"
         "assert detect_language('متى تفتح المكتبة؟') == 'ar'\n"
         "assert detect_language('what is in the box') == 'en'\n"
         "assert not {'numpy', 'py3langid'} & set(sys.modules)"

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from qwen_agentkit.engine import linear
-from qwen_agentkit.engine.dtypes import has_layouts
+from qwen_agentkit.engine.weights import linear
+from qwen_agentkit.engine.weights.kernels import has_layouts
 
 
 @pytest.mark.parametrize("bf16_is_fast", [True, False])

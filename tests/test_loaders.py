@@ -25,7 +25,7 @@ from pptx.util import Inches
 
 from qwen_agentkit.errors import LoadError
 from qwen_agentkit.ingest import SUFFIXES, Part, ingest, load, loaders, office, split
-from qwen_agentkit.vectorstores import QwenVectorStore
+from qwen_agentkit.vectorstores.store import QwenVectorStore
 from tests.fakes import BagOfWords, count_words
 
 ROOT = Path(__file__).parents[1]

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from qwen_agentkit.catalog import CHECKPOINTS, PRESETS, preset_checkpoint
-from qwen_agentkit.engine.finding import find
-from qwen_agentkit.engine.loading import load
+from qwen_agentkit.engine.checkpoint.finding import find
+from qwen_agentkit.engine.checkpoint.loading import load
 from qwen_agentkit.errors import InputError, ModelNotFoundError, ModelUnsupportedError
 
 

@@ -21,13 +21,13 @@ from langchain_core.messages import (
 from langchain_core.outputs import ChatGenerationChunk
 from pydantic import PrivateAttr
 
+from qwen_agentkit.chat.messages import from_events, to_template
+from qwen_agentkit.chat.parsing import StreamParser
+from qwen_agentkit.chat.request import Done
 from qwen_agentkit.chat_models import ChatQwen
-from qwen_agentkit.engine.loading import load
-from qwen_agentkit.engine.request import Done
-from qwen_agentkit.engine.template import ChatTemplate
+from qwen_agentkit.engine.checkpoint.loading import load
+from qwen_agentkit.engine.checkpoint.template import ChatTemplate
 from qwen_agentkit.errors import InputError
-from qwen_agentkit.messages import from_events, to_template
-from qwen_agentkit.parsing import StreamParser
 from tests.parser_table import READ, SEARCH
 
 DAMAGED = '<tool_call>\n{"name": "search", "arguments": {"q": "cats"\n</tool_call>'

@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from qwen_agentkit import graphs
-from qwen_agentkit.cli import app
+from qwen_agentkit.cli.entry import app
+from qwen_agentkit.cli.scaffold import TEMPLATES, create_project
 from qwen_agentkit.errors import InputError
-from qwen_agentkit.scaffold import TEMPLATES, create_project
 
 FACTORY = {"rag": "create_rag_graph", "research": "create_research_graph", "agent": "create_rag_agent"}
 

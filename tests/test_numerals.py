@@ -7,9 +7,9 @@ import time
 import pytest
 from langchain_core.documents import Document
 
-from qwen_agentkit.facts import figures, names, stated_values
-from qwen_agentkit.numerals import eastern_numerals, number_words, reads_words
-from qwen_agentkit.verification import verify_citations
+from qwen_agentkit.text.facts import figures, names, stated_values
+from qwen_agentkit.text.numerals import eastern_numerals, number_words, reads_words
+from qwen_agentkit.text.verification import verify_citations
 
 # One passage, one answer that cites it, and whether the numbers of the answer are in the passage.
 CASES: list[tuple[str, str, str, bool]] = [

@@ -10,10 +10,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from qwen_agentkit.engine import attention, packed
-from qwen_agentkit.engine.kv import KVCache
-from qwen_agentkit.engine.loading import Loaded, load
-from qwen_agentkit.engine.packed import Segment, forward, token_batches
+from qwen_agentkit.engine.checkpoint.loading import Loaded, load
+from qwen_agentkit.engine.forward import attention, packed
+from qwen_agentkit.engine.forward.kv import KVCache
+from qwen_agentkit.engine.forward.packed import Segment, forward, token_batches
 
 
 @pytest.fixture(scope="module", params=["qwen3", "qwen3_moe"])

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_agentkit.parsing import CallEvent, Dialect, Parsed, StreamParser, parse
-from qwen_agentkit.stops import StopStrings
+from qwen_agentkit.chat.parsing import CallEvent, Dialect, Parsed, StreamParser, parse
+from qwen_agentkit.chat.stops import StopStrings
 from tests.parser_table import CASES, READ, SEARCH, Case, tool, xml_call
 
 

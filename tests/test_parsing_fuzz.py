@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_agentkit.parsing import (
+from qwen_agentkit.chat.parsing import (
     CallEvent,
     ContentEvent,
     Dialect,

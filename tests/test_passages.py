@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from langchain_core.documents import Document
 
-from qwen_agentkit.graphs.passages import numbered
+from qwen_agentkit.graphs.shared.passages import numbered
 
 
 @pytest.mark.parametrize("order", ["Be short. /no_think", "/think about it", "a/no_think"])

@@ -12,12 +12,12 @@ import torch
 from torch import nn
 
 from qwen_agentkit import ChatQwen, QwenEmbeddings, QwenReranker
-from qwen_agentkit.engine import quantized
-from qwen_agentkit.engine.generate import Sampling, generate
-from qwen_agentkit.engine.identity import identify
-from qwen_agentkit.engine.loading import Loaded, load
-from qwen_agentkit.engine.packed import Segment, forward
-from qwen_agentkit.engine.replacing import joined, replace_linears
+from qwen_agentkit.engine.checkpoint.identity import identify
+from qwen_agentkit.engine.checkpoint.loading import Loaded, load
+from qwen_agentkit.engine.decode.generate import Sampling, generate
+from qwen_agentkit.engine.forward.packed import Segment, forward
+from qwen_agentkit.engine.weights import quantized
+from qwen_agentkit.engine.weights.replacing import joined, replace_linears
 from qwen_agentkit.errors import InputError, ModelUnsupportedError
 from tests.processors import INT4, INT8, needs_int4, needs_int8
 

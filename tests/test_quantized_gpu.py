@@ -10,11 +10,11 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from qwen_agentkit import ChatQwen, QwenEmbeddings, QwenReranker
-from qwen_agentkit.engine import quantized_gpu
-from qwen_agentkit.engine.decoder import pack_decoder
-from qwen_agentkit.engine.identity import identify
-from qwen_agentkit.engine.packed import Segment, forward
-from qwen_agentkit.engine.quantized_gpu import quantize_on_gpu
+from qwen_agentkit.engine.checkpoint.identity import identify
+from qwen_agentkit.engine.forward.decoder import pack_decoder
+from qwen_agentkit.engine.forward.packed import Segment, forward
+from qwen_agentkit.engine.weights import quantized_gpu
+from qwen_agentkit.engine.weights.quantized_gpu import quantize_on_gpu
 from qwen_agentkit.errors import InputError, MissingExtraError
 
 KINDS = ("int8", "int4", "fp8")

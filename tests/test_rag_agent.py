@@ -29,7 +29,6 @@ from pydantic import Field
 from qwen_agentkit import ChatQwen, QwenReranker, QwenVectorStore
 from qwen_agentkit.errors import InputError, StoreNotFoundError
 from qwen_agentkit.graphs import create_rag_agent
-from qwen_agentkit.graphs.agent_tools import passage_tools
 from qwen_agentkit.graphs.mcp_tools import load_mcp_tools
 from qwen_agentkit.graphs.middleware import (
     CitationMiddleware,
@@ -40,8 +39,9 @@ from qwen_agentkit.graphs.middleware import (
     ToolLimitsMiddleware,
     TurnLimitMiddleware,
 )
+from qwen_agentkit.graphs.rag_agent.tools import passage_tools
 from qwen_agentkit.graphs.sample_tools import calculate, calculator, clock
-from qwen_agentkit.languages import phrase
+from qwen_agentkit.text.languages import phrase
 from tests.fakes import BagOfWords
 
 HOURS = Document("The library opens at nine.", metadata={"source": "en/hours.md", "chunk": 0})
@@ -222,7 +222,7 @@ def test_without_a_model_it_abstains_and_goes_on() -> None:
 
 
 def test_nano_answers_from_a_store(tmp_path: Path) -> None:
-    from qwen_agentkit.commands import ingest
+    from qwen_agentkit.cli.commands import ingest
     from qwen_agentkit.stack import Stack, StoreRetriever
 
     (tmp_path / "boat.md").write_text("# Boat\n\nيغادر القارب في السابعة والنصف.", encoding="utf-8")

@@ -17,7 +17,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.graphs import RagContext, create_rag_graph
-from qwen_agentkit.languages import phrase
+from qwen_agentkit.text.languages import phrase
 from tests.fakes import BagOfWords
 
 PAGES = [

@@ -24,7 +24,8 @@ import pytest
 from numpy.typing import NDArray
 from pyarrow import parquet
 
-from qwen_agentkit import QwenEmbeddings, QwenReranker, QwenVectorStore, cli, commands
+from qwen_agentkit import QwenEmbeddings, QwenReranker, QwenVectorStore, cli
+from qwen_agentkit.cli import commands
 from qwen_agentkit.errors import (
     InputError,
     MissingExtraError,
@@ -34,7 +35,7 @@ from qwen_agentkit.errors import (
 )
 from qwen_agentkit.ingest import ingest
 from qwen_agentkit.ray import Embed, Rerank, _cluster, _shares
-from qwen_agentkit.shards import ShardedEmbeddings
+from qwen_agentkit.vectorstores.shards import ShardedEmbeddings
 from tests.fakes import BagOfWords
 
 ROOT = Path(__file__).parents[1]

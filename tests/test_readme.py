@@ -82,19 +82,6 @@ def test_the_table_of_checkpoints_is_the_catalog(row) -> None:
     assert f"| `{row.name}` | {size} | {memory} | {row.context:,} | {dimensions} |" in README
 
 
-def test_the_tree_names_every_module() -> None:
-    tree = next(block for block in blocks("text") if "pyproject.toml" in block)
-    modules = [*(ROOT / "qwen_agentkit").glob("*.py"), *(ROOT / "graphs").glob("*.py")]
-    modules += [
-        *(ROOT / "qwen_agentkit" / "engine").glob("*.py"),
-        *(ROOT / "qwen_agentkit" / "ingest").glob("*.py"),
-        *(ROOT / "qwen_agentkit" / "server").glob("*.py"),
-    ]
-    for module in modules:
-        if module.name != "__init__.py":
-            assert module.name in tree, f"{module.name} is missing in the README's tree"
-
-
 def test_every_command_and_option_exists() -> None:
     help_of: dict[str, str] = {}
     for block in blocks("bash"):

@@ -20,7 +20,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from pydantic import BaseModel
 
 from qwen_agentkit import ChatQwen, QwenEmbeddings
-from qwen_agentkit.doctor import examine_server
+from qwen_agentkit.cli.doctor import examine_server
 from qwen_agentkit.errors import InputTooLongError, ServerModelError, ServerUnsupportedError
 from tests.conftest import bundled
 from tests.gguf_files import write_gguf

@@ -6,7 +6,7 @@ import weakref
 
 from torch import nn
 
-from qwen_agentkit.engine.replacing import joined, replace_linears
+from qwen_agentkit.engine.weights.replacing import joined, replace_linears
 
 
 def test_old_layers_are_freed_one_after_the_other() -> None:

@@ -15,7 +15,7 @@ from langchain_core.documents import Document
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3ForSequenceClassification
 
 from qwen_agentkit import QwenReranker, rerankers
-from qwen_agentkit.engine.loading import load
+from qwen_agentkit.engine.checkpoint.loading import load
 from qwen_agentkit.errors import InputError, InputTooLongError, ModelError, ModelUnsupportedError
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION, RERANK_PREFIX, RERANK_SUFFIX
 from tests.test_embeddings import count_characters

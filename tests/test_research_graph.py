@@ -19,7 +19,7 @@ from langgraph.types import Command
 from qwen_agentkit import QwenEmbeddings, QwenReranker, QwenVectorStore
 from qwen_agentkit.errors import ModelNotFoundError, RetrievalError, StoreNotFoundError
 from qwen_agentkit.graphs import ResearchContext, build_research_graph, create_research_graph
-from qwen_agentkit.languages import phrase
+from qwen_agentkit.text.languages import phrase
 from tests.played import ByScore, Played, Searched, fallbacks, run, shared_words, stages
 
 PAGES = [

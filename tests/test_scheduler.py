@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 import torch
 
-from qwen_agentkit.engine import generate as generate_module
-from qwen_agentkit.engine.generate import Sampling, Writing, generate
-from qwen_agentkit.engine.kv import KVCache, token_bytes
-from qwen_agentkit.engine.loading import Loaded, load
-from qwen_agentkit.engine.lookup import Lookup
-from qwen_agentkit.engine.prefixes import PrefixStore
-from qwen_agentkit.engine.scheduler import scheduler
+from qwen_agentkit.engine.checkpoint.loading import Loaded, load
+from qwen_agentkit.engine.decode import generate as generate_module
+from qwen_agentkit.engine.decode.generate import Sampling, Writing, generate
+from qwen_agentkit.engine.decode.lookup import Lookup
+from qwen_agentkit.engine.decode.scheduler import scheduler
+from qwen_agentkit.engine.forward.kv import KVCache, token_bytes
+from qwen_agentkit.engine.forward.prefixes import PrefixStore
 from qwen_agentkit.errors import OutOfMemoryError
 from tests.conftest import SaveModel
 from tests.guides import Says

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_agentkit.sentences import split_sentences
+from qwen_agentkit.text.sentences import split_sentences
 
 CASES = {
     "english": ["He left!", '"Really?" she asked.', "It works…", "Then it ends."],

@@ -13,7 +13,7 @@ import pytest
 from langchain_core.documents import Document
 from pydantic import ValidationError
 
-from qwen_agentkit.doctor import examine_server
+from qwen_agentkit.cli.doctor import examine_server
 from qwen_agentkit.embeddings import QwenEmbeddings
 from qwen_agentkit.errors import (
     InputError,

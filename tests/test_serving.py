@@ -8,9 +8,9 @@ import shlex
 import pytest
 
 from qwen_agentkit.catalog import CHECKPOINTS, PRESETS
+from qwen_agentkit.cli.serving import SERVERS, Wish, serve_lines
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.server.flavors import FLAVORS
-from qwen_agentkit.serving import SERVERS, Wish, serve_lines
 from tests.server_page import PAGE, page
 
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from qwen_agentkit.sparse import sparse_document, sparse_query
+from qwen_agentkit.text.sparse import sparse_document, sparse_query
 
 
 def match(query: str, query_language: str, document: str, language: str) -> float:
@@ -75,7 +75,9 @@ def test_a_word_of_a_query_weighs_two_in_all() -> None:
 
 
 def test_numbers_are_the_same_in_every_process() -> None:
-    program = "from qwen_agentkit.sparse import sparse_query; print(sparse_query('Library كتاب', 'en')[0])"
+    program = (
+        "from qwen_agentkit.text.sparse import sparse_query; print(sparse_query('Library كتاب', 'en')[0])"
+    )
     command = [sys.executable, "-c", program]
     found = subprocess.run(
         command, env={"PYTHONHASHSEED": "7"}, capture_output=True, text=True, check=True

@@ -12,9 +12,9 @@ from pydantic import BaseModel, Field
 from pydantic.v1 import BaseModel as BaseModelV1
 from typing_extensions import TypedDict
 
+from qwen_agentkit.chat.structured import answer_schema, ask_for_json, response_format
 from qwen_agentkit.chat_models import ChatQwen
 from qwen_agentkit.errors import InputError
-from qwen_agentkit.structured import answer_schema, ask_for_json, response_format
 
 WILD: dict[str, Any] = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "presence_penalty": 0.0, "seed": 3}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from langgraph.graph.state import CompiledStateGraph
 
-from qwen_agentkit.commands import ingest
+from qwen_agentkit.cli.commands import ingest
 from qwen_agentkit.errors import StoreNotFoundError
 from qwen_agentkit.stack import Stack
 from tests import pictures

@@ -16,7 +16,7 @@ from langchain_core.language_models.fake_chat_models import FakeMessagesListChat
 from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
 
-from qwen_agentkit import commands
+from qwen_agentkit.cli import commands
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.stack import Stack
 

@@ -15,7 +15,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from qwen_agentkit import ChatQwen
-from qwen_agentkit.doctor import examine_server
+from qwen_agentkit.cli.doctor import examine_server
 from qwen_agentkit.errors import ServerModelError
 from tests.conftest import bundled
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from qwen_agentkit import QwenEmbeddings, QwenReranker
-from qwen_agentkit.engine.loading import load
-from qwen_agentkit.engine.packed import Segment, forward
+from qwen_agentkit.engine.checkpoint.loading import load
+from qwen_agentkit.engine.forward.packed import Segment, forward
 
 pytestmark = pytest.mark.weights
 

@@ -27,8 +27,6 @@ from langchain_core.vectorstores import VectorStoreRetriever
 from langchain_tests.integration_tests import RetrieversIntegrationTests, VectorStoreIntegrationTests
 from qdrant_client import QdrantClient, models
 
-from qwen_agentkit import _qdrant_client
-from qwen_agentkit._points import Point
 from qwen_agentkit.errors import (
     InputError,
     StoreError,
@@ -37,7 +35,9 @@ from qwen_agentkit.errors import (
     StoreNotFoundError,
     StoreWriteError,
 )
-from qwen_agentkit.vectorstores import QwenVectorStore
+from qwen_agentkit.vectorstores import client_backend
+from qwen_agentkit.vectorstores.points import Point
+from qwen_agentkit.vectorstores.store import QwenVectorStore
 from tests.fakes import BagOfWords, Broken
 
 Place = dict[str, Any]
@@ -80,8 +80,8 @@ class TestMemoryConforms(VectorStoreIntegrationTests):
 class TestUrlConforms(VectorStoreIntegrationTests):
     @pytest.fixture
     def vectorstore(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[QwenVectorStore]:
-        monkeypatch.setattr(_qdrant_client, "QdrantClient", lambda **_: QdrantClient(":memory:"))
-        monkeypatch.setattr(_qdrant_client.ClientBackend, "_index", lambda self: None)
+        monkeypatch.setattr(client_backend, "QdrantClient", lambda **_: QdrantClient(":memory:"))
+        monkeypatch.setattr(client_backend.ClientBackend, "_index", lambda self: None)
         with QwenVectorStore(self.get_embeddings(), url="http://server:6333") as store:
             yield store
 
@@ -489,9 +489,9 @@ def test_a_read_only_folder_is_said(unprivileged: Path) -> None:
 def server(monkeypatch: pytest.MonkeyPatch) -> QdrantClient:
     """What `url=` connects to: one memory that outlives the stores on it."""
     client = QdrantClient(":memory:")
-    monkeypatch.setattr(_qdrant_client, "QdrantClient", lambda **_: client)
+    monkeypatch.setattr(client_backend, "QdrantClient", lambda **_: client)
     monkeypatch.setattr(client, "close", lambda: None)
-    monkeypatch.setattr(_qdrant_client.ClientBackend, "_index", lambda self: None)
+    monkeypatch.setattr(client_backend.ClientBackend, "_index", lambda self: None)
     return client
 
 
@@ -566,7 +566,7 @@ def test_requests_to_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
         return httpx.Response(200, json={"result": ANSWERS[request.url.path], "status": "ok", "time": 0})
 
     transport = httpx.MockTransport(answer)
-    monkeypatch.setattr(_qdrant_client, "QdrantClient", partial(QdrantClient, transport=transport))
+    monkeypatch.setattr(client_backend, "QdrantClient", partial(QdrantClient, transport=transport))
     with QwenVectorStore(BagOfWords(), url="https://server:6333", api_key="key", create=False) as store:
         found = store.similarity_search_with_score("library", k=3, filter={"language": "ar"})
     [(document, score)] = found
@@ -613,6 +613,6 @@ def test_a_server_that_does_not_answer_or_refuses(monkeypatch: pytest.MonkeyPatc
         (lambda request: httpx.Response(429, headers={"Retry-After": "7"}), "try again in 7 s"),
     ):
         transport = httpx.MockTransport(handler)
-        monkeypatch.setattr(_qdrant_client, "QdrantClient", partial(QdrantClient, transport=transport))
+        monkeypatch.setattr(client_backend, "QdrantClient", partial(QdrantClient, transport=transport))
         with pytest.raises(StoreError, match=said):
             QwenVectorStore(BagOfWords(), url="http://server:6333")

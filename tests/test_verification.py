@@ -9,7 +9,7 @@ import pytest
 from langchain_core.documents import Document
 
 from qwen_agentkit.errors import InputError
-from qwen_agentkit.verification import treat_unsupported, verify_citations
+from qwen_agentkit.text.verification import treat_unsupported, verify_citations
 
 # One passage, one answer that cites it, and what the answer states beyond the passage.
 CASES: list[tuple[str, str, str, list[str]]] = [

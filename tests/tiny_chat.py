@@ -25,9 +25,9 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from qwen_agentkit.catalog import nano_folder
-from qwen_agentkit.engine import answer
-from qwen_agentkit.engine.generate import Guide, Sampling
-from qwen_agentkit.engine.loading import Loaded
+from qwen_agentkit.engine.checkpoint.loading import Loaded
+from qwen_agentkit.engine.decode import answer
+from qwen_agentkit.engine.decode.generate import Guide, Sampling
 
 THOUGHT = "<think>\nEasy.\n</think>\n\n"
 

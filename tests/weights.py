@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from qwen_agentkit.engine.linear import _PackedLinear, _PlainLinear
-from qwen_agentkit.engine.replacing import _Part
+from qwen_agentkit.engine.weights.linear import _PackedLinear, _PlainLinear
+from qwen_agentkit.engine.weights.replacing import _Part
 
 
 def weights_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:

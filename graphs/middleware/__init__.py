@@ -3,7 +3,7 @@
 Settings are arguments. A run's context that has a field of the same name, as `AgentContext` has, wins.
 """
 
-from qwen_agentkit.graphs.extras import missing_extra
+from qwen_agentkit.errors import missing_extra
 
 try:
     from qwen_agentkit.graphs.middleware.citations import CitationMiddleware

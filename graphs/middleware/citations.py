@@ -11,10 +11,6 @@ from langchain_core.messages import ToolMessage
 from langgraph.types import Command
 from typing_extensions import NotRequired
 
-from qwen_agentkit.citations import Citation, find_markers, resolve_citations
-from qwen_agentkit.facts import figures
-from qwen_agentkit.graphs.answers import abstains, abstention
-from qwen_agentkit.graphs.checks import citation_faults
 from qwen_agentkit.graphs.middleware.passages import PassagesState, numbers_of
 from qwen_agentkit.graphs.middleware.repair import Outcome, RepairMiddleware, Request, Response
 from qwen_agentkit.graphs.middleware.run import (
@@ -24,11 +20,15 @@ from qwen_agentkit.graphs.middleware.run import (
     setting,
     since_question,
 )
-from qwen_agentkit.graphs.passages import as_data
-from qwen_agentkit.graphs.prompts import REPAIR
-from qwen_agentkit.graphs.running import NEVER_HIDDEN, Stage
-from qwen_agentkit.languages import language_name, phrase
-from qwen_agentkit.verification import (
+from qwen_agentkit.graphs.shared.answers import abstains, abstention
+from qwen_agentkit.graphs.shared.checks import citation_faults
+from qwen_agentkit.graphs.shared.passages import as_data
+from qwen_agentkit.graphs.shared.prompts import REPAIR
+from qwen_agentkit.graphs.shared.running import NEVER_HIDDEN, Stage
+from qwen_agentkit.text.citations import Citation, find_markers, resolve_citations
+from qwen_agentkit.text.facts import figures
+from qwen_agentkit.text.languages import language_name, phrase
+from qwen_agentkit.text.verification import (
     Score,
     Unsupported,
     Verification,

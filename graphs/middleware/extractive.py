@@ -19,13 +19,13 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.outputs import ChatResult
 from langgraph.runtime import Runtime
 
-from qwen_agentkit.graphs.branches import refuse_if_all_failed
-from qwen_agentkit.graphs.extract import extract_answer
 from qwen_agentkit.graphs.middleware.passages import PassagesState, numbers_of
 from qwen_agentkit.graphs.middleware.run import answer_language, question, setting, since_question
 from qwen_agentkit.graphs.middleware.tool_limits import failure
-from qwen_agentkit.graphs.running import NEVER_HIDDEN, Stage
-from qwen_agentkit.languages import phrase
+from qwen_agentkit.graphs.shared.branches import refuse_if_all_failed
+from qwen_agentkit.graphs.shared.extract import extract_answer
+from qwen_agentkit.graphs.shared.running import NEVER_HIDDEN, Stage
+from qwen_agentkit.text.languages import phrase
 
 __all__ = ["ExtractiveMiddleware", "NoModel", "searched_or_quoted"]
 

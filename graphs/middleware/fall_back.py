@@ -17,8 +17,8 @@ from langchain_core.messages import AIMessage
 from qwen_agentkit.graphs.middleware.extractive import searched_or_quoted
 from qwen_agentkit.graphs.middleware.passages import PassagesState
 from qwen_agentkit.graphs.middleware.run import charged, drafts, given_up, since_question
-from qwen_agentkit.graphs.models import NoAnswer, can_think
-from qwen_agentkit.graphs.running import NEVER_HIDDEN, Stage
+from qwen_agentkit.graphs.shared.models import NoAnswer, can_think
+from qwen_agentkit.graphs.shared.running import NEVER_HIDDEN, Stage
 
 __all__ = ["ModelFallbackMiddleware"]
 

@@ -21,11 +21,11 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langgraph.types import Command
 from typing_extensions import NotRequired
 
-from qwen_agentkit.graphs.memory import Memory, remember, tokens_in
 from qwen_agentkit.graphs.middleware.run import setting, since_question
-from qwen_agentkit.graphs.models import Thought
-from qwen_agentkit.graphs.passages import as_data
-from qwen_agentkit.graphs.running import Stage
+from qwen_agentkit.graphs.shared.memory import Memory, remember, tokens_in
+from qwen_agentkit.graphs.shared.models import Thought
+from qwen_agentkit.graphs.shared.passages import as_data
+from qwen_agentkit.graphs.shared.running import Stage
 
 __all__ = ["HistoryMiddleware", "HistoryState"]
 

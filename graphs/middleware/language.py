@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from qwen_agentkit.graphs.checks import in_another_language
 from qwen_agentkit.graphs.middleware.repair import RepairMiddleware, Request
 from qwen_agentkit.graphs.middleware.run import answer_language, instructed
-from qwen_agentkit.graphs.prompts import ANSWER_IN, WRITE_IN
-from qwen_agentkit.languages import language_name, phrase
+from qwen_agentkit.graphs.shared.checks import in_another_language
+from qwen_agentkit.graphs.shared.prompts import ANSWER_IN, WRITE_IN
+from qwen_agentkit.text.languages import language_name, phrase
 
 __all__ = ["LanguageMiddleware"]
 

@@ -16,10 +16,10 @@ from langchain_core.tools import BaseTool
 from langgraph.runtime import Runtime
 from typing_extensions import NotRequired
 
-from qwen_agentkit.citations import document_source
 from qwen_agentkit.graphs.middleware.tool_limits import cut
-from qwen_agentkit.graphs.passages import passage_text, source_line
-from qwen_agentkit.graphs.prompts import PASSAGE
+from qwen_agentkit.graphs.shared.passages import passage_text, source_line
+from qwen_agentkit.graphs.shared.prompts import PASSAGE
+from qwen_agentkit.text.citations import document_source
 
 __all__ = ["PassagesMiddleware", "PassagesState", "numbers_of"]
 

@@ -8,7 +8,7 @@ from typing import Any
 from langchain.agents.middleware import AgentMiddleware
 from langchain.agents.middleware.types import AgentState, ModelRequest, ModelResponse
 
-from qwen_agentkit.graphs.memory import last_question
+from qwen_agentkit.graphs.shared.memory import last_question
 
 __all__ = ["QuestionMiddleware"]
 

@@ -19,7 +19,7 @@ from langchain.agents.middleware.types import (
 from langchain_core.messages import AIMessage, HumanMessage
 
 from qwen_agentkit.graphs.middleware.run import NoTurnLeft, charged, final_answer, given_up
-from qwen_agentkit.graphs.running import NEVER_HIDDEN
+from qwen_agentkit.graphs.shared.running import NEVER_HIDDEN
 
 __all__ = ["Outcome", "RepairMiddleware"]
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 from langchain.agents.middleware.types import ModelRequest, ModelResponse
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage
 
-from qwen_agentkit.graphs.usage import thought_in
-from qwen_agentkit.languages import detect_language
+from qwen_agentkit.graphs.shared.usage import thought_in
+from qwen_agentkit.text.languages import detect_language
 
 __all__ = [
     "NoTurnLeft",

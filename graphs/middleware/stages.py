@@ -11,7 +11,7 @@ from langchain.agents.middleware.types import AgentState, ModelRequest, ModelRes
 from langchain_core.messages import AIMessage, ToolMessage
 from langgraph.types import Command
 
-from qwen_agentkit.graphs.running import Stage
+from qwen_agentkit.graphs.shared.running import Stage
 
 __all__ = ["StagesMiddleware"]
 

@@ -9,8 +9,8 @@ from langchain.agents.middleware import AgentMiddleware
 from langchain.agents.middleware.types import AgentState, ModelRequest, ModelResponse
 
 from qwen_agentkit.graphs.middleware.run import drafts, setting, spent
-from qwen_agentkit.graphs.models import can_think, thought_for
-from qwen_agentkit.graphs.state import RagContext
+from qwen_agentkit.graphs.shared.models import can_think, thought_for
+from qwen_agentkit.graphs.shared.state import RagContext
 
 __all__ = ["ThinkingBudgetMiddleware"]
 

@@ -16,7 +16,7 @@ from langchain_core.messages import ToolMessage
 from langgraph.types import Command
 
 from qwen_agentkit.errors import AccessError
-from qwen_agentkit.graphs.running import NEVER_HIDDEN, in_thread
+from qwen_agentkit.graphs.shared.running import NEVER_HIDDEN, in_thread
 
 __all__ = ["ToolLimitsMiddleware", "cut", "failure"]
 

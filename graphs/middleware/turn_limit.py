@@ -21,7 +21,7 @@ from qwen_agentkit.graphs.middleware.run import (
     setting,
     spent,
 )
-from qwen_agentkit.languages import phrase
+from qwen_agentkit.text.languages import phrase
 
 __all__ = ["TurnLimitMiddleware"]
 

@@ -19,13 +19,13 @@ from typing import Any
 
 from langchain_core.documents import Document
 
-from qwen_agentkit._points import chunk_ids
 from qwen_agentkit.errors import LoadError
 from qwen_agentkit.ingest.discovery import SourceFile, discover, place_of, source_name
 from qwen_agentkit.ingest.loaders import load
 from qwen_agentkit.ingest.splitting import CountTokens, split
-from qwen_agentkit.languages import detect_language
-from qwen_agentkit.vectorstores import QwenVectorStore
+from qwen_agentkit.text.languages import detect_language
+from qwen_agentkit.vectorstores.points import chunk_ids
+from qwen_agentkit.vectorstores.store import QwenVectorStore
 
 __all__ = ["IngestReport", "Progress", "ingest", "stored_sources"]
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from qwen_agentkit.errors import InputError
-from qwen_agentkit.sentences import split_sentences
+from qwen_agentkit.text.sentences import split_sentences
 
 __all__ = ["Chunk", "CountTokens", "split"]
 

@@ -12,10 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar, cast
 
-from qwen_agentkit.dialects import read_call
-from qwen_agentkit.engine.request import Done, FinishReason, Request
-from qwen_agentkit.errors import ServerAnswerError, ServerFailedError, ServerUnsupportedError
-from qwen_agentkit.parsing import (
+from qwen_agentkit.chat.dialects import read_call
+from qwen_agentkit.chat.parsing import (
     CallEvent,
     ContentEvent,
     Event,
@@ -23,7 +21,9 @@ from qwen_agentkit.parsing import (
     ReasoningEvent,
     StreamParser,
 )
-from qwen_agentkit.sampling import recommended_by_name
+from qwen_agentkit.chat.request import Done, FinishReason, Request
+from qwen_agentkit.chat.sampling import recommended_by_name
+from qwen_agentkit.errors import ServerAnswerError, ServerFailedError, ServerUnsupportedError
 from qwen_agentkit.server.flavors import Flavor, check_model, identify
 from qwen_agentkit.server.http import Server
 

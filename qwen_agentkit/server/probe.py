@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from qwen_agentkit.engine.request import Done, Request
+from qwen_agentkit.chat.parsing import Event, Parsed
+from qwen_agentkit.chat.request import Done, Request
 from qwen_agentkit.errors import (
     InputError,
     ServerAccessError,
@@ -17,7 +18,6 @@ from qwen_agentkit.errors import (
     ServerRefusedError,
     ServerUnsupportedError,
 )
-from qwen_agentkit.parsing import Event, Parsed
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION
 from qwen_agentkit.server.chat import ChatServer
 from qwen_agentkit.server.embeddings import EmbeddingServer

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, LogitsProcessor, LogitsProcessorList
 
-from qwen_agentkit.engine.generate import Sampling, generate
-from qwen_agentkit.engine.loading import Loaded, load
-from qwen_agentkit.engine.scheduler import scheduler
+from qwen_agentkit.engine.checkpoint.loading import Loaded, load
+from qwen_agentkit.engine.decode.generate import Sampling, generate
+from qwen_agentkit.engine.decode.scheduler import scheduler
 from tests.benchmarks import shape
 from tests.benchmarks.machine import Timed, computed, interleaved, machine, read_gigabytes, say
 from tests.benchmarks.work import Effort

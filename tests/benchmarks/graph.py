@@ -24,8 +24,8 @@ from langchain_core.retrievers import BaseRetriever
 
 from qwen_agentkit import ChatQwen
 from qwen_agentkit.catalog import nano_folder
-from qwen_agentkit.commands import demo_questions, handbook, ingest
-from qwen_agentkit.engine.scheduler import scheduler
+from qwen_agentkit.cli.commands import demo_questions, handbook, ingest
+from qwen_agentkit.engine.decode.scheduler import scheduler
 from qwen_agentkit.graphs import create_rag_graph
 from qwen_agentkit.stack import Stack
 from tests.benchmarks import shape

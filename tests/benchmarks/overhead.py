@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from qwen_agentkit.engine.packed import Segment, forward
+from qwen_agentkit.engine.forward.packed import Segment, forward
 from tests.benchmarks import embed, rerank, shape
 from tests.benchmarks.machine import OURS, Run, Timed, computed, interleaved, machine, say
 from tests.benchmarks.work import QUERIES, Effort

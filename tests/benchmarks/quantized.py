@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from qwen_agentkit import QwenEmbeddings
-from qwen_agentkit.engine.loading import Loaded, load
-from qwen_agentkit.engine.quantized import cpu_quantizations
+from qwen_agentkit.engine.checkpoint.loading import Loaded, load
+from qwen_agentkit.engine.weights.quantized import cpu_quantizations
 from tests.benchmarks import peers, shape
 from tests.benchmarks.chat import Bench, _rates
 from tests.benchmarks.machine import OURS, Timed, interleaved, machine, read_gigabytes, say
@@ -30,8 +30,8 @@ def resident():
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from qwen_agentkit.engine.loading import load
-from qwen_agentkit.engine.generate import Sampling, generate
+from qwen_agentkit.engine.checkpoint.loading import load
+from qwen_agentkit.engine.decode.generate import Sampling, generate
 
 folder, kind = sys.argv[1:]
 before = resident()

@@ -1,0 +1,103 @@
+"""What `research` keeps between its nodes, and the settings a caller may choose."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from langchain_core.documents import Document
+from pydantic import BaseModel, Field, model_validator
+from typing_extensions import TypedDict
+
+from qwen_agentkit.graphs.corrective_rag.state import CorrectiveContext, CorrectiveState
+from qwen_agentkit.graphs.shared.branches import joined, together
+from qwen_agentkit.graphs.shared.state import Effort
+
+__all__ = ["Finding", "PlanDecision", "ResearchContext", "ResearchState"]
+
+_MOST_SUB_QUESTIONS = 10
+
+
+class Finding(TypedDict):
+    """What one search of the research brought.
+
+    Attributes:
+        question: what was looked for.
+        queries: what was searched for, translations included.
+        documents: its passages, best first; [] when nothing is relevant.
+        error: why there is none, or "".
+    """
+
+    question: str
+    queries: list[str]
+    documents: list[Document]
+    error: str
+
+
+class ResearchState(CorrectiveState):
+    """What the nodes of `research` keep beside that."""
+
+    plan: list[str]
+    """Sub-questions made from the question alone."""
+    further: list[str]
+    """Sub-questions of later rounds. They are searched for, but never shown to the model that answers: a
+    passage may have put them there."""
+    findings: Annotated[list[Finding], joined]
+    rounds: int
+    """Further rounds so far."""
+    timings: Annotated[dict[str, float], together]
+
+
+class ResearchContext(CorrectiveContext):
+    """Settings of one run of `research`."""
+
+    efforts: ClassVar[dict[str, dict[str, Any]]] = {
+        "low": {"thinking": False, "sub_questions": 1, "attempts": 0, "candidates": 10},
+        "high": {"sub_questions": 6, "attempts": 3, "candidates": 40, "evidence": 20, "sure_score": 1.0},
+    }
+
+    effort: Effort = Field(
+        default="medium",
+        description=(
+            "low: one search for the question as it is; medium: a plan of sub-questions and one further "
+            "round; high: more of both, and the model judges what is missing. A setting of its own wins"
+        ),
+    )
+    sub_questions: int = Field(
+        default=4,
+        ge=1,
+        le=_MOST_SUB_QUESTIONS,
+        description="Most sub-questions of a plan, and of each further round; 1: the question as it is",
+    )
+    attempts: int = Field(default=1, ge=0, le=5, description="Further rounds when something is missing")
+    passages: int = Field(default=3, ge=1, le=20, description="Passages kept for each sub-question")
+    evidence: int = Field(default=12, ge=1, le=60, description="Most passages of the answer")
+    sure_score: float = Field(
+        default=0.7,
+        ge=0,
+        le=1,
+        description=(
+            "Reranker score from which a passage counts as an answer to its sub-question; when all have "
+            "one, the chat model is not asked what is missing"
+        ),
+    )
+    approve_plan: bool = Field(
+        default=False,
+        description="Wait for a person to approve, edit or reject the plan; needs a checkpointer",
+    )
+
+
+class PlanDecision(BaseModel):
+    """What a person says to a plan, as ``Command(resume={"type": "approve"})`` sends it."""
+
+    type: Literal["approve", "edit", "reject"]
+    plan: list[str] = Field(
+        default=[],
+        max_length=_MOST_SUB_QUESTIONS,
+        description="Sub-questions to search for instead, for an edit",
+    )
+
+    @model_validator(mode="after")
+    def _edited(self) -> PlanDecision:
+        if self.type == "edit" and not any(one.strip() for one in self.plan):
+            raise ValueError('an edit needs sub-questions: {"type": "edit", "plan": ["When ...?"]}')
+        return self

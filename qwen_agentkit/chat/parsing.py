@@ -1,0 +1,317 @@
+"""Text a Qwen model wrote, taken apart into reasoning, content and tool calls.
+
+A pure state machine over pieces of text: it knows the tags, no tokens, models or LangChain. It never raises
+on what a model wrote: what cannot be read becomes an invalid tool call with the raw text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+from qwen_agentkit.chat.dialects import (
+    CallEnd,
+    Dialect,
+    find_call,
+    guess_name,
+    half_call,
+    is_readable,
+    read_call,
+)
+from qwen_agentkit.chat.stops import overlap
+
+__all__ = [
+    "CallEvent",
+    "ContentEvent",
+    "Dialect",
+    "Event",
+    "InvalidCallEvent",
+    "InvalidToolCall",
+    "Parsed",
+    "ReasoningEvent",
+    "StreamParser",
+    "ToolCall",
+    "parse",
+]
+
+_OPEN_THINK = "<think>"
+_CLOSE_THINK = "</think>"
+
+
+class ToolCall(TypedDict):
+    """A call that could be read; the tool may be unknown."""
+
+    name: str
+    args: dict[str, Any]
+    id: str
+
+
+class InvalidToolCall(TypedDict):
+    """A call that could not be read: its raw text, tags and all, as `args`, and what is wrong with it."""
+
+    name: str | None
+    args: str
+    id: str
+    error: str
+
+
+@dataclass(frozen=True)
+class ReasoningEvent:
+    """A piece of the think block."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class ContentEvent:
+    """A piece of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class CallEvent:
+    """A whole tool call, and the text it was read from, tags and all."""
+
+    call: ToolCall
+    raw: str
+
+
+@dataclass(frozen=True)
+class InvalidCallEvent:
+    """A whole tool call that could not be read."""
+
+    call: InvalidToolCall
+
+
+Event = ReasoningEvent | ContentEvent | CallEvent | InvalidCallEvent
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A whole message, taken apart."""
+
+    reasoning: str = ""
+    content: str = ""
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    invalid_tool_calls: list[InvalidToolCall] = field(default_factory=list)
+
+    @classmethod
+    def from_events(cls, events: Iterable[Event]) -> Parsed:
+        """Sum the events of a stream."""
+        events = list(events)
+        return cls(
+            reasoning="".join(event.text for event in events if isinstance(event, ReasoningEvent)),
+            content="".join(event.text for event in events if isinstance(event, ContentEvent)),
+            tool_calls=[event.call for event in events if isinstance(event, CallEvent)],
+            invalid_tool_calls=[event.call for event in events if isinstance(event, InvalidCallEvent)],
+        )
+
+
+def parse(
+    text: str,
+    *,
+    thinking: bool = False,
+    tools: Iterable[Mapping[str, Any]] | None = None,
+    dialect: Dialect = "auto",
+) -> Parsed:
+    r"""Take a whole output apart.
+
+    Args:
+        text: What the model wrote after the prompt.
+        thinking: Whether the prompt already opened a think block.
+        tools: Tool schemas in the OpenAI form; they type the values of the XML dialect.
+        dialect: How tool calls are written; "auto" looks at each call, "none" takes them for text.
+
+    Returns:
+        The parts. Calls are numbered: `call_0`, `call_1`, ...
+
+    Example:
+        >>> parse("<think>\nEasy.\n</think>\n\nFour.")
+        Parsed(reasoning='Easy.', content='Four.', tool_calls=[], invalid_tool_calls=[])
+    """
+    parser = StreamParser(thinking=thinking, tools=tools, dialect=dialect)
+    return Parsed.from_events([*parser.feed(text), *parser.close()])
+
+
+class StreamParser:
+    """Takes an output apart while it is being written.
+
+    The sum of all events equals `parse` of the whole text, however the text is cut. A tool call comes out
+    whole. One drafted inside a think block is held until it is known whether the block is closed after it.
+
+    Args:
+        thinking: Whether the prompt already opened a think block.
+        tools: Tool schemas in the OpenAI form; they type the values of the XML dialect.
+        dialect: How tool calls are written; "auto" looks at each call, "none" takes them for text.
+    """
+
+    def __init__(
+        self,
+        *,
+        thinking: bool = False,
+        tools: Iterable[Mapping[str, Any]] | None = None,
+        dialect: Dialect = "auto",
+    ) -> None:
+        self._thinking = thinking
+        self._tools = list(tools or ())
+        self._dialect: Dialect = dialect
+        self._buffer = ""  # text whose meaning is still open
+        self._state = self._start
+        self._opening = ""  # of the call that is being written
+        self._end = CallEnd(dialect)
+        self._reasoning = _Trimmed(strip_start=True)
+        self._content = _Trimmed(strip_start=False)
+        self._calls = 0
+
+    @property
+    def in_thought(self) -> bool:
+        """Whether the text so far ends inside a think block."""
+        return self._state in (self._think, self._draft) or (self._state == self._start and self._thinking)
+
+    def feed(self, piece: str) -> list[Event]:
+        """Take the next piece of text and return what it settles."""
+        self._buffer += piece
+        return list(self._run(final=False))
+
+    def close(self) -> list[Event]:
+        """Say that no more text comes and return what was still open."""
+        events = list(self._run(final=True))
+        if rest := self._content.end():
+            events.append(ContentEvent(rest))
+        return events
+
+    def _run(self, *, final: bool) -> Iterator[Event]:
+        state = None
+        while state != self._state:  # a state that does not hand over has used all it can
+            state = self._state
+            yield from state(final)
+
+    def _start(self, final: bool) -> Iterator[Event]:
+        text = self._buffer.lstrip()
+        if text.startswith(_OPEN_THINK):
+            self._buffer = text.removeprefix(_OPEN_THINK)
+            self._state = self._think
+        elif final or not _OPEN_THINK.startswith(text):
+            self._state = self._think if self._thinking else self._text
+        yield from ()
+
+    def _think(self, final: bool) -> Iterator[Event]:
+        end = self._buffer.find(_CLOSE_THINK)
+        call = find_call(self._buffer, self._dialect)
+        if call and (end < 0 or call[0] < end):
+            yield from self._reason(self._buffer[: call[0]])
+            self._buffer = self._buffer[call[0] :]
+            self._state = self._draft
+        elif end >= 0:
+            yield from self._end_thought(end)
+        else:
+            yield from self._reason(self._take(final, overlap(self._buffer, _CLOSE_THINK)))
+
+    def _draft(self, final: bool) -> Iterator[Event]:
+        end = self._buffer.find(_CLOSE_THINK)
+        if end >= 0:
+            yield from self._end_thought(end)
+        elif final:
+            draft, self._buffer = self._buffer, ""
+            yield from self._promote(draft)
+
+    def _promote(self, draft: str) -> Iterator[Event]:
+        """Count the readable calls of a think block that was never closed; the rest is reasoning."""
+        while call := find_call(draft, self._dialect):
+            start, body = call
+            body_end, end = (body + length for length in CallEnd(self._dialect).close(draft[body:]))
+            if is_readable(draft[body:body_end], self._dialect):
+                yield from self._reason(draft[:start])
+                self._reasoning.drop()
+                yield self._read(draft[body:body_end], draft[start:end])
+            else:
+                yield from self._reason(draft[:end])
+            draft = draft[end:]
+        yield from self._reason(draft)
+
+    def _text(self, final: bool) -> Iterator[Event]:
+        if call := find_call(self._buffer, self._dialect):
+            start, body = call
+            text, self._opening = self._buffer[:start], self._buffer[start:body]
+            self._buffer = self._buffer[body:]
+            self._end = CallEnd(self._dialect)
+            self._state = self._call
+        else:
+            text = self._take(final, 0)
+        if text := self._content.push(text):
+            yield ContentEvent(text)
+
+    def _call(self, final: bool) -> Iterator[Event]:
+        cut = self._end.close(self._buffer) if final else self._end.find(self._buffer)
+        if cut is None:
+            return
+        body_end, end = cut
+        yield self._read(self._buffer[:body_end], self._opening + self._buffer[:end])
+        self._buffer = self._buffer[end:]
+        self._content.drop()
+        self._state = self._text
+
+    def _read(self, body: str, raw: str) -> CallEvent | InvalidCallEvent:
+        call_id = f"call_{self._calls}"
+        self._calls += 1
+        try:
+            name, args = read_call(body, self._dialect, self._tools)
+        except ValueError as error:
+            guess = guess_name(body)
+            return InvalidCallEvent({"name": guess, "args": raw, "id": call_id, "error": str(error)})
+        return CallEvent({"name": name, "args": args, "id": call_id}, raw)
+
+    def _reason(self, text: str) -> Iterator[Event]:
+        if text := self._reasoning.push(text):
+            yield ReasoningEvent(text)
+
+    def _end_thought(self, end: int) -> Iterator[Event]:
+        yield from self._reason(self._buffer[:end])
+        self._buffer = self._buffer[end + len(_CLOSE_THINK) :]
+        self._content.drop()
+        self._state = self._text
+
+    def _take(self, final: bool, held: int) -> str:
+        """Take the buffer, but for an end of `held` characters, or one that may begin a call."""
+        held = 0 if final else max(held, half_call(self._buffer, self._dialect))
+        cut = len(self._buffer) - held
+        taken, self._buffer = self._buffer[:cut], self._buffer[cut:]
+        return taken
+
+
+class _Trimmed:
+    """One channel of text, without the newlines that the template puts around it.
+
+    Args:
+        strip_start: Whether newlines at the start are the template's.
+    """
+
+    def __init__(self, *, strip_start: bool) -> None:
+        self._strip_start = strip_start
+        self._dropped = False  # the newlines held now follow a tag, so they only count between two texts
+        self._started = False
+        self._newlines = ""
+
+    def push(self, text: str) -> str:
+        """Add text and return what is certain; newlines at its end are held back."""
+        if self._strip_start and not self._started:
+            text = text.lstrip("\n")
+        body = text.rstrip("\n")
+        if not body:
+            self._newlines += text
+            return ""
+        certain = self._newlines + body
+        self._newlines = text[len(body) :]
+        self._started, self._dropped = True, False
+        return certain
+
+    def drop(self) -> None:
+        """Forget the newlines held: a tag follows them. Those after the tag are the template's, too."""
+        self._newlines = ""
+        self._strip_start = self._dropped = True
+
+    def end(self) -> str:
+        """Return the newlines at the end of the text that are the model's own."""
+        return "" if self._dropped else self._newlines

@@ -1,0 +1,273 @@
+"""The command line: reads arguments, prints results. What commands do stands in `commands.py`."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qwen_agentkit.errors import InputError, QwenAgentKitError, ServerAccessError
+
+if TYPE_CHECKING:
+    from qwen_agentkit.stack import Stack
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="qwen-agentkit",
+    help="Local Qwen3 models for LangChain and LangGraph: documents in many languages in, cited answers out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Preset = Annotated[
+    str, typer.Option(help="Family of models: nano (bundled), 0.6b, 4b or 8b.", metavar="NAME")
+]
+Store = Annotated[Path, typer.Option(help="Folder of the vector store.", metavar="DIR")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Think = Annotated[
+    bool | None,
+    typer.Option("--think/--no-think", help="Think before answering; default: as the model does."),
+]
+Candidates = Annotated[int, typer.Option(help="Passages of the first stage.", min=1, max=200)]
+
+DEFAULT_STORE = Path(".qwen-agentkit/store")
+
+
+def main() -> None:
+    """Run a command; expected errors become one line on standard error and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a locale without the script shows "?", and all the rest
+    try:
+        app()
+    except QwenAgentKitError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+
+
+@app.command()
+def ingest(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(help="Files and folders: md, txt, html, pdf, csv, tsv, jsonl, docx, pptx, xlsx."),
+    ],
+    preset: Preset = "0.6b",
+    store: Store = DEFAULT_STORE,
+    groups: Annotated[
+        bool, typer.Option("--groups", help="The first folder below each given one names who may read it.")
+    ] = False,
+    ray: Annotated[
+        bool, typer.Option("--ray", help="Embed on a Ray cluster: RAY_ADDRESS, or else this machine.")
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="With --ray: processes that embed; default: one for each GPU or machine.", min=1),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the store up to date with documents. Unchanged ones are not embedded again."""
+    if workers is not None and not ray:
+        raise InputError(
+            f"--workers {workers} says how many processes Ray starts; add --ray, or leave it out."
+        )
+    from qwen_agentkit.cli import commands, show  # loads torch: only when a command runs
+
+    stack = _stack(preset, store)
+    with _progress(silent=as_json) as progress:
+        if ray:
+            report = commands.ingest_on_ray(stack, paths, progress, groups=groups, workers=workers)
+        else:
+            report = commands.ingest(stack, paths, progress, groups=groups)
+    if as_json:
+        _print_json(report.to_dict())
+    else:
+        show.report(report)
+    if report.failed and not report.added + report.skipped:
+        sys.exit(2)
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help="What to look for, in any language.")],
+    preset: Preset = "0.6b",
+    store: Store = DEFAULT_STORE,
+    candidates: Candidates = 20,
+    limit: Annotated[int, typer.Option(help="Passages to show.", min=1, max=200)] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Find passages: dense and BM25 retrieval, fused, then reranked."""
+    from qwen_agentkit.cli import commands, show  # loads torch: only when a command runs
+
+    results = commands.search(_stack(preset, store), query, candidates=candidates, limit=limit)
+    if as_json:
+        _print_json({"results": results})
+    else:
+        show.results(results)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="A question, in any language.")],
+    preset: Preset = "0.6b",
+    store: Store = DEFAULT_STORE,
+    think: Think = None,
+    candidates: Candidates = 20,
+    passages: Annotated[int, typer.Option(help="Passages kept after reranking.", min=1, max=20)] = 3,
+    trace: Annotated[
+        Path | None, typer.Option(help="Write a report of the run here, as one HTML page.", metavar="FILE")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer a question from the documents, with citations, in the language of the question."""
+    from qwen_agentkit.cli import commands, show  # loads torch: only when a command runs
+
+    stack = _stack(preset, store)
+    settings = {"candidates": candidates, "passages": passages}
+    if as_json:
+        _print_json(commands.ask(stack, question, thinking=think, settings=settings, trace=trace))
+        return
+    show.notice(preset)
+    stream = show.AnswerStream()
+    result = commands.ask(stack, question, thinking=think, settings=settings, on_event=stream, trace=trace)
+    stream.close(result)
+
+
+@app.command()
+def demo(
+    preset: Preset = "nano",
+    store: Annotated[
+        Path | None, typer.Option(help="Folder of the store; default: a new one.", metavar="DIR")
+    ] = None,
+    think: Think = True,
+    as_json: AsJson = False,
+) -> None:
+    """Ingest a bundled handbook in English, Arabic and Chinese, and ask it questions. Offline."""
+    from qwen_agentkit.cli import commands, demo, show  # loads torch: only when a command runs
+
+    stack = _stack(preset, store or commands.demo_store())
+    if as_json:
+        _print_json(demo.run(stack, thinking=think))
+        return
+    show.notice(preset)
+    with _progress(silent=False) as progress:
+        report = commands.ingest(stack, [commands.handbook()], progress)
+    show.report(report)
+    demo.walk(stack, thinking=think)
+
+
+@app.command()
+def serve_lines(
+    model: Annotated[str, typer.Argument(help="Hub id, or a preset: 0.6b, 4b, 8b.")] = "0.6b",
+    server: Annotated[
+        str | None, typer.Option(help="vllm, sglang, ollama or llama.cpp; default: all.", metavar="NAME")
+    ] = None,
+    context: Annotated[
+        int | None, typer.Option(help="Longest sequence, in tokens; more than native stretches.", min=1)
+    ] = None,
+    gpus: Annotated[int, typer.Option(help="GPUs that share the weights: 1, 2, 4 or 8.", min=1)] = 1,
+    fp8: Annotated[bool, typer.Option("--fp8", help="Weights in fp8.")] = False,
+    port: Annotated[int | None, typer.Option(help="Port of the first server.", min=1, max=65000)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the commands that start servers for a model, and the code that asks them. Starts nothing."""
+    from dataclasses import asdict
+
+    from qwen_agentkit.cli import serving
+
+    wish = serving.Wish(context=context, gpus=gpus, fp8=fp8, port=port)
+    lines = serving.serve_lines(model, server, wish)
+    if as_json:
+        _print_json({"lines": [asdict(line) for line in lines]})
+        return
+    for line in lines:
+        # Plain print: a line that is to be pasted into a shell must not be wrapped.
+        comment = "  ".join(filter(None, (line.use, line.note)))
+        typer.echo(f"# {line.server}: {line.model}\n{line.command or '# cannot'}\n# {comment}\n")
+
+
+@app.command()
+def new(
+    folder: Annotated[Path, typer.Argument(help="Folder of the project: a new or an empty one.")],
+    graph: Annotated[str, typer.Option(help="What it serves: rag, research or agent.")] = "rag",
+) -> None:
+    """Write a project of your own: a graph, its tests with fakes, and what `langgraph dev` needs."""
+    from qwen_agentkit.cli import scaffold, show
+
+    show.project(folder, scaffold.create_project(folder, graph))
+
+
+@app.command()
+def doctor(
+    preset: Preset = "nano",
+    store: Store = DEFAULT_STORE,
+    base_url: Annotated[
+        str | None, typer.Option(help="Examine this model server instead.", metavar="URL")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="With --base-url: which of its models.")] = None,
+    api_key: Annotated[str | None, typer.Option(envvar="QWEN_AGENTKIT_API_KEY", hidden=True)] = None,
+    context: Annotated[
+        int, typer.Option(help="Tokens whose keys and values have to fit beside the weights.", min=1)
+    ] = 8192,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is installed, what this machine can run, and whether models and store are in place.
+
+    With --base-url: what the server there is and can do. Its key is read from QWEN_AGENTKIT_API_KEY.
+    """
+    from qwen_agentkit.cli import doctor, show  # loads torch: only when a command runs
+
+    if base_url is None:
+        findings = doctor.examine(_stack(preset, store), context)
+    else:
+        try:
+            findings = doctor.examine_server(base_url, model, api_key)
+        except ServerAccessError as error:
+            raise ServerAccessError(f"{error} Here it is read from QWEN_AGENTKIT_API_KEY.") from error
+    if as_json:
+        _print_json(findings)
+    else:
+        show.findings(findings)
+
+
+def _stack(preset: str, folder: Path) -> Stack:
+    from qwen_agentkit.stack import Stack  # loads torch: only when a command runs
+
+    return Stack(preset, folder)
+
+
+def _print_json(value: Any) -> None:
+    """Every script as itself, in logical order, in UTF-8 whatever the locale."""
+    sys.stdout.buffer.write((json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode())
+
+
+@contextmanager
+def _progress(*, silent: bool) -> Iterator[Callable[[str, int, int], None] | None]:
+    """A bar on standard error, as the callback that `ingest` wants."""
+    if silent:
+        yield None
+        return
+    from rich.progress import Progress
+
+    from qwen_agentkit.cli import terminal
+
+    with Progress(console=terminal.console(stderr=True), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def advance(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield advance
+
+
+if __name__ == "__main__":
+    main()

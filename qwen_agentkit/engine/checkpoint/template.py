@@ -1,0 +1,265 @@
+"""The chat template of a checkpoint: what it can do, and chats rendered to token ids. Knows no model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import TemplateError
+
+from qwen_agentkit.chat.dialects import Dialect
+from qwen_agentkit.chat.history import inline, marked, put_back, split_thoughts
+from qwen_agentkit.engine.checkpoint.loading import Loaded
+from qwen_agentkit.errors import InputError, ModelUnsupportedError
+
+__all__ = ["ChatTemplate", "Prompt"]
+
+_TURN = "<|im_start|>assistant\n"
+
+# Two code points that Unicode keeps out of texts.
+_SEAM = "\ufdd0\ufdd1"
+
+# The words for it that templates know, from the least to the most.
+_EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max")
+
+_SWITCH = re.compile(r"(?<!\S)/(no_)?think(?![\w/])")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A rendered chat.
+
+    Attributes:
+        tokens: Token ids, up to where the model goes on.
+        thinking: Whether the model will think first.
+        opened: Whether the prompt itself opened the think block.
+    """
+
+    tokens: list[int]
+    thinking: bool
+    opened: bool
+
+
+class ChatTemplate:
+    """Renders chats for one checkpoint.
+
+    What the checkpoint can do is read from what its template makes of small chats, never from its name.
+
+    Attributes:
+        can_think: Whether it can think.
+        can_skip: Whether it can answer without thinking.
+        thinks: Whether it thinks when nobody says.
+        has_soft_switch: Whether `/think` and `/no_think` in a message switch its thinking.
+        replays: Whether it has a switch of its own to show old thoughts again.
+        efforts: Values of `reasoning_effort` it knows, from the least to the most.
+        dialect: How it writes tool calls.
+
+    Raises:
+        ModelUnsupportedError: The checkpoint has no chat template.
+    """
+
+    def __init__(self, loaded: Loaded) -> None:
+        self._loaded = loaded
+        if not loaded.tokenizer.chat_template:
+            raise ModelUnsupportedError(
+                f"{loaded.name!r} has no chat template; expected a chat checkpoint like 'Qwen/Qwen3-0.6B'. "
+                "Embedders and rerankers have their own classes, QwenEmbeddings and QwenReranker."
+            )
+        source = str(loaded.tokenizer.chat_template)
+        on, off, unsaid = (
+            _tail(self._render([_HELLO], [], self._variables(thinking=thinking)))
+            for thinking in (True, False, None)
+        )
+        self.can_think = on != off or _opens(on)
+        self.can_skip = not _opens(off)
+        self.thinks = self.can_think and "</think>" not in unsaid
+        # Later hybrids open the think block themselves, and were not trained on the soft switch.
+        self.has_soft_switch = self.can_think and self.can_skip and not _opens(on)
+        self.replays = "preserve_thinking" in source
+        self.efforts = tuple(word for word in _EFFORTS if _names(source, "reasoning_effort", word))
+        self.dialect: Dialect = "xml" if "<function=" in source else "json"
+        self._inline = self.can_think and self._splits_inline_thoughts()
+        self._controls = _controls(loaded)
+
+    def prompt(
+        self,
+        messages: Sequence[dict[str, Any]],
+        tools: Sequence[dict[str, Any]] = (),
+        *,
+        thinking: bool | None = None,
+        reasoning_effort: str | None = None,
+        keep_thoughts: bool | None = None,
+    ) -> Prompt:
+        """Render a chat.
+
+        Tokens such as `<|im_end|>` or `</think>` spelled out in messages or tools are read as plain text, so
+        that a document cannot end a turn or forge a call. A thought that an assistant's content begins with
+        is taken as its `reasoning_content`.
+
+        Args:
+            messages: With role and content, as chat templates expect them.
+            tools: Tool schemas in the OpenAI form.
+            thinking: Whether to think; None leaves it to the checkpoint. Unless it is False, the last
+                `/think` or `/no_think` of the user and system messages wins where the family has them.
+            reasoning_effort: One of `efforts`.
+            keep_thoughts: Whether the thoughts of earlier turns stay in the prompt. True renders each turn as
+                it was written, so that a prompt begins with the whole of the last one and its answer, and
+                what was computed for them can be used again. None: as the family does it.
+
+        Raises:
+            ModelUnsupportedError: The checkpoint cannot do what is asked.
+            InputError: The template refuses the messages, or does not know the effort.
+        """
+        self._check(thinking, reasoning_effort)
+        if self.has_soft_switch and thinking is not False:
+            thinking = _last_switch(messages, thinking)
+        turns = _map_strings(split_thoughts(messages), self._plain)
+        shown = _map_strings(tools, self._plain)
+        variables = self._variables(thinking, reasoning_effort, keep_thoughts)
+        if keep_thoughts and self.can_think and not self.replays:
+            text = put_back(self._render(marked(turns), shown, variables), turns)
+        else:
+            text = self._render(inline(turns) if self._inline else turns, shown, variables)
+        parts = _paired(text).split(_SEAM)
+        return Prompt(
+            tokens=[token for part in parts for token in self._loaded.encode_prompt(part)],
+            thinking=self.thinks if thinking is None else thinking,
+            opened=_opens(_tail(text)),
+        )
+
+    def _check(self, thinking: bool | None, effort: str | None) -> None:
+        name = self._loaded.name
+        if thinking and not self.can_think:
+            raise ModelUnsupportedError(
+                f"thinking=True, but {name!r} is an instruct checkpoint, which cannot think. "
+                "Leave thinking unset, or choose a checkpoint that thinks, such as 'Qwen/Qwen3-0.6B'."
+            )
+        if thinking is False and not self.can_skip:
+            raise ModelUnsupportedError(
+                f"thinking=False, but {name!r} always thinks. "
+                "Leave thinking unset, or choose a checkpoint with a switch, such as 'Qwen/Qwen3-0.6B'."
+            )
+        if effort is not None and not self.efforts:
+            has = "; it has thinking and thinking_budget" if self.can_think else ", which does not think"
+            raise ModelUnsupportedError(
+                f"reasoning_effort={effort!r}, but there is no such setting in {name!r}{has}. "
+                "Leave reasoning_effort unset."
+            )
+        if effort is not None and effort not in self.efforts:
+            raise InputError(
+                f"reasoning_effort={effort!r} is unknown to {name!r}; expected one of "
+                f"{', '.join(self.efforts)}."
+            )
+
+    def _variables(
+        self, thinking: bool | None = None, effort: str | None = None, keep: bool | None = None
+    ) -> dict[str, Any]:
+        """Name what is said as templates do; what is not said keeps the template's default."""
+        said = {"enable_thinking": thinking, "reasoning_effort": effort, "preserve_thinking": keep}
+        return {name: value for name, value in said.items() if value is not None}
+
+    def _render(
+        self,
+        messages: Sequence[dict[str, Any]],
+        tools: Sequence[dict[str, Any]],
+        variables: Mapping[str, Any],
+    ) -> str:
+        conversation: Any = list(messages)  # transformers types it too narrowly
+        try:
+            return str(
+                self._loaded.tokenizer.apply_chat_template(
+                    conversation,
+                    tools=list(tools) or None,
+                    add_generation_prompt=True,
+                    tokenize=False,
+                    **variables,
+                )
+            )
+        except TemplateError as error:
+            raise InputError(
+                f"The chat template of {self._loaded.name!r} refuses these messages: {error}. "
+                "Expected system first, then user and assistant in turn."
+            ) from error
+
+    def _splits_inline_thoughts(self) -> bool:
+        """Whether the template looks for thoughts in the content, and for none in `reasoning_content`."""
+        calling = {"role": "assistant", "content": "", "tool_calls": [_CALL]}
+        apart, inside = {"reasoning_content": _THOUGHT}, {"content": f"<think>\n{_THOUGHT}\n</think>\n\n"}
+        if self._shows_thought([_HELLO, {**calling, **apart}, _RESULT]):
+            return False
+        return self._shows_thought([_HELLO, {**calling, **inside}, _RESULT]) and not self._shows_thought(
+            [_HELLO, {**calling, **inside}, _RESULT, _HELLO]
+        )
+
+    def _shows_thought(self, messages: Sequence[dict[str, Any]]) -> bool:
+        try:
+            return _THOUGHT in self._render(messages, [], {})
+        except InputError:
+            return False  # such chats cannot come to it either
+
+    def _plain(self, text: str) -> str:
+        """Put a seam inside each control token of the text; prompts are encoded seam by seam."""
+        return self._controls.sub(lambda found: found[0][0] + _SEAM + found[0][1:], text)
+
+
+_HELLO = {"role": "user", "content": "Hello"}
+_CALL = {"type": "function", "function": {"name": "look", "arguments": {}}}
+_RESULT = {"role": "tool", "content": "Hello"}
+_THOUGHT = "Hm, hm."
+
+
+def _controls(loaded: Loaded) -> re.Pattern[str]:
+    """Match what may not be a token in texts of others, and our own marks.
+
+    Many of these, like `</think>`, are no special tokens to the tokenizer. Plain words that somebody added to
+    the vocabulary stay tokens.
+    """
+    added = loaded.tokenizer.added_tokens_decoder.values()
+    tokens = [t.content for t in added if t.special or (t.content[0] == "<" and t.content[-1] == ">")]
+    # The longest first: a token may begin with another.
+    return re.compile("|".join([_SEAM, "\ufdd2", *map(re.escape, sorted(tokens, key=len, reverse=True))]))
+
+
+def _names(source: str, variable: str, value: str) -> bool:
+    return variable in source and re.search(rf"['\"]{value}['\"]", source) is not None
+
+
+def _last_switch(messages: Sequence[dict[str, Any]], default: bool | None) -> bool | None:
+    """Find whether the messages switch thinking on or off; the last word counts.
+
+    "On" is said by the user or the author of the system message, in their own words. A passage pasted into
+    such a message cannot be told apart from them; results of tools can, and switch nothing.
+    """
+    for message in reversed(messages):
+        if message["role"] in ("user", "system") and (found := _SWITCH.findall(message["content"])):
+            # With thinking on, "/no_think" makes the model write an empty think block. Rendered as "off",
+            # the prompt holds that very block already.
+            return not found[-1]
+    return default
+
+
+def _paired(text: str) -> str:
+    """The text with U+FFFD for lone surrogates, as in a tool's description: no tokenizer takes them."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _tail(text: str) -> str:
+    """What the template wrote after it opened the assistant's turn."""
+    return text.rpartition(_TURN)[2]
+
+
+def _opens(tail: str) -> bool:
+    return tail.rstrip().endswith("<think>")
+
+
+def _map_strings(value: Any, change: Callable[[str], str]) -> Any:
+    """Copy plain data with every string in it changed."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {_map_strings(key, change): _map_strings(item, change) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_map_strings(item, change) for item in value]
+    return value

@@ -1,0 +1,1 @@
+"""Tokens after a prompt: many answers in each step, sampled, guessed, and read as they come."""

@@ -1,0 +1,99 @@
+"""Writing tokens after a prompt. Knows token ids, not text or chats."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+
+from qwen_agentkit.engine.checkpoint.loading import Loaded
+from qwen_agentkit.engine.checkpoint.tokens import end_ids
+from qwen_agentkit.engine.decode.sampler import Sampling
+from qwen_agentkit.engine.decode.scheduler import memory, scheduler
+from qwen_agentkit.engine.decode.sequence import Guide, SequenceState
+from qwen_agentkit.engine.forward.kv import token_bytes
+from qwen_agentkit.errors import InputTooLongError, OutOfMemoryError
+
+__all__ = ["Guide", "Sampling", "Writing", "generate"]
+
+
+class Writing(Iterator[int]):
+    """Tokens as they are written. The last is one of `end_ids` unless the writing was cut off.
+
+    Nothing is computed before the first is asked for.
+    """
+
+    def __init__(self, loaded: Loaded, sequence: SequenceState) -> None:
+        self._sequence = sequence
+        self._tokens = scheduler(loaded).run(loaded, sequence)
+
+    @property
+    def cached_tokens(self) -> int:
+        """Tokens of the prompt that were not computed again; known with the first token."""
+        return self._sequence.cached_tokens
+
+    def __next__(self) -> int:
+        return next(self._tokens)
+
+    def close(self) -> None:
+        """Stop the work within one step."""
+        self._tokens.close()
+
+
+def generate(
+    loaded: Loaded,
+    prompt: Sequence[int],
+    sampling: Sampling,
+    *,
+    max_tokens: int | None = None,
+    guide: Guide | None = None,
+    cancelled: threading.Event | None = None,
+    lookup: bool = True,
+) -> Writing:
+    """Write after a prompt until the model ends its turn.
+
+    Calls side by side share the model's steps. Keys and values of earlier prompts that begin alike are used
+    again, here and in every other call with this model.
+
+    Args:
+        loaded: The model and its tokenizer.
+        prompt: Token ids, at least one.
+        sampling: How tokens are chosen.
+        max_tokens: Most tokens to write; None, or more than the context has room for, fills the context.
+        guide: What is put into the output, and what may not come.
+        cancelled: Set it from another thread to stop within one step.
+        lookup: Guess tokens that repeat the prompt; the tokens written are the same, only sooner.
+
+    Raises:
+        InputTooLongError: The prompt leaves no room; raised before anything is computed.
+        OutOfMemoryError: Its keys and values do not fit the memory; raised before anything is computed.
+    """
+    room = loaded.context - len(prompt)
+    if room < 1:
+        raise InputTooLongError(
+            f"The prompt has {len(prompt)} tokens; {loaded.name!r} has a context of {loaded.context} tokens, "
+            "answer included. Send fewer messages or documents, or choose a model with a longer context."
+        )
+    limit = room if max_tokens is None else min(max_tokens, room)
+    _check_memory(loaded, len(prompt) + (1 if max_tokens is None else limit))
+    sequence = SequenceState(
+        prompt,
+        sampling,
+        limit=limit,
+        ends=end_ids(loaded),
+        device=loaded.device,
+        guide=guide,
+        lookup=lookup and loaded.packed,
+        cancelled=cancelled,
+    )
+    return Writing(loaded, sequence)
+
+
+def _check_memory(loaded: Loaded, tokens: int) -> None:
+    size = token_bytes(loaded.model.config.get_text_config(), loaded.dtype)
+    free = memory(loaded.device) + scheduler(loaded).bytes
+    if tokens * size > free:
+        raise OutOfMemoryError(
+            f"{tokens} tokens of {loaded.name!r} need {tokens * size / 1e9:.1f} GB of keys and values "
+            f"({size / 1024:.0f} KiB a token); {free / 1e9:.1f} GB are free on {loaded.device}. "
+            f"At most {free // size} tokens fit: lower max_tokens, or send fewer messages or documents."
+        )

@@ -1,0 +1,1 @@
+"""The packed forward: decoder, attention, keys and values."""

@@ -1,0 +1,179 @@
+"""Attention over a packed row. Knows tensors.
+
+Every segment of the row attends to itself and to its cached keys and values, to no other segment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.attention.bias import causal_lower_right
+from torch.nn.functional import scaled_dot_product_attention
+
+from qwen_agentkit.engine.forward.kv import KVCache, LayerCache
+from qwen_agentkit.engine.weights.kernels import bf16_is_fast
+
+__all__ = ["Segment", "attend"]
+
+# Query rows scored at once on CPU: bounds the score matrix, and skips the upper triangle beyond a chunk.
+_CHUNK = 64
+
+# Rows of a text without a past up to which torch's own kernel is faster on CPU: it is one operation.
+_SHORT = 16
+
+# Query rows from which fp32 keys and values, where the CPU multiplies them faster, are worth being made.
+_WORTH_FP32 = 32
+
+
+@dataclass
+class Segment:
+    """One sequence of a packed row.
+
+    Attributes:
+        tokens: ids to run, at least one.
+        cache: what came before them; None when nothing did.
+        keep: append the keys and values of `tokens` to `cache`. False lets many segments of one
+            forward share a prefix that none of them changes.
+        read: positions at the end whose hidden states are wanted.
+    """
+
+    tokens: Sequence[int]
+    cache: KVCache | None = None
+    keep: bool = True
+    read: int = 1
+
+    def layers(self, count: int) -> Sequence[LayerCache | None]:
+        """What it sees in the cache in each of `count` layers."""
+        return self.cache.layers(len(self.tokens) if self.keep else 0) if self.cache else [None] * count
+
+
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scaling: float,
+    *,
+    lengths: Sequence[int],
+    caches: Sequence[LayerCache | None],
+) -> Tensor:
+    """Causal attention inside each segment of a packed row of T tokens.
+
+    Args:
+        query: (heads, T, dim).
+        key: (key/value heads, T, dim).
+        value: as `key`.
+        scaling: factor on the scores.
+        lengths: tokens of each segment of the row.
+        caches: what each segment sees of its cache, and where it puts what is new.
+
+    Returns:
+        (T, heads, dim).
+    """
+    many = _attend_cpu if query.device.type == "cpu" else _attend_sdpa
+    rows = query.transpose(0, 1)
+    out = torch.empty_like(rows)
+    start = 0
+    for length, layer in zip(lengths, caches, strict=True):
+        end = start + length
+        keys, values = _seen(layer, key[:, start:end], value[:, start:end])
+        if length == 1:
+            out[start] = _attend_one(rows[start], keys, values, scaling)
+        else:
+            attend_all = _attend_sdpa if length == keys.shape[1] <= _SHORT else many
+            out[start:end] = attend_all(query[:, start:end], keys, values, scaling).transpose(0, 1)
+        start = end
+    return out
+
+
+def _seen(layer: LayerCache | None, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys and values of a segment's past and of its new tokens, which are stored where there is room."""
+    if layer is None:
+        return key, value
+    if not layer.room.shape[2]:
+        return torch.cat((layer.keys, key), 1), torch.cat((layer.values, value), 1)
+    layer.room.copy_(torch.stack((key, value)))  # one copy of both is faster than two
+    return layer.keys, layer.values
+
+
+def _attend_one(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
+    """Attention of one new token, which sees everything: query heads that share keys become rows of one head.
+
+    torch's kernel then reads keys and values once and copies nothing. `query` and the result are (heads,
+    dim), the others as in `_attend_cpu`.
+    """
+    heads, dim = query.shape
+    grouped = query.reshape(1, keys.shape[0], heads // keys.shape[0], dim)
+    return scaled_dot_product_attention(grouped, keys[None], values[None], scale=scaling).view(heads, dim)
+
+
+def _attend_cpu(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
+    """Chunked grouped matrix products with an fp32 softmax, all in fp32 where that is faster.
+
+    torch's CPU kernel runs bf16 attention at about a tenth of the speed of its matrix products.
+
+    Args:
+        query: (heads, new, dim).
+        keys: (key/value heads, past + new, dim); the last `new` belong to the query rows.
+        values: as `keys`.
+        scaling: factor on the scores.
+    """
+    heads, new, dim = query.shape
+    groups = keys.shape[0]
+    share = heads // groups
+    past = keys.shape[1] - new
+    if new > _CHUNK and keys.stride(1) != dim and query.dtype == torch.bfloat16:
+        keys, values = keys.contiguous(), values.contiguous()  # they are read for every chunk
+    out = query.new_empty(groups, share, new, dim)
+    if new >= _WORTH_FP32 and query.dtype == torch.bfloat16 and not bf16_is_fast():
+        query, keys, values = query.float(), keys.float(), values.float()
+    grouped = (query * scaling).view(groups, share, new, dim)
+    # Made once: memory of this size, given back after every chunk, would be asked of the system every time.
+    memory = query.new_empty(heads * min(new, _CHUNK) * keys.shape[1])
+    wide = memory if memory.dtype == torch.float32 else torch.empty_like(memory, dtype=torch.float32)
+    # The last first: each is smaller than the one before, and fits into the memory that that one gave back.
+    for begin in reversed(range(0, new, _CHUNK)):
+        stop = min(new, begin + _CHUNK)
+        rows, seen = stop - begin, past + stop
+        weights, scores = (
+            states[: heads * rows * seen].view(groups, share * rows, seen) for states in (memory, wide)
+        )
+        part = grouped[:, :, begin:stop].reshape(groups, share * rows, dim)
+        torch.bmm(part, keys[:, :seen].transpose(1, 2), out=weights)
+        if wide is not memory:
+            scores.copy_(weights)
+        if rows > 1:
+            scores.view(groups, share, rows, seen)[..., past + begin :].add_(_future()[:rows, :rows])
+        torch.softmax(scores, -1, out=scores)
+        if wide is not memory:
+            weights.copy_(scores)
+        out[:, :, begin:stop] = torch.bmm(weights, values[:, :seen]).view(groups, share, rows, dim)
+    return out.view(heads, new, dim)
+
+
+@cache
+def _future() -> Tensor:
+    """-inf for what no row of a chunk may see, else 0: adding takes an eighth of the time of filling.
+
+    Not made while importing, which is not the computing thread's.
+    """
+    return torch.full((_CHUNK, _CHUNK), float("-inf")).triu_(1)
+
+
+def _attend_sdpa(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
+    """The same through torch's fused kernel; shapes as in `_attend_cpu`."""
+    new, total = query.shape[1], keys.shape[1]
+    mask: Any = causal_lower_right(new, total) if 1 < new < total else None
+    return scaled_dot_product_attention(
+        query[None],
+        keys[None],
+        values[None],
+        attn_mask=mask,
+        is_causal=1 < new == total,
+        scale=scaling,
+        enable_gqa=query.shape[0] != keys.shape[0],
+    )[0]

@@ -1,0 +1,90 @@
+"""The grammar of a turn: a thought, then text, tool calls or JSON. Knows Lark and tools, no tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from qwen_agentkit.chat.dialects import OPEN_CALL, Dialect
+from qwen_agentkit.engine.grammar.calls import call_rules
+from qwen_agentkit.engine.grammar.lark import Tags, json_rule
+
+__all__ = ["Turn", "turn_grammar"]
+
+_CLOSE_CALL = "</tool_call>"
+_OPEN_THINK, _CLOSE_THINK = "<think>", "</think>"
+
+# Models of the XML dialect at times forget the tag, and the parser takes this for a call.
+_BARE_CALL = r"<function=[^<>\n]+>\s*<"
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a turn may be.
+
+    Attributes:
+        tools: Tools that may be called, in the OpenAI form; none allows no call.
+        must_call: The turn is one or more calls and nothing else.
+        parallel: There may be several calls.
+        schema: JSON schema of the answer; None leaves it free text.
+    """
+
+    tools: Sequence[Mapping[str, Any]] = ()
+    must_call: bool = False
+    parallel: bool = True
+    schema: Mapping[str, Any] | None = None
+
+    @property
+    def free(self) -> bool:
+        """Whether the model may write text as it likes."""
+        return self.schema is None and not self.must_call
+
+
+def turn_grammar(turn: Turn, tags: Tags, dialect: Dialect, *, thinking: bool, opened: bool) -> str:
+    """Return the grammar of a turn, in llguidance's dialect of Lark.
+
+    Thoughts are free text, and calls drafted in them are no calls. What follows them is held to the turn.
+
+    Args:
+        turn: What it may be; with neither tools nor a schema there is nothing to hold it to.
+        tags: Of the model's vocabulary.
+        dialect: How the model writes calls; "auto" means JSON.
+        thinking: Whether the model will think first.
+        opened: Whether the prompt has opened the think block.
+
+    Raises:
+        InputError: A schema or name that no grammar can hold an answer to.
+    """
+    rules = [_start(tags, thinking=thinking, opened=opened, free=turn.free)]
+    rules += tags.until("thought", _CLOSE_THINK)
+    if turn.tools:
+        rules += call_rules(dialect, turn.tools, tags.tag(_CLOSE_CALL), strict=not turn.free)
+        more = r' ("\n" calls?)?' if turn.parallel else r' "\n"?'  # some models end a turn with the newline
+        rules.append(f"calls: {tags.tag(OPEN_CALL)} call{more}")
+    if turn.must_call:
+        rules.append("answer: calls")
+    elif turn.schema is not None:
+        rules += [
+            "answer: json" + (" | calls" if turn.tools else ""),
+            f"json: {json_rule('the answer', turn.schema)}",
+        ]
+    else:
+        forbidden = [_BARE_CALL] if dialect == "xml" else []
+        rules += tags.text("rest", OPEN_CALL, *forbidden)
+        if not turn.tools:
+            rules.append("answer: rest?")
+            return "\n".join(rules)
+        rules.append("answer: " + ("(begin call)* rest?" if turn.parallel else "begin call | rest?"))
+        rules += tags.until("begin", OPEN_CALL, *forbidden)
+    return "\n".join(rules)
+
+
+def _start(tags: Tags, *, thinking: bool, opened: bool, free: bool) -> str:
+    # Left to itself a model may skip the thought; what its answer is held to says where the answer begins.
+    answer = "answer" if free else r'"\n\n" answer'
+    if opened:
+        return f"start: thought {answer}"
+    if free:
+        return f"start: (/\\s+/? {tags.tag(_OPEN_THINK)} thought)? {answer}"
+    return f'start: {tags.tag(_OPEN_THINK)} "\\n" thought {answer}' if thinking else "start: answer"

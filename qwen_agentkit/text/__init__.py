@@ -1,0 +1,1 @@
+"""Text in every script: languages, sentences, numbers, words, quotes. Knows no model."""

@@ -1,0 +1,214 @@
+"""Numbers in words and in East Asian signs, in a normalised text: "twenty-five", 一億二千万, 1万2千.
+
+Knows the words of `data/numbers.json` and how they are put together. Words that mean other things too
+("a", "second", Turkish "yüz", a face) are numbers only to whoever looks for evidence.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from functools import lru_cache
+from importlib import resources
+from typing import NamedTuple
+
+from qwen_agentkit.text.folding import normalised
+
+__all__ = ["Numeral", "eastern_numerals", "number_words", "plain_value", "reads_words", "without_weekdays"]
+
+
+class Numeral(NamedTuple):
+    """A number and its place: ``source[start:end] == text``."""
+
+    text: str
+    start: int
+    end: int
+    values: frozenset[str]
+    parts: frozenset[str]
+    """Values of its words: a text with "twenty five-minute walks" states 5, too."""
+    sure: bool
+    """Can mean nothing but a number."""
+
+
+class _Words(NamedTuple):
+    pattern: re.Pattern[str]
+    value_of: dict[str, int]
+    unsure: frozenset[str]
+
+
+_WORD = r"(?<![\w\u0900-\u0963])({})(?![\w\u0900-\u0963])"
+_COUNTERS = "시|명|개|번|살|장|대|층|달|주|권|잔|분|가지|곳|마리|사람|째"
+_AROUND = {  # joined to their neighbours
+    "ar": r"(?<!\w)[وفبلك]?(?:ال)?({})(?!\w)",
+    "bn": r"(?<!\w)({})(?:টি|টা|জন)?(?!\w)",
+    "he": r"(?<!\w)[ובלכמהש]{{0,2}}({})(?!\w)",
+    "ko": rf"(?<!\w)({{}})(?= ?(?:{_COUNTERS})|\s|$)",
+    "ta": r"(?<!\w)({})",
+    "th": "({})",
+}
+_LINKS = {"en": "and", "fr": "et", "es": "y", "pt": "e", "it": "e", "ru": "и", "fa": "و", "sw": "na"}
+_NO_WORDS = ("ja", "zh")
+"""Languages whose numerals are signs."""
+
+
+def reads_words(language: str) -> bool:
+    """Whether numbers that are written out are known here in a language."""
+    code = language.split("-")[0]
+    return code in _NO_WORDS or code in _table()
+
+
+def number_words(text: str, language: str) -> Iterator[Numeral]:
+    """The numbers of a normalised text that stand there in words of its language."""
+    code = language.split("-")[0]
+    if code not in _table():
+        return
+    words = _words(code)
+    run: list[re.Match[str]] = []
+    amount = (0, 0)
+    for match in words.pattern.finditer(text):
+        value = words.value_of[match[1]]
+        longer = None
+        if run and _near(text[run[-1].end() : match.start()], code):
+            # Of Arabic numbers "and" makes one of 5 and 20, and two of 7 and 10.
+            longer = _joined(amount, value, code, linked=match[0][0] == "و")
+        if longer is None:
+            if run:
+                yield _numeral(text, run, amount, words)
+            run, longer = [], (value, 0) if value >= 1000 else (0, value)
+        run.append(match)
+        amount = longer
+    if run:
+        yield _numeral(text, run, amount, words)
+
+
+def _numeral(text: str, run: list[re.Match[str]], amount: tuple[int, int], words: _Words) -> Numeral:
+    start, end = run[0].start(), run[-1].end()
+    parts = frozenset(str(words.value_of[match[1]]) for match in run)
+    sure = any(match[1] not in words.unsure for match in run)
+    return Numeral(text[start:end], start, end, frozenset({str(sum(amount))}), parts, sure)
+
+
+def _near(gap: str, language: str) -> bool:
+    return gap in (" ", "-") or gap.strip(" -") == _LINKS.get(language)
+
+
+def _joined(amount: tuple[int, int], value: int, language: str, *, linked: bool) -> tuple[int, int] | None:
+    """Thousands and the rest of a number that goes on with `value`; None if another number begins."""
+    total, rest = amount
+    if value >= 1000:
+        return (total + rest * value, 0) if rest and total % (value * 1000) == 0 else None
+    below = rest % 100
+    if value == 100:
+        return (total, rest * 100) if 1 <= rest < 20 else None
+    if (rest >= 100 > value and not below) or (total and not rest):
+        return total, rest + value
+    if below and below % 10 == 0 and below > 10:
+        tens = 20 if language == "fr" and below in (60, 80) else 10  # soixante-dix, quatre-vingt-dix
+        if value < tens:
+            return total, rest + value
+    if language == "ar" and 0 < below < 10 and value in (range(20, 100, 10) if linked else (10,)):
+        return total, rest + value
+    if language == "en" and 17 <= rest <= 20 and 10 <= value < 100:
+        return total, rest * 100 + value  # nineteen eighty-four
+    return None
+
+
+@lru_cache(maxsize=1)
+def _table() -> dict[str, dict[str, str]]:
+    """For each language the words of each number; "~" marks those that mean other things too."""
+    text = resources.files("qwen_agentkit").joinpath("data/numbers.json").read_text("utf-8")
+    table: dict[str, dict[str, str]] = json.loads(text)
+    return table
+
+
+@lru_cache(maxsize=64)
+def _words(code: str) -> _Words:
+    value_of: dict[str, int] = {}
+    unsure = set()
+    for value, forms in _table()[code].items():
+        for form in forms.split():
+            word = normalised(form.lstrip("~").replace("_", " "))
+            value_of[word] = int(value)
+            unsure |= {word} if form.startswith("~") else set()
+    either = "|".join(sorted(map(re.escape, value_of), key=len, reverse=True))
+    return _Words(re.compile(_AROUND.get(code, _WORD).format(either)), value_of, frozenset(unsure))
+
+
+_DIGIT_OF = {char: i for i, chars in enumerate(("〇零", "一", "二两兩", *"三四五六七八九")) for char in chars}
+_UNIT_OF = {
+    **{"十": 10, "百": 100, "千": 1_000, "백": 100, "천": 1_000},
+    **dict.fromkeys("万萬만", 10_000),
+    **dict.fromkeys("亿億억", 10**8),
+    **dict.fromkeys("兆조", 10**12),
+}
+_HAN_DIGIT = "".join(_DIGIT_OF)
+_HAN_UNIT = "".join(unit for unit in _UNIT_OF if unit < "가" and unit != "兆")
+_HAN = f"{_HAN_DIGIT}{_HAN_UNIT}"
+_AMOUNT = r"\d{1,15}(?:[.,]\d{1,15}){0,5}"
+_UNIT = f"(?:[{''.join(_UNIT_OF)}](?![瓦克米卡赫]))"  # 千克 is a kilogram
+_STEP = f"(?:{_UNIT}|[{_HAN_DIGIT}](?={_UNIT}))"
+# Amounts in digits with units, which add up: 1億2000万, 1만 2000, 3.5万.
+_MIXED = rf"(?<![\d.,])(?={_AMOUNT}{_UNIT}){_AMOUNT}(?:{_STEP}+(?: ?{_AMOUNT}(?![.,]?\d))?)+"
+_EASTERN = re.compile(f"(?P<mixed>{_MIXED})|[{_HAN}]+")
+# Others are mostly parts of words: 一般, 千万, 十分, 几十.
+_SURE = re.compile(f"[{_HAN_DIGIT}十][{_HAN}]+")
+_COUNTED = re.compile("[点點时時月日号號年人个個]")
+_VAGUE = frozenset("几幾数數")
+_WEEKDAY = re.compile("(?:星期|礼拜|禮拜|周|週)[一二三四五六]")
+
+
+def without_weekdays(text: str) -> str:
+    """A text without names of days, of the same length: 星期一九点 is nine o'clock, not nineteen."""
+    return _WEEKDAY.sub(lambda match: " " * len(match[0]), text)
+
+
+def eastern_numerals(text: str) -> Iterator[Numeral]:
+    """The numbers of a normalised text in Chinese signs, or in digits with Chinese or Korean units."""
+    for match in _EASTERN.finditer(text):
+        run = match[0]
+        vague = text[match.start() - 1 : match.start()] in _VAGUE
+        # 一点 is mostly "a little", and 一个 the article.
+        counted = run[0] in _HAN_DIGIT[2:] + "十" and run != "一" and _COUNTED.match(text, match.end())
+        sure = bool(match["mixed"] or (not vague and (_SURE.fullmatch(run) or counted)))
+        values = frozenset(plain_value(value) for value in _eastern_values(run))
+        yield Numeral(run, match.start(), match.end(), values, frozenset(), sure)
+
+
+def plain_value(value: Decimal) -> str:
+    """A number without zeros that say nothing."""
+    return f"{value.normalize():f}"
+
+
+def _eastern_values(run: str) -> set[Decimal]:
+    """Readings of a numeral: 十四 is 14, 二〇二四 is 2024, 三万五 is 35000 in Chinese, 30005 in Japanese."""
+    tokens = re.findall(rf"{_AMOUNT}|\S", run)
+    if not set(tokens) & set(_UNIT_OF):
+        return {Decimal("".join(str(_DIGIT_OF[char]) for char in run))}
+    total = section = digit = Decimal(0)
+    unit = last_unit = 0
+    for token in tokens:
+        unit, before = _UNIT_OF.get(token, 0), unit
+        if not unit:
+            digit, last_unit = _amount(token), before
+        elif unit < 10_000:
+            section, digit = section + (digit or 1) * unit, Decimal(0)
+        else:
+            more = section + digit
+            # 万亿 is one unit; after a greater one the next begins.
+            total = (total + more) * unit if 0 < total < unit else total + (more or 1) * unit
+            section = digit = Decimal(0)
+    whole = total + section
+    if unit or not last_unit:
+        return {whole + digit}
+    return {whole + digit, whole + digit * last_unit / 10 if tokens[-1] in _DIGIT_OF else whole}
+
+
+def _amount(token: str) -> Decimal:
+    if token in _DIGIT_OF:
+        return Decimal(_DIGIT_OF[token])
+    if re.fullmatch(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?", token):
+        return Decimal(token.replace(",", ""))
+    whole, *decimals = re.split("[.,]", token)
+    return Decimal(f"{whole}.{''.join(decimals) or 0}")

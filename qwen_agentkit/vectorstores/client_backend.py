@@ -1,0 +1,242 @@
+"""The other back ends, both behind `qdrant_client.QdrantClient`: a server, and memory for tests.
+
+Knows HTTP errors and qdrant-client's models; every error of qdrant-client is translated here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import httpx
+from qdrant_client import QdrantClient, models
+from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
+from qdrant_client.http.exceptions import ApiException, ResponseHandlingException
+
+from qwen_agentkit.errors import StoreError, StoreNotFoundError, StoreWriteError
+from qwen_agentkit.vectorstores.filters import Condition
+from qwen_agentkit.vectorstores.points import DENSE, SPARSE, Hit, Point, SparseVector
+
+__all__ = ["ClientBackend"]
+
+_INDEXED = ("source", "language")
+_PAGE = 1000
+_MAKER = "embedder"
+_PATIENCE = 60
+"""Seconds a server may take; qdrant-client's own 5 are too few to index what is written at once."""
+
+
+class ClientBackend:
+    """A collection of a Qdrant server, or of memory.
+
+    Args:
+        client: A connected client.
+        collection: Name of the collection; made by the first write.
+        where: What messages call the place.
+        create: Whether a missing collection is fine.
+
+    Raises:
+        StoreNotFoundError: There is no such collection and `create` is False.
+    """
+
+    def __init__(self, client: QdrantClient, collection: str, *, where: str, create: bool) -> None:
+        self.client = client
+        self.collection = collection
+        self.where = where
+        self.maker: dict[str, Any] | None = None
+        self._dimensions: int | None = None
+        # qdrant-client's memory mode loses points when threads write at once; a server does not.
+        self._in_memory = where == ":memory:"
+        self._guard: AbstractContextManager[Any] = threading.RLock() if self._in_memory else nullcontext()
+        if self.dimensions is None and not create:
+            raise StoreNotFoundError(
+                f"{where!r} holds no collection {collection!r}; make one with: qwen-agentkit ingest DOCS"
+            )
+
+    @property
+    def dimensions(self) -> int | None:
+        """Length of the dense vectors; asked for again while missing: others may make the collection."""
+        if self._dimensions is None:
+            self._refresh()
+        return self._dimensions
+
+    @classmethod
+    def memory(cls, collection: str, *, create: bool) -> ClientBackend:
+        """Open a collection that lives as long as this object."""
+        return cls(QdrantClient(":memory:"), collection, where=":memory:", create=create)
+
+    @classmethod
+    def server(cls, url: str, api_key: str | None, collection: str, *, create: bool) -> ClientBackend:
+        """Connect to a server or cluster."""
+        # The version check would ask the server for its version and warn where it cannot.
+        client = QdrantClient(url=url, api_key=api_key, check_compatibility=False, timeout=_PATIENCE)
+        return cls(client, collection, where=url, create=create)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.client.close()
+
+    def create(self, dimensions: int, maker: dict[str, Any]) -> None:
+        """Make the collection; does nothing when it exists."""
+        with self._translated():
+            if self.dimensions is None and not self.client.collection_exists(self.collection):
+                self.client.create_collection(
+                    self.collection,
+                    vectors_config=models.VectorParams(size=dimensions, distance=models.Distance.COSINE),
+                    sparse_vectors_config={SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)},
+                    metadata={_MAKER: maker},
+                )
+                self._index()
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        """Write points, replacing those of the same id."""
+        rows = [models.PointStruct(id=p.id, vector=_vectors(p), payload=p.payload) for p in points]
+        with self._translated():
+            self.client.upsert(self.collection, rows, wait=True)
+
+    def set_payload(self, id: str, payload: dict[str, Any]) -> None:
+        """Replace the payload of one point and keep its vectors."""
+        with self._translated():
+            self.client.overwrite_payload(self.collection, payload, points=[id], wait=True)
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Delete points; unknown ids are ignored."""
+        self._delete(models.PointIdsList(points=list(ids)))
+
+    def delete_matching(self, conditions: Sequence[Condition]) -> None:
+        """Delete the points for which all conditions hold."""
+        self._delete(models.FilterSelector(filter=_filter(conditions)))
+
+    def retrieve(self, ids: Sequence[str]) -> list[Hit]:
+        """Return the points that exist, in the order of the ids."""
+        if self.dimensions is None or not ids:
+            return []
+        with self._translated():
+            found = {
+                str(r.id): r for r in self.client.retrieve(self.collection, list(ids), with_payload=True)
+            }
+        return [Hit(id, found[id].payload or {}) for id in ids if id in found]
+
+    def search(
+        self,
+        query: list[float] | SparseVector,
+        limit: int,
+        conditions: Sequence[Condition],
+        with_vectors: bool = False,
+    ) -> list[Hit]:
+        """Return the nearest points, best first."""
+        if self.dimensions is None:
+            return []
+        sparse = isinstance(query, tuple)
+        with self._translated():
+            found = self.client.query_points(
+                self.collection,
+                query=models.SparseVector(indices=query[0], values=query[1])
+                if isinstance(query, tuple)
+                else query,
+                using=SPARSE if sparse else None,
+                limit=limit,
+                query_filter=_filter(conditions),
+                with_payload=True,
+                with_vectors=with_vectors,
+            ).points
+        return [Hit(str(p.id), p.payload or {}, p.score, _dense(p.vector)) for p in found]
+
+    def scroll(self, conditions: Sequence[Condition]) -> Iterator[Hit]:
+        """Yield every matching point."""
+        offset, more = None, self.dimensions is not None
+        while more:
+            with self._translated():
+                page, offset = self.client.scroll(
+                    self.collection, _filter(conditions), limit=_PAGE, offset=offset, with_payload=True
+                )
+            yield from (Hit(str(record.id), record.payload or {}) for record in page)
+            more = offset is not None
+
+    def count(self, conditions: Sequence[Condition]) -> int:
+        """Count the matching points."""
+        if self.dimensions is None:
+            return 0
+        with self._translated():
+            return self.client.count(self.collection, _filter(conditions), exact=True).count
+
+    def _delete(self, selector: models.PointsSelector) -> None:
+        if self.dimensions is not None:
+            with self._translated():
+                self.client.delete(self.collection, selector, wait=True)
+
+    def _index(self) -> None:
+        # Memory mode has no payload indexes and warns when asked for one.
+        for key in () if self._in_memory else _INDEXED:
+            self.client.create_payload_index(self.collection, _path(key), models.PayloadSchemaType.KEYWORD)
+
+    def _refresh(self) -> None:
+        with self._translated():
+            if not self.client.collection_exists(self.collection):
+                return
+            config = self.client.get_collection(self.collection).config
+        vectors = config.params.vectors
+        dense = vectors.get(DENSE) if isinstance(vectors, dict) else vectors
+        if dense is None:
+            raise StoreNotFoundError(
+                f"collection {self.collection!r} of {self.where!r} has no unnamed dense vector: expected "
+                f"one made by QwenVectorStore or langchain-qdrant; choose another collection"
+            )
+        self._dimensions = dense.size
+        self.maker = (config.metadata or {}).get(_MAKER)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            with self._guard:
+                yield
+        except ResourceExhaustedResponse as error:
+            raise StoreError(
+                f"the Qdrant server at {self.where!r} has too much to do ({error}); try again in "
+                f"{error.retry_after_s} s"
+            ) from error
+        except ResponseHandlingException as error:
+            if isinstance(error.source, httpx.TimeoutException):
+                raise StoreError(
+                    f"the Qdrant server at {self.where!r} gave no answer in {_PATIENCE} s; see whether it is "
+                    "overloaded, and try again"
+                ) from error
+            raise StoreError(
+                f"no Qdrant server answers at {self.where!r} ({error.source}); start one, for example with: "
+                f"docker run -p 6333:6333 qdrant/qdrant"
+            ) from error
+        except ApiException as error:
+            kind = StoreWriteError if "disk" in str(error).lower() else StoreError
+            raise kind(f"the Qdrant server at {self.where!r} refused the request: {error}") from error
+
+
+def _vectors(point: Point) -> dict[str, Any]:
+    indices, values = point.sparse
+    return {DENSE: point.dense, SPARSE: models.SparseVector(indices=indices, values=values)}
+
+
+def _path(key: str) -> str:
+    return f'metadata."{key}"'
+
+
+def _filter(conditions: Sequence[Condition]) -> models.Filter:
+    return models.Filter(must=[_condition(condition) for condition in conditions])
+
+
+def _condition(condition: Condition) -> models.Filter | models.FieldCondition:
+    if condition.bounds:
+        return models.FieldCondition(key=_path(condition.key), range=models.Range(**condition.bounds))
+    return models.Filter(should=[_match(condition.key, value) for value in condition.any_of])
+
+
+def _match(key: str, value: str | int | float) -> models.FieldCondition:
+    if isinstance(value, float):
+        return models.FieldCondition(key=_path(key), range=models.Range(gte=value, lte=value))
+    return models.FieldCondition(key=_path(key), match=models.MatchValue(value=value))
+
+
+def _dense(vector: Any) -> list[float] | None:
+    dense: list[float] | None = vector[DENSE] if isinstance(vector, dict) else vector
+    return dense
