@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from qwen_agentkit import QwenEmbeddings, QwenVectorStore, cli
+from qwen_agentkit import QwenEmbeddings, QwenVectorStore
 from qwen_agentkit.cli import commands, terminal
+from qwen_agentkit.cli import entry as cli
 from qwen_agentkit.cli.commands import demo_questions, handbook
 from qwen_agentkit.text.languages import phrase
 
