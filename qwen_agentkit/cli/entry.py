@@ -182,7 +182,7 @@ def serve_lines(
 
     from qwen_agentkit.cli import serving
 
-    wish = serving.Wish(context=context, gpus=gpus, fp8=fp8, port=port)
+    wish = serving.ServeOptions(context=context, gpus=gpus, fp8=fp8, port=port)
     lines = serving.serve_lines(model, server, wish)
     if as_json:
         _print_json({"lines": [asdict(line) for line in lines]})
