@@ -2,7 +2,7 @@
 
 Sources: the model cards at https://huggingface.co/Qwen; https://docs.vllm.ai (reasoning and tool parsers,
 context extension, scoring); https://docs.sglang.io (tool parser, rerank models); https://qwen.readthedocs.io
-(SGLang, llama.cpp); https://docs.ollama.com (context length). None of these servers was run with these commands.
+(SGLang, llama.cpp); https://docs.ollama.com (context length). No server has been run with these commands.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ __all__ = ["SERVERS", "ServeLine", "ServeOptions", "serve_lines"]
 # How far the model cards stretch the native context.
 _LARGEST_FACTOR = 4
 
-# vLLM and SGLang give each GPU the same number of attention heads. Most checkpoints have a multiple of 8 heads;
-# these have 14, 12 and 28, so they run on fewer GPUs.
+# vLLM and SGLang give each GPU the same number of attention heads. Most checkpoints have a multiple of 8;
+# these have 14, 12 and 28 heads, so they run on fewer GPUs.
 _GPUS = (1, 2, 4, 8)
 _MOST_GPUS = {"Qwen/Qwen2.5-0.5B-Instruct": 2, "Qwen/Qwen2.5-1.5B-Instruct": 4, "Qwen/Qwen2.5-7B-Instruct": 4}
 
