@@ -80,7 +80,8 @@ def spread(embeddings: QwenEmbeddings, workers: int | None = None) -> Compute:
     """Return a function that embeds texts on Ray, for `ShardedEmbeddings`.
 
     `RAY_ADDRESS` names the cluster ("auto": the one that this machine belongs to). Without it, a cluster runs
-    on this machine during the work, protected by a token. A worker that dies is restarted and its task repeated.
+    on this machine during the work, protected by a token. A worker that dies is restarted and its task
+    repeated.
 
     Args:
         embeddings: The settings. The weights load in the workers, not in this process.
