@@ -384,6 +384,6 @@ def test_a_cluster_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_workers_without_ray_are_refused(tmp_path: Path) -> None:
     docs = documents(tmp_path / "docs", 1, 1)
-    with pytest.raises(InputError, match="add --ray"):
+    with pytest.raises(InputError, match="Add --ray"):
         cli.ingest([docs], preset="nano", store=tmp_path / "store", workers=2)
     assert not (tmp_path / "store").exists()
