@@ -16,7 +16,7 @@ from torch.nn.attention.bias import causal_lower_right
 from torch.nn.functional import scaled_dot_product_attention
 
 from qwen_agentkit.engine.forward.kv import KVCache, LayerCache
-from qwen_agentkit.engine.weights.kernels import bf16_is_fast
+from qwen_agentkit.engine.weights.bf16_speed import bf16_is_fast
 
 __all__ = ["Segment", "attend"]
 
