@@ -14,7 +14,8 @@ from torch import nn
 from qwen_agentkit import ChatQwen, QwenEmbeddings, QwenReranker
 from qwen_agentkit.engine.checkpoint.identity import identify
 from qwen_agentkit.engine.checkpoint.loading import Loaded, load
-from qwen_agentkit.engine.decode.generate import Sampling, generate
+from qwen_agentkit.engine.decode.generate import generate
+from qwen_agentkit.engine.decode.sampler import Sampling
 from qwen_agentkit.engine.forward.packed import Segment, forward
 from qwen_agentkit.engine.weights import kernels
 from qwen_agentkit.engine.weights.quantize import cpu_quantizations, quantized_linear

@@ -31,7 +31,8 @@ def resident():
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from qwen_agentkit.engine.checkpoint.loading import load
-from qwen_agentkit.engine.decode.generate import Sampling, generate
+from qwen_agentkit.engine.decode.generate import generate
+from qwen_agentkit.engine.decode.sampler import Sampling
 
 folder, kind = sys.argv[1:]
 before = resident()
