@@ -125,7 +125,7 @@ def _check_keywords(owner: str, node: Mapping[str, Any]) -> None:
     for key in _IGNORED:
         if key in node:
             raise InputError(
-                f"The schema of {owner} uses {key!r}, which no grammar here can hold an answer to. "
+                f"The schema of {owner} uses {key!r}, which a grammar cannot express here. "
                 "Expected JSON Schema 2020-12; leave it out, or say it in a description and check the answer."
             )
     others = node.get("additionalProperties", "properties" not in node)
@@ -133,7 +133,7 @@ def _check_keywords(owner: str, node: Mapping[str, Any]) -> None:
     if open_keys and node.get("minProperties", 0) > 1:
         raise InputError(
             f"The schema of {owner} asks for minProperties={node['minProperties']} where keys are free, and "
-            "no grammar here keeps free keys from repeating. Name the properties, or ask for a list of pairs."
+            "a grammar cannot keep free keys from repeating. Name the properties, or ask for a list of pairs."
         )
 
 

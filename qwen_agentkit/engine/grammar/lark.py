@@ -84,7 +84,7 @@ def json_rule(owner: str, schema: Mapping[str, Any]) -> str:
     prepared = json.dumps({**prepare_schema(owner, schema), "x-guidance": _JSON_FORM}, ensure_ascii=False)
     if problem := _find_problem(prepared):
         raise InputError(
-            f"No grammar can hold an answer to the schema of {owner}: {problem}. "
+            f"A grammar cannot express the schema of {owner}: {problem}. "
             "Simplify that part, or leave it out and check the answer yourself."
         )
     return f"%json {prepared}"

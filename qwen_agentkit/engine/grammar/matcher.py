@@ -71,7 +71,7 @@ class Matcher:
 
     def _failure(self) -> str:
         reason = self._matcher.get_error().partition("\n")[0]
-        return f"The grammar of the answer could not be followed: {reason}. Use a simpler schema, or none."
+        return f"The answer cannot follow its grammar: {reason}. Use a simpler schema, or none."
 
 
 def compile_grammar(loaded: Loaded, lark: str) -> Matcher:
@@ -116,9 +116,8 @@ class _Grammars:
 
     def __init__(self, loaded: Loaded) -> None:
         find = loaded.tokenizer.backend_tokenizer.token_to_id
-        ends = sorted(
-            end_ids(loaded), key=lambda token: token != find("<|im_end|>")
-        )  # the one of the template first
+        # The token with which the chat template ends a turn comes first.
+        ends = sorted(end_ids(loaded), key=lambda token: token != find("<|im_end|>"))
         self.vocabulary = read_vocabulary(loaded.tokenizer, ends)
         self._compiled: dict[str, LLMatcher] = {}
 
@@ -139,5 +138,5 @@ def _compile(vocabulary: LLTokenizer, lark: str) -> LLMatcher:
     matcher = LLMatcher(vocabulary, LLMatcher.grammar_from_lark(lark), log_level=0)
     if matcher.is_error():
         reason = matcher.get_error().partition("\n")[0]
-        raise InputError(f"No grammar can hold the answer: {reason}. Offer fewer tools or a simpler schema.")
+        raise InputError(f"No grammar fits the answer: {reason}. Offer fewer tools or a simpler schema.")
     return matcher

@@ -96,8 +96,8 @@ def _json_rules(rule: str, name: str, parameters: Mapping[str, Any]) -> list[str
 def _xml_rules(rule: str, name: str, parameters: Mapping[str, Any]) -> list[str]:
     if unknown := sorted(parameters.keys() - _PARAMETER_KEYS):
         raise InputError(
-            f"The parameters of tool {name!r} use {unknown[0]!r}, which calls in this model's XML dialect "
-            "cannot be held to. Expected an object with properties; say the rest in the description."
+            f"The parameters of tool {name!r} use {unknown[0]!r}, which a grammar cannot express in this "
+            "model's XML dialect. Expected an object with properties; put the rest into the description."
         )
     required = parameters.get("required", ())
     body, rules = [quote(f"\n<function={_tag_name(name)}>\n")], []
@@ -218,15 +218,15 @@ def _search_pattern(path: str, pattern: str) -> str:
 
 def _inexpressible(path: str, part: str) -> InputError:
     return InputError(
-        f"The parameter {path} uses {part!r}, which calls in this model's XML dialect cannot be held to. "
-        "Say it in the description, and check the value in the tool."
+        f"The parameter {path} uses {part!r}, which a grammar cannot express in this model's XML dialect. "
+        "Put it into the description, and check the value in the tool."
     )
 
 
 def _tag_name(name: str) -> str:
     if re.search(r"[<>\n]", name):
         raise InputError(
-            f"The name {name!r} cannot stand in a tag, which is how this model calls tools. "
+            f"The name {name!r} cannot stand in a tag, and this model writes the names of tools in tags. "
             "Expected a name without '<', '>' and line breaks."
         )
     return name
