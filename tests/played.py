@@ -36,6 +36,7 @@ class Played(BaseChatModel):
     asked: list[tuple[str, list[BaseMessage], dict[str, Any]]] = Field(default_factory=list)
     seconds: float = 0.0
     thinking: bool | None = None
+    thinking_budget: int | None = None
     _lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
 
     @property

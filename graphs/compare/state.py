@@ -72,4 +72,6 @@ class CompareContext(RagContext):
         ),
     )
     passages: int = Field(default=3, ge=1, le=20, description="Passages kept for each language")
-    sentences: int = Field(default=2, ge=1, le=10, description="Most sentences quoted for each language")
+    sentences: int = Field(
+        default=2, ge=1, le=10, description="Maximum number of sentences quoted for each language"
+    )

@@ -43,7 +43,10 @@ class CorrectiveContext(RagContext):
         description="Reranker score from which a passage is relevant without asking the chat model",
     )
     attempts: int = Field(
-        default=2, ge=0, le=5, description="Most further searches when no passage answers the question"
+        default=2,
+        ge=0,
+        le=5,
+        description="Maximum number of further searches when no passage answers the question",
     )
     languages: list[LanguageCode] = Field(
         default=[],

@@ -109,7 +109,7 @@ def _check_text(response: Response) -> Response:
     message = response.result[-1] if response.result else _NOTHING
     calls_tools = isinstance(message, AIMessage) and message.tool_calls
     if not calls_tools and not message.text.strip() and response.structured_response is None:
-        raise NoAnswer("the model wrote no answer")
+        raise NoAnswer("The model wrote no answer.")
     return response
 
 

@@ -41,7 +41,7 @@ class PassagesMiddleware(AgentMiddleware[PassagesState, Any, Any]):
 
     Args:
         tools: Tools to add to the agent, such as those of `passage_tools`.
-        characters: Most characters of one passage. The rest is cut, and a notice says so.
+        characters: Maximum characters of one passage. The rest is cut, and a notice says so.
     """
 
     state_schema = PassagesState

@@ -24,7 +24,7 @@ class SearchBudgetMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     """Refuses searches beyond the budget with a message to the model, also when they are called at once.
 
     Args:
-        searches: Most searches for one question.
+        searches: Maximum number of searches for one question.
         tools: Names of the tools that search.
     """
 

@@ -22,7 +22,7 @@ class ThinkingBudgetMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     repaired without thinking, unless the context's `node_budgets` name "repair".
 
     Args:
-        thinking_budget: Most tokens of thought for one question; None: no limit.
+        thinking_budget: Maximum tokens of thought for one question; None: no limit.
         thinking: Whether to think at all; None: as the model does by default.
     """
 

@@ -34,8 +34,8 @@ class ToolLimitsMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     A plain function that hangs cannot be stopped: it goes on in its thread, and so does the conversation.
 
     Args:
-        seconds: Most seconds for one call.
-        characters: Most characters of one result. The rest is cut, and a notice says so.
+        seconds: Maximum seconds for one call.
+        characters: Maximum characters of one result. The rest is cut, and a notice says so.
     """
 
     def __init__(self, *, seconds: float = 60.0, characters: int = 16000) -> None:

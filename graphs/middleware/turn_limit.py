@@ -34,7 +34,7 @@ class TurnLimitMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     When no call is left, middleware that asks for a repair gets `NoTurnLeft`.
 
     Args:
-        turns: Most calls of the model for one question.
+        turns: Maximum number of calls of the model for one question.
     """
 
     def __init__(self, turns: int = 10) -> None:

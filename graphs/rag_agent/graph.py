@@ -100,7 +100,7 @@ def create_rag_agent(
         approve: Names of tools that a person has to approve before each call, in addition to tools with
             ``side_effects`` in their metadata. Needs a checkpointer. For more detailed decisions, pass a
             `HumanInTheLoopMiddleware` of your own in `middleware`.
-        tool_seconds: Most seconds for one call of a tool.
+        tool_seconds: Maximum seconds for one call of a tool.
         checkpointer: As in `create_rag_graph`.
         store: As in `create_rag_graph`.
         cache: As in `create_rag_graph`.

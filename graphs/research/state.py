@@ -67,11 +67,13 @@ class ResearchContext(CorrectiveContext):
         default=4,
         ge=1,
         le=_MAX_SUB_QUESTIONS,
-        description="Most sub-questions of a plan, and of each further round. 1: the question as it is",
+        description="Maximum number of sub-questions per round. 1: the question as it is",
     )
-    attempts: int = Field(default=1, ge=0, le=5, description="Most further rounds when something is missing")
+    attempts: int = Field(
+        default=1, ge=0, le=5, description="Maximum number of further rounds when something is missing"
+    )
     passages: int = Field(default=3, ge=1, le=20, description="Passages kept for each sub-question")
-    evidence: int = Field(default=12, ge=1, le=60, description="Most passages of the answer")
+    evidence: int = Field(default=12, ge=1, le=60, description="Maximum number of passages of the answer")
     sure_score: float = Field(
         default=0.7,
         ge=0,

@@ -38,7 +38,7 @@ class GroupRetriever(BaseRetriever):
     key: str = "group"
     """Metadata key of a document's group. Nobody finds a document without it."""
     limit: int = 200
-    """Most documents to return. The graph keeps as many as its settings say."""
+    """Maximum number of documents to return. The graph keeps as many as its settings say."""
 
     def _get_relevant_documents(
         self,

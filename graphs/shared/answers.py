@@ -60,7 +60,7 @@ def extract_answer(
         documents: The passages; marker [n] is the n-th.
         reranker: Any compressor that writes `metadata["relevance_score"]`.
         language: Language of the words around the quotes.
-        sentences: Most sentences to quote.
+        sentences: Maximum number of sentences to quote.
 
     Returns:
         The answer and its citations, in the same order; ("", []) when no document has a sentence.

@@ -1,6 +1,6 @@
 """A search in the documents of one language, over any retriever.
 
-Knows how retrievers and stores are told a language, and that a filter of theirs must never be replaced.
+Knows how retrievers and stores take a language, and that a filter of theirs must never be replaced.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class LanguageRetriever(BaseRetriever):
     language: str
     """ISO 639-1 code, as in the documents' metadata."""
     limit: int
-    """Most documents to return."""
+    """Maximum number of documents to return."""
     announce: Callable[[str, Exception], None]
     """Called with what is done instead and the error when the search in one language fails."""
 

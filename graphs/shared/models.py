@@ -1,4 +1,4 @@
-"""Models in the graphs: given by name or as objects, told how to think, and asked.
+"""Models in the graphs: made from a name, told how to think, and asked.
 
 Knows LangChain's interfaces. Knows this package's own classes by name only, and imports them when a name is
 given. Does not know what is done with an answer.
@@ -175,7 +175,7 @@ def stream_answer(
 
     Args:
         model: Any chat model.
-        thought: How it thinks, where the model can be told so.
+        thought: How it thinks. A model without this setting thinks as it does by default.
         prompt: What it reads.
         stage: Stage of the node that asks.
         hidden: Keep the text out of LangGraph's message stream.
@@ -198,7 +198,7 @@ def stream_answer(
     whole = chunks[0] + chunks[1:] if len(chunks) > 1 else next(iter(chunks), AIMessage(""))
     message = message_chunk_to_message(whole)
     if not isinstance(message, AIMessage) or not message.text.strip():
-        raise NoAnswer("the model wrote no answer")
+        raise NoAnswer("The model wrote no answer.")
     return _without_tool_calls(message, stage)
 
 
@@ -228,7 +228,7 @@ def ask_text(
 
     Args:
         model: Any chat model.
-        thought: How it thinks, where the model can be told so.
+        thought: How it thinks. A model without this setting thinks as it does by default.
         instruction: The system message.
         request: The human message.
         stage: Where a failure is announced.

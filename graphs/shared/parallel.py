@@ -14,7 +14,7 @@ from qwen_agentkit.graphs.shared.runtime import ALWAYS_RAISED
 __all__ = ["RAISED_BY_BRANCHES", "append_or_clear", "check_not_all_failed", "merge_timings"]
 
 RAISED_BY_BRANCHES = (*ALWAYS_RAISED, StoreError)
-"""Errors that end the run: every branch would meet them, and only the user can mend them."""
+"""Errors that end the run: every branch would meet them, and only the user can fix them."""
 
 
 def append_or_clear(known: list[Any], new: list[Any]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""How questions and passages are written into a prompt: numbered, and so that a text cannot act as markup.
+"""Writes questions and passages into prompts: numbered, and so that no text can act as markup.
 
 Knows text and documents, no model. Documents are never changed, so quotes stay word for word.
 """

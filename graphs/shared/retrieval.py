@@ -36,7 +36,7 @@ def search_documents(
     Args:
         retriever: Any retriever or vector store.
         query: What to search for.
-        limit: Most documents to return.
+        limit: Maximum number of documents to return.
         timeout: Deadline in seconds; None: no deadline.
         **settings: Passed to the retriever, such as a filter.
 

@@ -60,7 +60,7 @@ ALWAYS_RAISED = (
     StoreNotFoundError,
     GraphBubbleUp,
 )
-"""Errors that only the user can mend, and LangGraph's own signals: no fallback may hide them."""
+"""Errors that only the user can fix, and LangGraph's own signals: no fallback may hide them."""
 
 # One slot per running async node. asyncio's default pool has four threads more than cores, and most questions
 # would wait for one although they can share the steps of one model.

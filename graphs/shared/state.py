@@ -120,12 +120,16 @@ class RagContext(BaseModel):
         default="medium",
         description="Sets thinking, candidates and passages together. A setting that is given has priority",
     )
-    candidates: int = Field(default=20, ge=1, le=200, description="Passages that the search returns")
-    passages: int = Field(default=3, ge=1, le=20, description="Passages that the answer is written from")
+    candidates: int = Field(
+        default=20, ge=1, le=200, description="Maximum number of passages that the search returns"
+    )
+    passages: int = Field(default=3, ge=1, le=20, description="Maximum number of passages of the answer")
     min_score: float = Field(
         default=0.3, ge=0, le=1, description="Lowest reranker score of a relevant passage"
     )
-    sentences: int = Field(default=2, ge=1, le=10, description="Most sentences in an answer of quotes")
+    sentences: int = Field(
+        default=2, ge=1, le=10, description="Maximum number of sentences in an answer of quotes"
+    )
     thinking: Thinking = Field(
         default=None,
         description="Whether to think before answering. auto: as the model does by default",
@@ -134,12 +138,12 @@ class RagContext(BaseModel):
     thinking_budget: int | None = Field(
         default=None,
         ge=0,
-        description="Most tokens of thought in all calls of a run. Empty: no limit",
+        description="Maximum tokens of thought in all calls of a run. Empty: no limit",
     )
     node_budgets: dict[Node, Annotated[int, Field(ge=0)]] = Field(
         default={},
         description=(
-            "Most tokens of thought of one call, by node, such as {generate: 512, repair: 128}. A node "
+            "Maximum tokens of thought of one call, by node, such as {generate: 512, repair: 128}. A node "
             "other than generate thinks only if it is named here"
         ),
     )
@@ -148,8 +152,8 @@ class RagContext(BaseModel):
         ge=0,
         le=100_000,
         description=(
-            "Most tokens of the conversation that are read to understand a follow-up question. Older turns "
-            "are summarized. 0: each question is read alone"
+            "Maximum tokens of the conversation that are read to understand a follow-up question. Older "
+            "turns are summarized. 0: each question is read alone"
         ),
     )
     search_timeout: float = Field(
