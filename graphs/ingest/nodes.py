@@ -46,7 +46,7 @@ class IngestNodes:
     def approve(self, state: IngestState, settings: IngestContext, stage: Stage) -> Update:
         """Ask a person whether to delete the documents."""
         question = (
-            f"The files of {len(state['gone'])} documents are gone: {state['share']:.0%} of the documents "
+            f"The files of {len(state['gone'])} documents are gone, {state['share']:.0%} of the documents "
             "stored from these folders. Delete the documents? Answer true to delete them, false to keep them."
         )
         answer = interrupt({"question": question, "documents": state["gone"]})
