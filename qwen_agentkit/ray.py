@@ -152,11 +152,14 @@ def _cluster() -> Iterator[None]:
             f"No Ray cluster answers at RAY_ADDRESS={_address()!r} ({error}). Start one with "
             "`ray start --head`, correct the address, or unset it to use this machine alone."
         ) from error
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it logs as an error is raised, too
+    logger = logging.getLogger("ray.data")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # what it logs as an error is raised, too
     try:
         with redirect_stdout(sys.stderr):  # where Ray tells of workers that died, between lines of a result
             yield
     finally:
+        logger.setLevel(level)
         ray.shutdown()
 
 
