@@ -1,36 +1,36 @@
-"""Every error this package raises on purpose.
+"""All errors that this package raises on purpose.
 
-Each message says what was wrong with the value, what was expected, and what to type next.
+Each message says what was wrong, what was expected, and what to do.
 
 ::
 
     QwenAgentKitError
-    ├── InputError (ValueError)          a value the caller passed
-    │   └── InputTooLongError            text that does not fit the context
+    ├── InputError (ValueError)          a value that the caller passed
+    │   └── InputTooLongError            a text that does not fit the context
     ├── ModelError                       a checkpoint
-    │   ├── ModelNotFoundError           neither on disk nor downloadable
-    │   └── ModelUnsupportedError        found, but not loadable here
-    ├── OutOfMemoryError (MemoryError)   an answer needs more memory than there is
+    │   ├── ModelNotFoundError           not on disk and not downloadable
+    │   └── ModelUnsupportedError        found, but it cannot run here
+    ├── OutOfMemoryError (MemoryError)   an answer needs more memory than is free
     ├── StoreError                       a vector store
     │   ├── StoreNotFoundError           the folder holds no store
-    │   ├── StoreMismatchError           made by another embedder or dimension
-    │   ├── StoreLockedError             held by another process
+    │   ├── StoreMismatchError           made by another embedder or with another dimension
+    │   ├── StoreLockedError             in use by another process
     │   └── StoreWriteError              disk full or read-only
     ├── RetrievalError                   a search that a graph needs
-    │   └── RetrievalTimeoutError (TimeoutError)      no answer in time
+    │   └── RetrievalTimeoutError (TimeoutError)      no result in time
     ├── ServerError                      a model server
-    │   ├── ServerUnreachableError (ConnectionError)  nothing answers there
-    │   ├── ServerTimeoutError (TimeoutError)         silent for too long
-    │   ├── ServerBusyError              overloaded or failing, after all retries
-    │   │   └── ServerFailedError        failing at this, and perhaps at nothing else
+    │   ├── ServerUnreachableError (ConnectionError)  nothing answers at the address
+    │   ├── ServerTimeoutError (TimeoutError)         no answer in time
+    │   ├── ServerBusyError              overloaded or failing at every retry
+    │   │   └── ServerFailedError        this request fails at every retry
     │   ├── ServerAccessError (PermissionError)       the key is missing or refused
-    │   ├── ServerModelError             it does not serve this model
-    │   ├── ServerRefusedError (ValueError)           it refused the request, with its reason
+    │   ├── ServerModelError             it does not have the model
+    │   ├── ServerRefusedError (ValueError)           it refused the request and gave a reason
     │   │   └── ServerRouteError         it has no such route
-    │   ├── ServerUnsupportedError       it cannot do, or did not do, what was asked
-    │   └── ServerAnswerError            an answer that is cut off or no answer at all
-    ├── AccessError (PermissionError)    nobody says which documents a user may read
-    ├── WorkerError                      processes on a Ray cluster
+    │   ├── ServerUnsupportedError       it cannot do what was asked, or did not do it
+    │   └── ServerAnswerError            its response was truncated or empty
+    ├── AccessError (PermissionError)    the groups of the user are unknown
+    ├── WorkerError                      workers on a Ray cluster
     ├── LoadError (ValueError)           a document that cannot be read
     └── MissingExtraError (ImportError)  an optional dependency is not installed
 """
@@ -72,19 +72,19 @@ __all__ = [
 
 
 class QwenAgentKitError(Exception):
-    """The root: catch it to catch everything this package raises on purpose."""
+    """Base of all errors of this package."""
 
 
 class InputError(QwenAgentKitError, ValueError):
-    """A value the caller passed cannot be used."""
+    """A value that the caller passed is not valid."""
 
 
 class InputTooLongError(InputError):
-    """A text does not fit the context of the model."""
+    """A text is longer than the context of the model."""
 
 
 class OutOfMemoryError(QwenAgentKitError, MemoryError):
-    """An answer needs more memory than there is."""
+    """An answer needs more memory than is free."""
 
 
 class ModelError(QwenAgentKitError):
@@ -92,11 +92,11 @@ class ModelError(QwenAgentKitError):
 
 
 class ModelNotFoundError(ModelError):
-    """A checkpoint is neither on disk nor downloadable."""
+    """A checkpoint is not on disk and not downloadable."""
 
 
 class ModelUnsupportedError(ModelError):
-    """A checkpoint was found but cannot be loaded or asked for this here."""
+    """A checkpoint was found, but it cannot be loaded here or cannot do what was asked."""
 
 
 class StoreError(QwenAgentKitError):
@@ -104,7 +104,7 @@ class StoreError(QwenAgentKitError):
 
 
 class StoreNotFoundError(StoreError):
-    """A folder holds no store."""
+    """The folder contains no store."""
 
 
 class StoreMismatchError(StoreError, ValueError):
@@ -112,19 +112,19 @@ class StoreMismatchError(StoreError, ValueError):
 
 
 class StoreLockedError(StoreError):
-    """Another process holds the store."""
+    """Another process uses the store."""
 
 
 class StoreWriteError(StoreError):
-    """The store cannot be written: disk full, or a read-only folder."""
+    """The store cannot be written: the disk is full or the folder is read-only."""
 
 
 class RetrievalError(QwenAgentKitError):
-    """A search that a graph needs failed."""
+    """A search of a graph failed."""
 
 
 class RetrievalTimeoutError(RetrievalError, TimeoutError):
-    """A search gave no answer in the time that the settings allow."""
+    """A search took longer than the settings allow."""
 
 
 class ServerError(QwenAgentKitError):
@@ -136,19 +136,19 @@ class ServerUnreachableError(ServerError, ConnectionError):
 
 
 class ServerTimeoutError(ServerError, TimeoutError):
-    """The server was silent for too long."""
+    """The server was no answer in time."""
 
 
 class ServerBusyError(ServerError):
-    """The server is overloaded or failing, and was so at every retry."""
+    """The server was overloaded or failed at every retry."""
 
 
 class ServerFailedError(ServerBusyError):
-    """The server failed at what was asked at every retry; it may do well at anything else."""
+    """The server failed at this request at every retry. Other requests may work."""
 
 
 class ServerAccessError(ServerError, PermissionError):
-    """The server wants another key, or one at all."""
+    """The API key is missing or was refused."""
 
 
 class ServerModelError(ServerError):
@@ -156,11 +156,11 @@ class ServerModelError(ServerError):
 
 
 class ServerRefusedError(ServerError, ValueError):
-    """The server refused what was asked, and said why."""
+    """The server refused the request and gave a reason."""
 
 
 class ServerRouteError(ServerRefusedError):
-    """The server has no such route: it is of another kind, or at another address."""
+    """The server does not have the route. It is of another kind, or its API is at another address."""
 
 
 class ServerUnsupportedError(ServerError):
@@ -168,15 +168,15 @@ class ServerUnsupportedError(ServerError):
 
 
 class ServerAnswerError(ServerError):
-    """The answer is cut off, or is none."""
+    """The response of the server was truncated or empty."""
 
 
 class AccessError(QwenAgentKitError, PermissionError):
-    """Documents belong to groups, and nobody says which ones the user is in."""
+    """Documents belong to groups, and the groups of the user are unknown."""
 
 
 class WorkerError(QwenAgentKitError):
-    """Processes on a Ray cluster cannot be had, or fail again and again."""
+    """Workers on a Ray cluster cannot be started, or keep failing."""
 
 
 class LoadError(QwenAgentKitError, ValueError):
@@ -188,7 +188,16 @@ class MissingExtraError(QwenAgentKitError, ImportError):
 
 
 def missing_extra(error: ModuleNotFoundError, package: str, extra: str) -> ImportError:
-    """The error to raise instead: `error` itself when something else than `package` is missing."""
+    """Return the error to raise for a missing package that an extra installs.
+
+    Args:
+        error: The import error that was caught.
+        package: The import name of the package that the extra installs.
+        extra: The name of the extra.
+
+    Returns:
+        A `MissingExtraError`, or `error` itself if another package is missing.
+    """
     if (error.name or "").split(".")[0] != package:
         return error
     return MissingExtraError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -64,7 +63,7 @@ class Played(BaseChatModel):
 
     lines: dict[str, list[Any]] = Field(default_factory=dict)
     asked: list[tuple[str, list[BaseMessage], dict[str, Any]]] = Field(default_factory=list)
-    seconds: float = 0.0
+    pause: Callable[[], None] = lambda: None
     thinking: bool | None = None
     thinking_budget: int | None = None
 
@@ -74,7 +73,7 @@ class Played(BaseChatModel):
 
     def _next(self, task: str, messages: list[BaseMessage], settings: dict[str, Any]) -> Any:
         self.asked.append((task, messages, settings))
-        time.sleep(self.seconds)
+        self.pause()
         lines = self.lines.get(task) or pytest.fail(f"never expected to {task}")
         line = lines.pop(0) if len(lines) > 1 else lines[0]
         if isinstance(line, Exception):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,7 +33,6 @@ class Played(BaseChatModel):
 
     lines: dict[str, list[Any]] = Field(default_factory=dict)
     asked: list[tuple[str, list[BaseMessage], dict[str, Any]]] = Field(default_factory=list)
-    seconds: float = 0.0
     thinking: bool | None = None
     _lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
 
@@ -43,7 +41,6 @@ class Played(BaseChatModel):
         return "played"
 
     def _next(self, task: str, messages: list[BaseMessage], settings: dict[str, Any]) -> Any:
-        time.sleep(self.seconds)
         with self._lock:
             self.asked.append((task, messages, settings))
             lines = self.lines.get(task) or pytest.fail(f"never expected to {task}")

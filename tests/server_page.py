@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qwen_agentkit.cli.serving import SERVERS, Wish, serve_lines
+from qwen_agentkit.cli.serving import SERVERS, serve_lines
+from qwen_agentkit.cli.serving import ServeOptions as Options
 
 PAGE = Path(__file__).parent.parent / "examples" / "servers.md"
 
@@ -21,25 +22,33 @@ for scripts. `qwen-agentkit doctor --context N` says what fits this machine.
 """
 
 CASES = [
-    ("A whole preset: embedder, reranker and chat, a port each", "8b", Wish()),
-    ("Qwen3, thinks or not by request, stretched to four times its context", "Qwen/Qwen3-8B", Wish(131072)),
-    ("Instruct-2507, never thinks", "Qwen/Qwen3-30B-A3B-Instruct-2507", Wish(65536)),
-    ("Thinking-2507, always thinks: two GPUs, fp8", "Qwen/Qwen3-30B-A3B-Thinking-2507", Wish(65536, 2, True)),
-    ("Qwen3-Next", "Qwen/Qwen3-Next-80B-A3B-Thinking", Wish(gpus=4)),
-    ("Qwen3-Coder, which writes its calls as XML", "Qwen/Qwen3-Coder-30B-A3B-Instruct", Wish()),
-    ("Qwen2.5", "Qwen/Qwen2.5-7B-Instruct", Wish()),
-    ("Qwen3.5, text alone", "Qwen/Qwen3.5-9B", Wish()),
-    ("Qwen3.6 at a million tokens", "Qwen/Qwen3.6-27B", Wish(1010000, 8)),
-    ("Qwen3.8", "Qwen/Qwen3.8-27B", Wish(gpus=2, fp8=True)),
+    ("A whole preset: embedder, reranker and chat, a port each", "8b", Options()),
+    (
+        "Qwen3, thinks or not by request, stretched to four times its context",
+        "Qwen/Qwen3-8B",
+        Options(131072),
+    ),
+    ("Instruct-2507, never thinks", "Qwen/Qwen3-30B-A3B-Instruct-2507", Options(65536)),
+    (
+        "Thinking-2507, always thinks: two GPUs, fp8",
+        "Qwen/Qwen3-30B-A3B-Thinking-2507",
+        Options(65536, 2, True),
+    ),
+    ("Qwen3-Next", "Qwen/Qwen3-Next-80B-A3B-Thinking", Options(gpus=4)),
+    ("Qwen3-Coder, which writes its calls as XML", "Qwen/Qwen3-Coder-30B-A3B-Instruct", Options()),
+    ("Qwen2.5", "Qwen/Qwen2.5-7B-Instruct", Options()),
+    ("Qwen3.5, text alone", "Qwen/Qwen3.5-9B", Options()),
+    ("Qwen3.6 at a million tokens", "Qwen/Qwen3.6-27B", Options(1010000, 8)),
+    ("Qwen3.8", "Qwen/Qwen3.8-27B", Options(gpus=2, fp8=True)),
 ]
 
 
 def page() -> str:
     parts = [HEAD]
-    for title, model, wish in CASES:
+    for title, model, options in CASES:
         parts.append(f"\n## {title}\n")
         for server in SERVERS:
-            for line in serve_lines(model, server, wish):
+            for line in serve_lines(model, server, options):
                 code = f"```bash\n{line.command}\n```" if line.command else "It cannot."
                 asked = f"`{line.use}`" if line.use else ""
                 parts.append(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -543,16 +542,14 @@ def test_a_choice_may_come_in_anybodys_form(choice: dict[str, Any], read: str) -
 
 def test_one_failure_ends_the_answers_beside_it() -> None:
     def waits(cancelled: threading.Event) -> bool:
-        cancelled.wait(30)
+        assert cancelled.wait(30)
         raise RuntimeError("cancelled")  # which is not what went wrong
 
     def fails(cancelled: threading.Event) -> bool:
         raise ValueError("failed")
 
-    start = time.perf_counter()
     with pytest.raises(ValueError, match="failed"):
         side_by_side([waits, fails])
-    assert time.perf_counter() - start < 10
 
 
 def test_a_named_tool_may_be_called_twice(scripted: Scripted) -> None:

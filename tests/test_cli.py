@@ -7,16 +7,16 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from qwen_agentkit import QwenEmbeddings, QwenVectorStore, cli
+from qwen_agentkit import QwenEmbeddings, QwenVectorStore
 from qwen_agentkit.cli import commands, terminal
-from qwen_agentkit.cli.commands import demo_questions, handbook
+from qwen_agentkit.cli import entry as cli
+from qwen_agentkit.cli.commands import handbook_folder, load_demo_questions
 from qwen_agentkit.text.languages import phrase
 
 
@@ -58,7 +58,7 @@ def handbook_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of the handbook, made once."""
     folder = tmp_path_factory.mktemp("cli") / "store"
     stack = cli._stack("nano", folder)
-    commands.ingest(stack, [handbook()])
+    commands.ingest(stack, [handbook_folder()])
     return folder
 
 
@@ -82,7 +82,7 @@ def test_a_second_ingest_changes_nothing(run: Run, tmp_path: Path) -> None:
     (documents / "bad.pdf").write_bytes(b"%PDF-1.7 broken")
     arguments = ("ingest", documents, "--preset", "nano", "--store", tmp_path / "store", "--json")
     first = run(*arguments)
-    assert first.code == 0
+    assert first.code == 3  # one file could not be read
     assert set(first.json) == {"added", "skipped", "removed", "failed", "seconds"}
     assert (first.json["added"], first.json["skipped"]) == (2, 0)
     assert [failure["source"].endswith("bad.pdf") for failure in first.json["failed"]] == [True]
@@ -102,7 +102,7 @@ def test_search_gives_scores_and_places(run: Run, handbook_store: Path) -> None:
     assert all(0 <= score <= 1 for score in scores)
 
 
-@pytest.mark.parametrize("question", demo_questions(), ids=lambda question: question["question"])
+@pytest.mark.parametrize("question", load_demo_questions(), ids=lambda question: question["question"])
 def test_ask_answers_the_demo_questions(run: Run, handbook_store: Path, question: dict[str, str]) -> None:
     ran = run("ask", question["question"], "--preset", "nano", "--store", handbook_store, "--json")
     assert ran.code == 0
@@ -133,9 +133,9 @@ def test_arabic_leaves_in_logical_order_without_marks(run: Run, handbook_store: 
 
 def test_a_terminal_gets_isolated_directions(monkeypatch: pytest.MonkeyPatch) -> None:
     mixed = "القارب Petrel 7 يغادر 7:30.\nThe boat مركب leaves.\n\n12"
-    assert terminal.directed(mixed) == mixed
+    assert terminal.isolate_lines(mixed) == mixed
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    arabic, english, empty, digits = terminal.directed(mixed).split("\n")
+    arabic, english, empty, digits = terminal.isolate_lines(mixed).split("\n")
     assert arabic == "\u2067القارب Petrel 7 يغادر 7:30.\u2069"
     assert english.startswith("\u2066The boat")
     assert empty == ""
@@ -149,7 +149,7 @@ def test_documents_give_a_terminal_no_orders(
     out.print("a\x1b]52;c;aGk=\x1b\\b\x1b[2J\rc\x9bd\ne\u200f", style="bold")
     assert capsys.readouterr().out == "a]52;c;aGk=\\b[2Jcd\ne\u200f\n"
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    assert terminal.directed("a\u202eb\u2066c\u200fd") == "\u2066abc\u200fd\u2069"
+    assert terminal.isolate_lines("a\u202eb\u2066c\u200fd") == "\u2066abc\u200fd\u2069"
 
 
 def test_a_locale_without_the_script_is_no_error(handbook_store: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_locale_without_the_script_is_no_error(handbook_store: Path) -> None:
 
 
 def test_a_person_sees_answer_sources_and_timings(run: Run, handbook_store: Path) -> None:
-    question = demo_questions()[0]
+    question = load_demo_questions()[0]
     ran = run("ask", question["question"], "--preset", "nano", "--store", handbook_store, "--think")
     assert ran.code == 0
     assert question["expected_phrase"] in ran.out
@@ -241,7 +241,7 @@ def test_a_store_of_another_embedder_is_refused(run: Run, tmp_path: Path, tiny_q
     maker = QwenEmbeddings(model=str(tiny_qwen3_dir))
     with QwenVectorStore(maker, path=tmp_path / "other") as store:
         store.add_texts(["The library opens at nine."])
-    for command in (["ask", "Why?"], ["search", "Why?"], ["ingest", str(handbook() / "en")]):
+    for command in (["ask", "Why?"], ["search", "Why?"], ["ingest", str(handbook_folder() / "en")]):
         ran = run(*command, "--preset", "nano", "--store", tmp_path / "other")
         assert ran.code == 2
         assert "64" in ran.err
@@ -287,16 +287,13 @@ def test_doctor_examines(run: Run, handbook_store: Path) -> None:
 
 
 def test_the_demo_walks_through_three_languages(run: Run, tmp_path: Path) -> None:
-    start = time.perf_counter()
     ran = run("demo", "--store", tmp_path / "store")
-    seconds = time.perf_counter() - start
     assert ran.code == 0
-    for question in demo_questions():
+    for question in load_demo_questions():
         assert question["question"] in ran.out
     assert "40 added" in ran.out
     assert "first stage" in ran.out
     assert "qwen-agentkit ask" in ran.out
-    assert seconds < 60
 
 
 def test_the_installed_command_speaks_utf8_in_any_locale(handbook_store: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from qwen_agentkit.cli.doctor import examine_server
+from qwen_agentkit.cli.doctor import check_server
 from qwen_agentkit.errors import ServerAccessError, ServerModelError
 from tests.fake_server import URL, FakeServer, Serve, call, delta, serve, sse, usage
 from tests.test_cli import Run, run
@@ -51,7 +51,7 @@ def dropping(answer: Callable[[Body], httpx.Response], *fields: str) -> Callable
 
 def test_a_long_thinker_is_asked_without_thoughts(serve: Serve) -> None:
     server = serve({CHAT: said(thinks=True)})
-    found = examine_server(URL, None, None)
+    found = check_server(URL, None, None)
     assert abilities(found) == ["yes"] * 5
     assert found["use"] == USE
     thinking = [body.get("chat_template_kwargs") for body in server.bodies()]
@@ -61,7 +61,7 @@ def test_a_long_thinker_is_asked_without_thoughts(serve: Serve) -> None:
 @pytest.mark.parametrize("owner", ["organization_owner", "vllm"])
 def test_a_thinker_without_a_switch_is_cut_off_and_works(serve: Serve, owner: str) -> None:
     server = serve({CHAT: dropping(said(thinks=True), "chat_template_kwargs")}, owner=owner)
-    found = examine_server(URL, None, None)
+    found = check_server(URL, None, None)
     cut = "cut off while thinking after 2000 tokens"
     assert found["chat"] == f"yes, but {cut}"
     assert found["thoughts"] == "yes"
@@ -73,7 +73,7 @@ def test_a_thinker_without_a_switch_is_cut_off_and_works(serve: Serve, owner: st
 def test_answers_leave_room_in_a_short_context(serve: Serve) -> None:
     server = serve({CHAT: dropping(said(thinks=True), "chat_template_kwargs")})
     server.routes["/v1/models"]["data"][0]["max_model_len"] = 1024
-    assert examine_server(URL, None, None)["chat"] == "yes, but cut off while thinking after 512 tokens"
+    assert check_server(URL, None, None)["chat"] == "yes, but cut off while thinking after 512 tokens"
 
 
 def test_a_server_that_refuses_the_switch_is_asked_without_it(serve: Serve) -> None:
@@ -83,7 +83,7 @@ def test_a_server_that_refuses_the_switch_is_asked_without_it(serve: Serve) -> N
         return said(thinks=False)(body)
 
     serve({CHAT: answer})
-    assert abilities(examine_server(URL, None, None)) == [
+    assert abilities(check_server(URL, None, None)) == [
         *("yes", "none in one answer", "yes", "yes", "yes"),
     ]
 
@@ -91,7 +91,7 @@ def test_a_server_that_refuses_the_switch_is_asked_without_it(serve: Serve) -> N
 @pytest.mark.parametrize("text", ["It is nine.", "{}", '{"hour": "nine"}', "[9]", "9", "[" * 100_000])
 def test_an_object_has_to_keep_to_the_schema(serve: Serve, text: str) -> None:
     serve({CHAT: sse([delta("stop", content=text), usage()])})
-    found = examine_server(URL, None, None)
+    found = check_server(URL, None, None)
     assert found["objects"].startswith("no: asked for an object with a whole number as its 'hour'")
     assert repr(text[:80]) in found["objects"]
     assert found["chat"] == "yes"
@@ -103,7 +103,7 @@ def test_tools_that_may_and_that_have_to_be_called_are_told_apart(serve: Serve) 
         return said(thinks=False)(body if asks_time else {"messages": body["messages"]})
 
     serve({CHAT: free})
-    found = examine_server(URL, None, None)
+    found = check_server(URL, None, None)
     assert found["tools"] == "yes"
     assert found["tool choice"].startswith("no: The answer has to be a call of 'clock'")
 
@@ -111,14 +111,14 @@ def test_tools_that_may_and_that_have_to_be_called_are_told_apart(serve: Serve) 
 def test_a_call_that_cannot_be_read_is_said(serve: Serve) -> None:
     broken = sse([delta(tool_calls=[call(0, "clock", '{"a', "1")]), delta("tool_calls"), usage()])
     serve({CHAT: broken})
-    found = examine_server(URL, None, None)
+    found = check_server(URL, None, None)
     assert found["tools"].startswith("no: it wrote a call that cannot be read: ")
     assert found["chat"] == "yes"
 
 
 def test_answers_are_greedy_so_that_two_runs_say_the_same(serve: Serve) -> None:
     server = serve({CHAT: said(thinks=True)})
-    assert examine_server(URL, None, None) == examine_server(URL, None, None)
+    assert check_server(URL, None, None) == check_server(URL, None, None)
     assert {body["temperature"] for body in server.bodies()} == {0}
 
 
@@ -126,14 +126,14 @@ def test_an_embedder_that_a_server_lets_write_is_no_chat_model(serve: Serve) -> 
     name = "Qwen/Qwen3-Embedding-0.6B"
     vector = {"data": [{"index": 0, "embedding": [1.0, 2.0]}]}
     serve({CHAT: said(thinks=False), EMBED: vector}, owner="somebody", model=name)
-    found = examine_server(URL, None, None)
+    found = check_server(URL, None, None)
     assert found["chat"] == "yes"
     assert found["use"] == f"QwenEmbeddings(model={name!r}, base_url={URL!r})"
 
 
 def test_what_a_server_without_chat_cannot_do_is_said_once(serve: Serve) -> None:
     server = serve({EMBED: {"data": [{"index": 0, "embedding": [1.0, 2.0]}]}})
-    found = examine_server(URL, None, None)
+    found = check_server(URL, None, None)
     assert found["chat"].startswith("no: http://server.test/v1/chat/completions answered 404")
     assert abilities(found)[1:] == ["no: it does not chat"] * 4
     assert found["embeddings"] == "yes, 2 dimensions"
@@ -142,7 +142,7 @@ def test_what_a_server_without_chat_cannot_do_is_said_once(serve: Serve) -> None
 
 def test_one_route_that_wants_another_key_is_no_end(serve: Serve) -> None:
     serve({CHAT: said(thinks=False), EMBED: httpx.Response(403, json={"error": "not in your plan"})})
-    found = examine_server(URL, None, None)
+    found = check_server(URL, None, None)
     assert found["chat"] == "yes"
     assert found["embeddings"].startswith("no: http://server.test/v1/embeddings answered 403")
 
@@ -164,7 +164,7 @@ def test_a_wrong_key_and_a_wrong_model_end_the_command(
 ) -> None:
     server: FakeServer = serve({CHAT: reply, EMBED: reply}, owner=owner)
     with pytest.raises(error, match=says):
-        examine_server(URL, model, None)
+        check_server(URL, model, None)
     assert len(server.bodies()) <= 2
     ran = run("doctor", "--base-url", URL, *(("--model", model) if model else ()))
     assert (ran.code, ran.out) == (2, "")

@@ -261,11 +261,18 @@ def test_a_search_that_fails_is_an_error_that_says_what(create: Any) -> None:
 
 @pytest.mark.parametrize("create", FACTORIES)
 def test_a_search_that_hangs_ends_in_time(create: Any) -> None:
-    start = time.perf_counter()
+    ended, given_up = threading.Event(), threading.Event()
+
+    class Hanging(Shelf):
+        def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
+            given_up.wait(30)
+            ended.set()
+            return []
+
     with pytest.raises(RetrievalTimeoutError, match=r"no result after 0.05 s.*search_timeout"):
-        run(create(None, Unwell(seconds=0.5)), search_timeout=0.05)
-    assert time.perf_counter() - start < 0.4
-    time.sleep(0.5)  # what hung ends
+        run(create(None, Hanging()), search_timeout=0.05)
+    assert not ended.is_set(), "the run waited for the search"
+    given_up.set()
 
 
 @pytest.mark.parametrize("trouble", [{"error": OSError("no route")}, {"seconds": 0.3}])
@@ -317,7 +324,7 @@ async def test_a_cancelled_run_does_not_wait_for_a_search_that_hangs() -> None:
     start = time.perf_counter()
     try:
         while any("node" in thread.name for thread in set(threading.enumerate()) - before):
-            assert time.perf_counter() - start < 2
+            assert time.perf_counter() - start < 15, "a node waits for the search"
             await asyncio.sleep(0.01)
         assert all(thread.daemon for thread in set(threading.enumerate()) - before)
     finally:
@@ -569,7 +576,7 @@ def test_a_cancelled_run_stops_writing_and_leaves_no_half_message(create: Any, h
     async def stopped() -> None:
         start = time.perf_counter()
         while model.running:
-            assert time.perf_counter() - start < 2, "the model writes on though nobody reads"
+            assert time.perf_counter() - start < 30, "the model writes on though nobody reads"
             await asyncio.sleep(0.01)
 
     before = set(threading.enumerate())

@@ -18,8 +18,7 @@ def test_packed_weights_multiply_like_plain_ones(
     monkeypatch: pytest.MonkeyPatch, bf16_is_fast: bool, bias: bool, rows: int, dtype: torch.dtype
 ) -> None:
     if not has_layouts(dtype):
-        # Then nothing is packed: loading asks the same.
-        return
+        pytest.skip(f"oneDNN has no layout for {dtype} on this processor, so nothing is packed")
     monkeypatch.setattr(linear, "bf16_is_fast", lambda: bf16_is_fast)
     torch.manual_seed(0)
     plain = nn.Linear(96, 64, bias=bias, dtype=dtype)

@@ -73,12 +73,12 @@ def test_a_folder_with_anything_in_it_is_left_alone(tmp_path: Path) -> None:
         ("my app", "cannot name"),
         ("class", "cannot name"),
         ("مكتبة", "cannot name"),
-        ("json", "one of that name"),
-        ("qwen-agentkit", "one of that name"),
-        ("tests", "one of that name"),
-        ("ingest", "one of that name"),
-        ("store", "one of that name"),
-        ("Documents", "one of that name"),
+        ("json", "that name is taken"),
+        ("qwen-agentkit", "that name is taken"),
+        ("tests", "that name is taken"),
+        ("ingest", "that name is taken"),
+        ("store", "that name is taken"),
+        ("Documents", "that name is taken"),
     ],
 )
 def test_a_name_that_is_no_package_is_refused(tmp_path: Path, name: str, message: str) -> None:

@@ -24,8 +24,9 @@ import pytest
 from numpy.typing import NDArray
 from pyarrow import parquet
 
-from qwen_agentkit import QwenEmbeddings, QwenReranker, QwenVectorStore, cli
+from qwen_agentkit import QwenEmbeddings, QwenReranker, QwenVectorStore
 from qwen_agentkit.cli import commands
+from qwen_agentkit.cli import entry as cli
 from qwen_agentkit.errors import (
     InputError,
     MissingExtraError,

@@ -37,6 +37,7 @@ class Handler(BaseHTTPRequestHandler):
     asked: ClassVar[threading.Event] = threading.Event()
     gone: ClassVar[threading.Event] = threading.Event()
     over: ClassVar[threading.Event] = threading.Event()
+    ended: ClassVar[threading.Event] = threading.Event()
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
@@ -89,10 +90,12 @@ class Handler(BaseHTTPRequestHandler):
         if wanted.strip():
             self._chunk(f"data: {json.dumps(delta('stop'))}\n\ndata: [DONE]\n\n")
         if wanted == "lingers":
-            self.over.wait(5)
-        for _ in range(500 if wanted == "goes on" else 0):
-            self.over.wait(0.005)
-            self._chunk(": ping\n\n")
+            self.over.wait(30)
+            self.ended.set()
+        if wanted == "goes on":
+            while not self.over.wait(0.005):
+                self._chunk(": ping\n\n")
+            self.ended.set()
         self._chunk("")
 
     def _wait_for_the_end(self) -> None:
@@ -158,7 +161,7 @@ def test_a_stream_that_is_closed_closes_its_connection(address: str) -> None:
     stream = chat(address).stream("endless")
     assert next(stream).content == "on "
     stream.close()  # type: ignore[attr-defined]  # a generator, typed as an iterator
-    assert Handler.gone.wait(2)
+    assert Handler.gone.wait(30)
 
 
 async def test_an_async_stream_leaves_the_loop_free_and_can_be_cancelled(address: str) -> None:
@@ -178,22 +181,22 @@ async def test_an_async_stream_leaves_the_loop_free_and_can_be_cancelled(address
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await asyncio.to_thread(Handler.gone.wait, 2)
+    assert await asyncio.to_thread(Handler.gone.wait, 30)
     assert len(pauses) > 5
 
 
 @pytest.mark.parametrize("how", ["hangs", "stalls"])
 async def test_cancelling_closes_the_connection_of_a_silent_server(address: str, how: str) -> None:
-    llm = chat(address, timeout=4)
+    llm = chat(address, timeout=60)
     await llm.ainvoke("first")  # the request to cancel goes through a connection that is there
     Handler.asked.clear()
     task = asyncio.create_task(llm.ainvoke(how))
-    await asyncio.to_thread(Handler.asked.wait, 2)
+    await asyncio.to_thread(Handler.asked.wait, 30)
     await asyncio.sleep(0.1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await asyncio.to_thread(Handler.gone.wait, 1)
+    assert await asyncio.to_thread(Handler.gone.wait, 30)
     assert (await llm.ainvoke("again")).content == "again "
 
 
@@ -207,24 +210,20 @@ def test_an_answer_that_is_cancelled_ends_without_an_error(address: str) -> None
 
 
 def test_a_stream_of_nothing_but_comments_times_out(address: str) -> None:
-    start = time.perf_counter()
     with pytest.raises(ServerTimeoutError, match="comments"):
         chat(address, timeout=0.3).invoke("stalls loudly")
-    assert time.perf_counter() - start < 2
 
 
 def test_a_silent_stream_times_out(address: str) -> None:
-    start = time.perf_counter()
     with pytest.raises(ServerTimeoutError, match=r"silent for 0\.2 s"):
         chat(address, timeout=0.2).invoke("silent")
-    assert time.perf_counter() - start < 2
 
 
 @pytest.mark.parametrize("end", ["lingers", "goes on"])
 def test_what_follows_the_last_word_is_not_waited_for(address: str, end: str) -> None:
-    start = time.perf_counter()
-    assert chat(address, timeout=2).invoke(end).content == f"{end} "
-    assert time.perf_counter() - start < 1.5
+    Handler.ended.clear()
+    assert chat(address, timeout=60).invoke(end).content == f"{end} "
+    assert not Handler.ended.is_set(), "the client waited for the end of the stream"
     assert chat(address).invoke("again").content == "again "
 
 

@@ -8,14 +8,15 @@ import shlex
 import pytest
 
 from qwen_agentkit.catalog import CHECKPOINTS, PRESETS
-from qwen_agentkit.cli.serving import SERVERS, Wish, serve_lines
+from qwen_agentkit.cli.serving import SERVERS, serve_lines
+from qwen_agentkit.cli.serving import ServeOptions as Options
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.server.flavors import FLAVORS
 from tests.server_page import PAGE, page
 
 
-def command(model: str, server: str, wish: Wish | None = None) -> list[str]:
-    [line] = serve_lines(model, server, wish)
+def command(model: str, server: str, options: Options | None = None) -> list[str]:
+    [line] = serve_lines(model, server, options)
     return shlex.split(line.command)
 
 
@@ -61,7 +62,7 @@ def test_parsers_of_each_family(model, reasoning, sglang_reasoning, tools, sglan
 
 
 def test_a_preset_gets_three_servers_on_three_ports() -> None:
-    lines = serve_lines("4b", "vllm", Wish(port=9000))
+    lines = serve_lines("4b", "vllm", Options(port=9000))
     assert [line.model for line in lines] == list(PRESETS["4b"].values())
     assert [value(shlex.split(line.command), "--port") for line in lines] == ["9000", "9001", "9002"]
     assert [line.use.partition("(")[0] for line in lines] == ["QwenEmbeddings", "QwenReranker", "ChatQwen"]
@@ -81,16 +82,16 @@ def test_embedders_and_rerankers_run_as_such() -> None:
 
 
 def test_a_longer_context_is_stretched_and_only_then() -> None:
-    assert "--hf-overrides" not in command("Qwen/Qwen3-8B", "vllm", Wish(32768))
+    assert "--hf-overrides" not in command("Qwen/Qwen3-8B", "vllm", Options(32768))
     for server, flag, key in (
         ("vllm", "--hf-overrides", "rope_parameters"),
         ("sglang", "--json-model-override-args", "rope_scaling"),
     ):
-        rope = json.loads(value(command("Qwen/Qwen3-8B", server, Wish(65536)), flag) or "")[key]
+        rope = json.loads(value(command("Qwen/Qwen3-8B", server, Options(65536)), flag) or "")[key]
         assert (rope["rope_type"], rope["factor"]) == ("yarn", 2.0)
         assert rope["original_max_position_embeddings"] == 32768
-    assert value(command("Qwen/Qwen3-8B", "llama.cpp", Wish(131072)), "--rope-scale") == "4"
-    words = command("Qwen/Qwen3.6-27B", "vllm", Wish(524288))
+    assert value(command("Qwen/Qwen3-8B", "llama.cpp", Options(131072)), "--rope-scale") == "4"
+    words = command("Qwen/Qwen3.6-27B", "vllm", Options(524288))
     assert words[0] == "VLLM_ALLOW_LONG_MAX_MODEL_LEN=1"
     text = json.loads(value(words, "--hf-overrides") or "")["text_config"]["rope_parameters"]
     assert (text["factor"], text["mrope_section"]) == (2.0, [11, 11, 10])
@@ -98,34 +99,39 @@ def test_a_longer_context_is_stretched_and_only_then() -> None:
 
 def test_gpus_and_fp8() -> None:
     for server in ("vllm", "sglang"):
-        words = command("Qwen/Qwen3-32B", server, Wish(gpus=4, fp8=True))
+        words = command("Qwen/Qwen3-32B", server, Options(gpus=4, fp8=True))
         assert (value(words, "--tensor-parallel-size"), value(words, "--quantization")) == ("4", "fp8")
-    assert value(command("Qwen/Qwen3-32B", "llama.cpp", Wish(gpus=3)), "-sm") == "row"
-    [line] = serve_lines("Qwen/Qwen3-32B", "llama.cpp", Wish(fp8=True))
+    assert value(command("Qwen/Qwen3-32B", "llama.cpp", Options(gpus=3)), "-sm") == "row"
+    [line] = serve_lines("Qwen/Qwen3-32B", "llama.cpp", Options(fp8=True))
     assert (line.command, line.use) == ("", "")
     assert "Q8_0" in line.note
 
 
 @pytest.mark.parametrize(
-    ("model", "server", "wish", "says"),
+    ("model", "server", "options", "says"),
     [
-        ("Qwen/Nothing", None, Wish(), "not in the catalog; expected"),
-        ("nano", None, Wish(), "'nano' needs no server: .* run in this process. Type `qwen-agentkit demo`"),
-        ("nano-chat", "vllm", Wish(), "'nano-chat' needs no server"),
-        ("8b", "tgi", Wish(), "Unknown server 'tgi'; expected one of vllm, sglang"),
-        ("Qwen/Qwen3-8B", None, Wish(200000), "more than 4 times the 32768 tokens"),
-        ("Qwen/Qwen3-4B-Instruct-2507", None, Wish(300000), "Ask for 262144 or fewer"),
+        ("Qwen/Nothing", None, Options(), "not in the catalog; expected"),
+        (
+            "nano",
+            None,
+            Options(),
+            "'nano' needs no server: .* run in this process. Type `qwen-agentkit demo`",
+        ),
+        ("nano-chat", "vllm", Options(), "'nano-chat' needs no server"),
+        ("8b", "tgi", Options(), "Unknown server 'tgi'; expected one of vllm, sglang"),
+        ("Qwen/Qwen3-8B", None, Options(200000), "more than 4 times the 32768 tokens"),
+        ("Qwen/Qwen3-4B-Instruct-2507", None, Options(300000), "Ask for 262144 or fewer"),
         (
             "Qwen/Qwen3-8B",
             None,
-            Wish(gpus=7),
+            Options(gpus=7),
             "gpus=7: .*'Qwen/Qwen3-8B' evenly; expected one of 1, 2, 4, 8. Pass",
         ),
-        ("8b", "sglang", Wish(gpus=3), "expected one of 1, 2, 4, 8. Pass"),
-        ("Qwen/Qwen2.5-0.5B-Instruct", "vllm", Wish(gpus=4), "expected one of 1, 2. Pass"),
-        ("Qwen/Qwen2.5-7B-Instruct", "vllm", Wish(gpus=8), "expected one of 1, 2, 4. Pass"),
+        ("8b", "sglang", Options(gpus=3), "expected one of 1, 2, 4, 8. Pass"),
+        ("Qwen/Qwen2.5-0.5B-Instruct", "vllm", Options(gpus=4), "expected one of 1, 2. Pass"),
+        ("Qwen/Qwen2.5-7B-Instruct", "vllm", Options(gpus=8), "expected one of 1, 2, 4. Pass"),
     ],
 )
-def test_what_cannot_be_is_said(model: str, server: str | None, wish: Wish, says: str) -> None:
+def test_what_cannot_be_is_said(model: str, server: str | None, options: Options, says: str) -> None:
     with pytest.raises(InputError, match=says):
-        serve_lines(model, server, wish)
+        serve_lines(model, server, options)

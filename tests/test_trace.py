@@ -127,7 +127,7 @@ import sys
 touched = []
 sys.addaudithook(lambda event, args: touched.append((event, args)) if event.startswith(
     ("socket.connect", "socket.getaddrinfo", "socket.sendto")) else None)
-from qwen_agentkit import cli
+from qwen_agentkit.cli import entry as cli
 from langsmith.utils import tracing_is_enabled
 cli.app(sys.argv[1:], standalone_mode=False)
 assert not touched, touched

@@ -1,4 +1,4 @@
-"""What the commands do: values in, values out. Knows every layer, prints nothing."""
+"""The work of the commands: values in, values out. Knows every layer, prints nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, TypedDict
 from langchain_core.documents import Document
 from langchain_core.messages import HumanMessage
 
-from qwen_agentkit.cli.trace import Recorder, page
+from qwen_agentkit.cli.trace import Recorder, render_page
 from qwen_agentkit.engine.checkpoint.identity import identify
 from qwen_agentkit.engine.checkpoint.loading import load_tokenizer
 from qwen_agentkit.errors import InputError
@@ -33,11 +33,11 @@ __all__ = [
     "FoundDocument",
     "SearchResult",
     "ask",
-    "demo_questions",
-    "demo_store",
-    "handbook",
+    "handbook_folder",
     "ingest",
     "ingest_on_ray",
+    "load_demo_questions",
+    "make_demo_store",
     "search",
 ]
 
@@ -46,7 +46,7 @@ OnEvent = Callable[[str, Any], None]
 
 
 class FoundDocument(TypedDict):
-    """A passage as the commands report it; scores are None where a stage gave none."""
+    """A passage as the commands report it. A score is None if its stage gave none."""
 
     source: str
     text: str
@@ -56,13 +56,13 @@ class FoundDocument(TypedDict):
 
 
 class SearchResult(FoundDocument):
-    """A passage and its place in the first stage, counted from one."""
+    """A passage and its rank in the first stage, counted from one."""
 
     rank_before: int
 
 
 class AskResult(TypedDict):
-    """An answer and all that led to it."""
+    """An answer and what led to it."""
 
     question: str
     language: str
@@ -77,8 +77,11 @@ class AskResult(TypedDict):
 def ingest(
     stack: Stack, paths: Sequence[Path], progress: Progress | None = None, *, groups: bool = False
 ) -> IngestReport:
-    """Bring the store up to date with the files under `paths`; their first folders may name `groups`."""
-    discover(paths)  # a missing path or an empty folder must not leave a new store behind
+    """Bring the store up to date with the files under `paths`.
+
+    With `groups`, the first folder below each path names the group that may read its files.
+    """
+    discover(paths)  # a missing path or an empty folder must not create a store
     with stack.store(create=True) as store:
         return ingest_paths(paths, store, count_tokens=stack.count_tokens, groups=groups, progress=progress)
 
@@ -91,13 +94,13 @@ def ingest_on_ray(
     groups: bool = False,
     workers: int | None = None,
 ) -> IngestReport:
-    """As `ingest`, but `workers` on a Ray cluster embed; see `qwen_agentkit.ray.spread`.
+    """Do what `ingest` does, with `workers` of a Ray cluster that embed; see `qwen_agentkit.ray.spread`.
 
-    What they finish lies in the folder `.shards` of the store until all of it is in the store, so that a run
-    that was killed is gone on with. No weights load in this process.
+    Finished vectors stay in the folder `.shards` of the store until all of them are stored, so a run that was
+    killed continues where it stopped. This process loads no weights.
     """
     compute = spread(stack.embeddings, workers)
-    from qwen_agentkit.vectorstores.shards import ShardedEmbeddings  # needs what Ray brings along
+    from qwen_agentkit.vectorstores.shards import ShardedEmbeddings  # pyarrow comes with Ray
 
     discover(paths)
     embeddings = ShardedEmbeddings(stack.embeddings, stack.folder / ".shards", compute)
@@ -107,7 +110,7 @@ def ingest_on_ray(
         report = ingest_paths(
             paths,
             store,
-            count_tokens=_token_counter(stack),
+            count_tokens=_make_token_counter(stack),
             groups=groups,
             progress=progress,
             prepare=lambda texts: embeddings.prepare(texts, bar),
@@ -116,8 +119,8 @@ def ingest_on_ray(
     return report
 
 
-def _token_counter(stack: Stack) -> CountTokens:
-    """Counts as the embedder of a stack does, without its weights."""
+def _make_token_counter(stack: Stack) -> CountTokens:
+    """Return a function that counts tokens as the embedder of the stack does, without its weights."""
     tokenizer = load_tokenizer(identify(stack.embeddings.model))
     return lambda texts: [
         len(found.ids) for found in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
@@ -125,7 +128,7 @@ def _token_counter(stack: Stack) -> CountTokens:
 
 
 def search(stack: Stack, query: str, *, candidates: int, limit: int) -> list[SearchResult]:
-    """The best passages for `query`: hybrid retrieval, then the reranker."""
+    """Return the best passages for the query: hybrid retrieval, then the reranker."""
     _check_question(query)
     with stack.store() as store:
         found = store.as_retriever(search_kwargs={"k": candidates}).invoke(query)
@@ -133,7 +136,7 @@ def search(stack: Stack, query: str, *, candidates: int, limit: int) -> list[Sea
     scores = stack.reranker.rerank(query, [document.page_content for document in found])
     return [
         {
-            **_found(found[best["index"]], best["relevance_score"]),
+            **_describe_document(found[best["index"]], best["relevance_score"]),
             "rank_before": places[id(found[best["index"]])],
         }
         for best in scores[:limit]
@@ -149,31 +152,31 @@ def ask(
     on_event: OnEvent | None = None,
     trace: Path | None = None,
 ) -> AskResult:
-    """Run the `rag` graph on one question.
+    """Answer one question with the `rag` graph.
 
     Args:
-        stack: the models and the store.
-        question: what is asked, in any language.
-        thinking: as the chat model's; None leaves it to the model.
-        settings: of the graph, see `RagContext`.
-        on_event: called with ("reasoning", text) and ("answer", text) as they stream, and with
+        stack: The models and the store.
+        question: The question, in any language.
+        thinking: Whether the chat model thinks. None leaves it to the model.
+        settings: Settings of the graph, see `RagContext`.
+        on_event: Called with ("reasoning", text) and ("answer", text) as they stream, and with
             ("stage", {"stage", "seconds"}) after every node.
-        trace: where a report of the run is written to, as one page of HTML; a file there is replaced.
+        trace: File for a report of the run, one HTML page. An existing file is replaced.
 
     Raises:
-        InputError: the question is empty, or the report cannot be written.
+        InputError: The question is empty, or the report cannot be written.
     """
     _check_question(question)
     recorder = Recorder()
     context = RagContext(thinking=thinking, **(settings or {}))
     with stack.store() as store:
-        state = _run(stack.rag_graph(store), question, context, on_event, recorder)
+        state = _run_graph(stack.rag_graph(store), question, context, on_event, recorder)
     if stack.answering is None and thinking and state["documents"]:
         start = time.perf_counter()
-        state["reasoning"] = _think_aloud(stack, state, on_event, recorder)
+        state["reasoning"] = _think_about_passages(stack, state, on_event, recorder)
         state["timings"]["think"] = time.perf_counter() - start
     if trace is not None:
-        _write(trace, page(recorder, state, models=stack.checkpoints()))
+        _write_trace(trace, render_page(recorder, state, models=stack.checkpoints()))
     return {
         "question": question,
         "language": state["language"],
@@ -181,15 +184,15 @@ def ask(
         "abstained": state["abstained"],
         "reasoning": state["reasoning"],
         "citations": state["citations"],
-        "documents": [_found(document) for document in state["documents"]],
+        "documents": [_describe_document(document) for document in state["documents"]],
         "timings": state["timings"],
     }
 
 
-def _run(
+def _run_graph(
     graph: RagGraph, question: str, context: RagContext, on_event: OnEvent | None, recorder: Recorder
 ) -> Any:
-    """The last state of the graph, its events reported on the way."""
+    """Run the graph, report its events, and return its last state."""
     state: Any = {}
     for mode, event in graph.compile().stream(
         {"messages": [HumanMessage(question)]},
@@ -208,27 +211,27 @@ def _run(
     return state
 
 
-def handbook() -> Path:
-    """Folder of the bundled sample documents."""
+def handbook_folder() -> Path:
+    """Return the folder of the bundled sample documents."""
     return Path(str(files("qwen_agentkit") / "data" / "handbook"))
 
 
-def demo_questions() -> list[dict[str, str]]:
-    """The questions of the demo, each with its language and what kind it is."""
+def load_demo_questions() -> list[dict[str, str]]:
+    """Return the questions of the demo, each with its language and its kind."""
     text = (files("qwen_agentkit") / "data" / "demo_questions.json").read_text(encoding="utf-8")
     questions: list[dict[str, str]] = json.loads(text)
     return questions
 
 
-def demo_store() -> Path:
-    """A fresh folder for the demo's store, outside the current one; it stays for further questions."""
+def make_demo_store() -> Path:
+    """Return a new folder for the store of the demo. It stays, for further questions."""
     return Path(tempfile.mkdtemp(prefix="qwen-agentkit-demo-")) / "store"
 
 
 def _check_question(question: str) -> None:
     if not question.strip():
         raise InputError(
-            f"The question {question!r} is empty; expected words, as in: "
+            f"The question {question!r} is empty; expected words. Type, for instance: "
             'qwen-agentkit ask "When does the library open?"'
         )
     try:
@@ -242,34 +245,34 @@ def _check_question(question: str) -> None:
 
 def _report_chunk(message: Any, on_event: OnEvent) -> None:
     if message.type != "AIMessageChunk":
-        return  # a whole message that a node returned: its pieces were reported
+        return  # the whole message of a node, whose chunks were reported already
     if thought := message.additional_kwargs.get("reasoning_content"):
         on_event("reasoning", thought)
     if message.text:
         on_event("answer", message.text)
 
 
-def _write(file: Path, text: str) -> None:
+def _write_trace(file: Path, text: str) -> None:
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(
-            f"{str(file)!r} cannot be written ({error.strerror}); expected a file in a folder that exists "
-            "and is yours. Type, for instance: --trace out.html"
+            f"{str(file)!r} cannot be written ({error.strerror}); expected a file in a folder that you "
+            "can write to. Type, for instance: --trace out.html"
         ) from error
 
 
-def _think_aloud(stack: Stack, state: RagState, on_event: OnEvent | None, recorder: Recorder) -> str:
-    """What the preset's chat model thinks of the passages, when it does not write the answer."""
+def _think_about_passages(stack: Stack, state: RagState, on_event: OnEvent | None, recorder: Recorder) -> str:
+    """Return the thoughts of the chat model about the passages, for a preset that quotes its answers."""
     thoughts: list[str] = []
-    for piece in _thoughts(stack, state, recorder):
+    for piece in _stream_thoughts(stack, state, recorder):
         thoughts.append(piece)
         if on_event:
             on_event("reasoning", piece)
     return "".join(thoughts)
 
 
-def _thoughts(stack: Stack, state: RagState, recorder: Recorder) -> Iterator[str]:
+def _stream_thoughts(stack: Stack, state: RagState, recorder: Recorder) -> Iterator[str]:
     stream = stack.chat.stream(
         passage_prompt(state), {"callbacks": [recorder]}, thinking=True, max_tokens=160
     )
@@ -277,10 +280,10 @@ def _thoughts(stack: Stack, state: RagState, recorder: Recorder) -> Iterator[str
         if thought := chunk.additional_kwargs.get("reasoning_content"):
             yield thought
         elif chunk.text:
-            return  # thinking is over; what follows would be the answer
+            return  # the answer begins, which this preset does not use
 
 
-def _found(document: Document, score: float | None = None) -> FoundDocument:
+def _describe_document(document: Document, score: float | None = None) -> FoundDocument:
     metadata = document.metadata
     return {
         "source": document_source(document),

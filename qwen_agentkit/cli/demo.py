@@ -1,4 +1,4 @@
-"""The guided tour of `qwen-agentkit demo`: a handbook in three languages and some questions."""
+"""The tour of `qwen-agentkit demo`: a handbook in three languages, and questions about it."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 from langchain_core.tools import tool
 
 from qwen_agentkit.cli import commands, show
-from qwen_agentkit.cli.terminal import console, directed
+from qwen_agentkit.cli.terminal import console, isolate_lines
 from qwen_agentkit.stack import Stack
 from qwen_agentkit.text.languages import language_name
 
-__all__ = ["run", "walk"]
+__all__ = ["run_demo", "show_demo"]
 
 _SHOWN = 4
 _CANDIDATES = 20
 
 _KINDS = {
     "same_language": "asked and answered in {language}",
-    "cross_language": "asked in {language}, and answered only in another language",
-    "unanswerable": "asked in {language}, and answered nowhere",
+    "cross_language": "asked in {language}, answered only by a document in another language",
+    "unanswerable": "asked in {language}, answered by no document",
 }
 
 
@@ -29,28 +29,29 @@ def search_handbook(query: str) -> str:
     return query
 
 
-def run(stack: Stack, *, thinking: bool | None) -> dict[str, Any]:
-    """The whole demo as one value: the report of the ingest and the result of every question."""
-    report = commands.ingest(stack, [commands.handbook()])
+def run_demo(stack: Stack, *, thinking: bool | None) -> dict[str, Any]:
+    """Return the ingest report and the result of every question, for `--json`."""
+    report = commands.ingest(stack, [commands.handbook_folder()])
     answers = [
-        commands.ask(stack, question["question"], thinking=thinking) for question in commands.demo_questions()
+        commands.ask(stack, question["question"], thinking=thinking)
+        for question in commands.load_demo_questions()
     ]
     return {"ingest": report.to_dict(), "answers": answers, "store": str(stack.folder)}
 
 
-def walk(stack: Stack, *, thinking: bool | None) -> None:
-    """Show every question: both orders of its passages, the thinking, the answer and its sources."""
+def show_demo(stack: Stack, *, thinking: bool | None) -> None:
+    """Print every question with both orders of its passages, the thinking, the answer and its sources."""
     out = console()
-    for number, question in enumerate(commands.demo_questions(), 1):
+    for number, question in enumerate(commands.load_demo_questions(), 1):
         kind = _KINDS[question["kind"]].format(language=language_name(question["language"]))
         out.rule(f"{number}. {kind}", align="left", style="cyan")
-        out.print(directed(question["question"]), style="bold cyan")
+        out.print(isolate_lines(question["question"]), style="bold cyan")
         found = commands.search(stack, question["question"], candidates=_CANDIDATES, limit=_CANDIDATES)
-        show.ranking(found, _SHOWN)
+        show.print_ranking(found, _SHOWN)
         stream = show.AnswerStream()
         stream.close(commands.ask(stack, question["question"], thinking=thinking, on_event=stream))
     _show_tool_call(stack)
-    first = commands.demo_questions()[0]
+    first = commands.load_demo_questions()[0]
     out.rule("Next", align="left", style="cyan")
     out.print(f'qwen-agentkit ask "{first["question"]}" --preset {stack.preset} --store {stack.folder}')
     out.print(f"qwen-agentkit ingest YOUR_DOCUMENTS --preset {stack.preset}")
@@ -66,4 +67,4 @@ def _show_tool_call(stack: Stack) -> None:
     for call in calls:
         out.print(f"calls {call['name']}({call['args']})")
     if not calls:
-        out.print(f"made no call, and said: {message.text!r}")
+        out.print(f"made no call and answered: {message.text!r}")

@@ -1,4 +1,4 @@
-"""The command line: reads arguments, prints results. What commands do stands in `commands.py`."""
+"""The commands and their arguments. Their work is in `commands`, their output in `show`."""
 
 from __future__ import annotations
 
@@ -23,29 +23,45 @@ app = typer.Typer(
     name="qwen-agentkit",
     help="Local Qwen3 models for LangChain and LangGraph: documents in many languages in, cited answers out.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 
-Preset = Annotated[
-    str, typer.Option(help="Family of models: nano (bundled), 0.6b, 4b or 8b.", metavar="NAME")
-]
+Preset = Annotated[str, typer.Option(help="Models to use: nano (bundled), 0.6b, 4b or 8b.", metavar="NAME")]
 Store = Annotated[Path, typer.Option(help="Folder of the vector store.", metavar="DIR")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Think = Annotated[
     bool | None,
-    typer.Option("--think/--no-think", help="Think before answering; default: as the model does."),
+    typer.Option("--think/--no-think", help="Think before answering. Default: the default of the model."),
 ]
-Candidates = Annotated[int, typer.Option(help="Passages of the first stage.", min=1, max=200)]
+Candidates = Annotated[int, typer.Option(help="Passages to retrieve before reranking.", min=1, max=200)]
 
 DEFAULT_STORE = Path(".qwen-agentkit/store")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from qwen_agentkit import __version__
+
+        typer.echo(f"qwen-agentkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Take the options that belong to no command."""
+
+
 def main() -> None:
-    """Run a command; expected errors become one line on standard error and exit code 2."""
+    """Run a command. An expected error becomes one line on standard error and exit code 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a locale without the script shows "?", and all the rest
+            stream.reconfigure(errors="replace")  # a locale without the script shows "?"
     try:
         app()
     except QwenAgentKitError as error:
@@ -62,21 +78,25 @@ def ingest(
     preset: Preset = "0.6b",
     store: Store = DEFAULT_STORE,
     groups: Annotated[
-        bool, typer.Option("--groups", help="The first folder below each given one names who may read it.")
+        bool,
+        typer.Option("--groups", help="The first folder below each path names the group that may read it."),
     ] = False,
     ray: Annotated[
-        bool, typer.Option("--ray", help="Embed on a Ray cluster: RAY_ADDRESS, or else this machine.")
+        bool, typer.Option("--ray", help="Embed on a Ray cluster: the one of RAY_ADDRESS, or this machine.")
     ] = False,
     workers: Annotated[
         int | None,
-        typer.Option(help="With --ray: processes that embed; default: one for each GPU or machine.", min=1),
+        typer.Option(help="Processes that embed with --ray. Default: one for each GPU or machine.", min=1),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring the store up to date with documents. Unchanged ones are not embedded again."""
+    """Bring the store up to date with documents. Only changed ones are embedded again.
+
+    Exit code 3 means that some files could not be read, 2 that none could be.
+    """
     if workers is not None and not ray:
         raise InputError(
-            f"--workers {workers} says how many processes Ray starts; add --ray, or leave it out."
+            f"--workers {workers} needs --ray, since Ray starts the workers. Add --ray, or leave it out."
         )
     from qwen_agentkit.cli import commands, show  # loads torch: only when a command runs
 
@@ -89,9 +109,9 @@ def ingest(
     if as_json:
         _print_json(report.to_dict())
     else:
-        show.report(report)
-    if report.failed and not report.added + report.skipped:
-        sys.exit(2)
+        show.print_report(report)
+    if report.failed:
+        sys.exit(3 if report.added + report.skipped else 2)
 
 
 @app.command()
@@ -103,14 +123,14 @@ def search(
     limit: Annotated[int, typer.Option(help="Passages to show.", min=1, max=200)] = 5,
     as_json: AsJson = False,
 ) -> None:
-    """Find passages: dense and BM25 retrieval, fused, then reranked."""
+    """Find passages: dense and BM25 search, fused and reranked."""
     from qwen_agentkit.cli import commands, show  # loads torch: only when a command runs
 
     results = commands.search(_stack(preset, store), query, candidates=candidates, limit=limit)
     if as_json:
         _print_json({"results": results})
     else:
-        show.results(results)
+        show.print_results(results)
 
 
 @app.command()
@@ -122,11 +142,12 @@ def ask(
     candidates: Candidates = 20,
     passages: Annotated[int, typer.Option(help="Passages kept after reranking.", min=1, max=20)] = 3,
     trace: Annotated[
-        Path | None, typer.Option(help="Write a report of the run here, as one HTML page.", metavar="FILE")
+        Path | None,
+        typer.Option(help="Write a report of the run to this file, as one HTML page.", metavar="FILE"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Answer a question from the documents, with citations, in the language of the question."""
+    """Answer a question from the documents, with citations, in its language."""
     from qwen_agentkit.cli import commands, show  # loads torch: only when a command runs
 
     stack = _stack(preset, store)
@@ -134,7 +155,7 @@ def ask(
     if as_json:
         _print_json(commands.ask(stack, question, thinking=think, settings=settings, trace=trace))
         return
-    show.notice(preset)
+    show.print_notice(preset)
     stream = show.AnswerStream()
     result = commands.ask(stack, question, thinking=think, settings=settings, on_event=stream, trace=trace)
     stream.close(result)
@@ -144,64 +165,65 @@ def ask(
 def demo(
     preset: Preset = "nano",
     store: Annotated[
-        Path | None, typer.Option(help="Folder of the store; default: a new one.", metavar="DIR")
+        Path | None, typer.Option(help="Folder of the store. Default: a new one.", metavar="DIR")
     ] = None,
     think: Think = True,
     as_json: AsJson = False,
 ) -> None:
-    """Ingest a bundled handbook in English, Arabic and Chinese, and ask it questions. Offline."""
+    """Ingest a bundled handbook in English, Arabic and Chinese, and ask questions about it. Offline."""
     from qwen_agentkit.cli import commands, demo, show  # loads torch: only when a command runs
 
-    stack = _stack(preset, store or commands.demo_store())
+    stack = _stack(preset, store or commands.make_demo_store())
     if as_json:
-        _print_json(demo.run(stack, thinking=think))
+        _print_json(demo.run_demo(stack, thinking=think))
         return
-    show.notice(preset)
+    show.print_notice(preset)
     with _progress(silent=False) as progress:
-        report = commands.ingest(stack, [commands.handbook()], progress)
-    show.report(report)
-    demo.walk(stack, thinking=think)
+        report = commands.ingest(stack, [commands.handbook_folder()], progress)
+    show.print_report(report)
+    demo.show_demo(stack, thinking=think)
 
 
 @app.command()
 def serve_lines(
     model: Annotated[str, typer.Argument(help="Hub id, or a preset: 0.6b, 4b, 8b.")] = "0.6b",
     server: Annotated[
-        str | None, typer.Option(help="vllm, sglang, ollama or llama.cpp; default: all.", metavar="NAME")
+        str | None, typer.Option(help="vllm, sglang, ollama or llama.cpp. Default: all.", metavar="NAME")
     ] = None,
     context: Annotated[
-        int | None, typer.Option(help="Longest sequence, in tokens; more than native stretches.", min=1)
+        int | None,
+        typer.Option(help="Longest sequence, in tokens. YaRN stretches the native one.", min=1),
     ] = None,
     gpus: Annotated[int, typer.Option(help="GPUs that share the weights: 1, 2, 4 or 8.", min=1)] = 1,
-    fp8: Annotated[bool, typer.Option("--fp8", help="Weights in fp8.")] = False,
+    fp8: Annotated[bool, typer.Option("--fp8", help="Round the weights to fp8.")] = False,
     port: Annotated[int | None, typer.Option(help="Port of the first server.", min=1, max=65000)] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the commands that start servers for a model, and the code that asks them. Starts nothing."""
+    """Print the commands that start servers for a model, and the code that uses them. Starts nothing."""
     from dataclasses import asdict
 
     from qwen_agentkit.cli import serving
 
-    wish = serving.Wish(context=context, gpus=gpus, fp8=fp8, port=port)
-    lines = serving.serve_lines(model, server, wish)
+    options = serving.ServeOptions(context=context, gpus=gpus, fp8=fp8, port=port)
+    lines = serving.serve_lines(model, server, options)
     if as_json:
         _print_json({"lines": [asdict(line) for line in lines]})
         return
     for line in lines:
-        # Plain print: a line that is to be pasted into a shell must not be wrapped.
+        # Not the console: a line to paste into a shell must not be wrapped.
         comment = "  ".join(filter(None, (line.use, line.note)))
-        typer.echo(f"# {line.server}: {line.model}\n{line.command or '# cannot'}\n# {comment}\n")
+        typer.echo(f"# {line.server}: {line.model}\n{line.command or '# not possible'}\n# {comment}\n")
 
 
 @app.command()
 def new(
-    folder: Annotated[Path, typer.Argument(help="Folder of the project: a new or an empty one.")],
-    graph: Annotated[str, typer.Option(help="What it serves: rag, research or agent.")] = "rag",
+    folder: Annotated[Path, typer.Argument(help="Folder of the project, new or empty.")],
+    graph: Annotated[str, typer.Option(help="Graph that it serves: rag, research or agent.")] = "rag",
 ) -> None:
-    """Write a project of your own: a graph, its tests with fakes, and what `langgraph dev` needs."""
+    """Write a new project: a graph, its tests, and the settings for `langgraph dev`."""
     from qwen_agentkit.cli import scaffold, show
 
-    show.project(folder, scaffold.create_project(folder, graph))
+    show.print_project(folder, scaffold.create_project(folder, graph))
 
 
 @app.command()
@@ -209,32 +231,34 @@ def doctor(
     preset: Preset = "nano",
     store: Store = DEFAULT_STORE,
     base_url: Annotated[
-        str | None, typer.Option(help="Examine this model server instead.", metavar="URL")
+        str | None, typer.Option(help="Check this model server instead.", metavar="URL")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="With --base-url: which of its models.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model to check on the server of --base-url.")] = None,
     api_key: Annotated[str | None, typer.Option(envvar="QWEN_AGENTKIT_API_KEY", hidden=True)] = None,
     context: Annotated[
-        int, typer.Option(help="Tokens whose keys and values have to fit beside the weights.", min=1)
+        int, typer.Option(help="Tokens whose keys and values must fit beside the weights.", min=1)
     ] = 8192,
     as_json: AsJson = False,
 ) -> None:
-    """Say what is installed, what this machine can run, and whether models and store are in place.
+    """Check what is installed, what this machine can run, and whether models and store exist.
 
-    With --base-url: what the server there is and can do. Its key is read from QWEN_AGENTKIT_API_KEY.
+    With --base-url: check what a model server can do. Its key is read from QWEN_AGENTKIT_API_KEY.
     """
     from qwen_agentkit.cli import doctor, show  # loads torch: only when a command runs
 
     if base_url is None:
-        findings = doctor.examine(_stack(preset, store), context)
+        findings = doctor.check_machine(_stack(preset, store), context)
     else:
         try:
-            findings = doctor.examine_server(base_url, model, api_key)
+            findings = doctor.check_server(base_url, model, api_key)
         except ServerAccessError as error:
-            raise ServerAccessError(f"{error} Here it is read from QWEN_AGENTKIT_API_KEY.") from error
+            raise ServerAccessError(
+                f"{error} This command reads the key from QWEN_AGENTKIT_API_KEY."
+            ) from error
     if as_json:
         _print_json(findings)
     else:
-        show.findings(findings)
+        show.print_findings(findings)
 
 
 def _stack(preset: str, folder: Path) -> Stack:
@@ -244,13 +268,13 @@ def _stack(preset: str, folder: Path) -> Stack:
 
 
 def _print_json(value: Any) -> None:
-    """Every script as itself, in logical order, in UTF-8 whatever the locale."""
+    """Print JSON in UTF-8 whatever the locale, with every script unescaped."""
     sys.stdout.buffer.write((json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode())
 
 
 @contextmanager
 def _progress(*, silent: bool) -> Iterator[Callable[[str, int, int], None] | None]:
-    """A bar on standard error, as the callback that `ingest` wants."""
+    """Yield a progress callback for `ingest` that draws bars on standard error."""
     if silent:
         yield None
         return

@@ -1,4 +1,4 @@
-"""`qwen-agentkit new`: a project of one's own from the bundled templates. Knows files, no models."""
+"""`qwen-agentkit new`: a new project from the bundled templates. Knows files, no models."""
 
 from __future__ import annotations
 
@@ -18,30 +18,31 @@ TEMPLATES = {
     "research": "Answers questions that take several searches: plans, searches, and verifies the answer.",
     "agent": "An agent that searches and reads your documents, calls your tools, and cites what it says.",
 }
-"""What each template makes, in a sentence."""
+"""What the graph of each template does, in a sentence."""
 
 _TAKEN = {"documents", "ingest", "store", "tests"}
-"""Folders and graphs that every project has."""
+"""Names that every project uses already, for folders and graphs."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-_ENDING = ".tmpl"  # so that no tool takes a template for code
-_DOT = "dot-"  # packaging leaves files out whose names begin with a dot
+_ENDING = ".tmpl"  # so that no tool reads a template as code
+_DOT = "dot-"  # packaging leaves out files whose names begin with a dot
 
 
 def create_project(folder: Path, graph: str) -> list[Path]:
-    """Write a project that serves one graph: its code, tests, settings and a sample document.
+    """Write a project that serves one graph: code, tests, settings and a sample document.
 
     Args:
-        folder: New or empty; its name becomes the project's, and with "_" for "-" the package's.
+        folder: A new or empty folder. Its name becomes the name of the project and, with "_" for "-", of the
+            package.
         graph: One of `TEMPLATES`.
 
     Returns:
-        The files written, inside the folder.
+        Paths of the files written, relative to the folder.
 
     Raises:
-        InputError: The folder is not empty, its name is none for a package, or there is no such template.
+        InputError: The folder is not empty, its name cannot name a package, or the template is unknown.
     """
     if graph not in TEMPLATES:
-        raise InputError(f"There is no template {graph!r}; expected one of {', '.join(TEMPLATES)}.")
+        raise InputError(f"Unknown template {graph!r}; expected one of {', '.join(TEMPLATES)}.")
     name = folder.resolve().name.lower()
     package = name.replace("-", "_")
     _check_name(folder, name, package)
@@ -70,14 +71,14 @@ def _check_name(folder: Path, name: str, package: str) -> None:
         )
     if package in _TAKEN or find_spec(package) is not None:
         raise InputError(
-            f"{str(folder)!r} would make a package {package!r}, and there is one of that name already; "
-            f"expected another name. Type, for instance: qwen-agentkit new my-{name}"
+            f"{str(folder)!r} would make a package {package!r}, but that name is taken; expected another "
+            f"name. Type, for instance: qwen-agentkit new my-{name}"
         )
 
 
 def _check_empty(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(
-            f"{str(folder)!r} is there already and is not an empty folder; expected a new or empty one. "
+            f"{str(folder)!r} exists and is not an empty folder; expected a new or empty folder. "
             f"Type: qwen-agentkit new {folder}-2"
         )

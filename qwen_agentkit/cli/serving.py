@@ -1,8 +1,8 @@
-"""The command line that starts a server for a checkpoint. Knows names, families and flags, starts nothing.
+"""Commands that start a server for a checkpoint. Knows names, families and flags; starts nothing.
 
 Sources: the model cards at https://huggingface.co/Qwen; https://docs.vllm.ai (reasoning and tool parsers,
 context extension, scoring); https://docs.sglang.io (tool parser, rerank models); https://qwen.readthedocs.io
-(SGLang, llama.cpp); https://docs.ollama.com (context length). None of these servers was run with them.
+(SGLang, llama.cpp); https://docs.ollama.com (context length). No server has been run with these commands.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from qwen_agentkit.catalog import CHECKPOINTS, PRESETS, Checkpoint, nano_folder
 from qwen_agentkit.errors import InputError
 
-__all__ = ["SERVERS", "ServeLine", "Wish", "serve_lines"]
+__all__ = ["SERVERS", "ServeLine", "ServeOptions", "serve_lines"]
 
-# The longest stretch of the native context that the model cards tested.
+# How far the model cards stretch the native context.
 _LARGEST_FACTOR = 4
 
-# GPUs of one machine that vLLM and SGLang share attention heads among: each gets as many as the others. All
-# checkpoints have a multiple of 8 heads, but for these, with 14, 12 and 28: the most GPUs.
+# vLLM and SGLang give each GPU the same number of attention heads. Most checkpoints have a multiple of 8;
+# these have 14, 12 and 28 heads, so they run on fewer GPUs.
 _GPUS = (1, 2, 4, 8)
 _MOST_GPUS = {"Qwen/Qwen2.5-0.5B-Instruct": 2, "Qwen/Qwen2.5-1.5B-Instruct": 4, "Qwen/Qwen2.5-7B-Instruct": 4}
 
@@ -31,9 +31,9 @@ _RERANKER = {
     "is_original_qwen3_reranker": True,
 }
 
-_CONVERT = "Its makers publish no GGUF file: convert the checkpoint with llama.cpp's convert_hf_to_gguf.py"
+_CONVERT = "Qwen publishes no GGUF file of it: convert the checkpoint with llama.cpp's convert_hf_to_gguf.py"
 
-# Positions of the checkpoints from Qwen3.5 on, which YaRN has to repeat.
+# Position settings of the checkpoints from Qwen3.5 on. An override that adds YaRN has to repeat them.
 _MROPE = {
     "mrope_interleaved": True,
     "mrope_section": [11, 11, 10],
@@ -43,15 +43,14 @@ _MROPE = {
 
 
 @dataclass(frozen=True)
-class Wish:
-    """How a checkpoint is to be served.
+class ServeOptions:
+    """How to serve a checkpoint.
 
     Attributes:
-        context: Longest sequence, in tokens; None for the native one, beyond which positions are stretched
-            (YaRN).
-        gpus: GPUs that share the weights (tensor parallelism); with vLLM and SGLang 1, 2, 4 or 8.
-        fp8: Weights in fp8, made from bf16 as they load.
-        port: Where the first server listens; None for the server's own port.
+        context: Longest sequence, in tokens. None: the native one. A longer one is stretched by YaRN.
+        gpus: GPUs that share the weights (tensor parallelism). vLLM and SGLang take 1, 2, 4 or 8.
+        fp8: Whether to round the weights to fp8 while loading.
+        port: Port of the first server. None: the server's own default.
     """
 
     context: int | None = None
@@ -65,11 +64,11 @@ class ServeLine:
     """How one server serves one checkpoint.
 
     Attributes:
-        server: Its name.
-        model: The checkpoint.
-        command: What to type; empty where the server cannot do it.
-        use: The class of this package that asks it, as code.
-        note: What else to know.
+        server: Name of the server.
+        model: Name of the checkpoint.
+        command: What to type. Empty where the server cannot serve it.
+        use: Code that asks the server through this package.
+        note: What else to know, or why there is no command.
     """
 
     server: str
@@ -79,32 +78,36 @@ class ServeLine:
     note: str = ""
 
 
-def serve_lines(model: str, server: str | None = None, wish: Wish | None = None) -> list[ServeLine]:
-    """Return the commands for a checkpoint, or for the three of a preset, which get a port each.
+def serve_lines(
+    model: str, server: str | None = None, options: ServeOptions | None = None
+) -> list[ServeLine]:
+    """Return the commands that serve a checkpoint, or the three checkpoints of a preset on a port each.
 
     Args:
         model: Hub id of the catalog, or a preset.
-        server: One of `SERVERS`; None for all of them.
-        wish: How it is to be served; None for the server's defaults.
+        server: One of `SERVERS`. None: all of them.
+        options: How to serve it. None: the server's defaults.
 
     Raises:
-        InputError: An unknown model or server, or a wish that none of them can fulfil.
+        InputError: The model or the server is unknown, or an option is not possible for it.
     """
-    wish = wish or Wish()
+    options = options or ServeOptions()
     if server is not None and server not in SERVERS:
         raise InputError(f"Unknown server {server!r}; expected one of {', '.join(SERVERS)}.")
-    rows = _rows(model)
+    rows = _find_rows(model)
     chosen = [server] if server else list(SERVERS)
     for row in rows:
-        _check_context(row, wish.context)
+        _check_context(row, options.context)
         if {"vllm", "sglang"} & set(chosen):
-            _check_gpus(row, wish.gpus)
+            _check_gpus(row, options.gpus)
     return [
-        _line(name, row, wish, place, many=len(rows) > 1) for name in chosen for place, row in enumerate(rows)
+        _build_line(name, row, options, place, many=len(rows) > 1)
+        for name in chosen
+        for place, row in enumerate(rows)
     ]
 
 
-def _rows(model: str) -> list[Checkpoint]:
+def _find_rows(model: str) -> list[Checkpoint]:
     if model == "nano" or nano_folder(model):
         raise InputError(
             f"{model!r} needs no server: the nano models come with the package and run in this process. Type "
@@ -123,15 +126,15 @@ def _rows(model: str) -> list[Checkpoint]:
 def _check_context(row: Checkpoint, context: int | None) -> None:
     if context is None or context <= row.context:
         return
-    if not _stretches(row):
+    if not _can_stretch(row):
         raise InputError(
             f"context={context} is more than the {row.context} tokens of {row.name!r}, whose card stretches "
-            f"it in no way that servers share. Ask for {row.context} or fewer."
+            f"it in no way that all servers support. Ask for {row.context} or fewer."
         )
     if context > _LARGEST_FACTOR * row.context:
         raise InputError(
             f"context={context} is more than {_LARGEST_FACTOR} times the {row.context} tokens of "
-            f"{row.name!r}; its makers tested no more. Ask for {_LARGEST_FACTOR * row.context} or fewer."
+            f"{row.name!r}; Qwen tested no more. Ask for {_LARGEST_FACTOR * row.context} or fewer."
         )
 
 
@@ -139,24 +142,24 @@ def _check_gpus(row: Checkpoint, gpus: int) -> None:
     able = [count for count in _GPUS if count <= _MOST_GPUS.get(row.name, _GPUS[-1])]
     if gpus not in able:
         raise InputError(
-            f"gpus={gpus}: vLLM and SGLang share out the attention heads of {row.name!r} evenly; expected "
+            f"gpus={gpus}: vLLM and SGLang split the attention heads of {row.name!r} evenly; expected "
             f"one of {', '.join(map(str, able))}. Pass one of these, or server='llama.cpp', which splits "
-            "otherwise."
+            "layers."
         )
 
 
-def _line(server: str, row: Checkpoint, wish: Wish, place: int, *, many: bool) -> ServeLine:
-    default, write = SERVERS[server]
-    shared = server == "ollama"  # one server has all models
-    port = (wish.port or default) + (place if many and not shared else 0)
-    command, note = write(row, wish, port if port != default else None)
+def _build_line(server: str, row: Checkpoint, options: ServeOptions, place: int, *, many: bool) -> ServeLine:
+    default, build = SERVERS[server]
+    shared = server == "ollama"  # one server serves all models
+    port = (options.port or default) + (place if many and not shared else 0)
+    command, note = build(row, options, port if port != default else None)
     name = _ollama_name(row) if shared else row.name
     asks = {"chat": "ChatQwen", "embedding": "QwenEmbeddings", "reranker": "QwenReranker"}[row.role]
     use = f'{asks}(model="{name}", base_url="http://localhost:{port}/v1")' if command else ""
     return ServeLine(server, row.name, command, use, note)
 
 
-def _vllm(row: Checkpoint, wish: Wish, port: int | None) -> tuple[str, str]:
+def _vllm(row: Checkpoint, options: ServeOptions, port: int | None) -> tuple[str, str]:
     words: list[str] = ["vllm", "serve", row.name]
     overrides: dict[str, object] = {}
     note = ""
@@ -165,26 +168,28 @@ def _vllm(row: Checkpoint, wish: Wish, port: int | None) -> tuple[str, str]:
     if row.role == "reranker":
         overrides |= _RERANKER
         note = "QwenReranker writes the trained prompt itself, so no score template is needed."
-    if _sees(row):
+    if _reads_images(row):
         words += ["--language-model-only"]
     if row.thinks:
         words += ["--reasoning-parser", "deepseek_r1" if "Thinking" in row.name else "qwen3"]
     if row.role == "chat":
-        parser = "qwen3_coder" if _writes_xml(row) else "hermes"
+        parser = "qwen3_coder" if _writes_xml_calls(row) else "hermes"
         words += ["--enable-auto-tool-choice", "--tool-call-parser", parser]
-    words += ["--max-model-len", str(wish.context or row.context)]
-    if _is_stretched(row, wish):
-        overrides |= _yarn(row, wish, "rope_parameters")
+    words += ["--max-model-len", str(options.context or row.context)]
+    if _stretches_context(row, options):
+        overrides |= _yarn(row, options, "rope_parameters")
     if overrides:
         words += ["--hf-overrides", json.dumps(overrides)]
-    words += _parallel(wish)
+    words += _parallel_flags(options)
     if port:
         words += ["--port", str(port)]
-    longer = ["VLLM_ALLOW_LONG_MAX_MODEL_LEN=1"] if _is_stretched(row, wish) and _sees(row) else []
-    return _typed(words, longer), note
+    longer = (
+        ["VLLM_ALLOW_LONG_MAX_MODEL_LEN=1"] if _stretches_context(row, options) and _reads_images(row) else []
+    )
+    return _join_command(words, longer), note
 
 
-def _sglang(row: Checkpoint, wish: Wish, port: int | None) -> tuple[str, str]:
+def _sglang(row: Checkpoint, options: ServeOptions, port: int | None) -> tuple[str, str]:
     words = ["python", "-m", "sglang.launch_server", "--model-path", row.name]
     note = ""
     if row.role == "embedding":
@@ -195,40 +200,40 @@ def _sglang(row: Checkpoint, wish: Wish, port: int | None) -> tuple[str, str]:
     if row.thinks:
         words += ["--reasoning-parser", "qwen3-thinking" if "Thinking" in row.name else "qwen3"]
     if row.role == "chat":
-        words += ["--tool-call-parser", "qwen3_coder" if _writes_xml(row) else "qwen25"]
-    words += ["--context-length", str(wish.context or row.context)]
+        words += ["--tool-call-parser", "qwen3_coder" if _writes_xml_calls(row) else "qwen25"]
+    words += ["--context-length", str(options.context or row.context)]
     longer = []
-    if _is_stretched(row, wish):
+    if _stretches_context(row, options):
         longer = ["SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN=1"]
-        key = "rope_parameters" if _sees(row) else "rope_scaling"
-        words += ["--json-model-override-args", json.dumps(_yarn(row, wish, key))]
-    words += _parallel(wish)
+        key = "rope_parameters" if _reads_images(row) else "rope_scaling"
+        words += ["--json-model-override-args", json.dumps(_yarn(row, options, key))]
+    words += _parallel_flags(options)
     if port:
         words += ["--port", str(port)]
-    return _typed(words, longer), note
+    return _join_command(words, longer), note
 
 
-def _ollama(row: Checkpoint, wish: Wish, port: int | None) -> tuple[str, str]:
+def _ollama(row: Checkpoint, options: ServeOptions, port: int | None) -> tuple[str, str]:
     if row.role == "reranker":
-        return "", "Ollama serves no rerankers; take another server, or rerank in this process."
-    if reason := _gguf_cannot(wish):
+        return "", "Ollama serves no rerankers. Use another server, or rerank in this process."
+    if reason := _refuse_gguf(options):
         return "", reason
-    if _is_stretched(row, wish):
-        return "", "Ollama stretches no context; take vLLM, SGLang or llama.cpp."
+    if _stretches_context(row, options):
+        return "", "Ollama cannot stretch a context. Use vLLM, SGLang or llama.cpp."
     if not _has_gguf(row):
         return "", f"{_CONVERT}, and then `ollama create`."
-    before = [f"OLLAMA_CONTEXT_LENGTH={wish.context or row.context}"]
+    before = [f"OLLAMA_CONTEXT_LENGTH={options.context or row.context}"]
     if port:
         before.append(f"OLLAMA_HOST=127.0.0.1:{port}")
     note = (
-        f"Then `ollama pull {_ollama_name(row)}`. It shares GPUs by itself, and cuts what is longer than its "
-        "context without a word."
+        f"Then `ollama pull {_ollama_name(row)}`. Ollama chooses the GPUs itself, and silently cuts prompts "
+        "that are longer than its context."
     )
-    return _typed(["ollama", "serve"], before), note
+    return _join_command(["ollama", "serve"], before), note
 
 
-def _llama_cpp(row: Checkpoint, wish: Wish, port: int | None) -> tuple[str, str]:
-    if reason := _gguf_cannot(wish):
+def _llama_cpp(row: Checkpoint, options: ServeOptions, port: int | None) -> tuple[str, str]:
+    if reason := _refuse_gguf(options):
         return "", reason
     file = f"{row.name.partition('/')[2]}-Q8_0.gguf"
     words = ["llama-server", *(["-hf", _gguf_name(row)] if _has_gguf(row) else ["-m", file])]
@@ -239,79 +244,79 @@ def _llama_cpp(row: Checkpoint, wish: Wish, port: int | None) -> tuple[str, str]
         words += ["--reranking"]
     else:
         words += ["--jinja", "--reasoning-format", "deepseek"]
-    words += ["-ngl", "99", "-c", str(wish.context or row.context)]
-    if _is_stretched(row, wish):
-        factor = f"{(wish.context or 0) / row.context:g}"
+    words += ["-ngl", "99", "-c", str(options.context or row.context)]
+    if _stretches_context(row, options):
+        factor = f"{(options.context or 0) / row.context:g}"
         words += ["--rope-scaling", "yarn", "--rope-scale", factor, "--yarn-orig-ctx", str(row.context)]
-    if wish.gpus > 1:
+    if options.gpus > 1:
         words += ["-sm", "row"]
     if port:
         words += ["--port", str(port)]
-    return _typed(words), "" if _has_gguf(row) else f"{_CONVERT}."
+    return _join_command(words), "" if _has_gguf(row) else f"{_CONVERT}."
 
 
-SERVERS: dict[str, tuple[int, Callable[[Checkpoint, Wish, int | None], tuple[str, str]]]] = {
+SERVERS: dict[str, tuple[int, Callable[[Checkpoint, ServeOptions, int | None], tuple[str, str]]]] = {
     "vllm": (8000, _vllm),
     "sglang": (30000, _sglang),
     "ollama": (11434, _ollama),
     "llama.cpp": (8080, _llama_cpp),
 }
-"""By name: the port each has unless told otherwise, and what writes its command and a note."""
+"""For each server: its default port, and the function that builds its command and a note."""
 
 
-def _typed(words: list[str], before: list[str] | None = None) -> str:
-    """Join words as a shell reads them, behind assignments to environment variables."""
-    return " ".join([*(before or []), shlex.join(words)])
+def _join_command(words: list[str], environment: list[str] | None = None) -> str:
+    """Quote the words for a shell and put assignments of environment variables before them."""
+    return " ".join([*(environment or []), shlex.join(words)])
 
 
-def _parallel(wish: Wish) -> list[str]:
-    """Flags that vLLM and SGLang share."""
-    words = ["--tensor-parallel-size", str(wish.gpus)] if wish.gpus > 1 else []
-    return [*words, "--quantization", "fp8"] if wish.fp8 else words
+def _parallel_flags(options: ServeOptions) -> list[str]:
+    """Return the flags that vLLM and SGLang have in common."""
+    words = ["--tensor-parallel-size", str(options.gpus)] if options.gpus > 1 else []
+    return [*words, "--quantization", "fp8"] if options.fp8 else words
 
 
-def _gguf_cannot(wish: Wish) -> str:
-    return "GGUF files have no fp8; their Q8_0 takes as much." if wish.fp8 else ""
+def _refuse_gguf(options: ServeOptions) -> str:
+    return "GGUF files have no fp8; their Q8_0 takes the same memory." if options.fp8 else ""
 
 
-def _is_stretched(row: Checkpoint, wish: Wish) -> bool:
-    return (wish.context or 0) > row.context
+def _stretches_context(row: Checkpoint, options: ServeOptions) -> bool:
+    return (options.context or 0) > row.context
 
 
-def _yarn(row: Checkpoint, wish: Wish, key: str) -> dict[str, object]:
+def _yarn(row: Checkpoint, options: ServeOptions, key: str) -> dict[str, object]:
     values: dict[str, object] = {
         "rope_type": "yarn",
-        "factor": (wish.context or 0) / row.context,
+        "factor": (options.context or 0) / row.context,
         "original_max_position_embeddings": row.context,
     }
-    if _sees(row):
+    if _reads_images(row):
         return {"text_config": {key: {**_MROPE, **values}}}
     return {key: {"rope_theta": 1000000, **values} if key == "rope_parameters" else values}
 
 
 def _family(row: Checkpoint) -> str:
-    """Edition: "2.5", "3", "3.5", "3.6" or "3.8"."""
+    """Return the generation: "2.5", "3", "3.5", "3.6" or "3.8"."""
     return row.name.partition("/Qwen")[2].partition("-")[0]
 
 
-def _sees(row: Checkpoint) -> bool:
-    """Whether the checkpoint also reads images, as all do from Qwen3.5 on."""
+def _reads_images(row: Checkpoint) -> bool:
+    """Whether the checkpoint reads images, as all do from Qwen3.5 on."""
     return _family(row) not in ("2.5", "3")
 
 
-def _writes_xml(row: Checkpoint) -> bool:
-    return _sees(row) or "Coder" in row.name
+def _writes_xml_calls(row: Checkpoint) -> bool:
+    return _reads_images(row) or "Coder" in row.name
 
 
-def _stretches(row: Checkpoint) -> bool:
-    """Whether its card says how to stretch the context by settings alone."""
-    return _sees(row) or row.context == 32768
+def _can_stretch(row: Checkpoint) -> bool:
+    """Whether the model card stretches the context by settings alone."""
+    return _reads_images(row) or row.context == 32768
 
 
 def _has_gguf(row: Checkpoint) -> bool:
-    """Whether its makers publish it as GGUF files."""
+    """Whether Qwen publishes it as GGUF files."""
     plain = not any(word in row.name for word in ("2507", "Next", "Coder"))
-    return row.role != "reranker" and plain and not _sees(row)
+    return row.role != "reranker" and plain and not _reads_images(row)
 
 
 def _gguf_name(row: Checkpoint) -> str:
@@ -319,5 +324,5 @@ def _gguf_name(row: Checkpoint) -> str:
 
 
 def _ollama_name(row: Checkpoint) -> str:
-    """Name by which Ollama takes a model from the hub; its own library's names change what they mean."""
+    """Return the name by which Ollama pulls it from the hub: names of its own library can change meaning."""
     return f"hf.co/{_gguf_name(row)}"

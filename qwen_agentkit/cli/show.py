@@ -1,4 +1,4 @@
-"""How results look to a person. Knows the values of `commands.py` and the terminal, no models."""
+"""Prints results for a person. Knows the values of `commands` and the terminal, no models."""
 
 from __future__ import annotations
 
@@ -10,22 +10,30 @@ from typing import Any, ClassVar
 from rich.table import Table
 
 from qwen_agentkit.cli.commands import AskResult, SearchResult
-from qwen_agentkit.cli.terminal import console, directed, line
+from qwen_agentkit.cli.terminal import console, isolate_lines, label_line
 from qwen_agentkit.ingest import IngestReport
 from qwen_agentkit.stack import NANO_NOTICE
 from qwen_agentkit.text.languages import phrase
 
-__all__ = ["AnswerStream", "findings", "notice", "project", "ranking", "report", "results"]
+__all__ = [
+    "AnswerStream",
+    "print_findings",
+    "print_notice",
+    "print_project",
+    "print_ranking",
+    "print_report",
+    "print_results",
+]
 
 
-def notice(preset: str) -> None:
-    """What kind of models answer, when they are the bundled ones."""
+def print_notice(preset: str) -> None:
+    """Say that the bundled nano models answer, when they do."""
     if preset == "nano":
         console(stderr=True).print(NANO_NOTICE, style="yellow")
 
 
-def report(found: IngestReport) -> None:
-    """What an ingest did, and every file it could not read."""
+def print_report(found: IngestReport) -> None:
+    """Print what an ingest did, and every file that it could not read."""
     out = console()
     out.print(
         f"{found.added} added, {found.skipped} unchanged, {found.removed} removed, "
@@ -35,20 +43,20 @@ def report(found: IngestReport) -> None:
         console(stderr=True).print(f"failed: {failure['source']}: {failure['reason']}", style="red")
 
 
-def results(found: Sequence[SearchResult]) -> None:
-    """Passages with their scores and their place before reranking."""
+def print_results(found: Sequence[SearchResult]) -> None:
+    """Print passages with their scores and their rank before reranking."""
     out = console()
     if not found:
-        out.print("Nothing found: the store holds no passage.")
+        out.print("Nothing found: the store is empty.")
     for place, result in enumerate(found, 1):
         out.print(
             f"{place}. {result['score']:.3f}  {result['source']}  (was {result['rank_before']})", style="bold"
         )
-        out.print(directed(result["text"]))
+        out.print(isolate_lines(result["text"]))
 
 
 class AnswerStream:
-    """Shows thoughts and words as they come; `close` adds what is known only at the end."""
+    """Prints thoughts and the answer as they stream; `close` prints what is known at the end."""
 
     _LABELS: ClassVar = {"reasoning": "Thinking: ", "answer": "Answer: "}
 
@@ -58,7 +66,7 @@ class AnswerStream:
         self._answer = ""
 
     def __call__(self, kind: str, value: Any) -> None:
-        """Take one event of `commands.ask`."""
+        """Print one event of `commands.ask`."""
         if kind not in self._LABELS:
             return
         if kind != self._kind:
@@ -71,49 +79,49 @@ class AnswerStream:
         self._out.print(value, style="dim" if kind == "reasoning" else "", end="")
 
     def close(self, result: AskResult) -> None:
-        """End the stream; print the checked answer unless it stands there, its sources and timings."""
+        """End the stream. Print the checked answer if it differs, then its sources and timings."""
         if self._kind:
             self._out.print()
         if self._answer.strip() != result["answer"]:
-            self._out.print(directed(result["answer"]), style="bold")
-        _sources(result)
+            self._out.print(isolate_lines(result["answer"]), style="bold")
+        _print_sources(result)
 
 
-def _sources(result: AskResult) -> None:
-    """The quotes that the markers point at, and the seconds of each stage."""
+def _print_sources(result: AskResult) -> None:
+    """Print the quote of each marker, and the time of each stage."""
     out = console()
     if result["citations"]:
-        out.print(directed(phrase(result["language"], "sources")), style="dim")
+        out.print(isolate_lines(phrase(result["language"], "sources")), style="dim")
     for citation in result["citations"]:
-        out.print(line(f"  [{citation['marker']}] {citation['source']}: ", citation["quote"]))
+        out.print(label_line(f"  [{citation['marker']}] {citation['source']}: ", citation["quote"]))
     seconds = ", ".join(f"{stage} {value * 1000:.0f} ms" for stage, value in result["timings"].items())
     out.print(seconds, style="dim")
 
 
-def ranking(found: Sequence[SearchResult], shown: int) -> None:
-    """First-stage order beside reranked order, the first `shown` of each, with both scores."""
+def print_ranking(found: Sequence[SearchResult], shown: int) -> None:
+    """Print the first-stage order beside the reranked order, `shown` rows of each, with both scores."""
     table = Table(box=None, header_style="dim")
     for heading, width in (("first stage", 26), ("score", 6), ("reranked", 26), ("score", 5), ("was", 3)):
-        table.add_column(heading, no_wrap=True, width=width)  # a long name gives way, never a score
+        table.add_column(heading, no_wrap=True, width=width)  # a long name is cut, a score never
     before = sorted(found, key=lambda result: result["rank_before"])
     for first, second in list(zip(before, found, strict=True))[:shown]:
         table.add_row(
-            _short(first["source"]),
+            _shorten_source(first["source"]),
             "" if first["retrieval_score"] is None else f"{first['retrieval_score']:.4f}",
-            _short(second["source"]),
+            _shorten_source(second["source"]),
             f"{second['score']:.3f}",
             str(second["rank_before"]),
         )
     console().print(table)
 
 
-def _short(source: str) -> str:
-    """The last folder and the name: what tells files apart in a narrow table."""
+def _shorten_source(source: str) -> str:
+    """Return the last folder and the file name, which fit a narrow table."""
     return "/".join(source.split("/")[-2:])
 
 
-def project(folder: Path, files: Sequence[Path]) -> None:
-    """The files of a new project, and what to type next."""
+def print_project(folder: Path, files: Sequence[Path]) -> None:
+    """Print the files of a new project, and what to type next."""
     out = console()
     for file in files:
         out.print(str(folder / file))
@@ -122,19 +130,19 @@ def project(folder: Path, files: Sequence[Path]) -> None:
     )
 
 
-def findings(found: Mapping[str, Any]) -> None:
-    """What `doctor` found, a line or a table each."""
+def print_findings(found: Mapping[str, Any]) -> None:
+    """Print what `doctor` found, each as a line or a table."""
     out = console()
     for name, value in found.items():
         if isinstance(value, list):
             out.print(f"{name}:", style="bold")
-            out.print(_table(value))
+            out.print(_build_table(value))
         else:
             out.print(f"{name}: {value}")
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Rows under the names of their values; those that a row lacks are left empty."""
+def _build_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return a table with a column for each key of the rows. A missing value is an empty cell."""
     table = Table(box=None, header_style="dim", pad_edge=False)
     headings = list(dict.fromkeys(name for row in reversed(rows) for name in row))
     for heading in headings:

@@ -1,4 +1,4 @@
-"""Text of every script in a terminal. Knows columns, colours and directions, no models."""
+"""Text of every script in a terminal. Knows control characters and text direction, no models."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.text import Text
 
-__all__ = ["console", "directed", "line"]
+__all__ = ["console", "isolate_lines", "label_line"]
 
-# Unicode isolates: what is inside keeps its own direction and does not disturb its neighbours.
+# Unicode isolates: the text inside keeps its own direction and does not affect its neighbors.
 _LEFT, _RIGHT, _END = "\u2066", "\u2067", "\u2069"
 
-# Characters that give a terminal orders: colours, its title, the clipboard. A tab and a line feed are text.
+# Characters that control a terminal: colors, its title, the clipboard. A tab and a line feed are text.
 _CONTROLS = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {0x09, 0x0A})
 
-# Characters that turn the direction of whatever follows them; marks such as U+200F do not.
-_TURNS = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+# Characters that change the direction of the text after them. Marks such as U+200F do not.
+_OVERRIDES = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
 
 
 class _Console(Console):
-    """Shows what documents and models say, and does nothing that they say."""
+    """Prints text of documents and models without its control characters."""
 
     def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
@@ -32,33 +32,33 @@ class _Console(Console):
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that leaves text alone: no markup, no highlighting, no emoji codes."""
+    """Return a console that prints text as it is: no markup, no highlighting, no emoji codes."""
     return _Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
-def directed(text: str) -> str:
-    """Each line of `text` isolated in its own direction, where a person reads it.
+def isolate_lines(text: str) -> str:
+    """Isolate each line of the text in its own direction, if a person reads the output.
 
-    A terminal that knows the bidirectional algorithm then shows an Arabic quote, its full stop and the
-    marker after it in their places. Letters stay in logical order: reversing them here would garble
-    such terminals and every copy and paste. Output that is no terminal gets no marks.
+    A terminal that implements the bidirectional algorithm then shows an Arabic quote, its full stop and the
+    marker after it in the right places. Letters stay in logical order: reversing them would break such
+    terminals, and copy and paste. Output that is not a terminal gets no marks.
     """
     if not sys.stdout.isatty():
         return text
-    return "\n".join(_isolated(part) if part.strip() else part for part in text.split("\n"))
+    return "\n".join(_isolate(part) if part.strip() else part for part in text.split("\n"))
 
 
-def line(label: str, text: str, *, style: str = "") -> Text:
-    """One line: a label read from left to right, then text in its own direction."""
-    return Text.assemble((label, style), directed(text))
+def label_line(label: str, text: str, *, style: str = "") -> Text:
+    """Return one line: a label from left to right, then text in its own direction."""
+    return Text.assemble((label, style), isolate_lines(text))
 
 
-def _isolated(text: str) -> str:
-    return (_RIGHT if _is_right_to_left(text) else _LEFT) + text.translate(_TURNS) + _END
+def _isolate(text: str) -> str:
+    return (_RIGHT if _is_right_to_left(text) else _LEFT) + text.translate(_OVERRIDES) + _END
 
 
 def _is_right_to_left(text: str) -> bool:
-    """Direction of the first strong character, as the bidirectional algorithm decides (UAX #9, P2)."""
+    """Return whether the first strong character is right-to-left, as UAX #9 (rule P2) decides."""
     for character in text:
         direction = unicodedata.bidirectional(character)
         if direction in ("R", "AL"):

@@ -1,7 +1,7 @@
-"""One run as a page of HTML: stages and their seconds, passages, prompts, thoughts, answer and citations.
+"""A run as one HTML page: stages and times, passages, prompts, thoughts, answer and citations.
 
-Knows what a graph announces and keeps. The page needs nothing but itself; all text in it is escaped, since
-documents and models may say anything.
+Knows the events and the state of a graph. The page loads nothing. All text in it is escaped, because
+documents and models may contain anything.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from langchain_core.outputs import ChatGeneration, LLMResult
 
 from qwen_agentkit.text.citations import document_source, find_markers, marker_numbers
 
-__all__ = ["Recorder", "page"]
+__all__ = ["Recorder", "render_page"]
 
 
 @dataclass
 class _Call:
-    """One call of a chat model; times in seconds from the beginning of the run."""
+    """One call of a chat model. Times are seconds since the start of the run."""
 
     stage: str
     start: float
@@ -40,7 +40,7 @@ class _Call:
 
 @dataclass
 class _Step:
-    """One stage that ended, or something that was replaced in it."""
+    """A stage that ended, or a fallback inside it."""
 
     name: str
     start: float
@@ -50,7 +50,7 @@ class _Step:
 
 
 class Recorder(BaseCallbackHandler):
-    """Notes what happens in a run: pass it as a callback, and give it the custom events."""
+    """Records a run: pass it as a callback, and give it the custom events."""
 
     def __init__(self) -> None:
         self.steps: list[_Step] = []
@@ -58,7 +58,7 @@ class Recorder(BaseCallbackHandler):
         self._started = time.perf_counter()
 
     def event(self, event: Any) -> None:
-        """Take one custom event of a graph."""
+        """Record one custom event of a graph."""
         if not isinstance(event, dict) or "stage" not in event:
             return
         rest = {key: value for key, value in event.items() if key not in ("stage", "seconds", "verification")}
@@ -76,21 +76,21 @@ class Recorder(BaseCallbackHandler):
         metadata: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Note a prompt as it goes to the model."""
+        """Record a prompt as it goes to the model."""
         prompt = [(message.type, str(message.text)) for message in messages[0]]
         self.calls[run_id] = _Call(str((metadata or {}).get("langgraph_node", "")), self._now(), prompt)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
-        """Note what the model said."""
-        self._heard(run_id, response)
+        """Record the answer of the model."""
+        self._record_answer(run_id, response)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        """Note what the model said before it failed, or before nobody read on."""
-        self._heard(run_id, kwargs.get("response"))
+        """Record what the model wrote before it failed or the reader stopped."""
+        self._record_answer(run_id, kwargs.get("response"))
         if not isinstance(error, GeneratorExit):
             self.calls[run_id].text += f"{type(error).__name__}: {error}"
 
-    def _heard(self, run_id: UUID, response: LLMResult | None) -> None:
+    def _record_answer(self, run_id: UUID, response: LLMResult | None) -> None:
         call = self.calls[run_id]
         call.seconds = self._now() - call.start
         for generation in response.generations[0] if response else []:
@@ -104,13 +104,13 @@ class Recorder(BaseCallbackHandler):
         return time.perf_counter() - self._started
 
 
-def page(recorder: Recorder, state: Mapping[str, Any], *, models: Sequence[str]) -> str:
-    """The report of a run.
+def render_page(recorder: Recorder, state: Mapping[str, Any], *, models: Sequence[str]) -> str:
+    """Return the report of a run as HTML.
 
     Args:
-        recorder: what was noted while it ran.
-        state: the last state of the graph.
-        models: names of the checkpoints that took part.
+        recorder: The recorded run.
+        state: The last state of the graph.
+        models: Names of the checkpoints that took part.
     """
     template = (files("qwen_agentkit") / "data" / "trace.html").read_text(encoding="utf-8")
     environment = Environment(
@@ -123,11 +123,11 @@ def page(recorder: Recorder, state: Mapping[str, Any], *, models: Sequence[str])
         question=state["question"],
         language=state["language"],
         abstained=state["abstained"],
-        answer=_linked(state["answer"], len(state["documents"])),
+        answer=_split_at_markers(state["answer"], len(state["documents"])),
         citations=state["citations"],
         sentences=(state.get("verification") or {"sentences": []})["sentences"],
         reasoning=state["reasoning"],
-        passages=_passages(state["retrieved"], state["documents"]),
+        passages=_describe_passages(state["retrieved"], state["documents"]),
         steps=recorder.steps,
         calls=calls,
         total=total,
@@ -135,8 +135,8 @@ def page(recorder: Recorder, state: Mapping[str, Any], *, models: Sequence[str])
     )
 
 
-def _linked(answer: str, passages: int) -> list[tuple[str, int]]:
-    """The answer in pieces: text with 0, and markers with the number of the passage they link to."""
+def _split_at_markers(answer: str, passages: int) -> list[tuple[str, int]]:
+    """Split the answer into pieces: text with 0, and markers with the number of the passage they link to."""
     pieces: list[tuple[str, int]] = []
     done = 0
     for match in find_markers(answer):
@@ -147,8 +147,8 @@ def _linked(answer: str, passages: int) -> list[tuple[str, int]]:
     return [*pieces, (answer[done:], 0)]
 
 
-def _passages(retrieved: Sequence[Document], kept: Sequence[Document]) -> list[dict[str, Any]]:
-    """Every passage found, those of the answer first, with its place and score before and after."""
+def _describe_passages(retrieved: Sequence[Document], kept: Sequence[Document]) -> list[dict[str, Any]]:
+    """Describe every passage found, those of the answer first, with both ranks and both scores."""
     before = {_key(document): place for place, document in enumerate(retrieved, 1)}
     after = {_key(document): place for place, document in enumerate(kept, 1)}
     rest = [document for document in retrieved if _key(document) not in after]

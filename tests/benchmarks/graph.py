@@ -24,7 +24,7 @@ from langchain_core.retrievers import BaseRetriever
 
 from qwen_agentkit import ChatQwen
 from qwen_agentkit.catalog import nano_folder
-from qwen_agentkit.cli.commands import demo_questions, handbook, ingest
+from qwen_agentkit.cli.commands import handbook_folder, ingest, load_demo_questions
 from qwen_agentkit.engine.decode.scheduler import scheduler
 from qwen_agentkit.graphs import create_rag_graph
 from qwen_agentkit.stack import Stack
@@ -34,7 +34,7 @@ from tests.benchmarks.work import Effort
 AT_ONCE = 64
 PAGES = [
     Document(page.read_text(encoding="utf-8"), metadata={"source": page.name, "language": page.parent.name})
-    for page in sorted(handbook().rglob("*.md"))
+    for page in sorted(handbook_folder().rglob("*.md"))
 ]
 
 
@@ -78,7 +78,7 @@ def _overhead(rounds: int) -> dict[str, Any]:
     """Milliseconds of a question, and until its first event, when models and store take none."""
     model = FakeListChatModel(responses=["The library opens at nine [1]. It closes at five [2]."])
     graph = create_rag_graph(model, Found(documents=PAGES[:20]), reranker=Ranked())
-    questions = [question["question"] for question in demo_questions()]
+    questions = [question["question"] for question in load_demo_questions()]
     # The model says the same to all: told so, it is not asked again for the reader's language.
     settings = {"answer_language": "en"}
 
@@ -135,11 +135,11 @@ def _at_once(rounds: int) -> dict[str, Any]:
     """64 questions to the nano models through one process, at once and one after another."""
     folder = Path(tempfile.mkdtemp()) / "store"
     stack = Stack("nano", folder)
-    ingest(stack, [handbook()])
+    ingest(stack, [handbook_folder()])
     questions = [
         f"{n}: {question['question']}"
         for n in range(AT_ONCE)
-        for question in [demo_questions()[n % len(demo_questions())]]
+        for question in [load_demo_questions()[n % len(load_demo_questions())]]
     ]
     with stack.store() as store:
         results = {}
