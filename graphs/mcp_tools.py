@@ -25,9 +25,10 @@ async def load_mcp_tools(servers: Mapping[str, Mapping[str, Any]]) -> list[BaseT
     `create_rag_agent` asks for approval. That declaration is the server's word: name only servers you trust.
     Each call opens a session of its own.
 
-    Example:
-        >>> servers = {"files": {"transport": "stdio", "command": "mcp-files", "args": ["docs/"]}}
-        >>> tools = asyncio.run(load_mcp_tools(servers))
+    Example::
+
+        servers = {"files": {"transport": "stdio", "command": "mcp-files", "args": ["docs/"]}}
+        tools = asyncio.run(load_mcp_tools(servers))
 
     Args:
         servers: connections by name, as `MultiServerMCPClient` takes them. With several servers the tools

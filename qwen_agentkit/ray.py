@@ -1,6 +1,6 @@
-"""Embedding and reranking on many processes or GPUs, with Ray as the engine. Knows Ray and our models.
+"""Embedding and reranking by many processes or GPUs on Ray. Knows Ray and the model classes.
 
-`Embed` and `Rerank` go into anybody's `ray.data` pipeline; `spread` embeds the texts of one ingest.
+`Embed` and `Rerank` are steps of a `ray.data` pipeline. `spread` embeds the texts of one ingest.
 """
 
 from __future__ import annotations
@@ -28,22 +28,23 @@ __all__ = ["Embed", "Rerank", "spread"]
 
 Columns = dict[str, NDArray[Any]]
 
-# Texts of a task and of a shard. A killed worker loses one task's work.
+# Texts in one task and in one shard. A killed worker loses one task.
 _PART = 256
 
 
 class Embed:
-    """A column of texts in, the column "vector" added: documents of `QwenEmbeddings`, fp32.
+    """Adds a column "vector" to a column of texts: document vectors of `QwenEmbeddings`, fp32.
 
     Args:
-        text: Name of the column.
-        **settings: Those of `QwenEmbeddings`; weights load in the process that embeds.
+        text: Name of the column of texts.
+        **settings: Settings of `QwenEmbeddings`. The weights load in the process that embeds.
 
-    Example:
-        >>> import ray
-        >>> ray.data.read_parquet("texts/").map_batches(
-        ...     Embed, fn_constructor_kwargs={"model": "0.6b"}, batch_size=256, concurrency=8, num_gpus=1
-        ... ).write_parquet("vectors/")
+    Example::
+
+        import ray
+        ray.data.read_parquet("texts/").map_batches(
+            Embed, fn_constructor_kwargs={"model": "0.6b"}, batch_size=256, concurrency=8, num_gpus=1
+        ).write_parquet("vectors/")
     """
 
     def __init__(self, text: str = "text", **settings: Any) -> None:
@@ -56,14 +57,14 @@ class Embed:
 
 
 class Rerank:
-    """Columns of queries and texts in, the column "score" added: scores of `QwenReranker`, fp32 in 0..1.
+    """Adds a column "score" to columns of queries and texts: scores of `QwenReranker`, fp32 in 0..1.
 
-    Rows of one query are cheapest in one batch, where they share its keys and values.
+    Keep the rows of a query in one batch: there they share its keys and values.
 
     Args:
         query: Name of the column of queries.
         text: Name of the column of texts.
-        **settings: Those of `QwenReranker`; weights load in the process that ranks.
+        **settings: Settings of `QwenReranker`. The weights load in the process that ranks.
     """
 
     def __init__(self, query: str = "query", text: str = "text", **settings: Any) -> None:
@@ -77,15 +78,15 @@ class Rerank:
 
 
 def spread(embeddings: QwenEmbeddings, workers: int | None = None) -> Compute:
-    """What embeds texts on Ray, as `ShardedEmbeddings` wants it.
+    """Return a function that embeds texts on Ray, for `ShardedEmbeddings`.
 
-    `RAY_ADDRESS` names the cluster ("auto": the one this machine is part of); without it, one is started on
-    this machine for the time of the work, behind a token of its own. A worker that dies is started again
-    and its task repeated.
+    `RAY_ADDRESS` names the cluster ("auto": the one that this machine belongs to). Without it, a cluster runs
+    on this machine during the work, protected by a token. A worker that dies is restarted and its task
+    repeated.
 
     Args:
-        embeddings: The settings; weights load in the workers, and not here.
-        workers: Processes that embed. None: one for each GPU, or without any, one for each machine.
+        embeddings: The settings. The weights load in the workers, not in this process.
+        workers: Processes that embed. None: one for each GPU or, without GPUs, one for each machine.
 
     Raises:
         MissingExtraError: Ray is not installed.
@@ -98,8 +99,8 @@ def spread(embeddings: QwenEmbeddings, workers: int | None = None) -> Compute:
         import ray.data
 
         parts = [texts[start : start + _PART] for start in range(0, len(texts), _PART)]
-        with _cluster(), _translated():
-            size, cpus, gpus = _shares(workers)
+        with _connect_cluster(), _translate_errors():
+            size, cpus, gpus = _share_resources(workers)
             data = ray.data.from_arrow([pa.table({"text": part}) for part in parts]).map_batches(
                 Embed,
                 fn_constructor_kwargs=settings,
@@ -117,12 +118,12 @@ def spread(embeddings: QwenEmbeddings, workers: int | None = None) -> Compute:
 
 
 def _require_ray() -> None:
-    """Import Ray here rather than hours later; it reads these when it is imported. What is set, stays."""
+    """Import Ray now rather than hours later. Ray reads these variables at import; those already set stay."""
     if "ray" not in sys.modules:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its C++ parts write to standard error
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its C++ code writes to standard error
         if _address() == "local":
-            # Ray listens on every interface, and runs what anybody sends who needs no secret for it.
+            # Ray listens on every interface and runs the code that a client sends, unless it needs a token.
             os.environ.setdefault("RAY_AUTH_MODE", "token")
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     try:
@@ -132,20 +133,20 @@ def _require_ray() -> None:
 
 
 def _address() -> str:
-    """The cluster to use; "local" is one of one's own."""
+    """Return the address of the cluster; "local" starts one."""
     return os.environ.get("RAY_ADDRESS") or "local"
 
 
 @contextmanager
-def _cluster() -> Iterator[None]:
-    """The cluster that this process is part of already, else another one while this lasts."""
+def _connect_cluster() -> Iterator[None]:
+    """Use the cluster of this process, or connect to one while the context lasts."""
     import ray
 
     if ray.is_initialized():
         yield
         return
     try:
-        _check_answers(_address())
+        _check_reachable(_address())
         ray.init(_address(), include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except OSError as error:
         raise WorkerError(
@@ -154,27 +155,27 @@ def _cluster() -> Iterator[None]:
         ) from error
     logger = logging.getLogger("ray.data")
     level = logger.level
-    logger.setLevel(logging.CRITICAL)  # what it logs as an error is raised, too
+    logger.setLevel(logging.CRITICAL)  # it raises what it logs
     try:
-        with redirect_stdout(sys.stderr):  # where Ray tells of workers that died, between lines of a result
+        with redirect_stdout(sys.stderr):  # Ray prints about dead workers there
             yield
     finally:
         logger.setLevel(level)
         ray.shutdown()
 
 
-def _check_answers(address: str) -> None:
-    """Raise OSError where nothing listens, for which Ray would wait many minutes."""
+def _check_reachable(address: str) -> None:
+    """Raise OSError if nothing listens there. Ray itself would wait for many minutes."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if port.isdigit():
         socket.create_connection((host, int(port)), timeout=10).close()
 
 
-def _shares(workers: int | None) -> tuple[int, float, float]:
-    """How many workers, and how many CPUs and GPUs each takes.
+def _share_resources(workers: int | None) -> tuple[int, float, float]:
+    """Return the number of workers, and the CPUs and GPUs of each.
 
     Raises:
-        InputError: The cluster has too few; Ray would wait for more for ever.
+        InputError: The cluster has too few. Ray itself would wait forever.
     """
     import ray
 
@@ -187,14 +188,14 @@ def _shares(workers: int | None) -> tuple[int, float, float]:
         raise InputError(f"workers={size}, but the cluster has {most} {kind}; choose as many or fewer.")
     if gpus:
         return size, 1, 1
-    # The largest equal share of whole CPUs with which all fit on the machines.
+    # The largest number of whole CPUs that every worker can have.
     share = max(n for n in range(1, max(cpus) + 1) if sum(cpu // n for cpu in cpus) >= size)
     return size, share, 0
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """Turn what Ray raises into what its worker raised, or else into an error of this package."""
+def _translate_errors() -> Iterator[None]:
+    """Raise the error of the worker instead of Ray's, or a `WorkerError`."""
     from ray.data.exceptions import ExecutionTimeoutError
     from ray.exceptions import RayError
 
@@ -203,8 +204,8 @@ def _translated() -> Iterator[None]:
     except (RayError, ExecutionTimeoutError) as error:
         cause = getattr(error, "cause", None)
         if isinstance(cause, QwenAgentKitError):
-            raise type(cause)(str(cause).partition("\nFailed to ")[0]) from None  # Ray adds advice of its own
+            raise type(cause)(str(cause).partition("\nFailed to ")[0]) from None  # Ray appends its own advice
         raise WorkerError(
-            f"The workers on Ray failed: {str(error).strip().splitlines()[-1]}. What is embedded is kept: "
-            "run it again to go on from there, with fewer workers if they ran out of memory."
+            f"The workers on Ray failed: {str(error).strip().splitlines()[-1]}. Finished vectors are kept: "
+            "run it again to continue, with fewer workers if they ran out of memory."
         ) from error

@@ -35,7 +35,7 @@ from qwen_agentkit.errors import (
     WorkerError,
 )
 from qwen_agentkit.ingest import ingest
-from qwen_agentkit.ray import Embed, Rerank, _cluster, _shares
+from qwen_agentkit.ray import Embed, Rerank, _connect_cluster, _share_resources
 from qwen_agentkit.vectorstores.shards import ShardedEmbeddings
 from tests.fakes import BagOfWords
 
@@ -356,14 +356,14 @@ def test_workers_share_the_cluster(
     monkeypatch: pytest.MonkeyPatch, nodes: list[dict[str, float]], workers: int | None, shares: tuple
 ) -> None:
     cluster(monkeypatch, *nodes)
-    assert _shares(workers) == shares
+    assert _share_resources(workers) == shares
 
 
 @pytest.mark.parametrize("node", [{"CPU": 2.0}, {"CPU": 64.0, "GPU": 2.0}, {}])
 def test_more_workers_than_fit_are_refused(monkeypatch: pytest.MonkeyPatch, node: dict[str, float]) -> None:
     cluster(monkeypatch, node)
     with pytest.raises(InputError, match=r"workers=3, but the cluster has (2|0) [CG]PUs"):
-        _shares(3)
+        _share_resources(3)
 
 
 def cluster(monkeypatch: pytest.MonkeyPatch, *nodes: dict[str, float]) -> None:
@@ -378,12 +378,12 @@ def test_a_cluster_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     said = SimpleNamespace(is_initialized=lambda: False)
     monkeypatch.setitem(sys.modules, "ray", said)
-    with pytest.raises(WorkerError, match=r"RAY_ADDRESS='127\.0\.0\.1:1'"), _cluster():
+    with pytest.raises(WorkerError, match=r"RAY_ADDRESS='127\.0\.0\.1:1'"), _connect_cluster():
         pass
 
 
 def test_workers_without_ray_are_refused(tmp_path: Path) -> None:
     docs = documents(tmp_path / "docs", 1, 1)
-    with pytest.raises(InputError, match="add --ray"):
+    with pytest.raises(InputError, match="Add --ray"):
         cli.ingest([docs], preset="nano", store=tmp_path / "store", workers=2)
     assert not (tmp_path / "store").exists()

@@ -90,11 +90,29 @@ def test_a_longer_context_is_stretched_and_only_then() -> None:
         rope = json.loads(value(command("Qwen/Qwen3-8B", server, Options(65536)), flag) or "")[key]
         assert (rope["rope_type"], rope["factor"]) == ("yarn", 2.0)
         assert rope["original_max_position_embeddings"] == 32768
-    assert value(command("Qwen/Qwen3-8B", "llama.cpp", Options(131072)), "--rope-scale") == "4"
+    words = command("Qwen/Qwen3-8B", "llama.cpp", Options(131072))
+    assert value(words, "--rope-scale") == "4"
     words = command("Qwen/Qwen3.6-27B", "vllm", Options(524288))
     assert words[0] == "VLLM_ALLOW_LONG_MAX_MODEL_LEN=1"
     text = json.loads(value(words, "--hf-overrides") or "")["text_config"]["rope_parameters"]
     assert (text["factor"], text["mrope_section"]) == (2.0, [11, 11, 10])
+
+
+def test_servers_that_cap_a_stretched_context_are_told_its_length() -> None:
+    overrides = json.loads(value(command("Qwen/Qwen3-8B", "vllm", Options(131072)), "--hf-overrides") or "")
+    assert overrides["max_position_embeddings"] == 131072
+    for model, key in (("Qwen/Qwen3-8B", "qwen3"), ("Qwen/Qwen3-30B-A3B", "qwen3moe")):
+        words = command(model, "llama.cpp", Options(131072))
+        assert value(words, "--override-kv") == f"{key}.context_length=int:131072"
+    assert "--override-kv" not in command("Qwen/Qwen3-8B", "llama.cpp")
+
+
+def test_whole_texts_fit_a_batch_where_they_are_embedded_or_ranked() -> None:
+    for model in ("Qwen/Qwen3-Embedding-4B", "Qwen/Qwen3-Reranker-4B"):
+        words = command(model, "llama.cpp")
+        assert (value(words, "-b"), value(words, "-ub")) == ("8192", "8192")
+    [line] = serve_lines("Qwen/Qwen3-Reranker-4B", "llama.cpp")
+    assert "Qwen3-Reranker" in line.note
 
 
 def test_gpus_and_fp8() -> None:

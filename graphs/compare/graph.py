@@ -42,10 +42,11 @@ def create_compare_graph(
 ) -> CompiledStateGraph[CompareState, CompareContext, RagInput, CompareState]:
     """A graph that asks the documents of each language, so that none crowds out the others.
 
-    Example:
-        >>> graph = create_compare_graph(ChatQwen(), store, reranker=QwenReranker())
-        >>> state = graph.invoke({"messages": [("user", "...")]}, context={"languages": ["ar", "en"]})
-        >>> [(one["language"], one["quotes"]) for one in state["by_language"]]
+    Example::
+
+        graph = create_compare_graph(ChatQwen(), store, reranker=QwenReranker())
+        state = graph.invoke({"messages": [("user", "...")]}, context={"languages": ["ar", "en"]})
+        [(one["language"], one["quotes"]) for one in state["by_language"]]
 
     The answer is what the model says of all of them, then the quotes of each language in the original, with a
     translation beside those that the reader cannot read. A language that says nothing is named, and one whose

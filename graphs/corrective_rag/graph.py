@@ -42,10 +42,11 @@ def create_corrective_rag_graph(
 ) -> CompiledStateGraph[CorrectiveState, CorrectiveContext, RagInput, CorrectiveState]:
     """A graph like `rag` that searches again when what it found is weak, and mends its answer once.
 
-    Example:
-        >>> graph = create_corrective_rag_graph(ChatQwen(), store, reranker=QwenReranker())
-        >>> state = graph.invoke({"messages": [("user", "Когда отходит лодка?")]})
-        >>> state["answer"], state["tried"], state["verification"]
+    Example::
+
+        graph = create_corrective_rag_graph(ChatQwen(), store, reranker=QwenReranker())
+        state = graph.invoke({"messages": [("user", "Когда отходит лодка?")]})
+        state["answer"], state["tried"], state["verification"]
 
     The reranker's score says which passages are relevant; the model is asked only when none is for sure.
     What fails is replaced and announced in the custom stream as ``{"stage", "fallback", "error"}``: a

@@ -44,13 +44,14 @@ def create_ingest_graph(
 ) -> CompiledStateGraph[IngestState, IngestContext, IngestInput, IngestState]:
     """A graph that brings a store in step with folders, and asks before it deletes much.
 
-    Example:
-        >>> graph = create_ingest_graph(store, ["docs"], checkpointer=InMemorySaver())
-        >>> thread = {"configurable": {"thread_id": "1"}}
-        >>> state = graph.invoke({}, thread)
-        >>> if "__interrupt__" in state:  # the value holds a question and the documents to be deleted
-        ...     state = graph.invoke(Command(resume=True), thread)
-        >>> state["report"]
+    Example::
+
+        graph = create_ingest_graph(store, ["docs"], checkpointer=InMemorySaver())
+        thread = {"configurable": {"thread_id": "1"}}
+        state = graph.invoke({}, thread)
+        if "__interrupt__" in state:  # the value holds a question and the documents to be deleted
+            state = graph.invoke(Command(resume=True), thread)
+        state["report"]
 
     Only ``resume=True`` is leave; whatever else is answered keeps the documents. Progress goes to the
     custom stream as ``{"stage", "step", "done", "of"}``.

@@ -58,9 +58,10 @@ class CitationMiddleware(RepairMiddleware):
     without marker whose figures a tool of this question gave, such as a calculator, counts as supported.
     An answer that cites nothing, to a question for which nothing was looked up, is talk: it is not verified.
 
-    Example:
-        >>> create_agent(llm, [retriever_tool], middleware=[PassagesMiddleware(), CitationMiddleware()])
-        >>> agent.invoke(...)["citations"], agent.invoke(...)["verification"]
+    Example::
+
+        create_agent(llm, [retriever_tool], middleware=[PassagesMiddleware(), CitationMiddleware()])
+        agent.invoke(...)["citations"], agent.invoke(...)["verification"]
 
     Args:
         unsupported: what becomes of such sentences: "flag" with [?], "drop" or "keep".

@@ -77,10 +77,11 @@ def create_rag_agent(
     reranker by the order of the search, a model by itself without thinking, then by quotes. When without a
     model every search fails, that is an error: "nothing found" would not be true.
 
-    Example:
-        >>> agent = create_rag_agent(ChatQwen(), store, tools=[calculator, clock], reranker=QwenReranker())
-        >>> state = agent.invoke({"messages": [("user", "متى تفتح المكتبة؟")]}, context={"searches": 3})
-        >>> state["answer"], state["citations"]
+    Example::
+
+        agent = create_rag_agent(ChatQwen(), store, tools=[calculator, clock], reranker=QwenReranker())
+        state = agent.invoke({"messages": [("user", "متى تفتح المكتبة؟")]}, context={"searches": 3})
+        state["answer"], state["citations"]
 
     Args:
         model: any chat model with tools, or the name of one as in `create_rag_graph`. None: one search, and

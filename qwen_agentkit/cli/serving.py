@@ -2,12 +2,14 @@
 
 Sources: the model cards at https://huggingface.co/Qwen; https://docs.vllm.ai (reasoning and tool parsers,
 context extension, scoring); https://docs.sglang.io (tool parser, rerank models); https://qwen.readthedocs.io
-(SGLang, llama.cpp); https://docs.ollama.com (context length). No server has been run with these commands.
+(SGLang, llama.cpp); https://docs.ollama.com (context length). For a longer context
+vLLM 0.32 and llama.cpp b10434 were seen to need one setting more than the model cards say.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,6 +42,15 @@ _MROPE = {
     "rope_theta": 10000000,
     "partial_rotary_factor": 0.25,
 }
+
+
+# llama.cpp reads a text that is embedded or ranked in one batch, of 512 tokens by default.
+_WHOLE_TEXT = ("-b", "8192", "-ub", "8192")
+
+_KEEP_HEAD = (
+    " The converter keeps the yes/no head only if the folder's name or its README's heading contains "
+    "Qwen3-Reranker; without the head every score is noise."
+)
 
 
 @dataclass(frozen=True)
@@ -178,6 +189,9 @@ def _vllm(row: Checkpoint, options: ServeOptions, port: int | None) -> tuple[str
     words += ["--max-model-len", str(options.context or row.context)]
     if _stretches_context(row, options):
         overrides |= _yarn(row, options, "rope_parameters")
+        if not _reads_images(row):
+            # vLLM reads it as the length after stretching, and refuses a longer --max-model-len.
+            overrides["max_position_embeddings"] = options.context
     if overrides:
         words += ["--hf-overrides", json.dumps(overrides)]
     words += _parallel_flags(options)
@@ -239,20 +253,24 @@ def _llama_cpp(row: Checkpoint, options: ServeOptions, port: int | None) -> tupl
     words = ["llama-server", *(["-hf", _gguf_name(row)] if _has_gguf(row) else ["-m", file])]
     words += ["--alias", row.name]
     if row.role == "embedding":
-        words += ["--embedding", "--pooling", "last", "-ub", "8192"]
+        words += ["--embedding", "--pooling", "last", *_WHOLE_TEXT]
     elif row.role == "reranker":
-        words += ["--reranking"]
+        words += ["--reranking", *_WHOLE_TEXT]
     else:
         words += ["--jinja", "--reasoning-format", "deepseek"]
     words += ["-ngl", "99", "-c", str(options.context or row.context)]
     if _stretches_context(row, options):
         factor = f"{(options.context or 0) / row.context:g}"
         words += ["--rope-scaling", "yarn", "--rope-scale", factor, "--yarn-orig-ctx", str(row.context)]
+        # Without it the server silently caps the context at the length that the file was trained for.
+        words += ["--override-kv", f"{_gguf_architecture(row)}.context_length=int:{options.context}"]
     if options.gpus > 1:
         words += ["-sm", "row"]
     if port:
         words += ["--port", str(port)]
-    return _join_command(words), "" if _has_gguf(row) else f"{_CONVERT}."
+    return _join_command(words), "" if _has_gguf(
+        row
+    ) else f"{_CONVERT}.{_KEEP_HEAD if row.role == 'reranker' else ''}"
 
 
 SERVERS: dict[str, tuple[int, Callable[[Checkpoint, ServeOptions, int | None], tuple[str, str]]]] = {
@@ -292,6 +310,12 @@ def _yarn(row: Checkpoint, options: ServeOptions, key: str) -> dict[str, object]
     if _reads_images(row):
         return {"text_config": {key: {**_MROPE, **values}}}
     return {key: {"rope_theta": 1000000, **values} if key == "rope_parameters" else values}
+
+
+def _gguf_architecture(row: Checkpoint) -> str:
+    """Return the name of the architecture in a GGUF file, which begins the names of its settings."""
+    name = {"2.5": "qwen2", "3": "qwen3"}.get(_family(row), "qwen35")
+    return f"{name}moe" if re.search(r"-A\d+B", row.name) else name
 
 
 def _family(row: Checkpoint) -> str:

@@ -134,7 +134,8 @@ def verify_citations(
 
     Example:
         >>> checked = verify_citations("It opens at 9:30 [1].", documents, score=reranker.score)
-        >>> [(s["verdict"], s["missing"]) for s in checked["sentences"]]
+        >>> [(sentence["verdict"], sentence["missing"]) for sentence in checked["sentences"]]
+        [('unsupported', [{'kind': 'number', 'text': '9:30'}])]
 
     Args:
         answer: with markers such as [1], [1, 2] or 【3】.
