@@ -12,7 +12,8 @@ from tests.test_package import modules
 
 ROOT = Path(__file__).parent.parent
 
-# Other libraries have effects of their own: what our modules import of them is imported before the first look.
+# Other libraries have effects of their own. What our modules
+# import of them is imported before the first look.
 PROGRAM = """
 import ast, importlib, logging, os, sys, threading, warnings
 from pathlib import Path

@@ -33,14 +33,14 @@ def create_rag_graph(
     cache: BaseCache[Any] | None = None,
     name: str = "rag",
 ) -> CompiledStateGraph[RagState, RagContext, RagInput, RagState]:
-    """A graph that answers from documents, with numbered citations, in the language of the question.
+    r"""A graph that answers from documents, with numbered citations, in the language of the question.
 
     Example:
         >>> graph = create_rag_graph(None, store, reranker=QwenReranker(model="nano"))
         >>> question = {"messages": [("user", "When does the library open?")]}
         >>> state = graph.invoke(question, context={"sentences": 1})
         >>> state["answer"], state["citations"][0]["source"]
-        ('From the documents:\\nThe library opens at nine. [1]', 'hours.md')
+        ('From the documents:\nThe library opens at nine. [1]', 'hours.md')
 
     Args:
         model: any chat model; or the name of one: a preset, hub id or folder of a Qwen model, or LangChain's
