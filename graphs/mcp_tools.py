@@ -25,9 +25,10 @@ async def load_mcp_tools(servers: Mapping[str, Mapping[str, Any]]) -> list[BaseT
     `create_rag_agent` asks for approval. Nobody checks what a server declares: name only servers you trust.
     Each call opens a session of its own.
 
-    Example:
-        >>> servers = {"files": {"transport": "stdio", "command": "mcp-files", "args": ["docs/"]}}
-        >>> tools = asyncio.run(load_mcp_tools(servers))
+    Example::
+
+        servers = {"files": {"transport": "stdio", "command": "mcp-files", "args": ["docs/"]}}
+        tools = asyncio.run(load_mcp_tools(servers))
 
     Args:
         servers: Connections by name, as `MultiServerMCPClient` takes them. With several servers the tools

@@ -70,9 +70,10 @@ class ChatQwen(BaseChatModel):
     too: `llm.invoke("Hello", thinking=False)`. Weights load at the first call and are shared by everything
     in the process that uses them.
 
-    Example:
-        >>> llm = ChatQwen(model="0.6b", thinking=False)
-        >>> message = llm.invoke("Say hello in Arabic.", temperature=0)
+    Example::
+
+        llm = ChatQwen(model="0.6b", thinking=False)
+        message = llm.invoke("Say hello in Arabic.", temperature=0)
     """
 
     # pydantic would show what was passed, and a key with it.

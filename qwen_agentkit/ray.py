@@ -39,11 +39,12 @@ class Embed:
         text: Name of the column of texts.
         **settings: Settings of `QwenEmbeddings`. The weights load in the process that embeds.
 
-    Example:
-        >>> import ray
-        >>> ray.data.read_parquet("texts/").map_batches(
-        ...     Embed, fn_constructor_kwargs={"model": "0.6b"}, batch_size=256, concurrency=8, num_gpus=1
-        ... ).write_parquet("vectors/")
+    Example::
+
+        import ray
+        ray.data.read_parquet("texts/").map_batches(
+            Embed, fn_constructor_kwargs={"model": "0.6b"}, batch_size=256, concurrency=8, num_gpus=1
+        ).write_parquet("vectors/")
     """
 
     def __init__(self, text: str = "text", **settings: Any) -> None:
@@ -152,11 +153,14 @@ def _connect_cluster() -> Iterator[None]:
             f"No Ray cluster answers at RAY_ADDRESS={_address()!r} ({error}). Start one with "
             "`ray start --head`, correct the address, or unset it to use this machine alone."
         ) from error
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # it raises what it logs
+    logger = logging.getLogger("ray.data")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # it raises what it logs
     try:
         with redirect_stdout(sys.stderr):  # Ray prints about dead workers there
             yield
     finally:
+        logger.setLevel(level)
         ray.shutdown()
 
 

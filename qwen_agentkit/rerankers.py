@@ -59,7 +59,8 @@ class QwenReranker(BaseDocumentCompressor):
     Example:
         >>> reranker = QwenReranker(model="nano", top_n=3)
         >>> best = reranker.compress_documents(documents, "When does the library open?")
-        >>> scores = [document.metadata["relevance_score"] for document in best]
+        >>> best[0].page_content, best[0].metadata["relevance_score"] > 0.5
+        ('The library opens at nine.', True)
     """
 
     # pydantic would show what was passed, and a key with it.

@@ -96,7 +96,7 @@ def _layers(network: Any) -> dict[str, int]:
 
 def _graph(name: str) -> Graph:
     module, _, variable = SERVED[name]["path"].partition(":")
-    found: Graph = getattr(import_module(module), variable).get_graph()
+    found: Graph = getattr(import_module(module), variable)().get_graph()
     return found
 
 

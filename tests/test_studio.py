@@ -20,7 +20,7 @@ CONFIG = json.loads((Path(__file__).parent.parent / "langgraph.json").read_text(
 @pytest.mark.parametrize("name", CONFIG["graphs"])
 def test_every_graph_loads_and_describes_itself(name: str) -> None:
     module, _, variable = CONFIG["graphs"][name]["path"].partition(":")
-    graph = getattr(import_module(module), variable)
+    graph = getattr(import_module(module), variable)()
     assert isinstance(graph, CompiledStateGraph)
     assert graph.name == name
     assert graph.checkpointer is None, "langgraph dev refuses graphs that bring their own"

@@ -47,10 +47,11 @@ def create_compare_graph(
 ) -> CompiledStateGraph[CompareState, CompareContext, RagInput, CompareState]:
     """Make a graph that searches the documents of each language, so that none crowds out the others.
 
-    Example:
-        >>> graph = create_compare_graph(ChatQwen(), store, reranker=QwenReranker())
-        >>> state = graph.invoke({"messages": [("user", "...")]}, context={"languages": ["ar", "en"]})
-        >>> [(one["language"], one["quotes"]) for one in state["by_language"]]
+    Example::
+
+        graph = create_compare_graph(ChatQwen(), store, reranker=QwenReranker())
+        state = graph.invoke({"messages": [("user", "...")]}, context={"languages": ["ar", "en"]})
+        [(one["language"], one["quotes"]) for one in state["by_language"]]
 
     The answer begins with the model's summary of all languages. Then follow the quotes of each language in
     the original, with a translation if they are not in the reader's language. The answer names the languages

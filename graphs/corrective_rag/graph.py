@@ -50,10 +50,11 @@ def create_corrective_rag_graph(
 ) -> CompiledStateGraph[CorrectiveState, CorrectiveContext, RagInput, CorrectiveState]:
     """Make a graph like `rag` that searches again if nothing is relevant, and repairs its answer once.
 
-    Example:
-        >>> graph = create_corrective_rag_graph(ChatQwen(), store, reranker=QwenReranker())
-        >>> state = graph.invoke({"messages": [("user", "Когда отходит лодка?")]})
-        >>> state["answer"], state["tried"], state["verification"]
+    Example::
+
+        graph = create_corrective_rag_graph(ChatQwen(), store, reranker=QwenReranker())
+        state = graph.invoke({"messages": [("user", "Когда отходит лодка?")]})
+        state["answer"], state["tried"], state["verification"]
 
     The reranker's scores decide which passages are relevant. The model is asked only when no score is high
     enough to be sure. Failures are handled as in `create_rag_graph`.

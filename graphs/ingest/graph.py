@@ -39,13 +39,14 @@ def create_ingest_graph(
 ) -> CompiledStateGraph[IngestState, IngestContext, IngestInput, IngestState]:
     """Make a graph that brings a store in step with folders, and asks before it deletes many documents.
 
-    Example:
-        >>> graph = create_ingest_graph(store, ["docs"], checkpointer=InMemorySaver())
-        >>> thread = {"configurable": {"thread_id": "1"}}
-        >>> state = graph.invoke({}, thread)
-        >>> if "__interrupt__" in state:  # its value holds the question and the documents to delete
-        ...     state = graph.invoke(Command(resume=True), thread)
-        >>> state["report"]
+    Example::
+
+        graph = create_ingest_graph(store, ["docs"], checkpointer=InMemorySaver())
+        thread = {"configurable": {"thread_id": "1"}}
+        state = graph.invoke({}, thread)
+        if "__interrupt__" in state:  # its value holds the question and the documents
+            state = graph.invoke(Command(resume=True), thread)
+        state["report"]
 
     Only ``resume=True`` approves; any other answer keeps the documents. Progress goes to the custom stream as
     ``{"stage", "step", "done", "of"}``.

@@ -57,9 +57,10 @@ class CitationMiddleware(RepairMiddleware):
     without a marker is supported if a tool called for this question, such as a calculator, returned its
     figures. An answer without citations is not verified if nothing was searched for this question.
 
-    Example:
-        >>> create_agent(llm, [retriever_tool], middleware=[PassagesMiddleware(), CitationMiddleware()])
-        >>> agent.invoke(...)["citations"], agent.invoke(...)["verification"]
+    Example::
+
+        create_agent(llm, [retriever_tool], middleware=[PassagesMiddleware(), CitationMiddleware()])
+        agent.invoke(...)["citations"], agent.invoke(...)["verification"]
 
     Args:
         unsupported: What to do with unsupported sentences: "flag" with [?], "drop" or "keep".

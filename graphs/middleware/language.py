@@ -16,8 +16,9 @@ class LanguageMiddleware(RepairMiddleware):
 
     The language is the context's `answer_language`, or else that of the last question.
 
-    Example:
-        >>> create_agent(llm, tools, middleware=[LanguageMiddleware()])
+    Example::
+
+        create_agent(llm, tools, middleware=[LanguageMiddleware()])
     """
 
     stage = "language"

@@ -38,12 +38,14 @@ def create_rag_graph(
     cache: BaseCache[Any] | None = None,
     name: str = "rag",
 ) -> CompiledStateGraph[RagState, RagContext, RagInput, RagState]:
-    """Make a graph that answers from documents, with numbered citations, in the language of the question.
+    r"""Make a graph that answers from documents, with numbered citations, in the language of the question.
 
     Example:
-        >>> graph = create_rag_graph(ChatQwen(), store, reranker=QwenReranker())
-        >>> state = graph.invoke({"messages": [("user", "متى تفتح المكتبة؟")]})
-        >>> state["answer"], state["citations"]
+        >>> graph = create_rag_graph(None, store, reranker=QwenReranker(model="nano"))
+        >>> question = {"messages": [("user", "When does the library open?")]}
+        >>> state = graph.invoke(question, context={"sentences": 1})
+        >>> state["answer"], state["citations"][0]["source"]
+        ('From the documents:\nThe library opens at nine. [1]', 'hours.md')
 
     A follow-up question of a thread is rewritten so that it can be understood alone. What fails is replaced
     and announced in the custom stream as ``{"stage", "fallback", "error"}``: a reranker by the order of the

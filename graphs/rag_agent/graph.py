@@ -79,10 +79,11 @@ def create_rag_agent(
     Failures are handled as in `create_rag_graph`. Without a model it is an error when every search fails: an
     answer that nothing was found would not be true.
 
-    Example:
-        >>> agent = create_rag_agent(ChatQwen(), store, tools=[calculator, clock], reranker=QwenReranker())
-        >>> state = agent.invoke({"messages": [("user", "متى تفتح المكتبة؟")]}, context={"searches": 3})
-        >>> state["answer"], state["citations"]
+    Example::
+
+        agent = create_rag_agent(ChatQwen(), store, tools=[calculator, clock], reranker=QwenReranker())
+        state = agent.invoke({"messages": [("user", "متى تفتح المكتبة؟")]}, context={"searches": 3})
+        state["answer"], state["citations"]
 
     The settings of one run are an `AgentContext`: ``agent.invoke(..., context={"searches": 2})``.
 

@@ -52,10 +52,11 @@ def create_research_graph(
 ) -> CompiledStateGraph[ResearchState, ResearchContext, RagInput, ResearchState]:
     """Make a graph for questions that take several searches, with a plan that a person may approve first.
 
-    Example:
-        >>> graph = create_research_graph(ChatQwen(), store, reranker=QwenReranker())
-        >>> state = graph.invoke({"messages": [("user", "...")]}, context={"effort": "high"})
-        >>> state["plan"], state["answer"], state["citations"]
+    Example::
+
+        graph = create_research_graph(ChatQwen(), store, reranker=QwenReranker())
+        state = graph.invoke({"messages": [("user", "...")]}, context={"effort": "high"})
+        state["plan"], state["answer"], state["citations"]
 
     With the setting `approve_plan` and a checkpointer, the graph stops with the plan in ``__interrupt__``.
     Continue with ``Command(resume={"type": "approve"})``, ``{"type": "edit", "plan": [...]}`` or

@@ -24,8 +24,9 @@ __all__ = ["GroupRetriever", "authenticated_groups", "group_filter"]
 class GroupRetriever(BaseRetriever):
     """Searches only documents of the groups that the user of the running graph belongs to.
 
-    Example:
-        >>> graph = create_rag_graph(ChatQwen(), GroupRetriever(store=store))
+    Example::
+
+        graph = create_rag_graph(ChatQwen(), GroupRetriever(store=store))
 
     Raises:
         AccessError: Searched outside a server, or for a user without groups.

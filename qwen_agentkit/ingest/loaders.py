@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import re
 from collections.abc import Callable
 
@@ -16,9 +15,6 @@ from qwen_agentkit.ingest.tables import read_csv, read_jsonl, read_tsv
 from qwen_agentkit.ingest.webpages import read_html
 
 __all__ = ["Part", "load"]
-
-# What it logs of a damaged file is said by the report.
-logging.getLogger("pypdf").setLevel(logging.CRITICAL)
 
 
 def load(data: bytes, suffix: str) -> list[Part]:

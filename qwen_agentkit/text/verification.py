@@ -133,8 +133,9 @@ def verify_citations(
     addresses and codes such as QX-200 always.
 
     Example:
-        >>> checked = verify_citations("It opens at 9:30 [1].", documents, score=reranker.score)
-        >>> [(s["verdict"], s["missing"]) for s in checked["sentences"]]
+        >>> checked = verify_citations("It opens at 10:30 [1].", documents, score=reranker.score)
+        >>> [(sentence["verdict"], sentence["missing"]) for sentence in checked["sentences"]]
+        [('unsupported', [{'kind': 'number', 'text': '10:30'}])]
 
     Args:
         answer: with markers such as [1], [1, 2] or 【3】.

@@ -66,8 +66,9 @@ class QwenVectorStore(VectorStore):
 
     Example:
         >>> store = QwenVectorStore(QwenEmbeddings(model="nano"), path="store")
-        >>> store.add_texts(["The library opens at nine."], [{"source": "hours.md"}])
-        >>> store.similarity_search("متى تفتح المكتبة؟", k=1)
+        >>> ids = store.add_texts(["The library opens at nine."], [{"source": "hours.md"}])
+        >>> [found.page_content for found in store.similarity_search("متى تفتح المكتبة؟", k=1)]
+        ['The library opens at nine.']
     """
 
     def __init__(
