@@ -13,7 +13,7 @@ from qwen_agentkit.chat.request import Done, Request
 from qwen_agentkit.chat.sampling import recommended
 from qwen_agentkit.chat.stops import StopStrings
 from qwen_agentkit.engine.checkpoint.loading import Loaded
-from qwen_agentkit.engine.checkpoint.template import ChatTemplate, Prompt
+from qwen_agentkit.engine.checkpoint.template import ChatTemplate, Prompt, chat_template
 from qwen_agentkit.engine.checkpoint.tokens import end_ids
 from qwen_agentkit.engine.decode.detokenize import Detokenizer
 from qwen_agentkit.engine.decode.generate import Sampling, generate
@@ -37,7 +37,7 @@ def answer(loaded: Loaded, request: Request, cancelled: threading.Event) -> Iter
         InputError: The messages do not fit the template or the context, or no grammar fits a schema.
         ModelUnsupportedError: The checkpoint cannot do what is asked.
     """
-    template = ChatTemplate(loaded)
+    template = chat_template(loaded)
     prompt = _prompt(template, request)
     room = max(0, loaded.context - len(prompt.tokens))
     limit = room if request.max_tokens is None else min(request.max_tokens, room)
@@ -97,7 +97,7 @@ def prompt_length(loaded: Loaded, request: Request) -> int:
     Raises:
         InputError: The messages do not fit the template.
     """
-    return len(_prompt(ChatTemplate(loaded), request).tokens)
+    return len(_prompt(chat_template(loaded), request).tokens)
 
 
 def _prompt(template: ChatTemplate, request: Request) -> Prompt:
@@ -158,12 +158,11 @@ class _Reader:
 
 
 def _sampling(loaded: Loaded, request: Request, template: ChatTemplate, *, thinking: bool) -> Sampling:
-    config = loaded.model.generation_config
     row = recommended(
         loaded.model.config.model_type,
         thinking=thinking,
         usual=thinking == template.thinks,
-        generation_config=config.to_dict() if config is not None else {},
+        generation_config=loaded.generation,
         replays=template.replays,
     )
     given = {name: value for name, value in request.sampling.items() if value is not None}

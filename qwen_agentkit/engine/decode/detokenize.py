@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import codecs
 
-from transformers import PreTrainedTokenizerFast
-from transformers.convert_slow_tokenizer import bytes_to_unicode
+from qwen_agentkit.engine.checkpoint.tokenizer import Tokenizer
 
 __all__ = ["Detokenizer"]
 
-_LETTERS = bytes_to_unicode()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
-_BYTES = {letter: byte for byte, letter in _LETTERS.items()}
+
+def _byte_letters() -> dict[str, int]:
+    """Return the byte of each letter of a byte-level vocabulary, as GPT-2 chose them.
+
+    Printable bytes stand for themselves, the others for the letters from U+0100 on.
+    """
+    printable = {
+        *range(ord("!"), ord("~") + 1),
+        *range(ord("¡"), ord("¬") + 1),
+        *range(ord("®"), ord("ÿ") + 1),
+    }
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
+
+
+_BYTES = _byte_letters()
 
 
 class Detokenizer:
@@ -20,7 +33,7 @@ class Detokenizer:
     that the end of the output cut in two is left out.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._added = tokenizer.added_tokens_decoder
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")

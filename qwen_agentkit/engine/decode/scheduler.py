@@ -281,7 +281,7 @@ def _logits(loaded: Loaded, works: Sequence[_Work]) -> Tensor:
             else:
                 segments.append(Segment(work.tokens, cache, read=work.read))
         hidden = forward(loaded.model, segments) if segments else torch.cat(rows)
-        head = loaded.model.get_output_embeddings()  # type: ignore[no-untyped-call]  # has no types
+        head = loaded.model.get_output_embeddings()
         logits: Tensor = head(hidden).float()
         return logits
 

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PretrainedConfig, PreTrainedModel
+
+from qwen_agentkit.engine.checkpoint.config import Config
+from qwen_agentkit.engine.forward.modules import Model
 
 __all__ = ["StockCache", "forward"]
 
@@ -22,7 +24,9 @@ class StockCache:
         length: tokens stored so far.
     """
 
-    def __init__(self, config: PretrainedConfig) -> None:
+    def __init__(self, config: Config) -> None:
+        from transformers import DynamicCache  # takes seconds to import; only hybrid architectures need it
+
         self.layers = DynamicCache(config=config)
         self.length = 0
 
@@ -30,7 +34,7 @@ class StockCache:
         """Do nothing: nothing is ever run on trust."""
 
 
-def forward(model: PreTrainedModel, tokens: Sequence[int], cache: StockCache) -> Tensor:
+def forward(model: Model, tokens: Sequence[int], cache: StockCache) -> Tensor:
     """Run the tokens after those in the cache; returns the hidden state of the last, (1, hidden)."""
     with torch.inference_mode():
         hidden: Tensor = model.base_model(

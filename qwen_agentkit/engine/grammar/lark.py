@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import Any
 
 from llguidance import LLMatcher
-from transformers import PreTrainedTokenizerFast
 
+from qwen_agentkit.engine.checkpoint.tokenizer import Tokenizer
 from qwen_agentkit.engine.grammar.schemas import prepare
 from qwen_agentkit.errors import InputError
 
@@ -33,7 +33,7 @@ class Tags:
     for a tag and what a parser takes for one are then the same.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         added = tokenizer.added_tokens_decoder.items()
         self._added = {token.content: number for number, token in added if not token.special}
 

@@ -10,9 +10,9 @@ from weakref import WeakKeyDictionary
 import torch
 from llguidance import LLMatcher, LLTokenizer
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
 
 from qwen_agentkit.engine.checkpoint.loading import Loaded
+from qwen_agentkit.engine.checkpoint.tokenizer import Tokenizer
 from qwen_agentkit.engine.checkpoint.tokens import end_ids
 from qwen_agentkit.errors import InputError, ModelError
 
@@ -88,7 +88,7 @@ def compile_grammar(loaded: Loaded, lark: str) -> Matcher:
         return Matcher(grammars.matcher(lark), grammars.vocabulary)
 
 
-def read_vocabulary(tokenizer: PreTrainedTokenizerFast, ends: Sequence[int]) -> LLTokenizer:
+def read_vocabulary(tokenizer: Tokenizer, ends: Sequence[int]) -> LLTokenizer:
     """Return llguidance's view of a vocabulary, which takes a second or two for the 150,000 tokens of Qwen.
 
     Added tokens get names that no text spells. With their own, a name like `<tool_call>` that a schema has as
@@ -124,7 +124,7 @@ class _Grammars:
         return compiled.deep_copy()
 
 
-_grammars: WeakKeyDictionary[PreTrainedTokenizerFast, _Grammars] = WeakKeyDictionary()
+_grammars: WeakKeyDictionary[Tokenizer, _Grammars] = WeakKeyDictionary()
 _lock = threading.Lock()
 
 

@@ -17,9 +17,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PretrainedConfig, PreTrainedModel
 
+from qwen_agentkit.engine.checkpoint.config import Config
 from qwen_agentkit.engine.computing import compute
+from qwen_agentkit.engine.forward.modules import Model
 from qwen_agentkit.engine.weights.quantized_gpu import check_gpu_quantization
 from qwen_agentkit.engine.weights.replacing import biases, replace_linears
 from qwen_agentkit.errors import InputError, ModelUnsupportedError
@@ -45,7 +46,7 @@ _MANY = 512
 _PART = 2**18
 
 
-def check_quantization(wanted: str, config: PretrainedConfig, device: str) -> None:
+def check_quantization(wanted: str, config: Config, device: str) -> None:
     """Refuse a quantisation that there is not, or that this checkpoint or this processor cannot be run in.
 
     Raises:
@@ -263,7 +264,7 @@ class _Int8Table(nn.Module):
 
 
 def quantize_model(
-    model: PreTrainedModel, quantization: str, dtype: torch.dtype, *, with_tables: bool, fine: bool
+    model: Model, quantization: str, dtype: torch.dtype, *, with_tables: bool, fine: bool
 ) -> None:
     """Replace the linear layers of a model in place, one after the other, so that memory does not peak.
 
@@ -287,16 +288,16 @@ def quantize_model(
         weight.data = weight.data.to(dtype, copy=True)
 
 
-def _quantize_tables(model: PreTrainedModel, dtype: torch.dtype) -> None:
+def _quantize_tables(model: Model, dtype: torch.dtype) -> None:
     table: Any = model.get_input_embeddings()
-    head: Any = model.get_output_embeddings()  # type: ignore[no-untyped-call]  # has no types
+    head: Any = model.get_output_embeddings()
     numbers, scales = _eight_bits([table.weight.detach()])
     model.set_input_embeddings(_Int8Table(numbers, scales, dtype))
     if head is not None:
         if head.weight is not table.weight:
             numbers, scales = _eight_bits([head.weight.detach()])
         rounded = _Int8Linear(numbers, scales, head.bias, fine=False, many=False)
-        model.set_output_embeddings(rounded)  # type: ignore[no-untyped-call]  # has no types
+        model.set_output_embeddings(rounded)
 
 
 def _quantized(layers: list[nn.Linear], *, four: bool, fine: bool, many: bool) -> nn.Module:

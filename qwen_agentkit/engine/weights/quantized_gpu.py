@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
 
+from qwen_agentkit.engine.forward.modules import Model
 from qwen_agentkit.errors import InputError, MissingExtraError
 
 __all__ = ["check_gpu_quantization", "quantize_on_gpu"]
@@ -46,7 +46,7 @@ def check_gpu_quantization(wanted: str, device: str) -> None:
         )
 
 
-def quantize_on_gpu(model: PreTrainedModel, quantization: str, device: torch.device) -> None:
+def quantize_on_gpu(model: Model, quantization: str, device: torch.device) -> None:
     """Move a model to a device, its linear layers one after the other, each rounded before the next comes.
 
     The device never holds all of them in 16 bits. Layers whose size no kernel takes stay as they are.
