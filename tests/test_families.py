@@ -235,7 +235,7 @@ def test_an_answer_may_speak_of_tags(family: Family, name: str) -> None:
     for keep in (None, True):
         prompt = template.prompt([HELLO, said(answer, "Hm."), HELLO], keep_thoughts=keep)
         assert answer in template._tokenizer.decode(prompt.tokens)
-        assert prompt.tokens.count(template._loaded.token_id("</think>")) == (keep is True)
+        assert prompt.tokens.count(template.token_id("</think>")) == (keep is True)
 
 
 TURNS = [
@@ -261,7 +261,7 @@ def test_a_prompt_begins_with_the_last_one_and_its_answer(
     family: Family, nano: Loaded, name: str, thinking: bool
 ) -> None:
     template = ChatTemplate(nano) if name == "nano" else family(getattr(families, name))
-    loaded = template._loaded
+    loaded = template
     chat, seen = [{"role": "system", "content": "Be kind."}, asked("Where?")], []
     for text, thought, args in TURNS:
         prompt = template.prompt(chat, [TOOL], thinking=thinking, keep_thoughts=True)

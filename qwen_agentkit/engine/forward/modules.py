@@ -7,11 +7,13 @@ compute their own output.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, silu
+from torch.overrides import TorchFunctionMode
 
 from qwen_agentkit.engine.checkpoint.config import Config, Experts, ModelConfig
 from qwen_agentkit.engine.forward.rotary import Rotary
@@ -20,6 +22,17 @@ __all__ = ["Model", "QwenDecoder", "QwenModel"]
 
 # A `QwenModel`, or a model in transformers' own code, which has the same attributes.
 Model: TypeAlias = Any
+
+
+class _NoInitialization(TorchFunctionMode):
+    """Leaves out the random values of new modules, which on "meta" would import torch's compiler."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return None
+        return func(*args, **(kwargs or {}))
 
 
 class QwenModel(nn.Module):
@@ -39,10 +52,10 @@ class QwenModel(nn.Module):
         """
         super().__init__()
         self.config: Config = config
-        with torch.device("meta"):
+        with torch.device("meta"), _NoInitialization():
             self.model = QwenDecoder(config)
             if head == "lm_head":
-                self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+                self.lm_head: nn.Module = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
             elif head == "score":
                 self.score = nn.Linear(config.hidden_size, config.num_labels, bias=False)
 

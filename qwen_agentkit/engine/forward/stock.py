@@ -7,11 +7,11 @@ tokens cannot be cut back, so there are no guesses and no shared prefixes for th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from qwen_agentkit.engine.checkpoint.config import Config
 from qwen_agentkit.engine.forward.modules import Model
 
 __all__ = ["StockCache", "forward"]
@@ -24,7 +24,7 @@ class StockCache:
         length: tokens stored so far.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Any) -> None:
         from transformers import DynamicCache  # takes seconds to import; only hybrid architectures need it
 
         self.layers = DynamicCache(config=config)
