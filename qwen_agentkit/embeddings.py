@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -33,9 +33,11 @@ from qwen_agentkit.errors import (
     ServerUnsupportedError,
 )
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION, END_OF_TEXT, embedding_query
-from qwen_agentkit.server.embeddings import EmbeddingServer
-from qwen_agentkit.server.http import Server, shown_address
 from qwen_agentkit.text.readable import named, readable, slices
+
+# A model in this process needs no HTTP client: what asks a server imports it.
+if TYPE_CHECKING:
+    from qwen_agentkit.server.embeddings import EmbeddingServer
 
 __all__ = ["QwenEmbeddings"]
 
@@ -140,6 +142,8 @@ class QwenEmbeddings(BaseModel, Embeddings):
     @model_validator(mode="after")
     def _check_place(self) -> QwenEmbeddings:
         if self.base_url is not None:
+            from qwen_agentkit.server.http import shown_address
+
             names = ("device", "dtype", "adapter", "quantize", "max_length", "truncate", "deterministic")
             for name in names:
                 if name in self.model_fields_set:
@@ -153,6 +157,9 @@ class QwenEmbeddings(BaseModel, Embeddings):
     def _server(self) -> EmbeddingServer | None:
         if self.base_url is None:
             return None
+        from qwen_agentkit.server.embeddings import EmbeddingServer
+        from qwen_agentkit.server.http import Server
+
         api_key = self.api_key.get_secret_value() if self.api_key else None
         server = Server(self.base_url, api_key=api_key, timeout=self.timeout, max_retries=self.max_retries)
         return EmbeddingServer(server, self.model)
@@ -208,6 +215,8 @@ class QwenEmbeddings(BaseModel, Embeddings):
             ServerUnsupportedError: With `base_url`, since there is no tokenizer in this process.
         """
         if self.base_url is not None:
+            from qwen_agentkit.server.http import shown_address
+
             raise ServerUnsupportedError(
                 f"The server at {shown_address(self.base_url)} is not asked for tokens. Count them with the "
                 f"checkpoint, QwenEmbeddings(model={self.model!r}).count_tokens(texts), or by characters."

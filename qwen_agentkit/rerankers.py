@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
-from typing import Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
 import torch
@@ -29,9 +29,11 @@ from qwen_agentkit.prompts import (
     rerank_document,
     rerank_head,
 )
-from qwen_agentkit.server.http import Server, shown_address
-from qwen_agentkit.server.rerank import RerankServer
 from qwen_agentkit.text.readable import named, readable, slices
+
+# A model in this process needs no HTTP client: what asks a server imports it.
+if TYPE_CHECKING:
+    from qwen_agentkit.server.rerank import RerankServer
 
 __all__ = ["QwenReranker", "Ranking"]
 
@@ -132,6 +134,8 @@ class QwenReranker(BaseDocumentCompressor):
     @model_validator(mode="after")
     def _check_place(self) -> QwenReranker:
         if self.base_url is not None:
+            from qwen_agentkit.server.http import shown_address
+
             for name in (
                 *("revision", "device", "dtype", "adapter", "quantize"),
                 *("max_length", "truncate", "deterministic"),
@@ -148,6 +152,9 @@ class QwenReranker(BaseDocumentCompressor):
     def _server(self) -> RerankServer | None:
         if self.base_url is None:
             return None
+        from qwen_agentkit.server.http import Server
+        from qwen_agentkit.server.rerank import RerankServer
+
         api_key = self.api_key.get_secret_value() if self.api_key else None
         server = Server(self.base_url, api_key=api_key, timeout=self.timeout, max_retries=self.max_retries)
         return RerankServer(server, self.model, self.instruction)
@@ -180,7 +187,7 @@ class QwenReranker(BaseDocumentCompressor):
         """
         model = self._loaded.model
         if hasattr(model, "score"):
-            weight = model.get_parameter("score.weight")
+            weight: Tensor = model.get_parameter("score.weight")
             if len(weight) != 1:
                 raise ModelUnsupportedError(
                     f"{self.model!r} classifies into {len(weight)} labels; a reranker's head has one, whose "

@@ -5,25 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
-from langchain_core.language_models import BaseChatModel
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict
 
 from qwen_agentkit.catalog import preset_checkpoint
-from qwen_agentkit.chat_models import ChatQwen
 from qwen_agentkit.embeddings import QwenEmbeddings
-from qwen_agentkit.graphs.compare.graph import CompareGraph, build_compare_graph
-from qwen_agentkit.graphs.corrective_rag.graph import CorrectiveGraph, build_corrective_rag_graph
-from qwen_agentkit.graphs.ingest.graph import IngestGraph, build_ingest_graph
-from qwen_agentkit.graphs.rag.graph import RagGraph, build_rag_graph
-from qwen_agentkit.graphs.research.graph import ResearchGraph, build_research_graph
-from qwen_agentkit.graphs.shared.access import GroupRetriever
 from qwen_agentkit.rerankers import QwenReranker
 from qwen_agentkit.vectorstores.store import QwenVectorStore
+
+# A search needs neither the chat model nor a graph, and importing them takes over a second: each is imported
+# by what makes it.
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from qwen_agentkit.chat_models import ChatQwen
+    from qwen_agentkit.graphs.compare.graph import CompareGraph
+    from qwen_agentkit.graphs.corrective_rag.graph import CorrectiveGraph
+    from qwen_agentkit.graphs.ingest.graph import IngestGraph
+    from qwen_agentkit.graphs.rag.graph import RagGraph
+    from qwen_agentkit.graphs.research.graph import ResearchGraph
 
 __all__ = ["NANO_NOTICE", "Stack", "StoreRetriever"]
 
@@ -48,7 +52,13 @@ class Stack:
         self.groups = groups
         self.embeddings = QwenEmbeddings(model=preset_checkpoint(preset, "embedding"))
         self.reranker = QwenReranker(model=preset_checkpoint(preset, "reranker"))
-        self.chat = ChatQwen(model=preset_checkpoint(preset, "chat"))
+
+    @cached_property
+    def chat(self) -> ChatQwen:
+        """The chat model."""
+        from qwen_agentkit.chat_models import ChatQwen
+
+        return ChatQwen(model=preset_checkpoint(self.preset, "chat"))
 
     @property
     def answering(self) -> BaseChatModel | None:
@@ -60,7 +70,7 @@ class Stack:
 
     def checkpoints(self) -> list[str]:
         """Names of its models: embedder, reranker, chat."""
-        return [self.embeddings.model, self.reranker.model, self.chat.model]
+        return [self.embeddings.model, self.reranker.model, preset_checkpoint(self.preset, "chat")]
 
     def store(self, *, create: bool = False) -> QwenVectorStore:
         """Open the store; it has to exist unless `create`."""
@@ -68,26 +78,36 @@ class Stack:
 
     def rag_graph(self, store: QwenVectorStore | None = None) -> RagGraph:
         """The `rag` graph over an open store; without one it is opened at the first question."""
+        from qwen_agentkit.graphs.rag.graph import build_rag_graph
+
         retriever = store or StoreRetriever(stack=self)
         return build_rag_graph(self.answering, retriever, reranker=self.reranker)
 
     def corrective_rag_graph(self, store: QwenVectorStore | None = None) -> CorrectiveGraph:
         """The `corrective_rag` graph over a store, as `rag_graph` has it."""
+        from qwen_agentkit.graphs.corrective_rag.graph import build_corrective_rag_graph
+
         retriever = store or StoreRetriever(stack=self)
         return build_corrective_rag_graph(self.answering, retriever, reranker=self.reranker)
 
     def research_graph(self, store: QwenVectorStore | None = None) -> ResearchGraph:
         """The `research` graph over a store, as `rag_graph` has it."""
+        from qwen_agentkit.graphs.research.graph import build_research_graph
+
         retriever = store or StoreRetriever(stack=self)
         return build_research_graph(self.answering, retriever, reranker=self.reranker)
 
     def compare_graph(self, store: QwenVectorStore | None = None) -> CompareGraph:
         """The `compare` graph over a store, as `rag_graph` has it."""
+        from qwen_agentkit.graphs.compare.graph import build_compare_graph
+
         retriever = store or StoreRetriever(stack=self)
         return build_compare_graph(self.answering, retriever, reranker=self.reranker)
 
     def ingest_graph(self, documents: Path) -> IngestGraph:
         """The `ingest` graph from a folder into the store, which each run opens, and makes if need be."""
+        from qwen_agentkit.graphs.ingest.graph import build_ingest_graph
+
         return build_ingest_graph(lambda: self.store(create=True), [documents], groups=self.groups)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -119,6 +139,8 @@ class StoreRetriever(BaseRetriever):
     ) -> list[Document]:
         wanted = {**(filter or {}), **({"language": language} if language else {})}
         if self.stack.groups:
+            from qwen_agentkit.graphs.shared.access import GroupRetriever
+
             return GroupRetriever(store=self.vectorstore, limit=self.limit).invoke(query, filter=wanted)
         search = {"k": self.limit, **({"filter": wanted} if wanted else {})}
         return self.vectorstore.as_retriever(search_kwargs=search).invoke(query)

@@ -6,8 +6,8 @@ import base64
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ import torch
 import transformers
 from langchain_core.messages import AIMessage, HumanMessage
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from qwen_agentkit.catalog import CHECKPOINTS
@@ -25,6 +25,7 @@ from qwen_agentkit.chat_models import ChatQwen
 from qwen_agentkit.embeddings import QwenEmbeddings
 from qwen_agentkit.engine.checkpoint.loading import Loaded, load
 from qwen_agentkit.engine.checkpoint.template import ChatTemplate
+from qwen_agentkit.engine.checkpoint.tokenizer import Tokenizer as QwenTokenizer
 from qwen_agentkit.engine.checkpoint.tokens import end_ids
 from qwen_agentkit.engine.decode.generate import generate
 from qwen_agentkit.engine.decode.sampler import Sampling
@@ -65,8 +66,7 @@ def family(nano: Loaded) -> Family:
     """A checkpoint with the chat template of a family."""
 
     def make(template: str) -> ChatTemplate:
-        tokenizer = type(nano.tokenizer)(tokenizer_object=nano.tokenizer.backend_tokenizer)
-        tokenizer.chat_template = template
+        tokenizer = replace(nano.tokenizer, chat_template=template)
         return ChatTemplate(Loaded(nano.model, tokenizer, "a family", "0"))
 
     return make
@@ -74,7 +74,7 @@ def family(nano: Loaded) -> Family:
 
 def text_of(template: ChatTemplate, *args: Any, **settings: Any) -> str:
     prompt = template.prompt(*args, **settings)
-    return str(template._loaded.tokenizer.decode(prompt.tokens))
+    return str(template._tokenizer.decode(prompt.tokens))
 
 
 # can_think, can_skip, thinks, has_soft_switch, replays, dialect
@@ -235,8 +235,10 @@ def test_an_answer_may_speak_of_tags(family: Family, name: str) -> None:
     template = family(getattr(families, name))
     for keep in (None, True):
         prompt = template.prompt([HELLO, said(answer, "Hm."), HELLO], keep_thoughts=keep)
-        assert answer in template._loaded.tokenizer.decode(prompt.tokens)
-        assert prompt.tokens.count(template._loaded.token_id("</think>")) == (keep is True)
+        assert answer in template._tokenizer.decode(prompt.tokens)
+        assert prompt.tokens.count(template._tokenizer.backend_tokenizer.token_to_id("</think>")) == (
+            keep is True
+        )
 
 
 TURNS = [
@@ -262,7 +264,7 @@ def test_a_prompt_begins_with_the_last_one_and_its_answer(
     family: Family, nano: Loaded, name: str, thinking: bool
 ) -> None:
     template = ChatTemplate(nano) if name == "nano" else family(getattr(families, name))
-    loaded = template._loaded
+    loaded = template
     chat, seen = [{"role": "system", "content": "Be kind."}, asked("Where?")], []
     for text, thought, args in TURNS:
         prompt = template.prompt(chat, [TOOL], thinking=thinking, keep_thoughts=True)
@@ -294,17 +296,18 @@ def test_tags_of_others_are_plain_text(family: Family, name: str, keep: bool | N
 
     attacked = template.prompt(chat(ATTACK), [tool], keep_thoughts=keep)
     calm = template.prompt(chat("."), [{**tool, "function": {"name": "look"}}], keep_thoughts=keep)
-    added = set(template._loaded.tokenizer.added_tokens_decoder)
+    added = set(template._tokenizer.added_tokens_decoder)
     assert [t for t in attacked.tokens if t in added] == [t for t in calm.tokens if t in added]
-    assert f"{ATTACK}e" in template._loaded.tokenizer.decode(attacked.tokens)
+    assert f"{ATTACK}e" in template._tokenizer.decode(attacked.tokens)
     assert attacked.opened == calm.opened
 
 
 def test_words_that_were_added_stay_tokens(nano: Loaded) -> None:
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(nano.tokenizer.name_or_path)
-    tokenizer.add_tokens(["Wadjet"])
+    backend = Tokenizer.from_str(nano.tokenizer.backend_tokenizer.to_str())
+    backend.add_tokens(["Wadjet"])
+    tokenizer = replace(nano.tokenizer, backend_tokenizer=backend)
     template = ChatTemplate(Loaded(nano.model, tokenizer, "taught", "0"))
-    assert tokenizer.convert_tokens_to_ids("Wadjet") in template.prompt([asked("Who is Wadjet?")]).tokens
+    assert backend.token_to_id("Wadjet") in template.prompt([asked("Who is Wadjet?")]).tokens
 
 
 def test_tokens_of_the_larger_vocabulary(nano: Loaded) -> None:
@@ -322,10 +325,8 @@ def test_tokens_of_the_larger_vocabulary(nano: Loaded) -> None:
     )
     inner.add_special_tokens([AddedToken(token, special=True) for token in SPECIAL])
     inner.add_tokens([AddedToken(token, normalized=False) for token in ADDED])
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<|im_end|>")
-    tokenizer.chat_template = families.QWEN3_5
-    model: Any = SimpleNamespace(generation_config=GenerationConfig(eos_token_id=248044))
-    loaded = Loaded(model, tokenizer, "larger", "0")
+    tokenizer = QwenTokenizer(inner, {"eos_token": "<|im_end|>"}, families.QWEN3_5)
+    loaded = Loaded(None, tokenizer, "larger", "0", generation={"eos_token_id": 248044})
     assert end_ids(loaded) == {248044, 248046}  # its config.json lists the first alone
     tokens = ChatTemplate(loaded).prompt([asked("</think>")]).tokens
     assert [token for token in tokens if token >= 248044] == [248045, 248046, 248045, 248068]

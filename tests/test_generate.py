@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -187,8 +188,7 @@ HELLO = [{"role": "user", "content": "Hello"}]
 
 
 def with_template(loaded: Loaded, template: str) -> ChatTemplate:
-    tokenizer = type(loaded.tokenizer)(tokenizer_object=loaded.tokenizer.backend_tokenizer)
-    tokenizer.chat_template = template
+    tokenizer = replace(loaded.tokenizer, chat_template=template)
     return ChatTemplate(Loaded(loaded.model, tokenizer, "changed", "0"))
 
 

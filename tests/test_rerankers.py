@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from langchain_core.documents import Document
-from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3ForSequenceClassification
+from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config, Qwen3ForSequenceClassification
 
 from qwen_agentkit import QwenReranker, rerankers
 from qwen_agentkit.engine.checkpoint.loading import load
@@ -231,8 +231,7 @@ def conversion(request, save_random_model, tmp_path_factory) -> tuple[Path, Path
 
 def classifier(source: Path, folder: Path, labels: int) -> Path:
     loaded = load(str(source), dtype="float32", device="cpu")
-    config = loaded.model.config.to_dict() | {"num_labels": labels, "architectures": None}
-    model = Qwen3ForSequenceClassification(type(loaded.model.config)(**config))
+    model = Qwen3ForSequenceClassification(Qwen3Config.from_pretrained(source, num_labels=labels))
     model.model.load_state_dict(weights_of(loaded.model.model))
     rows = loaded.model.get_parameter("lm_head.weight")
     with torch.no_grad():

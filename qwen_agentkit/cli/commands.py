@@ -9,25 +9,21 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from langchain_core.documents import Document
-from langchain_core.messages import HumanMessage
 
-from qwen_agentkit.cli.trace import Recorder, render_page
-from qwen_agentkit.engine.checkpoint.identity import identify
-from qwen_agentkit.engine.checkpoint.loading import load_tokenizer
 from qwen_agentkit.errors import InputError
-from qwen_agentkit.graphs.rag.graph import RagGraph
-from qwen_agentkit.graphs.shared.passages import passage_prompt
-from qwen_agentkit.graphs.shared.state import RagContext, RagState
-from qwen_agentkit.ingest import IngestReport, discover
-from qwen_agentkit.ingest import ingest as ingest_paths
-from qwen_agentkit.ingest.splitting import CountTokens
-from qwen_agentkit.ray import spread
 from qwen_agentkit.stack import Stack
 from qwen_agentkit.text.citations import Citation, document_source
-from qwen_agentkit.vectorstores.store import QwenVectorStore
+
+# Each command imports what it alone needs: a search takes a third of the time without graphs and loaders.
+if TYPE_CHECKING:
+    from qwen_agentkit.cli.trace import Recorder
+    from qwen_agentkit.graphs.rag.graph import RagGraph
+    from qwen_agentkit.graphs.shared.state import RagContext, RagState
+    from qwen_agentkit.ingest import IngestReport
+    from qwen_agentkit.ingest.splitting import CountTokens
 
 __all__ = [
     "AskResult",
@@ -82,6 +78,9 @@ def ingest(
 
     With `groups`, the first folder below each path names the group that may read its files.
     """
+    from qwen_agentkit.ingest import discover
+    from qwen_agentkit.ingest import ingest as ingest_paths
+
     discover(paths)  # a missing path or an empty folder must not create a store
     with stack.store(create=True) as store:
         return ingest_paths(paths, store, count_tokens=stack.count_tokens, groups=groups, progress=progress)
@@ -100,8 +99,13 @@ def ingest_on_ray(
     Finished vectors stay in the folder `.shards` of the store until all of them are stored, so a run that was
     killed continues where it stopped. This process loads no weights.
     """
+    from qwen_agentkit.ray import spread
+
     compute = spread(stack.embeddings, workers)
+    from qwen_agentkit.ingest import discover
+    from qwen_agentkit.ingest import ingest as ingest_paths
     from qwen_agentkit.vectorstores.shards import ShardedEmbeddings  # pyarrow comes with Ray
+    from qwen_agentkit.vectorstores.store import QwenVectorStore
 
     discover(paths)
     embeddings = ShardedEmbeddings(stack.embeddings, stack.folder / ".shards", compute)
@@ -122,6 +126,9 @@ def ingest_on_ray(
 
 def _make_token_counter(stack: Stack) -> CountTokens:
     """Return a function that counts tokens as the embedder of the stack does, without its weights."""
+    from qwen_agentkit.engine.checkpoint.identity import identify
+    from qwen_agentkit.engine.checkpoint.loading import load_tokenizer
+
     tokenizer = load_tokenizer(identify(stack.embeddings.model))
     return lambda texts: [
         len(found.ids) for found in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
@@ -167,6 +174,9 @@ def ask(
     Raises:
         InputError: The question is empty, or the report cannot be written.
     """
+    from qwen_agentkit.cli.trace import Recorder, render_page
+    from qwen_agentkit.graphs.shared.state import RagContext
+
     _check_question(question)
     recorder = Recorder()
     context = RagContext(thinking=thinking, **(settings or {}))
@@ -194,6 +204,8 @@ def _run_graph(
     graph: RagGraph, question: str, context: RagContext, on_event: OnEvent | None, recorder: Recorder
 ) -> Any:
     """Run the graph, report its events, and return its last state."""
+    from langchain_core.messages import HumanMessage
+
     state: Any = {}
     for mode, event in graph.compile().stream(
         {"messages": [HumanMessage(question)]},
@@ -274,6 +286,8 @@ def _think_about_passages(stack: Stack, state: RagState, on_event: OnEvent | Non
 
 
 def _stream_thoughts(stack: Stack, state: RagState, recorder: Recorder) -> Iterator[str]:
+    from qwen_agentkit.graphs.shared.passages import passage_prompt
+
     stream = stack.chat.stream(
         passage_prompt(state), {"callbacks": [recorder]}, thinking=True, max_tokens=160
     )

@@ -5,15 +5,17 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.table import Table
 
-from qwen_agentkit.cli.commands import AskResult, SearchResult
 from qwen_agentkit.cli.terminal import console, isolate_lines, label_line
-from qwen_agentkit.ingest import IngestReport
 from qwen_agentkit.stack import NANO_NOTICE
 from qwen_agentkit.text.languages import phrase
+
+if TYPE_CHECKING:
+    from qwen_agentkit.cli.commands import AskResult, SearchResult
+    from qwen_agentkit.ingest import IngestReport
 
 __all__ = [
     "AnswerStream",

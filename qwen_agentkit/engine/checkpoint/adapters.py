@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from qwen_agentkit.engine.checkpoint.finding import find, revision_of
+from qwen_agentkit.engine.model_config import Model
 from qwen_agentkit.errors import MissingExtraError, ModelUnsupportedError
 
 __all__ = ["Adapter", "find_adapter", "merge"]
@@ -84,7 +84,7 @@ def find_adapter(name: str, base: str) -> Adapter:
     return Adapter(folder, folder.name if Path(name).expanduser().is_dir() else name)
 
 
-def merge(model: PreTrainedModel, adapter: Adapter) -> PreTrainedModel:
+def merge(model: Model, adapter: Adapter) -> Model:
     """Add the adapter's weights to the model's and return the model, which then is as fast as before.
 
     Raises:
@@ -103,7 +103,7 @@ def merge(model: PreTrainedModel, adapter: Adapter) -> PreTrainedModel:
         stored = load_file(adapter.folder / _WEIGHTS)
     except SafetensorError as error:
         raise _damaged(adapter.name, _WEIGHTS, error) from error
-    weights = _renamed(stored, headless=not hasattr(model, "lm_head"))
+    weights = _renamed(stored, headless=model.base_model is model)
     try:
         with_adapter = LoraModel(model, config, "default")
         report: Any = set_peft_model_state_dict(model, weights)
@@ -112,7 +112,7 @@ def merge(model: PreTrainedModel, adapter: Adapter) -> PreTrainedModel:
     absent = [name for name in report.missing_keys if ".lora_" in name]
     if strange := [*report.unexpected_keys, *absent]:
         raise _misfit(adapter, f"{len(strange)} weights without a counterpart, such as {strange[0]!r}")
-    return cast("PreTrainedModel", with_adapter.merge_and_unload(safe_merge=True))
+    return with_adapter.merge_and_unload(safe_merge=True)
 
 
 def _renamed(weights: dict[str, Tensor], *, headless: bool) -> dict[str, Tensor]:

@@ -1,41 +1,37 @@
-"""Which number type a checkpoint is loaded in. Knows sizes and this machine's processor."""
+"""The number type that a checkpoint is loaded in. Knows sizes and this machine's processor."""
 
 from __future__ import annotations
 
 import torch
-from transformers import PretrainedConfig
 
+from qwen_agentkit.engine.model_config import Config
 from qwen_agentkit.engine.weights.bf16_speed import bf16_is_fast
 from qwen_agentkit.engine.weights.kernels import can_pack
 from qwen_agentkit.errors import InputError
 
-__all__ = [
-    "choose_dtype",
-]
+__all__ = ["choose_dtype"]
 
 _DTYPES = ("bfloat16", "float16", "float32")
 
-# Under this size of weights a forward is bound by overhead, not arithmetic: fp32 is as fast, and exact.
+# Models smaller than this spend their time on overhead, not arithmetic: fp32 is as fast, and exact.
 _SMALL_BYTES = 200e6
 
-# Over this size fp32, which takes twice the memory, is not chosen for its speed.
+# Above this size the speed of fp32 is not worth twice the memory.
 _LARGE_BYTES = 4e9
 
 
-def choose_dtype(
-    wanted: str | None, config: PretrainedConfig, device: str, size: int, *, chat: bool
-) -> torch.dtype:
+def choose_dtype(wanted: str | None, config: Config, device: str, size: int, *, chat: bool) -> torch.dtype:
     """Return the number type to load weights in.
 
     Args:
-        wanted: such as "bfloat16"; None for the checkpoint's own on a GPU, and on a CPU the fastest.
-        config: the checkpoint's.
-        device: such as "cpu".
-        size: of the weights on disk, in bytes.
-        chat: whether it will write token by token, which takes as long as reading the weights.
+        wanted: Such as "bfloat16"; None for the checkpoint's own on a GPU and for the fastest on a CPU.
+        config: Settings of the checkpoint.
+        device: Such as "cpu".
+        size: Size of the weight files, in bytes.
+        chat: Whether the model will write token by token, which is as slow as reading the weights.
 
     Raises:
-        InputError: an unknown type.
+        InputError: The type is unknown.
     """
     if wanted is not None:
         if wanted not in _DTYPES:

@@ -1,4 +1,4 @@
-"""Where a checkpoint is, and which version of it. Knows folders and hubs, no tensors."""
+"""Finds a checkpoint on disk or on a hub, and names its version. Knows files, no tensors."""
 
 from __future__ import annotations
 
@@ -8,10 +8,6 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
-import httpx
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
 from qwen_agentkit.catalog import nano_folder
 from qwen_agentkit.errors import InputError, MissingExtraError, ModelNotFoundError
 
@@ -19,20 +15,20 @@ __all__ = ["find", "revision_of", "weight_files"]
 
 _FILES = ["*.json", "*.safetensors", "*.jinja", "merges.txt", "vocab.json"]
 
-# The hub that downloads come from, by this environment variable.
+# The environment variable that names the hub, and the hubs.
 _HUB, _HUBS = "QWEN_AGENTKIT_HUB", ("huggingface", "modelscope")
 
 
 def find(name: str, *, revision: str | None = None) -> Path:
-    """Folder of a checkpoint on this disk, downloaded from a hub when it is on none; or its GGUF file.
+    """Return the folder of a checkpoint on this disk, or its GGUF file; download it where it is missing.
 
-    The hub is Hugging Face's, or ModelScope's where the environment variable QWEN_AGENTKIT_HUB says
-    "modelscope". From either only safetensors weights are taken.
+    Downloads come from Hugging Face, or from ModelScope where the environment variable QWEN_AGENTKIT_HUB is
+    "modelscope". Only safetensors weights are downloaded.
 
     Raises:
-        ModelNotFoundError: neither on disk nor downloadable.
+        ModelNotFoundError: The checkpoint is neither on disk nor downloadable.
         MissingExtraError: ModelScope is asked for and its client is not installed.
-        InputError: the variable names another hub.
+        InputError: The variable names another hub.
     """
     bundled = nano_folder(name)
     folder = bundled or Path(name).expanduser()
@@ -46,25 +42,30 @@ def find(name: str, *, revision: str | None = None) -> Path:
         )
     if _hub() == "modelscope":
         return _from_modelscope(name, revision)
+    return _from_hugging_face(name, revision)
+
+
+def _from_hugging_face(name: str, revision: str | None) -> Path:
+    # Checkpoints in folders, such as the nano family, do without the client, which is slow to import.
+    import httpx
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    def take(*, offline: bool) -> Path:
+        found = snapshot_download(name, revision=revision, allow_patterns=_FILES, local_files_only=offline)
+        return Path(found)
+
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES, local_files_only=True))
+        return take(offline=True)
     except LocalEntryNotFoundError:
-        return _download(name, revision)
+        pass  # not downloaded yet
     except HFValidationError as error:
         raise ModelNotFoundError(f"{name!r} is not a hub id: {error}") from error
-
-
-def _download(name: str, revision: str | None) -> Path:
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES))
+        return take(offline=False)
     except (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError, OSError, RuntimeError) as error:
         # RuntimeError: what a closed network raises in sandboxes, and a client closed by a failed try.
-        at = f" at revision {revision!r}" if revision else ""
-        raise ModelNotFoundError(
-            f"Checkpoint {name!r}{at} is not on this disk and could not be downloaded "
-            f"({type(error).__name__}). Check the name and the network, or pass a local folder as model, "
-            "or use the bundled models: --preset nano."
-        ) from error
+        raise _not_downloaded(name, revision, "Hugging Face", error) from error
 
 
 def _hub() -> str:
@@ -81,33 +82,37 @@ def _from_modelscope(name: str, revision: str | None) -> Path:
         )
     from modelscope import snapshot_download
 
-    def ask(*, offline: bool) -> Path:
+    def take(*, offline: bool) -> Path:
         return Path(
             snapshot_download(name, revision=revision, allow_patterns=_FILES, local_files_only=offline)
         )
 
     try:
-        return ask(offline=True)
-    except Exception:  # noqa: S110  # not there yet; its errors share no base class
+        return take(offline=True)
+    except Exception:  # noqa: S110  # not downloaded yet; the client's errors have no common class
         pass
     try:
-        return ask(offline=False)
+        return take(offline=False)
     except Exception as error:
-        at = f" at revision {revision!r}" if revision else ""
-        raise ModelNotFoundError(
-            f"Checkpoint {name!r}{at} is not on this disk and could not be downloaded from ModelScope "
-            f"({type(error).__name__}). Check the name and the network, or pass a local folder as model, or "
-            "use the bundled models: --preset nano."
-        ) from error
+        raise _not_downloaded(name, revision, "ModelScope", error) from error
+
+
+def _not_downloaded(name: str, revision: str | None, hub: str, error: Exception) -> ModelNotFoundError:
+    at = f" at revision {revision!r}" if revision else ""
+    return ModelNotFoundError(
+        f"Checkpoint {name!r}{at} is not on this disk and could not be downloaded from {hub} "
+        f"({type(error).__name__}). Check the name and the network, or pass a local folder as model, or "
+        "use the bundled models: --preset nano."
+    )
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The weights of a checkpoint; formats other than safetensors and GGUF can run code and do not count."""
+    """Return the weight files of a checkpoint. Formats that can run code are ignored."""
     return [folder] if folder.is_file() else sorted(folder.glob("*.safetensors"))
 
 
 def revision_of(folder: Path) -> str:
-    """The commit of a hub snapshot, else a digest of the configuration and samples of the weights."""
+    """Return the commit of a hub snapshot, else a digest of the settings and of samples of the weights."""
     if folder.parent.name == "snapshots":
         return folder.name
     configs = (folder / "config.json", folder / "adapter_config.json")
@@ -116,7 +121,7 @@ def revision_of(folder: Path) -> str:
         size = path.stat().st_size
         digest.update(json.dumps([path.name, size]).encode())
         with path.open("rb") as file:
-            # Sixteen blocks tell two trainings apart without reading gigabytes at every start.
+            # Sixteen blocks tell two trainings apart without reading gigabytes at each start.
             for block in range(16):
                 file.seek(size * block // 16)
                 digest.update(file.read(65536))

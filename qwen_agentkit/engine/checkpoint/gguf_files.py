@@ -1,7 +1,7 @@
-"""Checkpoints in one GGUF file, read into the stock transformers model. Knows that format, no prompts.
+"""Checkpoints in one GGUF file, read by transformers into its own model. Knows that format, no prompts.
 
-Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. Quantised weights are written out in the
-number type of the load: such a file saves disk and download, not memory.
+Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. Quantized weights are converted back to the
+number type asked for: such a file saves disk space and download time, not memory.
 """
 
 from __future__ import annotations
@@ -9,18 +9,21 @@ from __future__ import annotations
 import struct
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tokenizers import normalizers
-from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast, Qwen2Config, Qwen3Config
 
+from qwen_agentkit.engine.checkpoint.tokenizer import Tokenizer
 from qwen_agentkit.errors import MissingExtraError, ModelUnsupportedError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
 
 __all__ = ["gguf_config", "gguf_model", "gguf_size", "gguf_tokenizer", "is_gguf"]
 
-_CONFIGS: dict[Any, Any] = {"qwen2": Qwen2Config, "qwen3": Qwen3Config}
+_CONFIGS = {"qwen2": "Qwen2Config", "qwen3": "Qwen3Config"}
 
-# Fields of a configuration by their keys in the file, behind the name of the architecture.
+# Names of settings in a configuration, and their keys in the file after "qwen3." or "qwen2.".
 _FIELDS = {
     "hidden_size": "embedding_length",
     "intermediate_size": "feed_forward_length",
@@ -33,7 +36,7 @@ _FIELDS = {
 
 
 def is_gguf(path: Path | str) -> bool:
-    """Whether this names a GGUF file."""
+    """Return whether the path is that of a GGUF file."""
     return str(path).lower().endswith(".gguf")
 
 
@@ -42,10 +45,13 @@ def gguf_config(path: Path) -> PretrainedConfig:
 
     Raises:
         MissingExtraError: The extra `gguf` is not installed.
-        ModelUnsupportedError: It is no whole GGUF file, no Qwen, or one that only llama.cpp can score with.
+        ModelUnsupportedError: The file is damaged, holds no Qwen model, or was made for the ranking of
+            llama.cpp alone.
     """
-    said, shapes = _header(path)
-    kind = said["general.architecture"]
+    import transformers
+
+    metadata, shapes = _header(path)
+    kind = metadata["general.architecture"]
     if kind not in _CONFIGS:
         raise ModelUnsupportedError(
             f"{path.name!r} holds the architecture {kind!r}; of GGUF files this engine runs "
@@ -58,19 +64,21 @@ def gguf_config(path: Path) -> PretrainedConfig:
             "safetensors checkpoint."
         )
     try:
-        fields = {field: said[f"{kind}.{key}"] for field, key in _FIELDS.items()}
+        fields = {field: metadata[f"{kind}.{key}"] for field, key in _FIELDS.items()}
         vocabulary, width = shapes["token_embd.weight"]
     except KeyError as error:
-        raise _unreadable(path, f"it does not say {error}") from error
+        raise _unreadable(path, f"it lacks {error}") from error
     if kind == "qwen3":
-        fields["head_dim"] = said.get("qwen3.attention.key_length", width // fields["num_attention_heads"])
-    config: PretrainedConfig = _CONFIGS[kind](
+        fields["head_dim"] = metadata.get(
+            "qwen3.attention.key_length", width // fields["num_attention_heads"]
+        )
+    config: PretrainedConfig = getattr(transformers, _CONFIGS[kind])(
         **fields,
         vocab_size=vocabulary,
         tie_word_embeddings="output.weight" not in shapes,
-        rope_parameters=_rope(kind, said),
-        eos_token_id=said.get("tokenizer.ggml.eos_token_id"),
-        pad_token_id=said.get("tokenizer.ggml.padding_token_id"),
+        rope_parameters=_rope(kind, metadata),
+        eos_token_id=metadata.get("tokenizer.ggml.eos_token_id"),
+        pad_token_id=metadata.get("tokenizer.ggml.padding_token_id"),
         bos_token_id=None,
         architectures=[f"{kind.title()}ForCausalLM"],
     )
@@ -78,7 +86,7 @@ def gguf_config(path: Path) -> PretrainedConfig:
 
 
 def gguf_size(path: Path) -> int:
-    """Bytes of the weights written out in bf16, whatever they take in the file."""
+    """Return the bytes that the weights take in bf16, whatever they take in the file."""
     sizes = 0
     for shape in _header(path)[1].values():
         count = 2
@@ -88,11 +96,11 @@ def gguf_size(path: Path) -> int:
     return sizes
 
 
-def gguf_tokenizer(path: Path) -> PreTrainedTokenizerFast:
+def gguf_tokenizer(path: Path) -> Tokenizer:
     """Build the tokenizer, with the chat template, that the file holds.
 
     Raises:
-        ModelUnsupportedError: It is not the tokenizer of a Qwen.
+        ModelUnsupportedError: It is not the tokenizer of a Qwen model.
     """
     from transformers.integrations.gguf.gguf_tokenizer_mapping import (
         convert_gguf_tokenizer,
@@ -106,21 +114,23 @@ def gguf_tokenizer(path: Path) -> PreTrainedTokenizerFast:
             "Convert it again with a newer llama.cpp, or take the safetensors checkpoint."
         )
     backend, _ = convert_gguf_tokenizer(kind, tables)
-    # Every Qwen normalises so; the format has no word for it, and transformers sets none.
+    # Every Qwen tokenizer normalizes so; the format does not store it, and transformers sets none.
     backend.normalizer = normalizers.NFC()
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # has no types
-        tokenizer_object=backend,
-        eos_token=named.get("eos_token"),
-        pad_token=named.get("pad_token"),
-        chat_template=named.get("chat_template"),
-    )
+    special = {purpose: named[purpose] for purpose in ("eos_token", "pad_token") if named.get(purpose)}
+    return Tokenizer(backend, special, named.get("chat_template"))
 
 
 def gguf_model(kind: Any, path: Path, config: PretrainedConfig, **settings: Any) -> PreTrainedModel:
-    """Load the weights with one of transformers' auto classes, as its `from_pretrained` takes `settings`.
+    """Load the weights with `kind`, one of transformers' auto classes.
+
+    Args:
+        kind: The class.
+        path: The file.
+        config: What `gguf_config` returned.
+        **settings: For the class's `from_pretrained`.
 
     Raises:
-        ModelUnsupportedError: Weights are missing in the file.
+        ModelUnsupportedError: The file lacks weights.
     """
     model: PreTrainedModel
     model, report = kind.from_pretrained(
@@ -136,39 +146,39 @@ def gguf_model(kind: Any, path: Path, config: PretrainedConfig, **settings: Any)
 
 
 def _header(path: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
-    """What the file says of its model, and the shapes of its weights."""
+    """Return the metadata of the file and the shapes of its weights."""
     if find_spec("gguf") is None or find_spec("accelerate") is None:
         raise MissingExtraError(
-            f"{path.name!r} is a GGUF file, and what reads it is not installed: "
+            f"{path.name!r} is a GGUF file, and the packages that read it are not installed: "
             "pip install 'qwen-agentkit[gguf]'."
         )
     from transformers.integrations.gguf.reader import GgufHeader, read_gguf_metadata
 
     try:
-        said, _ = read_gguf_metadata(str(path))
+        metadata, _ = read_gguf_metadata(str(path))
         header = GgufHeader.from_file(str(path))
     except (ValueError, struct.error, OSError) as error:
         if "not supported" in str(error):
             raise ModelUnsupportedError(
-                f"{path.name!r} is quantised in a way that transformers does not read ({error}). Take a file "
+                f"{path.name!r} has a quantization that transformers does not read ({error}). Take a file "
                 "in Q8_0, Q6_K or Q4_K_M, or serve this one with `llama-server` and pass base_url."
             ) from error
         raise _unreadable(path, str(error)) from error
     end = max((weight.offset + weight.nbytes for weight in header.tensors), default=0)
     if header.data_start + end > path.stat().st_size:
         raise _unreadable(path, "its end is missing")
-    return said, {weight.name: weight.shape for weight in header.tensors}
+    return metadata, {weight.name: weight.shape for weight in header.tensors}
 
 
-def _rope(kind: str, said: dict[str, Any]) -> dict[str, Any]:
-    rope = {"rope_type": "default", "rope_theta": said.get(f"{kind}.rope.freq_base", 1e6)}
-    if said.get(f"{kind}.rope.scaling.type", "none") == "none":
+def _rope(kind: str, metadata: dict[str, Any]) -> dict[str, Any]:
+    rope = {"rope_type": "default", "rope_theta": metadata.get(f"{kind}.rope.freq_base", 1e6)}
+    if metadata.get(f"{kind}.rope.scaling.type", "none") == "none":
         return rope
     return {
-        "rope_type": said[f"{kind}.rope.scaling.type"],
+        "rope_type": metadata[f"{kind}.rope.scaling.type"],
         "rope_theta": rope["rope_theta"],
-        "factor": said[f"{kind}.rope.scaling.factor"],
-        "original_max_position_embeddings": said[f"{kind}.rope.scaling.original_context_length"],
+        "factor": metadata[f"{kind}.rope.scaling.factor"],
+        "original_max_position_embeddings": metadata[f"{kind}.rope.scaling.original_context_length"],
     }
 
 

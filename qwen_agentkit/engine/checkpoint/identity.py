@@ -1,4 +1,4 @@
-"""What is known of a checkpoint before its weights are loaded. Knows its small files, no tensors."""
+"""What is known of a checkpoint before its weights are loaded. Reads its small files, no tensors."""
 
 from __future__ import annotations
 
@@ -7,44 +7,34 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, PretrainedConfig
 
 from qwen_agentkit.engine.checkpoint.adapters import Adapter, find_adapter
 from qwen_agentkit.engine.checkpoint.dtypes import choose_dtype
 from qwen_agentkit.engine.checkpoint.finding import find, revision_of, weight_files
 from qwen_agentkit.engine.checkpoint.gguf_files import gguf_config, gguf_size, is_gguf
+from qwen_agentkit.engine.model_config import PACKED_ARCHITECTURES, Config, read_config
 from qwen_agentkit.engine.weights.quantize import check_quantization
 from qwen_agentkit.errors import InputError, ModelUnsupportedError
 
 __all__ = ["Identity", "identify"]
 
-# Architectures whose only sequence mixing is full causal attention: what the packed forward computes.
-_PACKED_ARCHITECTURES = ("qwen3", "qwen3_moe", "qwen2", "qwen2_moe")
-
-# Architectures that mix linear or sparse attention in, which only transformers' own code computes. Those
-# without "_text" also read images; of them the text model alone is loaded.
-_HYBRID_ARCHITECTURES = (
-    *("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"),
-    *("qwen4_exp", "qwen4_exp_text"),
-)
-
-# The longest stretch of the native context that the model cards tested.
+# The largest factor by which the model cards say that the trained context can be extended.
 _LARGEST_FACTOR = 4
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A checkpoint as `load` loads it.
+    """A checkpoint, and how `load` will load it.
 
     Attributes:
-        folder: where its files are, or its one GGUF file.
-        name: hub id or folder name, with that of its adapter behind a plus sign.
-        device: where its weights will be, such as "cpu".
-        dtype: number type they will have.
-        size: of the files of its weights, in bytes; 0 when there are none that can be loaded.
-        config: its config.json, with the context window in it.
-        adapter: LoRA adapter to merge into it.
-        quantize: what its weights are rounded to, such as "int8"; None for what they are.
+        folder: Folder of its files, or its GGUF file.
+        name: Hub id or folder name; with an adapter, "model+adapter".
+        device: Where the weights will be, such as "cpu".
+        dtype: Number type of the weights in memory.
+        size: Size of the weight files in bytes; 0 when there are none that can be loaded.
+        config: The settings of config.json, with the context window asked for.
+        adapter: LoRA adapter to merge into the weights.
+        quantize: Type that the weights are quantized to, such as "int8"; None for no quantization.
     """
 
     folder: Path
@@ -52,15 +42,15 @@ class Identity:
     device: str
     dtype: torch.dtype
     size: int
-    config: PretrainedConfig
+    config: Config
     adapter: Adapter | None = None
     quantize: str | None = None
 
     @cached_property
     def revision(self) -> str:
-        """Commit on the hub or digest of a folder, and its adapter's; "+int8" where quantised.
+        """Commit on the hub or digest of a folder, then the adapter's and the quantization, joined by "+".
 
-        GPUs round other things than CPUs: there it is "+cuda-int8".
+        Quantization differs between CPUs and GPUs, so it reads "+int8" on a CPU and "+cuda-int8" on a GPU.
         """
         own = revision_of(self.folder)
         adapted = f"{own}+{self.adapter.revision}" if self.adapter else own
@@ -70,8 +60,8 @@ class Identity:
 
     @property
     def packed(self) -> bool:
-        """Whether the packed forward runs this architecture; else one sequence at a time, in stock code."""
-        return self.config.model_type in _PACKED_ARCHITECTURES
+        """Whether the packed forward runs the model. If not, transformers runs one sequence at a time."""
+        return self.config.model_type in PACKED_ARCHITECTURES
 
 
 def identify(
@@ -85,29 +75,29 @@ def identify(
     adapter: str | None = None,
     quantize: str | None = None,
 ) -> Identity:
-    """Find a checkpoint and say how it will be loaded; takes what `load` takes, and loads no weights.
+    """Find a checkpoint and decide how it will be loaded. Loads no weights; see `load` for the arguments.
 
     Raises:
-        ModelNotFoundError: neither on disk nor downloadable.
-        ModelUnsupportedError: no readable config.json, an architecture this engine does not run, an adapter
-            for another model, or a checkpoint that is not quantised here.
-        InputError: an unknown `dtype`, a `context_window` out of reach, or a `quantize` that cannot run here.
+        ModelNotFoundError: The checkpoint is neither on disk nor downloadable.
+        ModelUnsupportedError: There is no readable config.json, the engine does not run the architecture,
+            the adapter is for another model, or the checkpoint cannot be quantized.
+        InputError: `dtype` is unknown, `context_window` is too large, or this machine cannot run `quantize`.
     """
     folder = find(name, revision=revision)
-    config = _config(name, folder, chat, context_window)
+    config = _configure(name, folder, chat, context_window)
     size = gguf_size(folder) if is_gguf(folder) else sum(p.stat().st_size for p in weight_files(folder))
-    where = _place(device)
+    target = _choose_device(device)
     own = folder.name if folder.is_file() or Path(name).is_dir() else name
     found = find_adapter(adapter, own) if adapter else None
     if quantize is not None:
-        check_quantization(quantize, config, where)
-        if torch.device(where).type == "cuda":
+        check_quantization(quantize, config, target)
+        if torch.device(target).type == "cuda":
             dtype = _bfloat16(dtype, quantize)
     return Identity(
         folder=folder,
         name=f"{own}+{found.name}" if found else own,
-        device=where,
-        dtype=choose_dtype(dtype, config, where, size, chat=chat),
+        device=target,
+        dtype=choose_dtype(dtype, config, target, size, chat=chat),
         size=size,
         config=config,
         adapter=found,
@@ -116,7 +106,7 @@ def identify(
 
 
 def _bfloat16(dtype: str | None, quantize: str) -> str:
-    """The number type of what is quantised on a GPU, whose kernels take no other."""
+    """Return the number type of models quantized on a GPU: the kernels take no other."""
     if dtype not in (None, "bfloat16"):
         raise InputError(
             f"quantize={quantize!r} on a GPU computes in bfloat16, not in dtype={dtype!r}. Leave dtype out."
@@ -124,8 +114,8 @@ def _bfloat16(dtype: str | None, quantize: str) -> str:
     return "bfloat16"
 
 
-def _place(device: str | None) -> str:
-    """The device asked for, by default the best there is; refused if it is not here."""
+def _choose_device(device: str | None) -> str:
+    """Return the device asked for, by default the best one; refuse a device that this machine lacks."""
     if device is None:
         if torch.cuda.is_available():
             return "cuda"
@@ -149,53 +139,25 @@ def _place(device: str | None) -> str:
     return device
 
 
-def _config(name: str, folder: Path, chat: bool, context_window: int | None) -> PretrainedConfig:
-    """Read the configuration, check that it can be run, and set the context window in it."""
-    try:
-        config: PretrainedConfig = (
-            gguf_config(folder) if is_gguf(folder) else AutoConfig.from_pretrained(folder)
+def _configure(name: str, folder: Path, chat: bool, context_window: int | None) -> Config:
+    """Read the configuration, check that the engine runs it, and set the context window in it."""
+    config = gguf_config(folder) if is_gguf(folder) else read_config(folder, name, chat=chat)
+    kinds = getattr(config, "layer_types", None)
+    if config.model_type in PACKED_ARCHITECTURES and set(kinds or ()) - {"full_attention"}:
+        raise ModelUnsupportedError(
+            f"{name!r} uses sliding windows, which this engine does not compute. "
+            "Set use_sliding_window to false in its config.json if its texts are shorter than the window."
         )
-    except (OSError, ValueError) as error:
-        raise ModelUnsupportedError(f"{str(folder)!r} has no readable config.json: {error}") from error
-    _check_architecture(name, config, chat)
     if context_window is not None:
         _set_context(name, config.get_text_config(), context_window)
     return config
 
 
-def _check_architecture(name: str, config: PretrainedConfig, chat: bool) -> None:
-    kind = config.model_type
-    runs: tuple[str, ...] = _PACKED_ARCHITECTURES
-    if kind in _HYBRID_ARCHITECTURES:
-        if chat:
-            return
-        raise ModelUnsupportedError(
-            f"{name!r} has the hybrid architecture {kind!r}, which only ChatQwen runs; embedding and "
-            f"reranking run {', '.join(runs)}. Choose such a checkpoint, like the preset '0.6b'."
-        )
-    if kind not in runs:
-        runs = (*runs, *_HYBRID_ARCHITECTURES) if chat else runs
-        eyes = ", which reads images and has no text model of its own" if _reads_images(config) else ""
-        raise ModelUnsupportedError(
-            f"{name!r} has the architecture {kind!r}{eyes}; this engine runs {', '.join(runs)}. "
-            "Any other LangChain model class fits beside this package."
-        )
-    if set(getattr(config, "layer_types", ())) - {"full_attention"}:
-        raise ModelUnsupportedError(
-            f"{name!r} uses sliding windows, which this engine does not compute. "
-            "Set use_sliding_window to false in its config.json if its texts are shorter than the window."
-        )
-
-
-def _reads_images(config: PretrainedConfig) -> bool:
-    return config.get_text_config() is not config
-
-
-def _set_context(name: str, config: PretrainedConfig, window: int) -> None:
-    """Limit the context, or stretch the positions to it as the model cards say (YaRN)."""
+def _set_context(name: str, config: Config, window: int) -> None:
+    """Limit the context to `window` tokens, or extend it to that as the model cards say (YaRN)."""
     if window > config.max_position_embeddings:
         rope = dict(config.rope_parameters)
-        # Qwen3 lists 40,960: the 32,768 it was trained on, and room for the prompt of a longest answer.
+        # Qwen3 lists 40,960: the 32,768 it was trained on for the answer, and room for a prompt.
         native = rope.get("original_max_position_embeddings") or _power_of_two(config.max_position_embeddings)
         if window > _LARGEST_FACTOR * native:
             raise InputError(

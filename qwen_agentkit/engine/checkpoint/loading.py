@@ -1,36 +1,27 @@
-"""Loading checkpoints, each once per process. Knows weights and tokenizers, not prompts."""
+"""Loads checkpoints, each once per process. Knows weights and tokenizers, no prompts."""
 
 from __future__ import annotations
 
 import ctypes
 import platform
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 import torch
-from tokenizers import Tokenizer
-from transformers import (
-    AutoModel,
-    AutoModelForCausalLM,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    PretrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-)
-from transformers import logging as transformers_logging
+from tokenizers import Tokenizer as Backend
 
 from qwen_agentkit.engine.checkpoint.adapters import merge
-from qwen_agentkit.engine.checkpoint.gguf_files import gguf_model, gguf_tokenizer, is_gguf
+from qwen_agentkit.engine.checkpoint.gguf_files import gguf_tokenizer, is_gguf
 from qwen_agentkit.engine.checkpoint.identity import Identity, identify
+from qwen_agentkit.engine.checkpoint.models import build_model
+from qwen_agentkit.engine.checkpoint.tokenizer import Tokenizer, read_tokenizer
 from qwen_agentkit.engine.device_thread import run_on_device
 from qwen_agentkit.engine.forward.decoder import pack_decoder
+from qwen_agentkit.engine.model_config import Model, read_json
 from qwen_agentkit.engine.weights.kernels import can_pack
 from qwen_agentkit.engine.weights.linear import pack_linears
 from qwen_agentkit.engine.weights.quantize import quantize_model
@@ -41,41 +32,42 @@ __all__ = ["Loaded", "load", "load_tokenizer"]
 
 T = TypeVar("T")
 
-# Loading less than this takes no time worth a progress bar.
-_SMALL_BYTES = 200e6
-
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
     """A checkpoint in memory, shared by everything in the process that asks for the same one.
 
     Attributes:
-        model: the transformers model in evaluation mode, with or without its language model head.
-        tokenizer: the checkpoint's tokenizer.
-        name: hub id or folder name.
-        revision: commit on the hub, or a digest of the files of a local folder, and the quantisation.
-        packed: whether the packed forward runs it; else one sequence at a time, in transformers' code.
+        model: The model in evaluation mode, with or without its language model head.
+        tokenizer: The checkpoint's tokenizer.
+        name: Hub id or folder name.
+        revision: Commit on the hub, or a digest of the files of a local folder, and the quantization.
+        packed: Whether the packed forward runs the model. If not, transformers runs one sequence at a time.
+        generation: Settings of generation_config.json, such as "temperature" and "eos_token_id".
     """
 
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerFast
+    model: Model
+    tokenizer: Tokenizer
     name: str
     revision: str
     packed: bool = True
+    generation: Mapping[str, Any] = field(default_factory=dict)
 
     def compute(self, function: Callable[[], T]) -> T:
-        """Run what uses the model: see `device_thread.run_on_device`."""
+        """Run a function that uses the model in the thread of its device."""
         return run_on_device(self.device, function)
 
     @cached_property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.model.device
+        device: torch.device = self.model.device
+        return device
 
     @property
     def dtype(self) -> torch.dtype:
         """Number type of the weights."""
-        return self.model.dtype
+        dtype: torch.dtype = self.model.dtype
+        return dtype
 
     @property
     def context(self) -> int:
@@ -84,17 +76,17 @@ class Loaded:
 
     @property
     def token_budget(self) -> int:
-        """Tokens of one packed forward: activations stay in the CPU's cache, or fill a GPU."""
+        """Most tokens of one packed forward: activations stay in the cache of a CPU, or fill a GPU."""
         return 512 * torch.get_num_threads() if self.device.type == "cpu" else 16384
 
     def token_id(self, token: str) -> int:
-        """Id of `token`, which has to be one token of the vocabulary.
+        """Return the id of `token`.
 
         Raises:
-            ModelUnsupportedError: the vocabulary lacks it.
+            ModelUnsupportedError: The vocabulary has no such token.
         """
-        number = self.tokenizer.convert_tokens_to_ids(token)
-        if not isinstance(number, int) or number == self.tokenizer.unk_token_id:
+        number: int | None = self.tokenizer.backend_tokenizer.token_to_id(token)
+        if number is None:
             raise ModelUnsupportedError(
                 f"The vocabulary of {self.name!r} has no token {token!r}, so it is not a Qwen3 checkpoint "
                 "of the expected kind. Use one of the names in qwen_agentkit.catalog.CHECKPOINTS."
@@ -102,18 +94,18 @@ class Loaded:
         return number
 
     def encode_prompt(self, text: str) -> list[int]:
-        """Token ids of text of our own, in which special tokens count."""
-        return list(self.tokenizer.encode(text, add_special_tokens=False))
+        """Return the token ids of a prompt of our own, in which special tokens count."""
+        return self.tokenizer.encode(text)
 
     def encode_data(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of texts of others, in which special tokens are plain text."""
+        """Return the token ids of texts of users, in which special tokens are plain text."""
         encoded = self._reader.encode_batch_fast(list(texts), add_special_tokens=False)
         return [one.ids for one in encoded]
 
     @cached_property
-    def _reader(self) -> Tokenizer:
-        """For texts of others; chats need none, and it takes 50 MB."""
-        return _plain(self.tokenizer)
+    def _reader(self) -> Backend:
+        """The tokenizer for texts of users; chats do without it, and it takes 50 MB."""
+        return self.tokenizer.as_plain_reader()
 
 
 _loaded: WeakValueDictionary[tuple[object, ...], Loaded] = WeakValueDictionary()
@@ -135,26 +127,26 @@ def load(
     """Load a checkpoint, or return the one this process already holds.
 
     Args:
-        name: hub id, local folder, GGUF file, or the name of a bundled nano checkpoint.
-        revision: commit, tag or branch on the hub.
-        device: such as "cpu" or "cuda:0"; by default CUDA, else Apple's MPS, else the CPU.
-        dtype: such as "bfloat16"; by default the checkpoint's own on a GPU, and on a CPU the faster of
+        name: Hub id, local folder, GGUF file, or the name of a bundled nano checkpoint.
+        revision: Commit, tag or branch on the hub.
+        device: Such as "cpu" or "cuda:0"; by default CUDA, else Apple's MPS, else the CPU.
+        dtype: Such as "bfloat16"; by default the checkpoint's own on a GPU, and on a CPU the faster of
             bf16 and fp32 for its size and use.
-        head: with the language model head; embedders need none, and some ship none.
-        chat: for writing. Runs architectures, too, that the packed forward does not.
-        context_window: longest sequence, in tokens. Up to the checkpoint's own it is a limit; beyond that,
-            up to four times what it was trained on, positions are stretched (YaRN). The stretch is the same
-            for every text, so short ones may be read a little worse.
-        adapter: hub id or local folder of a LoRA adapter, merged into the weights.
-        quantize: "int8", "int4" or, on GPUs that have it, "fp8" rounds the weights of linear layers while
-            loading; for chat on a CPU also those of the embeddings and the head, to 8 bits.
+        head: Whether to load the language model head; embedders need none, and some checkpoints have none.
+        chat: Whether the model will write; then hybrid architectures are accepted, too.
+        context_window: Longest sequence, in tokens. Up to the checkpoint's own context it is a limit. Beyond
+            that, up to four times the trained context, positions are extended by YaRN, for every text alike,
+            so short texts may be read a little worse.
+        adapter: Hub id or local folder of a LoRA adapter to merge into the weights.
+        quantize: "int8", "int4" or, on GPUs that have it, "fp8" quantizes the linear layers while loading;
+            for chat on a CPU also the embeddings and the head, to 8 bits.
 
     Raises:
-        ModelNotFoundError: neither on disk nor downloadable.
-        ModelUnsupportedError: no safetensors, an architecture this engine does not run, or an adapter that
-            does not fit.
-        MissingExtraError: what reads GGUF files or adapters, or rounds on GPUs, is not installed.
-        InputError: an unknown `dtype`, a `context_window` out of reach, or a `quantize` that cannot run here.
+        ModelNotFoundError: The checkpoint is neither on disk nor downloadable.
+        ModelUnsupportedError: There are no safetensors, the engine does not run the architecture, or the
+            adapter does not fit.
+        MissingExtraError: A package is missing for GGUF files, adapters, or quantization on GPUs.
+        InputError: `dtype` is unknown, `context_window` is too large, or this machine cannot run `quantize`.
     """
     identity = identify(
         name,
@@ -183,8 +175,7 @@ def _load(identity: Identity, *, head: bool, chat: bool) -> Loaded:
             f"{str(identity.folder)!r} holds no *.safetensors file; other weight formats can run code and "
             "are not loaded. Convert the checkpoint, or take the safetensors one from the hub."
         )
-    with _quiet() if identity.size < _SMALL_BYTES else nullcontext():
-        model = _from_files(identity, head)
+    model = build_model(identity, head=head)
     if identity.adapter:
         model = merge(model, identity.adapter)
     model, device = model.eval().requires_grad_(False), torch.device(identity.device)
@@ -193,7 +184,7 @@ def _load(identity: Identity, *, head: bool, chat: bool) -> Loaded:
     else:
         model.to(device)
     if identity.quantize and device.type == "cpu":
-        # Rounded activations cost a vector little, but change the order of documents that score alike.
+        # Quantized activations hardly change a vector, but the order of documents with close scores.
         fine = identity.quantize == "int4" or (head and not chat)
         quantize_model(model, identity.quantize, identity.dtype, with_tables=chat, fine=fine)
     elif identity.device == "cpu" and can_pack(identity.dtype):
@@ -202,73 +193,44 @@ def _load(identity: Identity, *, head: bool, chat: bool) -> Loaded:
         pack_decoder(model)
     loaded = Loaded(
         model=model,
-        tokenizer=_tokenizer(identity.name, identity.folder),
+        tokenizer=_read_tokenizer(identity),
         name=identity.name,
         revision=identity.revision,
         packed=identity.packed,
+        generation=_generation(identity),
     )
     _give_back_memory()
     return loaded
 
 
+def _generation(identity: Identity) -> dict[str, Any]:
+    """Return the settings of generation_config.json; without one, what config.json says of the end."""
+    path = identity.folder / "generation_config.json"
+    if not path.is_file():
+        return {"eos_token_id": getattr(identity.config.get_text_config(), "eos_token_id", None)}
+    try:
+        return read_json(path)
+    except (OSError, ValueError) as error:
+        raise ModelUnsupportedError(
+            f"{str(path)!r} cannot be read ({error}). Download the checkpoint again."
+        ) from error
+
+
 def _give_back_memory() -> None:
-    """Return to the system what loading needed, 50 to 150 MB that glibc would keep in the process."""
+    """Return the memory that loading used to the system: 50 to 150 MB that glibc would keep."""
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _from_files(identity: Identity, head: bool) -> Any:
-    kind = _model_class(identity.config, head)
-    settings: dict[str, Any] = {
-        "config": identity.config,
-        # Of weights that are to be rounded, no converted copy is made.
-        "dtype": "auto" if identity.quantize else identity.dtype,
-    }
-    if is_gguf(identity.folder):
-        return gguf_model(kind, identity.folder, **settings)
-    return kind.from_pretrained(identity.folder, use_safetensors=True, **settings)
-
-
-def _model_class(config: PretrainedConfig, head: bool) -> Any:
-    """Return the class that reads the head the checkpoint has; any other would fill it with noise."""
-    if not head:
-        return AutoModel
-    classifies = any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
-    return AutoModelForSequenceClassification if classifies else AutoModelForCausalLM
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bar for what takes no time."""
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # has no types
-    try:
-        yield
-    finally:
-        if shown:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # has no types
-
-
-def load_tokenizer(identity: Identity) -> Tokenizer:
-    """The tokenizer that reads texts of others, as `Loaded.encode_data` does, without the weights.
+def load_tokenizer(identity: Identity) -> Backend:
+    """Return the tokenizer that `Loaded.encode_data` uses, without loading the weights.
 
     Raises:
-        ModelUnsupportedError: the checkpoint has none of the right kind.
+        ModelUnsupportedError: The checkpoint has no tokenizer of the right kind.
     """
-    return _plain(_tokenizer(identity.name, identity.folder))
+    return _read_tokenizer(identity).as_plain_reader()
 
 
-def _plain(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
-    """A copy that reads "<|im_end|>" in a document as so many characters of text, never as a token."""
-    plain = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    plain.encode_special_tokens = True
-    return plain
-
-
-def _tokenizer(name: str, folder: Path) -> PreTrainedTokenizerFast:
-    tokenizer = gguf_tokenizer(folder) if is_gguf(folder) else AutoTokenizer.from_pretrained(folder)
-    if not isinstance(tokenizer, PreTrainedTokenizerFast):
-        raise ModelUnsupportedError(
-            f"{name!r} has no tokenizer.json, which every Qwen3 checkpoint has. Download it again."
-        )
-    return tokenizer
+def _read_tokenizer(identity: Identity) -> Tokenizer:
+    folder = identity.folder
+    return gguf_tokenizer(folder) if is_gguf(folder) else read_tokenizer(folder, identity.name)

@@ -1,4 +1,4 @@
-"""The chat template of a checkpoint: what it can do, and chats rendered to token ids. Knows no model."""
+"""The chat template of a checkpoint: its abilities, and chats rendered to token ids. Knows no model."""
 
 from __future__ import annotations
 
@@ -6,22 +6,26 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from jinja2 import TemplateError
 
 from qwen_agentkit.chat.dialects import Dialect
 from qwen_agentkit.chat.history import inline, marked, put_back, split_thoughts
+from qwen_agentkit.engine.checkpoint.jinja import compile_template
 from qwen_agentkit.engine.checkpoint.loading import Loaded
+from qwen_agentkit.engine.checkpoint.tokenizer import Tokenizer
 from qwen_agentkit.errors import InputError, ModelUnsupportedError
 
-__all__ = ["ChatTemplate", "Prompt"]
+__all__ = ["ChatTemplate", "Prompt", "chat_template"]
 
 _TURN = "<|im_start|>assistant\n"
 
-# Two code points that Unicode keeps out of texts.
+# Put inside control tokens in texts of users, so that they are encoded as text. Two code points that Unicode
+# reserves for internal use, so that no text has them.
 _SEAM = "\ufdd0\ufdd1"
 
-# The words for it that templates know, from the least to the most.
+# Values of `reasoning_effort` in templates, from the least to the most.
 _EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max")
 
 _SWITCH = re.compile(r"(?<!\S)/(no_)?think(?![\w/])")
@@ -45,15 +49,16 @@ class Prompt:
 class ChatTemplate:
     """Renders chats for one checkpoint.
 
-    What the checkpoint can do is read from what its template makes of small chats, never from its name.
+    The abilities of the checkpoint are read from how its template renders small chats, never from its name.
+    `chat_template` keeps one of these for each loaded checkpoint.
 
     Attributes:
         can_think: Whether it can think.
         can_skip: Whether it can answer without thinking.
-        thinks: Whether it thinks when nobody says.
+        thinks: Whether it thinks by default.
         has_soft_switch: Whether `/think` and `/no_think` in a message switch its thinking.
-        replays: Whether it has a switch of its own to show old thoughts again.
-        efforts: Values of `reasoning_effort` it knows, from the least to the most.
+        replays: Whether the template itself can show the thoughts of earlier turns.
+        efforts: Values of `reasoning_effort` that it accepts, from the least to the most.
         dialect: How it writes tool calls.
 
     Raises:
@@ -61,27 +66,29 @@ class ChatTemplate:
     """
 
     def __init__(self, loaded: Loaded) -> None:
-        self._loaded = loaded
-        if not loaded.tokenizer.chat_template:
+        self._name = loaded.name
+        self._tokenizer: Tokenizer = loaded.tokenizer  # not `loaded`, which would never be freed
+        source = self._tokenizer.chat_template
+        if not source:
             raise ModelUnsupportedError(
                 f"{loaded.name!r} has no chat template; expected a chat checkpoint like 'Qwen/Qwen3-0.6B'. "
                 "Embedders and rerankers have their own classes, QwenEmbeddings and QwenReranker."
             )
-        source = str(loaded.tokenizer.chat_template)
-        on, off, unsaid = (
+        self._template = compile_template(source)
+        on, off, default = (
             _tail(self._render([_HELLO], [], self._variables(thinking=thinking)))
             for thinking in (True, False, None)
         )
         self.can_think = on != off or _opens(on)
         self.can_skip = not _opens(off)
-        self.thinks = self.can_think and "</think>" not in unsaid
+        self.thinks = self.can_think and "</think>" not in default
         # Later hybrids open the think block themselves, and were not trained on the soft switch.
         self.has_soft_switch = self.can_think and self.can_skip and not _opens(on)
         self.replays = "preserve_thinking" in source
         self.efforts = tuple(word for word in _EFFORTS if _names(source, "reasoning_effort", word))
         self.dialect: Dialect = "xml" if "<function=" in source else "json"
         self._inline = self.can_think and self._splits_inline_thoughts()
-        self._controls = _controls(loaded)
+        self._control_tokens = _match_control_tokens(self._tokenizer)
 
     def prompt(
         self,
@@ -94,43 +101,43 @@ class ChatTemplate:
     ) -> Prompt:
         """Render a chat.
 
-        Tokens such as `<|im_end|>` or `</think>` spelled out in messages or tools are read as plain text, so
-        that a document cannot end a turn or forge a call. A thought that an assistant's content begins with
-        is taken as its `reasoning_content`.
+        Tokens such as `<|im_end|>` or `</think>` in messages or tools are encoded as plain text, so that a
+        document cannot end a turn or forge a call. A thought at the beginning of an assistant's content is
+        taken as its `reasoning_content`.
 
         Args:
-            messages: With role and content, as chat templates expect them.
+            messages: Messages with role and content, as chat templates expect them.
             tools: Tool schemas in the OpenAI form.
-            thinking: Whether to think; None leaves it to the checkpoint. Unless it is False, the last
-                `/think` or `/no_think` of the user and system messages wins where the family has them.
+            thinking: Whether to think; None is the default of the checkpoint. Unless it is False, the last
+                `/think` or `/no_think` in user and system messages wins, in families that have them.
             reasoning_effort: One of `efforts`.
             keep_thoughts: Whether the thoughts of earlier turns stay in the prompt. True renders each turn as
-                it was written, so that a prompt begins with the whole of the last one and its answer, and
-                what was computed for them can be used again. None: as the family does it.
+                the model wrote it, so that a prompt begins with the whole last prompt and its answer, and
+                their keys and values are used again. None is the way of the family.
 
         Raises:
             ModelUnsupportedError: The checkpoint cannot do what is asked.
-            InputError: The template refuses the messages, or does not know the effort.
+            InputError: The template refuses the messages, or the effort is unknown.
         """
         self._check(thinking, reasoning_effort)
         if self.has_soft_switch and thinking is not False:
             thinking = _last_switch(messages, thinking)
-        turns = _map_strings(split_thoughts(messages), self._plain)
-        shown = _map_strings(tools, self._plain)
+        turns = _map_strings(split_thoughts(messages), self._defuse)
+        schemas = _map_strings(tools, self._defuse)
         variables = self._variables(thinking, reasoning_effort, keep_thoughts)
         if keep_thoughts and self.can_think and not self.replays:
-            text = put_back(self._render(marked(turns), shown, variables), turns)
+            text = put_back(self._render(marked(turns), schemas, variables), turns)
         else:
-            text = self._render(inline(turns) if self._inline else turns, shown, variables)
-        parts = _paired(text).split(_SEAM)
+            text = self._render(inline(turns) if self._inline else turns, schemas, variables)
+        parts = _replace_surrogates(text).split(_SEAM)
         return Prompt(
-            tokens=[token for part in parts for token in self._loaded.encode_prompt(part)],
+            tokens=[token for part in parts for token in self._tokenizer.encode(part)],
             thinking=self.thinks if thinking is None else thinking,
             opened=_opens(_tail(text)),
         )
 
     def _check(self, thinking: bool | None, effort: str | None) -> None:
-        name = self._loaded.name
+        name = self._name
         if thinking and not self.can_think:
             raise ModelUnsupportedError(
                 f"thinking=True, but {name!r} is an instruct checkpoint, which cannot think. "
@@ -156,9 +163,9 @@ class ChatTemplate:
     def _variables(
         self, thinking: bool | None = None, effort: str | None = None, keep: bool | None = None
     ) -> dict[str, Any]:
-        """Name what is said as templates do; what is not said keeps the template's default."""
-        said = {"enable_thinking": thinking, "reasoning_effort": effort, "preserve_thinking": keep}
-        return {name: value for name, value in said.items() if value is not None}
+        """Return the variables of the template that are set; the others keep the template's defaults."""
+        values = {"enable_thinking": thinking, "reasoning_effort": effort, "preserve_thinking": keep}
+        return {name: value for name, value in values.items() if value is not None}
 
     def _render(
         self,
@@ -166,20 +173,19 @@ class ChatTemplate:
         tools: Sequence[dict[str, Any]],
         variables: Mapping[str, Any],
     ) -> str:
-        conversation: Any = list(messages)  # transformers types it too narrowly
         try:
-            return str(
-                self._loaded.tokenizer.apply_chat_template(
-                    conversation,
-                    tools=list(tools) or None,
-                    add_generation_prompt=True,
-                    tokenize=False,
-                    **variables,
-                )
+            return self._template.render(
+                **self._tokenizer.special_tokens_map,
+                # Templates tell a field that is absent from one that is there, not from one that is None.
+                messages=[_without_none(message) for message in messages],
+                tools=list(tools) or None,
+                documents=None,
+                add_generation_prompt=True,
+                **variables,
             )
         except TemplateError as error:
             raise InputError(
-                f"The chat template of {self._loaded.name!r} refuses these messages: {error}. "
+                f"The chat template of {self._name!r} refuses these messages: {error}. "
                 "Expected system first, then user and assistant in turn."
             ) from error
 
@@ -197,11 +203,11 @@ class ChatTemplate:
         try:
             return _THOUGHT in self._render(messages, [], {})
         except InputError:
-            return False  # such chats cannot come to it either
+            return False  # the template refuses such chats, so it never gets them
 
-    def _plain(self, text: str) -> str:
-        """Put a seam inside each control token of the text; prompts are encoded seam by seam."""
-        return self._controls.sub(lambda found: found[0][0] + _SEAM + found[0][1:], text)
+    def _defuse(self, text: str) -> str:
+        """Put a seam inside each control token of a text; prompts are split at seams before encoding."""
+        return self._control_tokens.sub(lambda found: found[0][0] + _SEAM + found[0][1:], text)
 
 
 _HELLO = {"role": "user", "content": "Hello"}
@@ -210,13 +216,32 @@ _RESULT = {"role": "tool", "content": "Hello"}
 _THOUGHT = "Hm, hm."
 
 
-def _controls(loaded: Loaded) -> re.Pattern[str]:
-    """Match what may not be a token in texts of others, and our own marks.
+_templates: WeakKeyDictionary[Loaded, ChatTemplate] = WeakKeyDictionary()
 
-    Many of these, like `</think>`, are no special tokens to the tokenizer. Plain words that somebody added to
-    the vocabulary stay tokens.
+
+def chat_template(loaded: Loaded) -> ChatTemplate:
+    """Return the chat template of a checkpoint, whose abilities are found out once.
+
+    Raises:
+        ModelUnsupportedError: The checkpoint has no chat template.
     """
-    added = loaded.tokenizer.added_tokens_decoder.values()
+    template = _templates.get(loaded)
+    if template is None:
+        template = _templates[loaded] = ChatTemplate(loaded)
+    return template
+
+
+def _without_none(message: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in message.items() if value is not None}
+
+
+def _match_control_tokens(tokenizer: Tokenizer) -> re.Pattern[str]:
+    """Return a pattern of the tokens that texts of users may not contain, and of our own marks.
+
+    Many of these, like `</think>`, are not special to the tokenizer. Plain words that were added to the
+    vocabulary stay tokens.
+    """
+    added = tokenizer.added_tokens_decoder.values()
     tokens = [t.content for t in added if t.special or (t.content[0] == "<" and t.content[-1] == ">")]
     # The longest first: a token may begin with another.
     return re.compile("|".join([_SEAM, "\ufdd2", *map(re.escape, sorted(tokens, key=len, reverse=True))]))
@@ -227,10 +252,10 @@ def _names(source: str, variable: str, value: str) -> bool:
 
 
 def _last_switch(messages: Sequence[dict[str, Any]], default: bool | None) -> bool | None:
-    """Find whether the messages switch thinking on or off; the last word counts.
+    """Return whether the last switch in the messages turns thinking on or off; `default` without a switch.
 
-    "On" is said by the user or the author of the system message, in their own words. A passage pasted into
-    such a message cannot be told apart from them; results of tools can, and switch nothing.
+    Only user and system messages count; results of tools switch nothing. A passage pasted into a user message
+    cannot be told apart from the user's own words.
     """
     for message in reversed(messages):
         if message["role"] in ("user", "system") and (found := _SWITCH.findall(message["content"])):
@@ -240,13 +265,13 @@ def _last_switch(messages: Sequence[dict[str, Any]], default: bool | None) -> bo
     return default
 
 
-def _paired(text: str) -> str:
-    """The text with U+FFFD for lone surrogates, as in a tool's description: no tokenizer takes them."""
+def _replace_surrogates(text: str) -> str:
+    """Return the text with U+FFFD for lone surrogates, which no tokenizer accepts."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _tail(text: str) -> str:
-    """What the template wrote after it opened the assistant's turn."""
+    """Return what the template wrote after the beginning of the assistant's turn."""
     return text.rpartition(_TURN)[2]
 
 
@@ -255,7 +280,7 @@ def _opens(tail: str) -> bool:
 
 
 def _map_strings(value: Any, change: Callable[[str], str]) -> Any:
-    """Copy plain data with every string in it changed."""
+    """Return a copy of plain data with `change` applied to every string in it."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, Mapping):

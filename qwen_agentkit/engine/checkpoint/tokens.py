@@ -37,8 +37,7 @@ def end_ids(loaded: Loaded) -> frozenset[int]:
 
     Checkpoints disagree on where they list them, and some list one of the two only.
     """
-    tokenizer, config = loaded.tokenizer, loaded.model.generation_config
-    listed = config.eos_token_id if config is not None else None
+    tokenizer, listed = loaded.tokenizer, loaded.generation.get("eos_token_id")
     find = tokenizer.backend_tokenizer.token_to_id
     known = [find("<|im_end|>"), find("<|endoftext|>"), tokenizer.eos_token_id]
     known += listed if isinstance(listed, list) else [listed]

@@ -13,7 +13,7 @@ from qwen_agentkit.chat.request import Done, Request
 from qwen_agentkit.chat.sampling import recommended
 from qwen_agentkit.chat.stops import StopStrings
 from qwen_agentkit.engine.checkpoint.loading import Loaded
-from qwen_agentkit.engine.checkpoint.template import ChatTemplate, Prompt
+from qwen_agentkit.engine.checkpoint.template import ChatTemplate, Prompt, chat_template
 from qwen_agentkit.engine.checkpoint.tokens import end_ids
 from qwen_agentkit.engine.decode.detokenize import Detokenizer
 from qwen_agentkit.engine.decode.generate import generate
@@ -38,7 +38,7 @@ def answer(loaded: Loaded, request: Request, cancelled: threading.Event) -> Iter
         InputError: The messages do not fit the template or the context, or no grammar fits a schema.
         ModelUnsupportedError: The checkpoint cannot do what is asked.
     """
-    template = ChatTemplate(loaded)
+    template = chat_template(loaded)
     prompt = _render_prompt(template, request)
     room = max(0, loaded.context - len(prompt.tokens))
     guide = TurnGuide(
@@ -79,7 +79,7 @@ def prompt_length(loaded: Loaded, request: Request) -> int:
     Raises:
         InputError: The messages do not fit the template.
     """
-    return len(_render_prompt(ChatTemplate(loaded), request).tokens)
+    return len(_render_prompt(chat_template(loaded), request).tokens)
 
 
 def _render_prompt(template: ChatTemplate, request: Request) -> Prompt:
@@ -188,12 +188,11 @@ class _TextReader:
 
 def _choose_sampling(loaded: Loaded, request: Request, template: ChatTemplate, *, thinking: bool) -> Sampling:
     """Return the settings of the request, and for the rest those recommended for the checkpoint."""
-    config = loaded.model.generation_config
     row = recommended(
         loaded.model.config.model_type,
         thinking=thinking,
         usual=thinking == template.thinks,
-        generation_config=config.to_dict() if config is not None else {},
+        generation_config=loaded.generation,
         replays=template.replays,
     )
     given = {name: value for name, value in request.sampling.items() if value is not None}

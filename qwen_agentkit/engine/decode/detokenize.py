@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import codecs
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # slow to import
-    from transformers import PreTrainedTokenizerFast
+from qwen_agentkit.engine.checkpoint.tokenizer import Tokenizer
 
 __all__ = ["Detokenizer"]
 
@@ -32,7 +30,7 @@ class Detokenizer:
     that the end of the output cuts in two is left out.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._added = tokenizer.added_tokens_decoder
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")

@@ -266,7 +266,7 @@ def _compute_logits(loaded: Loaded, tasks: Sequence[_Task]) -> Tensor:
             else:
                 segments.append(Segment(task.tokens, cache, read=task.rows))
         hidden = forward(loaded.model, segments) if segments else torch.cat(rows)
-        head = loaded.model.get_output_embeddings()  # type: ignore[no-untyped-call]  # has no types
+        head = loaded.model.get_output_embeddings()
         logits: Tensor = head(hidden).float()
         return logits
 

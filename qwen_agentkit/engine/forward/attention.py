@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.attention.bias import causal_lower_right
 from torch.nn.functional import scaled_dot_product_attention
 
 from qwen_agentkit.engine.forward.kv import KVCache, LayerCache
@@ -164,10 +163,18 @@ def _causal_mask() -> Tensor:
     return torch.full((_CHUNK, _CHUNK), float("-inf")).triu_(1)
 
 
+def _lower_right_mask(new: int, total: int) -> Any:
+    """The mask of new tokens after a past, in a form that flash attention on GPUs takes."""
+    # Imports torch's compiler, a second and 100 MB that searches on a CPU do without.
+    from torch.nn.attention.bias import causal_lower_right
+
+    return causal_lower_right(new, total)
+
+
 def _attend_sdpa(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
     """Attention by torch's fused kernel; shapes as in `_attend_cpu`."""
     new, total = query.shape[1], keys.shape[1]
-    mask: Any = causal_lower_right(new, total) if 1 < new < total else None
+    mask: Any = _lower_right_mask(new, total) if 1 < new < total else None
     return scaled_dot_product_attention(
         query[None],
         keys[None],

@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from qwen_agentkit.engine.device_thread import raise_if_cancelled
 from qwen_agentkit.engine.forward.attention import Segment, attend
 from qwen_agentkit.engine.forward.kv import LayerCache
+from qwen_agentkit.engine.model_config import Model
 from qwen_agentkit.engine.weights.replacing import find_joined
 
 __all__ = ["Decoder", "pack_decoder"]
@@ -26,7 +26,7 @@ __all__ = ["Decoder", "pack_decoder"]
 _Projection = Callable[[Tensor], Sequence[Tensor]]
 
 
-def pack_decoder(model: PreTrainedModel) -> None:
+def pack_decoder(model: Model) -> None:
     """Let a `Decoder` be the `forward` of a model's own; the last thing to be done to its layers."""
     decoder: Any = model.base_model
     decoder.forward = Decoder(decoder)

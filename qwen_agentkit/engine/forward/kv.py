@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:  # slow to import
-    from transformers import PretrainedConfig
+from qwen_agentkit.engine.model_config import Config
 
 __all__ = ["KVCache", "LayerCache", "token_bytes"]
 
 
-def token_bytes(config: PretrainedConfig, dtype: torch.dtype) -> int:
+def token_bytes(config: Config, dtype: torch.dtype) -> int:
     """Return the bytes of the keys and values of one token in all layers that store them."""
     kinds = getattr(config, "layer_types", None)
     layers = kinds.count("full_attention") if kinds else config.num_hidden_layers
@@ -22,7 +21,7 @@ def token_bytes(config: PretrainedConfig, dtype: torch.dtype) -> int:
     return numbers * dtype.itemsize
 
 
-def _head_dim(config: PretrainedConfig) -> int:
+def _head_dim(config: Config) -> int:
     return int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
 
 
@@ -49,7 +48,7 @@ class KVCache:
         length: Tokens stored so far, the same in all layers.
     """
 
-    def __init__(self, config: PretrainedConfig, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(self, config: Config, dtype: torch.dtype, device: torch.device) -> None:
         head_dim = _head_dim(config)
         # (layers, key or value, key/value heads, capacity in tokens, head dimension)
         self._slab = torch.empty(

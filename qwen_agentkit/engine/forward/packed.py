@@ -14,11 +14,11 @@ from typing import cast
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from qwen_agentkit.engine.device_thread import spread_over_cores
 from qwen_agentkit.engine.forward.attention import Segment
 from qwen_agentkit.engine.forward.decoder import Decoder
+from qwen_agentkit.engine.model_config import Model
 
 __all__ = ["Segment", "forward", "is_one_row", "token_batches"]
 
@@ -29,7 +29,7 @@ _WORTH_A_CORE = 96
 _EVEN = 1.1
 
 
-def forward(model: PreTrainedModel, segments: Sequence[Segment]) -> Tensor:
+def forward(model: Model, segments: Sequence[Segment]) -> Tensor:
     """Run `segments` as packed rows and return the hidden states they want read, (rows, hidden).
 
     A segment has one row, for its last token, unless it asks for another number. The hidden state is the one
@@ -46,7 +46,7 @@ def forward(model: PreTrainedModel, segments: Sequence[Segment]) -> Tensor:
         raise
 
 
-def _forward(model: PreTrainedModel, segments: Sequence[Segment]) -> Tensor:
+def _forward(model: Model, segments: Sequence[Segment]) -> Tensor:
     parts = _parts(model, segments)
     if len(parts) == 1:
         return _run(model, segments)
@@ -58,7 +58,7 @@ def _forward(model: PreTrainedModel, segments: Sequence[Segment]) -> Tensor:
     return torch.cat([rows[index] for index in range(len(segments))])
 
 
-def _run(model: PreTrainedModel, segments: Sequence[Segment]) -> Tensor:
+def _run(model: Model, segments: Sequence[Segment]) -> Tensor:
     ids: list[int] = []
     positions: list[int] = []
     for segment in segments:
@@ -73,16 +73,16 @@ def _run(model: PreTrainedModel, segments: Sequence[Segment]) -> Tensor:
         return rows
 
 
-def is_one_row(model: PreTrainedModel, segments: Sequence[Segment]) -> bool:
+def is_one_row(model: Model, segments: Sequence[Segment]) -> bool:
     """Whether `forward` runs all of them as one packed row."""
     return len(_parts(model, segments)) == 1
 
 
-def _decoder(model: PreTrainedModel) -> Decoder:
+def _decoder(model: Model) -> Decoder:
     return cast(Decoder, model.base_model.forward)
 
 
-def _parts(model: PreTrainedModel, segments: Sequence[Segment]) -> list[list[int]]:
+def _parts(model: Model, segments: Sequence[Segment]) -> list[list[int]]:
     """Indices of segments that make a packed row each: one row for all, unless cores get equal shares."""
     cores = torch.get_num_threads() if _decoder(model).device.type == "cpu" else 1
     lengths = [len(segment.tokens) for segment in segments]

@@ -8,13 +8,12 @@ prefixes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel
+from qwen_agentkit.engine.model_config import Model
 
 __all__ = ["StockCache", "forward"]
 
@@ -26,7 +25,7 @@ class StockCache:
         length: Tokens stored so far.
     """
 
-    def __init__(self, config: PretrainedConfig) -> None:
+    def __init__(self, config: Any) -> None:
         from transformers import DynamicCache  # slow to import, and most checkpoints do not need it
 
         self.layers = DynamicCache(config=config)
@@ -36,7 +35,7 @@ class StockCache:
         """Do nothing, because there are no drafts to take back."""
 
 
-def forward(model: PreTrainedModel, tokens: Sequence[int], cache: StockCache) -> Tensor:
+def forward(model: Model, tokens: Sequence[int], cache: StockCache) -> Tensor:
     """Run the tokens after those in the cache and return the hidden state of the last, (1, hidden)."""
     with torch.inference_mode():
         hidden: Tensor = model.base_model(

@@ -6,15 +6,13 @@ import json
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from llguidance import LLMatcher
 
+from qwen_agentkit.engine.checkpoint.tokenizer import Tokenizer
 from qwen_agentkit.engine.grammar.json_schemas import prepare_schema
 from qwen_agentkit.errors import InputError
-
-if TYPE_CHECKING:  # slow to import
-    from transformers import PreTrainedTokenizerFast
 
 __all__ = ["Tags", "exclude", "json_rule", "quote"]
 
@@ -35,7 +33,7 @@ class Tags:
     parser agree on what is a tag.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         added = tokenizer.added_tokens_decoder.items()
         self._added = {token.content: number for number, token in added if not token.special}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import torch
@@ -13,11 +12,9 @@ from llguidance import LLMatcher, LLTokenizer
 from torch import Tensor
 
 from qwen_agentkit.engine.checkpoint.loading import Loaded
+from qwen_agentkit.engine.checkpoint.tokenizer import Tokenizer
 from qwen_agentkit.engine.checkpoint.tokens import end_ids
 from qwen_agentkit.errors import InputError, ModelError
-
-if TYPE_CHECKING:  # slow to import
-    from transformers import PreTrainedTokenizerFast
 
 __all__ = ["Matcher", "compile_grammar", "read_vocabulary"]
 
@@ -91,7 +88,7 @@ def compile_grammar(loaded: Loaded, lark: str) -> Matcher:
         return Matcher(grammars.copy(lark), grammars.vocabulary)
 
 
-def read_vocabulary(tokenizer: PreTrainedTokenizerFast, ends: Sequence[int]) -> LLTokenizer:
+def read_vocabulary(tokenizer: Tokenizer, ends: Sequence[int]) -> LLTokenizer:
     """Return llguidance's view of a vocabulary, which takes a second or two for the 150,000 tokens of Qwen.
 
     Added tokens get names that occur in no text, and grammars refer to them by number. With its own name, the
@@ -130,7 +127,7 @@ class _Grammars:
         return compiled.deep_copy()
 
 
-_grammars: WeakKeyDictionary[PreTrainedTokenizerFast, _Grammars] = WeakKeyDictionary()
+_grammars: WeakKeyDictionary[Tokenizer, _Grammars] = WeakKeyDictionary()
 _lock = threading.Lock()
 
 

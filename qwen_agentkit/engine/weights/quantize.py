@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 
+from qwen_agentkit.engine.model_config import Config, Model
 from qwen_agentkit.engine.weights import kernels
 from qwen_agentkit.engine.weights.int4 import Int4Linear, fits_int4
 from qwen_agentkit.engine.weights.int8 import Int8Embedding, Int8Linear
@@ -16,13 +17,10 @@ from qwen_agentkit.engine.weights.replacing import join_biases, replace_linears
 from qwen_agentkit.engine.weights.rounding import to_int8
 from qwen_agentkit.errors import InputError, ModelUnsupportedError
 
-if TYPE_CHECKING:  # slow to import
-    from transformers import PretrainedConfig, PreTrainedModel
-
 __all__ = ["check_quantization", "cpu_quantizations", "quantize_model"]
 
 
-def check_quantization(wanted: str, config: PretrainedConfig, device: str) -> None:
+def check_quantization(wanted: str, config: Config, device: str) -> None:
     """Refuse a quantization that is unknown, or that this checkpoint or this device cannot run.
 
     Raises:
@@ -82,7 +80,7 @@ def _check_cpu(wanted: str) -> None:
 
 
 def quantize_model(
-    model: PreTrainedModel, quantization: str, dtype: torch.dtype, *, with_tables: bool, fine: bool
+    model: Model, quantization: str, dtype: torch.dtype, *, with_tables: bool, fine: bool
 ) -> None:
     """Replace the linear layers of a model in place, one after the other, so that memory does not peak.
 
@@ -123,13 +121,13 @@ def quantized_linear(layers: list[nn.Linear], *, int4: bool, fine: bool, many_ro
     return Int8Linear(*to_int8(weights), bias, fine=fine, many_rows=many_rows)
 
 
-def _quantize_tables(model: PreTrainedModel, dtype: torch.dtype) -> None:
+def _quantize_tables(model: Model, dtype: torch.dtype) -> None:
     embedding: Any = model.get_input_embeddings()
-    head: Any = model.get_output_embeddings()  # type: ignore[no-untyped-call]  # has no types
+    head: Any = model.get_output_embeddings()
     numbers, scales = to_int8([embedding.weight.detach()])
     model.set_input_embeddings(Int8Embedding(numbers, scales, dtype))
     if head is not None:
         if head.weight is not embedding.weight:
             numbers, scales = to_int8([head.weight.detach()])
         rounded = Int8Linear(numbers, scales, head.bias, fine=False, many_rows=False)
-        model.set_output_embeddings(rounded)  # type: ignore[no-untyped-call]  # has no types
+        model.set_output_embeddings(rounded)

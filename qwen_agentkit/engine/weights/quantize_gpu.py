@@ -10,15 +10,13 @@ Embeddings and the head stay as they are.
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 
+from qwen_agentkit.engine.model_config import Model
 from qwen_agentkit.errors import InputError, MissingExtraError
-
-if TYPE_CHECKING:  # slow to import
-    from transformers import PreTrainedModel
 
 __all__ = ["check_gpu_quantization", "quantize_on_gpu"]
 
@@ -50,7 +48,7 @@ def check_gpu_quantization(wanted: str, device: str) -> None:
         )
 
 
-def quantize_on_gpu(model: PreTrainedModel, quantization: str, device: torch.device) -> None:
+def quantize_on_gpu(model: Model, quantization: str, device: torch.device) -> None:
     """Move a model to a device; each linear layer is rounded there before the next one comes.
 
     The device never holds all layers in 16 bits. Layers with sizes that no kernel takes stay as they are.
