@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.exceptions import ContextOverflowError
@@ -20,17 +20,10 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import (
-    AliasChoices,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    SecretStr,
-    field_validator,
-    model_validator,
-)
+from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, field_validator
 
-from qwen_agentkit.catalog import PRESETS, preset_checkpoint
+from qwen_agentkit.backends.settings import ModelSettings
+from qwen_agentkit.catalog import Role
 from qwen_agentkit.chat.messages import from_events, to_server, to_template
 from qwen_agentkit.chat.profiles import profile_of
 from qwen_agentkit.chat.request import Request
@@ -47,7 +40,7 @@ from qwen_agentkit.chat.threads import in_thread, side_by_side
 from qwen_agentkit.chat.tool_choice import ToolChoice, read_choice
 from qwen_agentkit.errors import InputError, InputTooLongError, ServerUnsupportedError
 from qwen_agentkit.server.chat import ChatServer
-from qwen_agentkit.server.http import Server, shown_address
+from qwen_agentkit.server.http import shown_address
 
 if TYPE_CHECKING:
     from qwen_agentkit.engine.checkpoint.loading import Loaded
@@ -62,7 +55,7 @@ class PromptTooLongError(InputTooLongError, ContextOverflowError):
 Tool = dict[str, Any] | type | Callable[..., Any] | BaseTool
 
 
-class ChatQwen(BaseChatModel):
+class ChatQwen(ModelSettings, BaseChatModel):
     """A Qwen chat model, in this process, or with `base_url` behind an OpenAI-compatible server.
 
     Thoughts come apart from the answer, in `additional_kwargs["reasoning_content"]`, and tool calls in
@@ -75,8 +68,12 @@ class ChatQwen(BaseChatModel):
         >>> message = llm.invoke("Say hello in Arabic.", temperature=0)
     """
 
-    # pydantic would show what was passed, and a key with it.
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    role: ClassVar[Role] = "chat"
+    local_settings: ClassVar[tuple[str, ...]] = (
+        *("revision", "device", "dtype", "adapter", "quantize", "context_window"),
+    )
 
     model: str = Field(default="Qwen/Qwen3-0.6B", validation_alias=AliasChoices("model", "model_name"))
     """Hub id, local folder, GGUF file, or a preset: "nano", "0.6b", "4b", "8b"."""
@@ -124,19 +121,6 @@ class ChatQwen(BaseChatModel):
     n: int = Field(default=1, ge=1)
     """Answers to write at the same time, seeded `seed`, `seed + 1`, ...; `generate` returns them all."""
 
-    revision: str | None = None
-    """Commit, tag or branch on the hub."""
-
-    device: str | None = None
-    """Such as "cpu" or "cuda:0"; by default the best there is."""
-
-    dtype: str | None = None
-    """Such as "bfloat16"; by default the fastest that is accurate here."""
-
-    adapter: str | None = None
-    """LoRA adapter for this model: hub id, or a folder as peft saves it. Merged when the weights load, so it
-    costs no speed; a model with one and the model without are loaded apart. Needs the extra `lora`."""
-
     quantize: Literal["int8", "int4", "fp8"] | None = None
     """Round the weights while loading, to half or about a third of their bytes: "int8" or "int4", or "fp8" on
     NVIDIA GPUs that multiply 8-bit floats.
@@ -170,21 +154,9 @@ class ChatQwen(BaseChatModel):
     """With `base_url`: seconds of silence after which a request is given up. None: 600. llama-cpp-python is
     silent on `invoke` until its answer is whole."""
 
-    max_retries: int | None = Field(default=None, ge=0)
-    """With `base_url`: times a request is sent again to a server that is busy or down, never one whose answer
-    has begun. None: 2."""
-
-    api_key: SecretStr | None = None
-    """With `base_url`: sent as a bearer token."""
-
     # Weights in use, kept alive and shared with the copies made for single calls; servers likewise.
     _held: dict[tuple[str | int | None, ...], Loaded] = PrivateAttr(default_factory=dict)
     _asked: dict[tuple[object, ...], ChatServer] = PrivateAttr(default_factory=dict)
-
-    @field_validator("model")
-    @classmethod
-    def _resolve_preset(cls, model: str) -> str:
-        return preset_checkpoint(model, "chat") if model in PRESETS else model
 
     @field_validator("stop")
     @classmethod
@@ -194,17 +166,6 @@ class ChatQwen(BaseChatModel):
                 f"stop={stop!r} holds an empty string, which would end every answer. Leave it out."
             )
         return stop
-
-    @model_validator(mode="after")
-    def _check_place(self) -> ChatQwen:
-        if self.base_url is not None:
-            for name in ("revision", "device", "dtype", "adapter", "quantize", "context_window"):
-                if getattr(self, name) is not None:
-                    raise InputError(
-                        f"{name}={getattr(self, name)!r} says how to load weights, which the server at "
-                        f"{shown_address(self.base_url)} does by itself. Leave it out, or leave base_url out."
-                    )
-        return self
 
     def bind_tools(
         self,
@@ -455,23 +416,14 @@ class ChatQwen(BaseChatModel):
             from qwen_agentkit.engine.checkpoint.loading import load  # as above
 
             self._held[key] = load(
-                self.model,
-                revision=self.revision,
-                device=self.device,
-                dtype=self.dtype,
-                chat=True,
-                context_window=self.context_window,
-                adapter=self.adapter,
-                quantize=self.quantize,
+                self.model, chat=True, context_window=self.context_window, **self._weights()
             )
         return self._held[key]
 
     def _connect(self, base_url: str) -> ChatServer:
         key = (base_url, self.model, self.server, self.timeout, self.max_retries)
         if key not in self._asked:
-            api_key = self.api_key.get_secret_value() if self.api_key else None
-            server = Server(base_url, api_key=api_key, timeout=self.timeout, max_retries=self.max_retries)
-            self._asked[key] = ChatServer(server, self.model, self.server)
+            self._asked[key] = ChatServer(self._server(), self.model, self.server)
         return self._asked[key]
 
     def _resolve_model_profile(self) -> ModelProfile | None:

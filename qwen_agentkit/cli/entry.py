@@ -211,7 +211,10 @@ def doctor(
     base_url: Annotated[
         str | None, typer.Option(help="Examine this model server instead.", metavar="URL")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="With --base-url: which of its models.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Say which code runs this model. With --base-url: which of the server's models."),
+    ] = None,
     api_key: Annotated[str | None, typer.Option(envvar="QWEN_AGENTKIT_API_KEY", hidden=True)] = None,
     context: Annotated[
         int, typer.Option(help="Tokens whose keys and values have to fit beside the weights.", min=1)
@@ -224,7 +227,9 @@ def doctor(
     """
     from qwen_agentkit.cli import doctor, show  # loads torch: only when a command runs
 
-    if base_url is None:
+    if base_url is None and model is not None:
+        findings = doctor.examine_model(model)
+    elif base_url is None:
         findings = doctor.examine(_stack(preset, store), context)
     else:
         try:

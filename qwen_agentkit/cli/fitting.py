@@ -9,7 +9,6 @@ alone.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -25,14 +24,8 @@ WIDTHS = tuple(_BITS)
 
 _SHARE = 0.8
 
-# Tokens of the vocabulary: of Qwen3 and before, and from Qwen3.5 on.
-_VOCABULARY, _LARGE_VOCABULARY = 151_936, 248_320
-
 # Most gigabytes of keys and values that a reranker keeps, those of the latest queries.
 _QUERIES = 2**28 / 1e9
-
-# Those that mix experts are named after the weights in use for a token, as in "Qwen3-30B-A3B".
-_EXPERTS = re.compile(r"-A\d+B")
 
 
 @dataclass(frozen=True)
@@ -59,8 +52,7 @@ def checkpoint_needs(row: Checkpoint, context: int) -> dict[str, float]:
         Those of the weights in each of "bf16", "int8" and "int4" that it can be loaded in, and "cache", those
         of the keys and values that are kept: an embedder keeps none from call to call.
     """
-    plain = row.name.startswith(("Qwen/Qwen3-", "Qwen/Qwen2.5-"))
-    table = (_VOCABULARY if plain else _LARGE_VOCABULARY) * row.width * 2 / 1e9
+    table = row.family.vocabulary * row.width * 2 / 1e9
     rest = row.bf16_gigabytes - table
     weights = {name: table + rest * _BITS[name] / 16 for name in _widths(row)}
     chat = min(context, row.context) * row.cache_kib * 1024 / 1e9
@@ -100,6 +92,6 @@ def table_row(name: str, needs: dict[str, float], ram: Memory, vram: Memory | No
 
 def _widths(row: Checkpoint) -> tuple[str, ...]:
     """Widths that a checkpoint can be loaded in."""
-    if _EXPERTS.search(row.name):
+    if row.mixes_experts:
         return ("bf16",)
     return WIDTHS if row.role == "chat" else ("bf16", "int8")

@@ -20,10 +20,8 @@ __all__ = ["SERVERS", "ServeLine", "Wish", "serve_lines"]
 # The longest stretch of the native context that the model cards tested.
 _LARGEST_FACTOR = 4
 
-# GPUs of one machine that vLLM and SGLang share attention heads among: each gets as many as the others. All
-# checkpoints have a multiple of 8 heads, but for these, with 14, 12 and 28: the most GPUs.
+# GPUs of one machine that vLLM and SGLang share attention heads among: each gets as many as the others.
 _GPUS = (1, 2, 4, 8)
-_MOST_GPUS = {"Qwen/Qwen2.5-0.5B-Instruct": 2, "Qwen/Qwen2.5-1.5B-Instruct": 4, "Qwen/Qwen2.5-7B-Instruct": 4}
 
 _RERANKER = {
     "architectures": ["Qwen3ForSequenceClassification"],
@@ -123,7 +121,7 @@ def _rows(model: str) -> list[Checkpoint]:
 def _check_context(row: Checkpoint, context: int | None) -> None:
     if context is None or context <= row.context:
         return
-    if not _stretches(row):
+    if not row.family.stretches:
         raise InputError(
             f"context={context} is more than the {row.context} tokens of {row.name!r}, whose card stretches "
             f"it in no way that servers share. Ask for {row.context} or fewer."
@@ -136,7 +134,7 @@ def _check_context(row: Checkpoint, context: int | None) -> None:
 
 
 def _check_gpus(row: Checkpoint, gpus: int) -> None:
-    able = [count for count in _GPUS if count <= _MOST_GPUS.get(row.name, _GPUS[-1])]
+    able = [count for count in _GPUS if count <= row.most_gpus]
     if gpus not in able:
         raise InputError(
             f"gpus={gpus}: vLLM and SGLang share out the attention heads of {row.name!r} evenly; expected "
@@ -165,13 +163,12 @@ def _vllm(row: Checkpoint, wish: Wish, port: int | None) -> tuple[str, str]:
     if row.role == "reranker":
         overrides |= _RERANKER
         note = "QwenReranker writes the trained prompt itself, so no score template is needed."
-    if _sees(row):
+    if row.family.reads_images:
         words += ["--language-model-only"]
     if row.thinks:
-        words += ["--reasoning-parser", "deepseek_r1" if "Thinking" in row.name else "qwen3"]
+        words += ["--reasoning-parser", row.family.thought_parsers["vllm"]]
     if row.role == "chat":
-        parser = "qwen3_coder" if _writes_xml(row) else "hermes"
-        words += ["--enable-auto-tool-choice", "--tool-call-parser", parser]
+        words += ["--enable-auto-tool-choice", "--tool-call-parser", row.family.tool_parsers["vllm"]]
     words += ["--max-model-len", str(wish.context or row.context)]
     if _is_stretched(row, wish):
         overrides |= _yarn(row, wish, "rope_parameters")
@@ -180,7 +177,9 @@ def _vllm(row: Checkpoint, wish: Wish, port: int | None) -> tuple[str, str]:
     words += _parallel(wish)
     if port:
         words += ["--port", str(port)]
-    longer = ["VLLM_ALLOW_LONG_MAX_MODEL_LEN=1"] if _is_stretched(row, wish) and _sees(row) else []
+    longer = (
+        ["VLLM_ALLOW_LONG_MAX_MODEL_LEN=1"] if _is_stretched(row, wish) and row.family.reads_images else []
+    )
     return _typed(words, longer), note
 
 
@@ -193,14 +192,14 @@ def _sglang(row: Checkpoint, wish: Wish, port: int | None) -> tuple[str, str]:
         words += ["--disable-radix-cache", "--chat-template", "examples/chat_template/qwen3_reranker.jinja"]
         note = "The template lies in SGLang's repository; start it there, or give its path."
     if row.thinks:
-        words += ["--reasoning-parser", "qwen3-thinking" if "Thinking" in row.name else "qwen3"]
+        words += ["--reasoning-parser", row.family.thought_parsers["sglang"]]
     if row.role == "chat":
-        words += ["--tool-call-parser", "qwen3_coder" if _writes_xml(row) else "qwen25"]
+        words += ["--tool-call-parser", row.family.tool_parsers["sglang"]]
     words += ["--context-length", str(wish.context or row.context)]
     longer = []
     if _is_stretched(row, wish):
         longer = ["SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN=1"]
-        key = "rope_parameters" if _sees(row) else "rope_scaling"
+        key = "rope_parameters" if row.family.reads_images else "rope_scaling"
         words += ["--json-model-override-args", json.dumps(_yarn(row, wish, key))]
     words += _parallel(wish)
     if port:
@@ -284,34 +283,14 @@ def _yarn(row: Checkpoint, wish: Wish, key: str) -> dict[str, object]:
         "factor": (wish.context or 0) / row.context,
         "original_max_position_embeddings": row.context,
     }
-    if _sees(row):
+    if row.family.reads_images:
         return {"text_config": {key: {**_MROPE, **values}}}
     return {key: {"rope_theta": 1000000, **values} if key == "rope_parameters" else values}
 
 
-def _family(row: Checkpoint) -> str:
-    """Edition: "2.5", "3", "3.5", "3.6" or "3.8"."""
-    return row.name.partition("/Qwen")[2].partition("-")[0]
-
-
-def _sees(row: Checkpoint) -> bool:
-    """Whether the checkpoint also reads images, as all do from Qwen3.5 on."""
-    return _family(row) not in ("2.5", "3")
-
-
-def _writes_xml(row: Checkpoint) -> bool:
-    return _sees(row) or "Coder" in row.name
-
-
-def _stretches(row: Checkpoint) -> bool:
-    """Whether its card says how to stretch the context by settings alone."""
-    return _sees(row) or row.context == 32768
-
-
 def _has_gguf(row: Checkpoint) -> bool:
     """Whether its makers publish it as GGUF files."""
-    plain = not any(word in row.name for word in ("2507", "Next", "Coder"))
-    return row.role != "reranker" and plain and not _sees(row)
+    return row.role != "reranker" and row.family.has_gguf
 
 
 def _gguf_name(row: Checkpoint) -> str:
