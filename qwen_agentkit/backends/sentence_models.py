@@ -40,8 +40,8 @@ class SentenceEmbedder:
         if not (self._source.folder / "modules.json").is_file():
             warnings.warn(
                 f"{model!r} has no modules.json, which says how vectors are pooled. Then "
-                "sentence-transformers takes the mean of all tokens, or the last token of a causal language model. Save "
-                "the model with sentence-transformers to choose.",
+                "sentence-transformers takes the mean of all tokens, or the last token of a causal language "
+                "model. Save the model with sentence-transformers to choose.",
                 stacklevel=4,
             )
 
