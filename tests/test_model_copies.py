@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from qwen_agentkit import ChatQwen, QwenEmbeddings, QwenReranker
-from qwen_agentkit.errors import InputError
 
 
 def test_a_deep_copy_shares_the_weights(tiny_qwen3_dir: Path) -> None:
@@ -57,7 +56,7 @@ def test_pickled_models_load_their_weights_again(tiny_qwen3_dir: Path, tmp_path:
 @pytest.mark.parametrize("kind", [QwenEmbeddings, QwenReranker, ChatQwen])
 def test_settings_for_local_weights_are_refused_with_a_server(kind: type) -> None:
     with pytest.raises(
-        InputError, match=r"dtype='float32' applies to weights in this process.*Leave dtype out"
+        ValueError, match=r"dtype='float32' applies to weights in this process.*Leave dtype out"
     ):
         kind(base_url="http://localhost:1/v1", dtype="float32")
     with pytest.raises(ValueError, match="dtyp"):
