@@ -218,7 +218,7 @@ class QwenEmbeddings(ModelSettings, Embeddings):
     ) -> tuple[NDArray[np.float32], list[bool]]:
         """Return whole vectors of different texts, (len(texts), all dimensions), and which texts were cut."""
         backend, prompt = self._backend, self._prompt(query=query)
-        reading = Reading(self.max_length, self.truncate and not query, self.deterministic)
+        reading = Reading(self.max_length, self.truncate and not query, self.deterministic, query)
         cache = self._open_cache(reading)
         found = cache.read([prompt + text for text in texts]) if cache else [None] * len(texts)
         cut = [entry is not None and entry.cut for entry in found]

@@ -15,8 +15,8 @@ import torch
 from langchain_core.embeddings import Embeddings
 from langchain_tests.integration_tests import EmbeddingsIntegrationTests
 from sentence_transformers import CrossEncoder, SentenceTransformer
-from sentence_transformers.base.modules import Dense, Normalize, Transformer
-from sentence_transformers.sentence_transformer.modules import Pooling
+from sentence_transformers.base.modules import Dense, Normalize, Router, Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling, StaticEmbedding
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
     AutoModel,
@@ -224,6 +224,27 @@ def test_a_qwen_that_attends_in_both_directions(qwen_dir) -> None:
     with torch.inference_mode():
         one, other = (model(torch.tensor([ids])).last_hidden_state[0, 0] for ids in ([5, 6, 7], [5, 6, 8]))
     assert not torch.allclose(one, other, atol=1e-3), "the first token sees the last"
+
+
+def test_a_table_of_word_vectors(tmp_path: Path) -> None:
+    table = StaticEmbedding(words().backend_tokenizer, embedding_dim=16)
+    SentenceTransformer(modules=[table], device="cpu").save_pretrained(str(tmp_path))
+    texts = [*TEXTS[:2], "boats leave " * 100]
+    theirs = SentenceTransformer(str(tmp_path), device="cpu")
+    np.testing.assert_allclose(ours(tmp_path).embed_array(texts), unit(theirs.encode(texts)), atol=1e-5)
+
+
+def test_layers_of_their_own_for_queries(bert_dir: Path, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    table = StaticEmbedding(words().backend_tokenizer, embedding_dim=32)
+    router = Router.for_query_document([table], [Transformer(str(bert_dir)), Pooling(32, "mean")])
+    SentenceTransformer(modules=[router], device="cpu").save_pretrained(str(tmp_path / "two"))
+    embeddings = ours(tmp_path / "two", cache=tmp_path / "cache")
+    theirs = SentenceTransformer(str(tmp_path / "two"), device="cpu")
+    for _ in range(2):
+        found = embeddings.embed_documents(["boats"])[0], embeddings.embed_query("boats")
+        expected = theirs.encode_document(["boats"])[0], theirs.encode_query(["boats"])[0]
+        np.testing.assert_allclose(found, unit(np.stack(expected)), atol=1e-3)
 
 
 def test_an_instruction_fills_the_prompt_that_has_a_place_for_it(qwen_dir, bert_dir: Path) -> None:

@@ -25,11 +25,13 @@ class Reading:
         max_length: Most tokens of a text, special tokens included.
         may_cut: Whether longer texts are cut; otherwise they are an error.
         deterministic: Whether each text is computed alone.
+        query: Whether the texts are queries.
     """
 
     max_length: int
     may_cut: bool
     deterministic: bool
+    query: bool = False
 
 
 class Embedder(Protocol):

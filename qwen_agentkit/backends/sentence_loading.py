@@ -99,8 +99,15 @@ class LoadedModel:
         return compute(self.device, function)
 
     def limit(self, max_length: int) -> int:
-        """Return the most tokens that are read of a text."""
+        """Return the most tokens that are read of a text; tables of word vectors have no limit."""
+        if isinstance(self.model.tokenizer, Tokenizer):
+            return self.longest
         return min(max_length, self.longest)
+
+    def set_limit(self, limit: int) -> None:
+        """Let the model cut texts at `limit` tokens; call it in the thread of the device."""
+        if not isinstance(self.model.tokenizer, Tokenizer):
+            self.model.max_seq_length = limit
 
     def encode(self, texts: Sequence[str], *, special: bool = True) -> list[list[int]]:
         """Return the token ids of each text."""
@@ -168,7 +175,9 @@ def _plain_tokenizer(model: Any, name: str) -> Tokenizer:
             f"{name!r} has no tokenizer.json. Save its tokenizer again with transformers 5 or later."
         )
     special = getattr(own, "all_special_tokens", [])
-    if not any(token in prompt for prompt in model.prompts.values() for token in special):
+    if own is backend:
+        own.encode_special_tokens = True
+    elif not any(token in prompt for prompt in model.prompts.values() for token in special):
         own.split_special_tokens = True
     plain = Tokenizer.from_str(backend.to_str())
     plain.no_truncation()

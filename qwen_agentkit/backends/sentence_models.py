@@ -6,7 +6,7 @@ Slow to import: import it only for such a model.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -90,6 +90,7 @@ class SentenceEmbedder:
             "dtype": self._source.dtype or "saved",
             "tokens": reading.max_length,
             "deterministic": reading.deterministic,
+            "query": reading.query,  # some models have other layers for queries
         }
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -107,7 +108,8 @@ class SentenceEmbedder:
             refuse_cut_texts(texts, cut, limit)
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
         for batch in loaded.batches([min(length, limit) for length in lengths], reading):
-            run = partial(self._encode, [texts[i] for i in batch], prompt, limit)
+            encode = loaded.model.encode_query if reading.query else loaded.model.encode_document
+            run = partial(self._encode, encode, [texts[i] for i in batch], prompt, limit)
             vectors[batch] = loaded.compute(run)
             if not np.isfinite(vectors[batch]).all():
                 raise _not_numbers("vectors", self.name)
@@ -115,10 +117,11 @@ class SentenceEmbedder:
         lengths_of_rows = np.linalg.norm(vectors, axis=1, keepdims=True)
         return vectors / np.maximum(lengths_of_rows, np.float32(1e-12)), cut
 
-    def _encode(self, texts: list[str], prompt: str, limit: int) -> NDArray[np.float32]:
-        model = self.loaded.model
-        model.max_seq_length = limit
-        vectors = model.encode(texts, prompt=prompt, batch_size=len(texts), show_progress_bar=False)
+    def _encode(
+        self, encode: Callable[..., Any], texts: list[str], prompt: str, limit: int
+    ) -> NDArray[np.float32]:
+        self.loaded.set_limit(limit)
+        vectors = encode(texts, prompt=prompt, batch_size=len(texts), show_progress_bar=False)
         return np.asarray(vectors, dtype=np.float32)
 
 
@@ -204,8 +207,8 @@ class CrossEncoderReranker:
         return fitting, lengths, cut
 
     def _predict(self, pairs: list[tuple[str, str]], limit: int) -> NDArray[np.float32]:
+        self.loaded.set_limit(limit)
         model = self.loaded.model
-        model.max_seq_length = limit
         own = model.activation_fn
         # Some are saved to give bare logits, which are no scores in 0..1.
         activation = torch.nn.Sigmoid() if isinstance(own, torch.nn.Identity) else own
