@@ -55,9 +55,7 @@ def test_pickled_models_load_their_weights_again(tiny_qwen3_dir: Path, tmp_path:
 
 @pytest.mark.parametrize("kind", [QwenEmbeddings, QwenReranker, ChatQwen])
 def test_settings_for_local_weights_are_refused_with_a_server(kind: type) -> None:
-    with pytest.raises(
-        ValueError, match=r"dtype='float32' applies to weights in this process.*Leave dtype out"
-    ):
+    with pytest.raises(ValueError, match=r"dtype='float32' applies to a model in this process.*Leave it out"):
         kind(base_url="http://localhost:1/v1", dtype="float32")
     with pytest.raises(ValueError, match="dtyp"):
         kind(dtyp="float32")

@@ -25,7 +25,7 @@ class ModelSettings(BaseModel):
     """What a preset's checkpoint is taken for."""
 
     local_settings: ClassVar[tuple[str, ...]] = ("device", "dtype", "adapter", "quantize")
-    """Settings that only apply to weights in this process."""
+    """Settings that only apply to a model in this process."""
 
     model: str
     """Hub id, local folder, GGUF file, or a preset: "nano", "0.6b", "4b", "8b"."""
@@ -70,9 +70,9 @@ class ModelSettings(BaseModel):
             value = getattr(self, name)
             if name in self.model_fields_set and value is not None:
                 raise InputError(
-                    f"{name}={value!r} applies to weights in this process; the server at "
-                    f"{shown_address(str(self.base_url))} has settings of its own. Leave {name} out, or "
-                    "leave base_url out."
+                    f"{name}={value!r} applies to a model in this process; the server at "
+                    f"{shown_address(str(self.base_url))} has settings of its own. Leave it out, or leave "
+                    "base_url out."
                 )
         return self
 
