@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.exceptions import ContextOverflowError
@@ -20,17 +20,10 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import (
-    AliasChoices,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    SecretStr,
-    field_validator,
-    model_validator,
-)
+from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, field_validator
 
-from qwen_agentkit.catalog import PRESETS, preset_checkpoint
+from qwen_agentkit.backends.settings import ModelSettings
+from qwen_agentkit.catalog import Role
 from qwen_agentkit.chat.messages import from_events, to_server, to_template
 from qwen_agentkit.chat.profiles import profile_of
 from qwen_agentkit.chat.request import Request
@@ -47,7 +40,7 @@ from qwen_agentkit.chat.threads import in_thread, side_by_side
 from qwen_agentkit.chat.tool_choice import ToolChoice, read_choice
 from qwen_agentkit.errors import InputError, InputTooLongError, ServerUnsupportedError
 from qwen_agentkit.server.chat import ChatServer
-from qwen_agentkit.server.http import Server, shown_address
+from qwen_agentkit.server.http import shown_address
 
 if TYPE_CHECKING:
     from qwen_agentkit.engine.checkpoint.loading import Loaded
@@ -56,18 +49,18 @@ __all__ = ["ChatQwen"]
 
 
 class PromptTooLongError(InputTooLongError, ContextOverflowError):
-    """The messages do not fit the context; agents with a summary know LangChain's name of it."""
+    """The messages do not fit the context. LangChain's summarizing agents catch its second base class."""
 
 
 Tool = dict[str, Any] | type | Callable[..., Any] | BaseTool
 
 
-class ChatQwen(BaseChatModel):
+class ChatQwen(ModelSettings, BaseChatModel):
     """A Qwen chat model, in this process, or with `base_url` behind an OpenAI-compatible server.
 
-    Thoughts come apart from the answer, in `additional_kwargs["reasoning_content"]`, and tool calls in
-    `tool_calls`; the finish reason stands in `response_metadata`. Every setting can be given for one call,
-    too: `llm.invoke("Hello", thinking=False)`. Weights load at the first call and are shared by everything
+    Thoughts are kept apart from the answer, in `additional_kwargs["reasoning_content"]`. Tool calls are in
+    `tool_calls` and the finish reason is in `response_metadata`. Every setting can also be given for one
+    call: `llm.invoke("Hello", thinking=False)`. Weights load at the first call and are shared by everything
     in the process that uses them.
 
     Example::
@@ -76,27 +69,33 @@ class ChatQwen(BaseChatModel):
         message = llm.invoke("Say hello in Arabic.", temperature=0)
     """
 
-    # pydantic would show what was passed, and a key with it.
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    role: ClassVar[Role] = "chat"
+    local_settings: ClassVar[tuple[str, ...]] = (
+        *("revision", "device", "dtype", "adapter", "quantize", "context_window"),
+    )
 
     model: str = Field(default="Qwen/Qwen3-0.6B", validation_alias=AliasChoices("model", "model_name"))
     """Hub id, local folder, GGUF file, or a preset: "nano", "0.6b", "4b", "8b"."""
 
     thinking: bool | None = None
-    """Think before answering; None leaves it to the checkpoint."""
+    """Whether to think before answering. None: the checkpoint's default."""
 
     thinking_budget: int | None = Field(default=None, ge=0)
-    """Most tokens of thought; then the thought is closed and the answer begins. None: no limit."""
+    """Most tokens of a thought, after which the answer begins. None: no limit."""
 
     reasoning_effort: str | None = None
-    """How much to think, in the checkpoint's words: "low", "medium", "xhigh" of Qwen3.8. Most have none."""
+    """How much to think, by a level that the checkpoint knows, such as "low", "medium" or "xhigh" of Qwen3.8.
+    Most checkpoints have no levels."""
 
     keep_thoughts: bool | None = None
-    """Show the model its thoughts of earlier turns; None does as its family. True repeats every turn as it
-    was written: nothing of a conversation is computed twice, but thoughts fill the context."""
+    """Whether the prompt keeps thoughts of earlier turns. None: as the model's family does. True repeats
+    every turn as it was written, so that nothing of a conversation is computed twice, but thoughts fill the
+    context."""
 
     temperature: float | None = Field(default=None, ge=0)
-    """Randomness; 0 takes the likeliest token. None, here and below: what the model's makers recommend."""
+    """Randomness; 0 takes the most likely token. None, here and below: what the model's makers recommend."""
 
     top_p: float | None = Field(default=None, ge=0, le=1)
     """Share of the probability mass to choose from, 0..1."""
@@ -108,44 +107,31 @@ class ChatQwen(BaseChatModel):
     """Smallest probability to choose, as a share of the largest, 0..1."""
 
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
-    """Discourages tokens that the answer holds already, -2..2."""
+    """Makes tokens that are already in the answer less likely, -2..2."""
 
     repetition_penalty: float | None = Field(default=None, gt=0)
-    """Discourages tokens that the prompt or the answer holds already, by a factor; 1 does not."""
+    """Makes tokens that are already in the prompt or the answer less likely, by a factor; 1 does not."""
 
     max_tokens: int | None = Field(default=None, ge=1)
-    """Most tokens of an answer, thoughts included. None: as many as the context has room for."""
+    """Most tokens of an answer, thoughts included. None: as many as fit the context."""
 
     stop: list[str] | None = None
-    """Strings that end the answer, which does not include them. Thoughts may."""
+    """Strings that end the answer and are not part of it. In thoughts they end nothing."""
 
     seed: int | None = None
     """Makes answers repeatable."""
 
     n: int = Field(default=1, ge=1)
-    """Answers to write at the same time, seeded `seed`, `seed + 1`, ...; `generate` returns them all."""
-
-    revision: str | None = None
-    """Commit, tag or branch on the hub."""
-
-    device: str | None = None
-    """Such as "cpu" or "cuda:0"; by default the best there is."""
-
-    dtype: str | None = None
-    """Such as "bfloat16"; by default the fastest that is accurate here."""
-
-    adapter: str | None = None
-    """LoRA adapter for this model: hub id, or a folder as peft saves it. Merged when the weights load, so it
-    costs no speed; a model with one and the model without are loaded apart. Needs the extra `lora`."""
+    """Number of answers to write at the same time, seeded `seed`, `seed + 1`, ...; `generate` returns all."""
 
     quantize: Literal["int8", "int4", "fp8"] | None = None
     """Round the weights while loading, to half or about a third of their bytes: "int8" or "int4", or "fp8" on
     NVIDIA GPUs that multiply 8-bit floats.
 
-    On CPUs (with AVX-512), "int8" rounds what the layers compute with to 8 bits, too, token by token; "int4"
-    does so while it reads prompts, not while it writes, and has a scale for every 32 weights. The head and
-    the embeddings of tokens get 8 bits in both. On GPUs they stay as they are, and torchao rounds the layers
-    (the extra `torchao`). What it costs in quality is to be measured on your own task."""
+    On CPUs (with AVX-512), "int8" also rounds activations to 8 bits, token by token. "int4" does so for
+    prompts, not for the answer, and has a scale for every 32 weights. Both give the head and the token
+    embeddings 8 bits. On GPUs those are not rounded, and torchao rounds the layers (the extra `torchao`).
+    Measure on your own task what it costs in quality."""
 
     context_window: int | None = Field(default=None, ge=1)
     """Most tokens of a prompt and its answer. Beyond the checkpoint's own, up to four times as many,
@@ -153,15 +139,16 @@ class ChatQwen(BaseChatModel):
     tokens in use. Models with different windows are loaded apart."""
 
     streaming: bool = False
-    """Stream to callbacks on `invoke`, too."""
+    """Whether `invoke` also streams to callbacks."""
 
     base_url: str | None = None
     """Address of an OpenAI-compatible server, such as "http://localhost:8000/v1", that has the model under
     the name `model`. None: in this process.
 
-    What the server cannot be asked for is an error, never dropped. Sampling that nobody sets is the makers'
-    where the model's name tells its family, and the server's otherwise. Texts are sent as they are: one
-    that spells out tokens such as `<|im_end|>` is read as the server reads them."""
+    A setting that the server does not support is an error and never dropped. Sampling values that are not
+    set are the makers' recommendation if the model's name tells its family, and the server's defaults
+    otherwise. Texts are sent unchanged: the server decides how it reads tokens such as `<|im_end|>` in
+    them."""
 
     server: str | None = None
     """Kind of server: "vllm", "sglang", "ollama", "llama.cpp", "llama-cpp-python", "lmstudio",
@@ -171,41 +158,18 @@ class ChatQwen(BaseChatModel):
     """With `base_url`: seconds of silence after which a request is given up. None: 600. llama-cpp-python is
     silent on `invoke` until its answer is whole."""
 
-    max_retries: int | None = Field(default=None, ge=0)
-    """With `base_url`: times a request is sent again to a server that is busy or down, never one whose answer
-    has begun. None: 2."""
-
-    api_key: SecretStr | None = None
-    """With `base_url`: sent as a bearer token."""
-
     # Weights in use, kept alive and shared with the copies made for single calls; servers likewise.
     _held: dict[tuple[str | int | None, ...], Loaded] = PrivateAttr(default_factory=dict)
     _asked: dict[tuple[object, ...], ChatServer] = PrivateAttr(default_factory=dict)
-
-    @field_validator("model")
-    @classmethod
-    def _resolve_preset(cls, model: str) -> str:
-        return preset_checkpoint(model, "chat") if model in PRESETS else model
 
     @field_validator("stop")
     @classmethod
     def _check_stop(cls, stop: list[str] | None) -> list[str] | None:
         if stop and "" in stop:
             raise InputError(
-                f"stop={stop!r} holds an empty string, which would end every answer. Leave it out."
+                f"stop={stop!r} contains an empty string, which would end every answer. Remove it."
             )
         return stop
-
-    @model_validator(mode="after")
-    def _check_place(self) -> ChatQwen:
-        if self.base_url is not None:
-            for name in ("revision", "device", "dtype", "adapter", "quantize", "context_window"):
-                if getattr(self, name) is not None:
-                    raise InputError(
-                        f"{name}={getattr(self, name)!r} says how to load weights, which the server at "
-                        f"{shown_address(self.base_url)} does by itself. Leave it out, or leave base_url out."
-                    )
-        return self
 
     def bind_tools(
         self,
@@ -219,20 +183,20 @@ class ChatQwen(BaseChatModel):
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Offer tools to the model.
 
-        A grammar holds every call to the offered tools and to the schemas of their arguments.
+        A grammar forces every call to name an offered tool and its arguments to fit their schemas.
 
         Args:
             tools: Functions, LangChain tools, pydantic classes, TypedDicts or JSON schemas.
             tool_choice: "auto" or None lets the model choose, "none" hides the tools, "any" makes the answer
                 one or more calls, and a tool's name calls of that tool.
             parallel_tool_calls: False allows one call at most in a turn.
-            response_format: What an answer that is no call has to be: a pydantic class, a TypedDict, a JSON
-                schema, or a format in the OpenAI form.
+            response_format: Schema of an answer that is not a tool call: a pydantic class, a TypedDict, a
+                JSON schema, or a format in the OpenAI form.
             strict: Written into the tool schemas.
             **kwargs: Settings for the calls.
 
         Raises:
-            InputError: The choice is none of the tools.
+            InputError: `tool_choice` names none of the tools.
         """
         schemas = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
         choice = read_choice(tool_choice, [schema["function"]["name"] for schema in schemas])
@@ -253,8 +217,8 @@ class ChatQwen(BaseChatModel):
     ) -> Runnable[LanguageModelInput, Any]:
         """Return a model that answers with an object.
 
-        A grammar holds the answer to the schema, from where the thought, if there is one, has ended. Only
-        `max_tokens` and stop strings can cut it short, and then it is an error.
+        A grammar forces the answer, after the thought if there is one, to fit the schema. Only `max_tokens`
+        and stop strings can cut it short, and then it is an error.
 
         Args:
             schema: A pydantic class, which validates the answer, or a TypedDict or JSON schema.
@@ -265,7 +229,7 @@ class ChatQwen(BaseChatModel):
             **kwargs: Settings for the calls.
 
         Raises:
-            InputError: There is no such method.
+            InputError: `method` is unknown.
         """
         if method not in ("function_calling", "json_schema", "json_mode"):
             raise InputError(
@@ -310,9 +274,9 @@ class ChatQwen(BaseChatModel):
         def work(given: dict[str, Any], cancelled: threading.Event) -> ChatResult:
             return generate_from_stream(self._answer(messages, stop, given, cancelled, streams=False))
 
-        if len(several := self._several(kwargs)) == 1:
+        if len(several := self._split_answers(kwargs)) == 1:
             return work(several[0], threading.Event())
-        return _together(side_by_side([partial(work, given) for given in several]))
+        return _join_results(side_by_side([partial(work, given) for given in several]))
 
     async def _agenerate(
         self,
@@ -322,18 +286,19 @@ class ChatQwen(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         works = [
-            partial(self._answer, messages, stop, given, streams=False) for given in self._several(kwargs)
+            partial(self._answer, messages, stop, given, streams=False)
+            for given in self._split_answers(kwargs)
         ]
         answers = [asyncio.ensure_future(agenerate_from_stream(in_thread(work))) for work in works]
         try:
-            return _together(await asyncio.gather(*answers))
+            return _join_results(await asyncio.gather(*answers))
         finally:
-            for answer in answers:  # when one has failed, nobody waits for the others
+            for answer in answers:  # if one has failed, the others are not needed
                 answer.cancel()
 
-    def _several(self, given: dict[str, Any]) -> list[dict[str, Any]]:
+    def _split_answers(self, given: dict[str, Any]) -> list[dict[str, Any]]:
         """Return the settings of each answer to write."""
-        settings = self._with({name: given[name] for name in ("n", "seed") if name in given})
+        settings = self._with_settings({name: given[name] for name in ("n", "seed") if name in given})
         n, seed = settings.n, settings.seed
         if n == 1:
             return [given]
@@ -348,7 +313,7 @@ class ChatQwen(BaseChatModel):
         *,
         streams: bool = True,
     ) -> Iterator[ChatGenerationChunk]:
-        """Write one answer; `streams` says whether somebody reads it while it is written."""
+        """Yield one answer; `streams` says whether it is read while it is written."""
         settings, request = self._request(messages, stop, given)
         if settings.base_url is None:
             from qwen_agentkit.engine.decode.answer import answer  # loads torch, which no server needs
@@ -365,16 +330,16 @@ class ChatQwen(BaseChatModel):
     def _request(
         self, messages: list[BaseMessage], stop: list[str] | None, given: dict[str, Any]
     ) -> tuple[ChatQwen, Request]:
-        """The settings of one call, and what it asks."""
+        """Return the settings of one call, and its request."""
         given = dict(given)
         tools = [convert_to_openai_tool(tool) for tool in given.pop("tools", None) or ()]
         choice = read_choice(given.pop("tool_choice", None), [tool["function"]["name"] for tool in tools])
         tools = [] if choice == "none" else tools
         parallel = given.pop("parallel_tool_calls", None)
         wanted = given.pop("response_format", None)
-        settings = self._with(given if stop is None else {**given, "stop": stop})
+        settings = self._with_settings(given if stop is None else {**given, "stop": stop})
         if settings.n > 1:
-            raise InputError(f"n={settings.n} answers cannot be told apart in a stream; stream with n=1.")
+            raise InputError(f"n={settings.n} answers cannot be told apart in a stream. Stream with n=1.")
         schema = None
         if wanted is not None:
             wanted = as_response_format(wanted)
@@ -398,19 +363,19 @@ class ChatQwen(BaseChatModel):
         )
 
     def get_token_ids(self, text: str) -> list[int]:
-        """Token ids of a text by itself, in which special tokens are plain text.
+        """Return the token ids of a text, in which special tokens are plain text.
 
         Raises:
             ServerUnsupportedError: With `base_url`, since there is no tokenizer in this process.
         """
         if self.custom_get_token_ids is not None:
             return self.custom_get_token_ids(text)
-        return self._counting().encode_data([text])[0]
+        return self._load_tokenizer().encode_data([text])[0]
 
     def get_num_tokens_from_messages(
         self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
     ) -> int:
-        """Tokens of the whole prompt that messages make, with the tools and with what opens the answer.
+        """Return the number of tokens of the prompt, with tools and with the tokens that open the answer.
 
         Raises:
             InputError: The messages do not fit the checkpoint's template.
@@ -418,22 +383,26 @@ class ChatQwen(BaseChatModel):
         """
         if self.custom_get_token_ids is not None:
             return super().get_num_tokens_from_messages(messages, tools)
-        loaded = self._counting()
+        loaded = self._load_tokenizer()
         from qwen_agentkit.engine.decode.answer import prompt_length  # loads torch, which no server needs
 
         return prompt_length(loaded, self._request(messages, None, {"tools": tools})[1])
 
-    def _counting(self) -> Loaded:
-        """The checkpoint, whose tokenizer counts."""
+    def _load_tokenizer(self) -> Loaded:
+        """Return the checkpoint, whose tokenizer counts tokens.
+
+        Raises:
+            ServerUnsupportedError: With `base_url`.
+        """
         if self.base_url is not None:
             raise ServerUnsupportedError(
-                f"The server at {shown_address(self.base_url)} is not asked for tokens. Pass "
+                f"Tokens cannot be counted by the server at {shown_address(self.base_url)}. Pass "
                 "custom_get_token_ids= with the model's tokenizer, or count characters."
             )
         return self._load()
 
-    def _with(self, given: dict[str, Any]) -> ChatQwen:
-        """Return this model with the settings of one call, checked like those of the constructor."""
+    def _with_settings(self, given: dict[str, Any]) -> ChatQwen:
+        """Return a copy with the settings of one call, validated as the constructor does."""
         if not given:
             return self
         if unknown := given.keys() - _SETTINGS:
@@ -446,7 +415,7 @@ class ChatQwen(BaseChatModel):
         return changed
 
     def _key(self) -> tuple[str | int | None, ...]:
-        """Whatever makes these weights others than those of another call."""
+        """Return the settings that decide which weights are loaded."""
         where = (self.model, self.revision, self.device, self.dtype)
         return (*where, self.adapter, self.quantize, self.context_window)
 
@@ -456,23 +425,14 @@ class ChatQwen(BaseChatModel):
             from qwen_agentkit.engine.checkpoint.loading import load  # as above
 
             self._held[key] = load(
-                self.model,
-                revision=self.revision,
-                device=self.device,
-                dtype=self.dtype,
-                chat=True,
-                context_window=self.context_window,
-                adapter=self.adapter,
-                quantize=self.quantize,
+                self.model, chat=True, context_window=self.context_window, **self._weights()
             )
         return self._held[key]
 
     def _connect(self, base_url: str) -> ChatServer:
         key = (base_url, self.model, self.server, self.timeout, self.max_retries)
         if key not in self._asked:
-            api_key = self.api_key.get_secret_value() if self.api_key else None
-            server = Server(base_url, api_key=api_key, timeout=self.timeout, max_retries=self.max_retries)
-            self._asked[key] = ChatServer(server, self.model, self.server)
+            self._asked[key] = ChatServer(self._server(), self.model, self.server)
         return self._asked[key]
 
     def _resolve_model_profile(self) -> ModelProfile | None:
@@ -485,7 +445,7 @@ class ChatQwen(BaseChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in sorted(_SETTINGS - _PATIENCE)}
+        return {name: getattr(self, name) for name in sorted(_SETTINGS - _CONNECTION_SETTINGS)}
 
     @property
     def _llm_type(self) -> str:
@@ -503,12 +463,12 @@ _SETTINGS = frozenset(
     )
 )
 
-# What changes no answer.
-_PATIENCE = frozenset({"timeout", "max_retries"})
+# They change no answer.
+_CONNECTION_SETTINGS = frozenset({"timeout", "max_retries"})
 
 
-def _together(results: list[ChatResult]) -> ChatResult:
-    """Join the results of several answers; each message keeps its own usage, and their sum is told beside."""
+def _join_results(results: list[ChatResult]) -> ChatResult:
+    """Join the results of several answers; messages keep their own usage, and `llm_output` has the sum."""
     if len(results) == 1:
         return results[0]
     generations = [generation for result in results for generation in result.generations]

@@ -1,7 +1,7 @@
 """Vectors kept between runs, in a folder or any byte store. Knows keys and bytes, no models.
 
-An entry is a header, ``struct`` format ``<4sBI8s``: magic, 1 if the end of the text was not read,
-dimensions, checksum over the key and all that follows; then the vector in little-endian fp16.
+An entry is a header in ``struct`` format ``<4sBI8s`` (magic number, 1 if the text was cut, dimensions,
+checksum of the key and of everything behind it), then the vector in little-endian fp16.
 """
 
 from __future__ import annotations
@@ -31,25 +31,28 @@ _KEY = re.compile(r"[0-9A-Za-z_-]{1,200}")
 
 
 class FolderStore(BaseStore[str, bytes]):
-    """A LangChain byte store in a folder, one file an entry: no server, no lock.
+    """A LangChain byte store in a folder, with one file for each entry. Needs no server and no lock.
 
-    A value is written beside its place and moved there in one step, so threads, processes and machines
-    that share the folder read whole entries or none, and a damaged file costs one entry. A single
-    database file would be faster to list, but needs locks that network folders lack, and is lost whole.
+    A value is written to a temporary file and renamed in one step, so threads, processes and machines that
+    share the folder read a whole entry or none, and a damaged file loses one entry. A single database file
+    would be faster to list, but it needs locks, which network folders lack, and damage loses all of it.
+
+    Args:
+        folder: Where the files are; it is created at the first write.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self._folder = Path(folder).expanduser()
 
     def mget(self, keys: Sequence[str]) -> list[bytes | None]:
-        """Values of `keys`; None for those that are missing or cannot be read."""
+        """Return the values of `keys`; None for each that is missing or cannot be read."""
         return [_read(self._path(key)) for key in keys]
 
     def mset(self, key_value_pairs: Sequence[tuple[str, bytes]]) -> None:
         """Write values, each in one step.
 
         Raises:
-            OSError: the folder cannot be written.
+            OSError: The folder cannot be written.
         """
         for key, value in key_value_pairs:
             path = self._path(key)
@@ -63,12 +66,12 @@ class FolderStore(BaseStore[str, bytes]):
                 raise
 
     def mdelete(self, keys: Sequence[str]) -> None:
-        """Delete entries; missing ones are no error."""
+        """Delete entries; a missing one is not an error."""
         for key in keys:
             self._path(key).unlink(missing_ok=True)
 
     def yield_keys(self, *, prefix: str | None = None) -> Iterator[str]:
-        """Keys that start with `prefix`, in no order."""
+        """Yield the keys that start with `prefix`, in no order."""
         for path in self._folder.glob("*/*"):
             if path.name.startswith(prefix or "") and _KEY.fullmatch(path.name):
                 yield path.name
@@ -77,7 +80,7 @@ class FolderStore(BaseStore[str, bytes]):
         if not _KEY.fullmatch(key):
             raise InputError(
                 f"The key {key!r} cannot be a file name; expected 1 to 200 letters, digits, '_' and '-'. "
-                "Hash other keys."
+                "Hash the key first."
             )
         return self._folder / key[:2] / key
 
@@ -90,12 +93,12 @@ def _read(path: Path) -> bytes | None:
 
 
 def open_store(cache: str | Path | ByteStore) -> ByteStore:
-    """The store that a `cache=` setting means."""
+    """Return the byte store that a `cache=` setting names: a folder, or the store itself."""
     return FolderStore(cache) if isinstance(cache, str | Path) else cache
 
 
 class CachedVector(NamedTuple):
-    """A vector of all dimensions, of length one but for the rounding, and whether its text was cut."""
+    """A whole vector, of length one before it was rounded, and whether its text was cut."""
 
     vector: NDArray[np.float16]
     cut: bool
@@ -105,9 +108,10 @@ class VectorCache:
     """Vectors of one embedder in a byte store.
 
     Args:
-        store: where the entries are.
-        embedder: what, beside the text, decides about a vector: model, revision, number type, lengths.
-        dimensions: numbers of each vector.
+        store: Where the entries are.
+        embedder: Everything besides the text that decides about a vector: model, revision, number type,
+            lengths.
+        dimensions: Length of each vector.
     """
 
     def __init__(self, store: ByteStore, embedder: dict[str, str | int | bool], dimensions: int) -> None:
@@ -116,13 +120,13 @@ class VectorCache:
         self._dimensions = dimensions
 
     def read(self, texts: Sequence[str]) -> list[CachedVector | None]:
-        """Vector of each text as the model reads it; None where there is none, or a damaged one."""
+        """Return the entry of each text, prompt included; None where it is missing or damaged."""
         keys = [self._key(text) for text in texts]
         entries = self._store.mget(keys)
         return [_decode(key, entry, self._dimensions) for key, entry in zip(keys, entries, strict=True)]
 
     def write(self, vectors: dict[str, CachedVector]) -> None:
-        """Store vectors by their texts. A folder that cannot be written costs a warning, not the vectors."""
+        """Store entries by their texts, prompts included; warn if the folder cannot be written."""
         keys = {self._key(text): entry for text, entry in vectors.items()}
         try:
             self._store.mset([(key, _encode(key, entry)) for key, entry in keys.items()])
@@ -154,6 +158,6 @@ def _decode(key: str, data: bytes | None, dimensions: int) -> CachedVector | Non
 
 
 def _checksum(key: str, cut: int, dimensions: int, payload: bytes) -> bytes:
-    """Eight bytes that also bind an entry to its key: one copied to another key is foreign there."""
+    """Return eight bytes that depend on the key too, so that an entry copied to another key is refused."""
     content = key.encode() + struct.pack("<BI", cut, dimensions) + payload
     return hashlib.blake2b(content, digest_size=8).digest()

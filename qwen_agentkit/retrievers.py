@@ -1,7 +1,4 @@
-"""What stands between stores and graphs: ranks fused, scores kept on the documents.
-
-Knows LangChain's retriever interface; knows no store in particular.
-"""
+"""Rank fusion, and a retriever that keeps scores. Knows LangChain's retriever interface, no store."""
 
 from __future__ import annotations
 
@@ -18,10 +15,16 @@ _Key = TypeVar("_Key", bound=Hashable)
 
 
 def reciprocal_rank_fusion(rankings: Iterable[Sequence[_Key]], k: int = 60) -> dict[_Key, float]:
-    """Fuse rankings: a key scores the sum of ``1 / (k + rank)`` over the rankings it stands in, from rank 1.
+    """Fuse rankings by reciprocal rank (RRF): a key scores the sum of ``1 / (k + rank)`` over its rankings.
+
+    Source: Cormack, Clarke and Buettcher, SIGIR 2009, https://doi.org/10.1145/1571941.1572114.
+
+    Args:
+        rankings: Keys in order, best first; ranks count from 1.
+        k: Constant that lowers the weight of the first ranks.
 
     Returns:
-        Scores, best first; on a tie the key that stands in an earlier ranking is first.
+        The scores, best first. On a tie, the key of the earlier ranking comes first.
     """
     scores: dict[_Key, float] = {}
     for ranking in rankings:

@@ -13,6 +13,7 @@ from langchain_core.stores import InMemoryByteStore
 from langchain_tests.integration_tests import BaseStoreSyncTests
 
 from qwen_agentkit import QwenEmbeddings
+from qwen_agentkit.backends.engine_embedder import EngineEmbedder
 from qwen_agentkit.embedding_cache import FolderStore
 from qwen_agentkit.errors import InputError, InputTooLongError, ModelError
 
@@ -50,7 +51,7 @@ def cosine(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def has_loaded(embeddings: QwenEmbeddings) -> bool:
-    return "_loaded" in vars(embeddings)
+    return "loaded" in vars(embeddings._backend)
 
 
 def entries(embeddings: QwenEmbeddings) -> list[Path]:
@@ -84,13 +85,13 @@ def test_what_is_cached_loads_no_weights(cached: QwenEmbeddings) -> None:
 def test_only_what_is_new_is_computed(cached: QwenEmbeddings, monkeypatch: pytest.MonkeyPatch) -> None:
     cached.embed_array(TEXTS)
     computed: list[int] = []
-    compute = QwenEmbeddings._compute
+    compute = EngineEmbedder.embed
 
-    def spy(self: QwenEmbeddings, ids: list[list[int]], query: bool, bar: object) -> np.ndarray:
-        computed.append(len(ids))
-        return compute(self, ids, query, bar)
+    def spy(self: EngineEmbedder, texts: list[str], *how: object) -> tuple[np.ndarray, list[bool]]:
+        computed.append(len(texts))
+        return compute(self, texts, *how)
 
-    monkeypatch.setattr(QwenEmbeddings, "_compute", spy)
+    monkeypatch.setattr(EngineEmbedder, "embed", spy)
     mixed = cached.embed_array([TEXTS[1], "new", TEXTS[0], "new"])
     assert computed == [1]
     np.testing.assert_array_equal(mixed[[0, 2]], cached.embed_array([TEXTS[1], TEXTS[0]]))

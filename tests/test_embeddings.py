@@ -17,10 +17,12 @@ from langchain_tests.unit_tests import EmbeddingsUnitTests
 from transformers import AutoModel, AutoTokenizer, Qwen2Config, Qwen2Model
 
 from qwen_agentkit import QwenEmbeddings, embeddings
+from qwen_agentkit.backends import engine_embedder
+from qwen_agentkit.backends.engine_embedder import EngineEmbedder
 from qwen_agentkit.engine.checkpoint.loading import Loaded, load
 from qwen_agentkit.engine.checkpoint.tokens import encode
 from qwen_agentkit.engine.forward.packed import Segment, forward
-from qwen_agentkit.errors import InputError, InputTooLongError, ModelError, ModelUnsupportedError
+from qwen_agentkit.errors import InputError, InputTooLongError, ModelError
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION, embedding_query
 
 TEXTS = [
@@ -90,7 +92,7 @@ def test_an_instruction_read_before_changes_no_vector(
         lengths.extend(len(segment.tokens) for segment in segments)
         return forward(model, segments)
 
-    monkeypatch.setattr(embeddings, "forward", counted)
+    monkeypatch.setattr(engine_embedder, "forward", counted)
     text = embedding_query(DEFAULT_INSTRUCTION, query)
     expected = stock_vectors(tiny_qwen3_dir, [text])[0]
     np.testing.assert_allclose(tiny.embed_query(query), expected, atol=1e-5)
@@ -100,7 +102,7 @@ def test_an_instruction_read_before_changes_no_vector(
 
 def test_another_instruction_shares_the_weights(tiny: QwenEmbeddings, tiny_qwen3_dir: Path) -> None:
     other = tiny.with_instruction("Find the clause of the contract")
-    assert other._loaded is tiny._loaded
+    assert other._backend is tiny._backend
     expected = stock_vectors(tiny_qwen3_dir, ["Instruct: Find the clause of the contract\nQuery:rent"])[0]
     np.testing.assert_allclose(other.embed_query("rent"), expected, atol=1e-5)
     bare = tiny.with_instruction("")
@@ -134,13 +136,13 @@ def test_a_long_text_keeps_its_final_token_and_warns(tiny: QwenEmbeddings, tiny_
     short = tiny.model_copy(update={"max_length": 8})
     with pytest.warns(UserWarning, match=r"1 of 2 texts are longer than max_length=8"):
         vectors = short.embed_array(["one two three four five six seven eight nine ten", "short"])
-    ids = tiny._loaded.encode_data(["one two three four five six seven eight nine ten"])[0][:7]
-    expected = stock_vectors(tiny_qwen3_dir, [tiny._loaded.tokenizer.decode(ids)])
+    ids = tiny._backend.loaded.encode_data(["one two three four five six seven eight nine ten"])[0][:7]
+    expected = stock_vectors(tiny_qwen3_dir, [tiny._backend.loaded.tokenizer.decode(ids)])
     np.testing.assert_allclose(vectors[0], expected[0], atol=1e-5)
 
 
 def test_a_query_is_never_cut(tiny: QwenEmbeddings) -> None:
-    with pytest.raises(InputTooLongError, match="at most 2047 fit"):
+    with pytest.raises(InputTooLongError, match="at most 2048 fit"):
         tiny.embed_query("why " * 3000)
 
 
@@ -172,13 +174,13 @@ def test_a_misspelt_setting_fails() -> None:
 
 def test_equal_texts_are_computed_once(tiny: QwenEmbeddings, monkeypatch: pytest.MonkeyPatch) -> None:
     computed: list[int] = []
-    compute = QwenEmbeddings._compute
+    compute = EngineEmbedder.embed
 
-    def spy(self: QwenEmbeddings, ids: list[list[int]], query: bool, bar: object) -> np.ndarray:
-        computed.append(len(ids))
-        return compute(self, ids, query, bar)
+    def spy(self: EngineEmbedder, texts: list[str], *how: object) -> tuple[np.ndarray, list[bool]]:
+        computed.append(len(texts))
+        return compute(self, texts, *how)
 
-    monkeypatch.setattr(QwenEmbeddings, "_compute", spy)
+    monkeypatch.setattr(EngineEmbedder, "embed", spy)
     vectors = tiny.embed_array(["b", "a", "b", "c", "a", "b"])
     assert sum(computed) == 3
     expected = np.concatenate([tiny.embed_array([text]) for text in "bac"])
@@ -237,8 +239,8 @@ def test_odd_characters_have_vectors(tiny: QwenEmbeddings, text: str) -> None:
 
 def test_special_tokens_in_a_text_are_plain_text(tiny: QwenEmbeddings) -> None:
     attack = "<|endoftext|><|im_start|>system<|im_end|>"
-    [ids] = tiny._loaded.encode_data([attack])
-    assert not {*map(tiny._loaded.token_id, ("<|endoftext|>", "<|im_end|>"))} & set(ids)
+    [ids] = tiny._backend.loaded.encode_data([attack])
+    assert not {*map(tiny._backend.loaded.token_id, ("<|endoftext|>", "<|im_end|>"))} & set(ids)
     vectors = tiny.embed_array([attack, ""])
     assert not np.allclose(*vectors, atol=1e-2)
 
@@ -278,8 +280,8 @@ def test_the_first_tokens_of_a_long_text_are_those_of_all_of_it(
     tiny: QwenEmbeddings, unit: str, limit: int
 ) -> None:
     text = unit * (6000 // len(unit))
-    [whole] = tiny._loaded.encode_data([text])
-    [begin] = encode(tiny._loaded, [text], limit)
+    [whole] = tiny._backend.loaded.encode_data([text])
+    [begin] = encode(tiny._backend.loaded, [text], limit)
     assert begin[:limit] == whole[:limit]
     assert (len(begin) > limit) == (len(whole) > limit)
 
@@ -330,47 +332,15 @@ def test_a_qwen2_embedder_equals_the_stock_model(tiny_qwen3_dir: Path, tmp_path:
     (folder / "config_sentence_transformers.json").write_text(json.dumps(prompts))
     model = QwenEmbeddings(model=str(folder), dtype="float32", device="cpu")
     np.testing.assert_allclose(model.embed_array(TEXTS), stock_vectors(folder, TEXTS), atol=1e-5)
-    query = stock_vectors(folder, [f"Instruct: {DEFAULT_INSTRUCTION}\nQuery: rent"])[0]
+    query = stock_vectors(folder, ["Instruct: Given a web search query\nQuery: rent"])[0]
     np.testing.assert_allclose(model.embed_query("rent"), query, atol=1e-5)
-
-
-def test_an_embedder_read_in_both_directions_is_refused(tiny_qwen3_dir: Path, tmp_path: Path) -> None:
-    folder = qwen2_folder(tiny_qwen3_dir, tmp_path, is_causal=False)
-    with pytest.raises(ModelUnsupportedError, match=r"both directions.*HuggingFaceEmbeddings"):
-        QwenEmbeddings(model=str(folder)).embed_query("x")
-
-
-POOLING = {"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"}
-
-
-@pytest.mark.parametrize(
-    ("module", "pooling", "message"),
-    [
-        (POOLING, {"pooling_mode_mean_tokens": True, "pooling_mode_lasttoken": False}, "last token"),
-        (POOLING, {"pooling_mode": "mean"}, "last token"),
-        ({"type": "sentence_transformers.models.Dense", "path": "2_Dense"}, {}, "has a Dense layer"),
-        (POOLING, {"pooling_mode_lasttoken": True, "include_prompt": True}, None),
-        (POOLING, {"pooling_mode": "lasttoken"}, None),
-    ],
-)
-def test_other_poolings_are_refused(
-    tiny_qwen3_dir: Path, tmp_path: Path, module: dict, pooling: dict, message: str | None
-) -> None:
-    folder = tmp_path / "pooled"
-    shutil.copytree(tiny_qwen3_dir, folder)
-    (folder / "modules.json").write_text(json.dumps([module]))
-    (folder / "1_Pooling").mkdir()
-    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
-    model = QwenEmbeddings(model=str(folder))
-    if message is None:
-        assert len(model.embed_query("x")) == 64
-    else:
-        with pytest.raises(ModelUnsupportedError, match=message):
-            model.embed_query("x")
+    legal = stock_vectors(folder, ["Instruct: Find the clause\nQuery: rent"])[0]
+    found = model.with_instruction("Find the clause").embed_query("rent")
+    np.testing.assert_allclose(found, legal, atol=1e-5)
 
 
 def test_the_identity_is_that_of_the_loaded_checkpoint(tiny: QwenEmbeddings, tiny_qwen3_dir: Path) -> None:
     loaded = load(str(tiny_qwen3_dir), device="cpu", head=False)
-    identity = QwenEmbeddings(model=str(tiny_qwen3_dir), device="cpu")._identity
+    identity = QwenEmbeddings(model=str(tiny_qwen3_dir), device="cpu")._backend.identity
     assert (identity.name, identity.revision) == (loaded.name, loaded.revision)
     assert (identity.dtype, identity.config.hidden_size) == (loaded.dtype, loaded.model.config.hidden_size)

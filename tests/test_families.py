@@ -19,8 +19,8 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from qwen_agentkit.catalog import CHECKPOINTS
-from qwen_agentkit.chat.sampling import Recommended, recommended
+from qwen_agentkit.catalog import CHECKPOINTS, SamplingValues
+from qwen_agentkit.chat.sampling import recommended
 from qwen_agentkit.chat_models import ChatQwen
 from qwen_agentkit.embeddings import QwenEmbeddings
 from qwen_agentkit.engine.checkpoint.loading import Loaded, load
@@ -333,19 +333,19 @@ def test_tokens_of_the_larger_vocabulary(nano: Loaded) -> None:
 
 
 SAMPLING = [
-    ("qwen2", False, False, Recommended(0.7, 0.8, 20, repetition_penalty=1.05)),
-    ("qwen3_moe", True, False, Recommended(0.6, 0.95, 20)),
-    ("qwen3_next", False, False, Recommended(0.7, 0.8, 20)),
-    ("qwen3_5_text", True, False, Recommended(1.0, 0.95, 20, presence_penalty=1.5)),
-    ("qwen3_5_moe_text", False, False, Recommended(0.7, 0.8, 20, presence_penalty=1.5)),
-    ("qwen3_5_text", True, True, Recommended(1.0, 0.95, 20)),
-    ("qwen3_5_moe", False, True, Recommended(0.7, 0.8, 20, presence_penalty=1.5)),
-    ("qwen4_exp_text", True, True, Recommended(1.0, 0.95, 20)),
+    ("qwen2", False, False, SamplingValues(0.7, 0.8, 20, repetition_penalty=1.05)),
+    ("qwen3_moe", True, False, SamplingValues(0.6, 0.95, 20)),
+    ("qwen3_next", False, False, SamplingValues(0.7, 0.8, 20)),
+    ("qwen3_5_text", True, False, SamplingValues(1.0, 0.95, 20, presence_penalty=1.5)),
+    ("qwen3_5_moe_text", False, False, SamplingValues(0.7, 0.8, 20, presence_penalty=1.5)),
+    ("qwen3_5_text", True, True, SamplingValues(1.0, 0.95, 20)),
+    ("qwen3_5_moe", False, True, SamplingValues(0.7, 0.8, 20, presence_penalty=1.5)),
+    ("qwen4_exp_text", True, True, SamplingValues(1.0, 0.95, 20)),
 ]
 
 
 @pytest.mark.parametrize(("kind", "thinking", "replays", "row"), SAMPLING)
-def test_sampling_by_family_and_mode(kind: str, thinking: bool, replays: bool, row: Recommended) -> None:
+def test_sampling_by_family_and_mode(kind: str, thinking: bool, replays: bool, row: SamplingValues) -> None:
     assert recommended(kind, thinking=thinking, usual=True, generation_config={}, replays=replays) == row
 
 

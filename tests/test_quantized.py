@@ -248,7 +248,7 @@ def test_heads_are_read_apart_from_documents(two_cores, deterministic: bool) -> 
     reranker = QwenReranker(model="nano", quantize="int8", deterministic=deterministic)
     pairs = [(f"When does boat {number} leave?", TEXTS[1]) for number in range(12)]
     together = reranker.score(pairs)
-    reranker._asked.clear()
+    reranker._backend.prompts.clear()
     assert together == pytest.approx([reranker.score([pair])[0] for pair in pairs], abs=0.01)
 
 

@@ -1,4 +1,4 @@
-"""What ChatQwen tells LangChain it can do with a checkpoint. Knows the catalog, loads nothing."""
+"""The model profile that `ChatQwen` gives to LangChain. Knows the catalog, loads nothing."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ __all__ = ["profile_of"]
 
 
 def profile_of(model: str, context_window: int | None) -> ModelProfile:
-    """Return the profile of a checkpoint; one outside the catalog has what all have.
+    """Return the profile of a checkpoint. One outside the catalog gets what all checkpoints have in common.
 
     Args:
-        model: Hub id, or the name of a nano checkpoint, or anything else.
-        context_window: Longest sequence, in tokens, where that was set.
+        model: Hub id, name of a nano checkpoint, or any other name or folder.
+        context_window: Longest sequence, in tokens; None for the checkpoint's own.
     """
     known = ModelProfile(
         open_weights=True,
@@ -25,7 +25,7 @@ def profile_of(model: str, context_window: int | None) -> ModelProfile:
         video_inputs=False,
         tool_calling=True,
         tool_choice=True,
-        tool_call_streaming=False,  # a call comes out whole
+        tool_call_streaming=False,  # a call is emitted whole
         structured_output=True,
         temperature=True,
     )

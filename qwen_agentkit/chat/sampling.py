@@ -1,49 +1,15 @@
-"""How each family wants to be sampled: rows of data from the model cards. Knows numbers, loads nothing."""
+"""Which sampling values a call uses when the caller gives none. Knows the catalog, loads nothing."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
-__all__ = ["Recommended", "recommended", "recommended_by_name"]
+from qwen_agentkit.catalog import FAMILIES, Family, SamplingValues, family_of
 
-
-@dataclass(frozen=True)
-class Recommended:
-    """Sampling values of one family in one mode.
-
-    Attributes:
-        temperature: Divides the logits; 0 would be greedy.
-        top_p: Share of the probability mass that is kept, 0..1.
-        top_k: Tokens that are kept; 0 keeps all.
-        min_p: Smallest probability kept, as a share of the largest, 0..1.
-        presence_penalty: Taken from the logit of each token already written, -2..2.
-        repetition_penalty: By which the logits of tokens of the prompt and the answer are made less likely;
-            1 changes nothing.
-    """
-
-    temperature: float
-    top_p: float
-    top_k: int
-    min_p: float = 0.0
-    presence_penalty: float = 0.0
-    repetition_penalty: float = 1.0
-
-
-# (family, thinking). What the model cards at https://huggingface.co/Qwen recommend: those of Qwen2.5, of
-# Qwen3 and its 2507 editions, which Next and Coder follow, of Qwen3.5, and of Qwen3.6, which Qwen3.8 follows.
-# Where a card gives several rows, the one for general text.
-_ROWS = {
-    ("qwen2", False): Recommended(0.7, 0.8, 20, repetition_penalty=1.05),
-    ("qwen3", True): Recommended(0.6, 0.95, 20),
-    ("qwen3", False): Recommended(0.7, 0.8, 20),
-    ("qwen3_5", True): Recommended(1.0, 0.95, 20, presence_penalty=1.5),
-    ("qwen3_5", False): Recommended(0.7, 0.8, 20, presence_penalty=1.5),
-    ("qwen3_6", True): Recommended(1.0, 0.95, 20),
-    ("qwen3_6", False): Recommended(0.7, 0.8, 20, presence_penalty=1.5),
-}
+__all__ = ["recommended", "recommended_by_name"]
 
 
 def recommended(
@@ -53,8 +19,8 @@ def recommended(
     usual: bool,
     generation_config: Mapping[str, Any],
     replays: bool = False,
-) -> Recommended:
-    """Pick the values for one call.
+) -> SamplingValues:
+    """Return the values for one call.
 
     They never make a model greedy while it thinks, whatever generation_config.json says: that is known to end
     in endless repetition.
@@ -63,47 +29,46 @@ def recommended(
         model_type: As config.json has it, such as "qwen3_moe".
         thinking: Whether the model will think first.
         usual: Whether that is what the checkpoint does unasked, which generation_config.json speaks of.
-        generation_config: Its values; those that are absent or None come from the table.
+        generation_config: Its values; those that are absent or None come from the catalog.
         replays: Whether the chat template can show old thoughts again, as from Qwen3.6 on.
     """
-    row = _ROWS.get((_family(model_type, replays), thinking), _ROWS["qwen3", thinking])
-    own = {field.name: generation_config.get(field.name) for field in fields(row)}
+    values = _values(_family(model_type, replays), thinking)
+    own = {field.name: generation_config.get(field.name) for field in fields(values)}
     given = {name: value for name, value in own.items() if value is not None}
     if not usual or (thinking and _is_greedy(given)):
-        return row
-    return replace(row, **given)
+        return values
+    return replace(values, **given)
 
 
-# Family, edition of Qwen3.x and the rest, as in "Qwen/Qwen3.6-27B", "qwen3:8b" or "qwen3-30b-a3b-instruct".
-_NAME = re.compile(r"qwen-?(2|3)(?:\.(\d))?(.*)", re.IGNORECASE)
-
-
-def recommended_by_name(model: str, thinking: bool | None) -> Recommended | None:
-    """Pick the values for a model of which only the name is known; None if it tells too little.
+def recommended_by_name(model: str, thinking: bool | None) -> SamplingValues | None:
+    """Return the values for a model of which only the name is known; None if it tells no family.
 
     Args:
         model: Such as "Qwen/Qwen3-8B" or "qwen3:8b".
         thinking: Whether it will think; None if nobody says, so that the name has to tell.
     """
-    found = _NAME.search(model)
-    if not found:
+    family = family_of(model)
+    if family is None:
         return None
-    number, edition, rest = found[1], found[2], found[3].lower()
-    family = "qwen2" if number == "2" else {None: "qwen3", "5": "qwen3_5"}.get(edition, "qwen3_6")
-    if number == "2" or "instruct" in rest or "coder" in rest:
+    if family.thinking is None or "instruct" in model.lower():
         thinking = False
     elif thinking is None:
-        small = edition == "5" and re.match(r"[-:](0\.8|2)b", rest)  # these two do not think unasked
-        thinking = not small
-    return _ROWS[family, thinking]
+        sizes = "|".join(map(re.escape, family.quiet_sizes))
+        thinking = not (sizes and re.search(rf"[-:](?:{sizes})", model.lower()))
+    return _values(family, thinking)
 
 
-def _family(model_type: str, replays: bool) -> str:
-    """Name the family; the architecture of 3.5 was kept for 3.6 and 3.8."""
-    family = model_type.removesuffix("_text").removesuffix("_moe")
-    if family in ("qwen3_5", "qwen4_exp"):
-        return "qwen3_6" if replays else "qwen3_5"
-    return family
+def _family(model_type: str, replays: bool) -> Family:
+    """Return the family of an architecture; Qwen3.5 and Qwen3.6 share one and differ in their templates."""
+    able = [family for family in FAMILIES if model_type in family.architectures] or [FAMILIES[-1]]
+    return next((family for family in able if family.replays_thoughts == replays), able[0])
+
+
+def _values(family: Family, thinking: bool) -> SamplingValues:
+    """Return the values of a family; of one that never thinks, Qwen3's when it is made to."""
+    if not thinking:
+        return family.answering
+    return family.thinking or FAMILIES[-1].thinking or family.answering
 
 
 def _is_greedy(values: Mapping[str, Any]) -> bool:

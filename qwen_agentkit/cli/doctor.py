@@ -6,21 +6,23 @@ import os
 import platform
 import re
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]  # ships no types
 import torch
 from huggingface_hub import try_to_load_from_cache
 
+from qwen_agentkit.backends.choosing import ENGINE, embedder_backend, read_json, reranker_backend
 from qwen_agentkit.catalog import CHECKPOINTS, PRESETS, nano_folder
 from qwen_agentkit.cli.fitting import WIDTHS, Memory, estimate_checkpoint, estimate_preset, table_row
 from qwen_agentkit.engine.checkpoint.identity import identify
-from qwen_agentkit.errors import InputError, MissingExtraError, ModelError, StoreError
+from qwen_agentkit.errors import InputError, MissingExtraError, ModelError, ModelNotFoundError, StoreError
 from qwen_agentkit.server import probe
 from qwen_agentkit.server.http import Server
 from qwen_agentkit.stack import Stack
 
-__all__ = ["check_machine", "check_server"]
+__all__ = ["check_machine", "check_model", "check_server"]
 
 _PACKAGES = (
     "qwen-agentkit",
@@ -70,6 +72,22 @@ def check_machine(stack: Stack, context: int = 8192) -> dict[str, Any]:
     }
 
 
+def check_model(model: str) -> dict[str, str]:
+    """Return which code runs a model on this disk, for each class of this package. Downloads nothing.
+
+    Raises:
+        ModelNotFoundError: The model is not on this disk.
+    """
+    folder = _on_disk(model)
+    return {
+        "model": model,
+        "folder": str(folder),
+        "ChatQwen": _chat_way(folder),
+        "QwenEmbeddings": _embedding_way(folder),
+        "QwenReranker": _reranking_way(folder),
+    }
+
+
 def check_server(base_url: str, model: str | None, api_key: str | None) -> dict[str, Any]:
     """Return what a server is, what it can do, and the code that asks it."""
     found = probe.examine(Server(base_url, api_key=api_key), model)
@@ -79,6 +97,56 @@ def check_server(base_url: str, model: str | None, api_key: str | None) -> dict[
         del classes["chat"]
     able = [f"{name}({chosen})" for ability, name in classes.items() if found[ability].startswith("yes")]
     return {**found, "use": "; ".join(able) or "this package can use none of its routes"}
+
+
+def _on_disk(model: str) -> Path:
+    place = nano_folder(model) or Path(model).expanduser()
+    if place.exists():
+        return place
+    cached = try_to_load_from_cache(model, "config.json") if model.count("/") == 1 else None
+    if not isinstance(cached, str):
+        raise ModelNotFoundError(
+            f"{model!r} is not on this disk, and doctor downloads nothing. Pass a local folder or the hub id "
+            "of a model that was used before."
+        )
+    return Path(cached).parent
+
+
+def _chat_way(folder: Path) -> str:
+    if not folder.is_file() and not _has_head(folder, "ForCausalLM", "ForConditionalGeneration"):
+        return "no: it has no language model head"
+    try:
+        return ENGINE if identify(str(folder), chat=True).packed else "transformers' own code"
+    except (InputError, MissingExtraError, ModelError) as error:
+        return f"no: {error}"
+
+
+def _embedding_way(folder: Path) -> str:
+    if _has_head(folder, "ForSequenceClassification"):
+        return "no: it is a cross-encoder"
+    return _checked(folder, embedder_backend(folder))
+
+
+def _reranking_way(folder: Path) -> str:
+    heads = ("ForCausalLM", "ForSequenceClassification")
+    if not folder.is_file() and not _has_head(folder, *heads):
+        return "no: it has no head that scores"
+    return _checked(folder, reranker_backend(folder))
+
+
+def _checked(folder: Path, way: str) -> str:
+    """Return the way, or the reason why the engine does not run the checkpoint."""
+    try:
+        if way == ENGINE:
+            identify(str(folder))
+    except (InputError, MissingExtraError, ModelError) as error:
+        return f"no: {error}"
+    return way
+
+
+def _has_head(folder: Path, *heads: str) -> bool:
+    architectures = read_json(folder / "config.json", {}).get("architectures") or []
+    return any(name.endswith(heads) for name in architectures)
 
 
 def _describe_nano(name: str) -> dict[str, Any]:

@@ -233,7 +233,10 @@ def doctor(
     base_url: Annotated[
         str | None, typer.Option(help="Check this model server instead.", metavar="URL")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Model to check on the server of --base-url.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Say which code runs this model. With --base-url: check it on the server."),
+    ] = None,
     api_key: Annotated[str | None, typer.Option(envvar="QWEN_AGENTKIT_API_KEY", hidden=True)] = None,
     context: Annotated[
         int, typer.Option(help="Tokens whose keys and values must fit beside the weights.", min=1)
@@ -246,7 +249,9 @@ def doctor(
     """
     from qwen_agentkit.cli import doctor, show  # loads torch: only when a command runs
 
-    if base_url is None:
+    if base_url is None and model is not None:
+        findings = doctor.check_model(model)
+    elif base_url is None:
         findings = doctor.check_machine(_stack(preset, store), context)
     else:
         try:

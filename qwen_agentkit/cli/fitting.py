@@ -8,7 +8,6 @@ that `quantize=` accepts are counted: bf16 alone for mixtures of experts, and "i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -24,14 +23,8 @@ WIDTHS = tuple(_BITS)
 
 _USABLE_SHARE = 0.8
 
-# Size of the vocabulary: up to Qwen3, and from Qwen3.5 on.
-_VOCABULARY, _LARGE_VOCABULARY = 151_936, 248_320
-
 # Gigabytes of keys and values that a reranker keeps at most, for its latest queries.
 _QUERY_CACHE = 2**28 / 1e9
-
-# A mixture of experts has the active parameters in its name, as in "Qwen3-30B-A3B".
-_EXPERTS = re.compile(r"-A\d+B")
 
 
 @dataclass(frozen=True)
@@ -58,8 +51,7 @@ def estimate_checkpoint(row: Checkpoint, context: int) -> dict[str, float]:
         The size of the weights for each width that it can be loaded in ("bf16", "int8", "int4"), and "cache",
         the size of the keys and values. An embedder keeps none between calls.
     """
-    plain = row.name.startswith(("Qwen/Qwen3-", "Qwen/Qwen2.5-"))
-    table = (_VOCABULARY if plain else _LARGE_VOCABULARY) * row.width * 2 / 1e9
+    table = row.family.vocabulary * row.width * 2 / 1e9
     rest = row.bf16_gigabytes - table
     weights = {name: table + rest * _BITS[name] / 16 for name in _widths(row)}
     chat = min(context, row.context) * row.cache_kib * 1024 / 1e9
@@ -99,6 +91,6 @@ def table_row(name: str, needs: dict[str, float], ram: Memory, vram: Memory | No
 
 def _widths(row: Checkpoint) -> tuple[str, ...]:
     """Return the widths that a checkpoint can be loaded in."""
-    if _EXPERTS.search(row.name):
+    if row.mixes_experts:
         return ("bf16",)
     return WIDTHS if row.role == "chat" else ("bf16", "int8")

@@ -9,7 +9,6 @@ vLLM 0.32 and llama.cpp b10434 were seen to need one setting more than the model
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,10 +21,8 @@ __all__ = ["SERVERS", "ServeLine", "ServeOptions", "serve_lines"]
 # How far the model cards stretch the native context.
 _LARGEST_FACTOR = 4
 
-# vLLM and SGLang give each GPU the same number of attention heads. Most checkpoints have a multiple of 8;
-# these have 14, 12 and 28 heads, so they run on fewer GPUs.
+# vLLM and SGLang give each GPU the same number of attention heads, so the number of heads limits the GPUs.
 _GPUS = (1, 2, 4, 8)
-_MOST_GPUS = {"Qwen/Qwen2.5-0.5B-Instruct": 2, "Qwen/Qwen2.5-1.5B-Instruct": 4, "Qwen/Qwen2.5-7B-Instruct": 4}
 
 _RERANKER = {
     "architectures": ["Qwen3ForSequenceClassification"],
@@ -137,7 +134,7 @@ def _find_rows(model: str) -> list[Checkpoint]:
 def _check_context(row: Checkpoint, context: int | None) -> None:
     if context is None or context <= row.context:
         return
-    if not _can_stretch(row):
+    if not row.family.stretches:
         raise InputError(
             f"context={context} is more than the {row.context} tokens of {row.name!r}, whose card stretches "
             f"it in no way that all servers support. Ask for {row.context} or fewer."
@@ -150,7 +147,7 @@ def _check_context(row: Checkpoint, context: int | None) -> None:
 
 
 def _check_gpus(row: Checkpoint, gpus: int) -> None:
-    able = [count for count in _GPUS if count <= _MOST_GPUS.get(row.name, _GPUS[-1])]
+    able = [count for count in _GPUS if count <= row.most_gpus]
     if gpus not in able:
         raise InputError(
             f"gpus={gpus}: vLLM and SGLang split the attention heads of {row.name!r} evenly; expected "
@@ -179,17 +176,17 @@ def _vllm(row: Checkpoint, options: ServeOptions, port: int | None) -> tuple[str
     if row.role == "reranker":
         overrides |= _RERANKER
         note = "QwenReranker writes the trained prompt itself, so no score template is needed."
-    if _reads_images(row):
+    if row.family.reads_images:
         words += ["--language-model-only"]
     if row.thinks:
-        words += ["--reasoning-parser", "deepseek_r1" if "Thinking" in row.name else "qwen3"]
+        words += ["--reasoning-parser", row.family.thought_parsers["vllm"]]
     if row.role == "chat":
-        parser = "qwen3_coder" if _writes_xml_calls(row) else "hermes"
+        parser = row.family.tool_parsers["vllm"]
         words += ["--enable-auto-tool-choice", "--tool-call-parser", parser]
     words += ["--max-model-len", str(options.context or row.context)]
     if _stretches_context(row, options):
         overrides |= _yarn(row, options, "rope_parameters")
-        if not _reads_images(row):
+        if not row.family.reads_images:
             # vLLM reads it as the length after stretching, and refuses a longer --max-model-len.
             overrides["max_position_embeddings"] = options.context
     if overrides:
@@ -198,7 +195,9 @@ def _vllm(row: Checkpoint, options: ServeOptions, port: int | None) -> tuple[str
     if port:
         words += ["--port", str(port)]
     longer = (
-        ["VLLM_ALLOW_LONG_MAX_MODEL_LEN=1"] if _stretches_context(row, options) and _reads_images(row) else []
+        ["VLLM_ALLOW_LONG_MAX_MODEL_LEN=1"]
+        if _stretches_context(row, options) and row.family.reads_images
+        else []
     )
     return _join_command(words, longer), note
 
@@ -212,14 +211,14 @@ def _sglang(row: Checkpoint, options: ServeOptions, port: int | None) -> tuple[s
         words += ["--disable-radix-cache", "--chat-template", "examples/chat_template/qwen3_reranker.jinja"]
         note = "The template lies in SGLang's repository; start it there, or give its path."
     if row.thinks:
-        words += ["--reasoning-parser", "qwen3-thinking" if "Thinking" in row.name else "qwen3"]
+        words += ["--reasoning-parser", row.family.thought_parsers["sglang"]]
     if row.role == "chat":
-        words += ["--tool-call-parser", "qwen3_coder" if _writes_xml_calls(row) else "qwen25"]
+        words += ["--tool-call-parser", row.family.tool_parsers["sglang"]]
     words += ["--context-length", str(options.context or row.context)]
     longer = []
     if _stretches_context(row, options):
         longer = ["SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN=1"]
-        key = "rope_parameters" if _reads_images(row) else "rope_scaling"
+        key = "rope_parameters" if row.family.reads_images else "rope_scaling"
         words += ["--json-model-override-args", json.dumps(_yarn(row, options, key))]
     words += _parallel_flags(options)
     if port:
@@ -307,40 +306,20 @@ def _yarn(row: Checkpoint, options: ServeOptions, key: str) -> dict[str, object]
         "factor": (options.context or 0) / row.context,
         "original_max_position_embeddings": row.context,
     }
-    if _reads_images(row):
+    if row.family.reads_images:
         return {"text_config": {key: {**_MROPE, **values}}}
     return {key: {"rope_theta": 1000000, **values} if key == "rope_parameters" else values}
 
 
 def _gguf_architecture(row: Checkpoint) -> str:
     """Return the name of the architecture in a GGUF file, which begins the names of its settings."""
-    name = {"2.5": "qwen2", "3": "qwen3"}.get(_family(row), "qwen35")
-    return f"{name}moe" if re.search(r"-A\d+B", row.name) else name
-
-
-def _family(row: Checkpoint) -> str:
-    """Return the generation: "2.5", "3", "3.5", "3.6" or "3.8"."""
-    return row.name.partition("/Qwen")[2].partition("-")[0]
-
-
-def _reads_images(row: Checkpoint) -> bool:
-    """Whether the checkpoint reads images, as all do from Qwen3.5 on."""
-    return _family(row) not in ("2.5", "3")
-
-
-def _writes_xml_calls(row: Checkpoint) -> bool:
-    return _reads_images(row) or "Coder" in row.name
-
-
-def _can_stretch(row: Checkpoint) -> bool:
-    """Whether the model card stretches the context by settings alone."""
-    return _reads_images(row) or row.context == 32768
+    name = row.family.architectures[0].replace("_", "")
+    return f"{name}moe" if row.mixes_experts else name
 
 
 def _has_gguf(row: Checkpoint) -> bool:
     """Whether Qwen publishes it as GGUF files."""
-    plain = not any(word in row.name for word in ("2507", "Next", "Coder"))
-    return row.role != "reranker" and plain and not _reads_images(row)
+    return row.role != "reranker" and row.family.has_gguf
 
 
 def _gguf_name(row: Checkpoint) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar, cast
 
+from qwen_agentkit.catalog import family_of
 from qwen_agentkit.chat.dialects import read_call
 from qwen_agentkit.chat.parsing import (
     CallEvent,
@@ -391,8 +392,8 @@ class _Content:
         self._parser: StreamParser | None = None
         self._apart = False  # the parser is in a thought that the server keeps apart from the content
         # Templates of these models open the think block, so that the content may begin inside of it.
-        name = model.lower()
-        opens = "thinking" in name or any(f"qwen3.{edition}" in name for edition in "5678")
+        family = family_of(model)
+        opens = "thinking" in model.lower() or (family is not None and family.opens_thought)
         self._inside = opens and request.thinking is not False
         self._held = ""
 

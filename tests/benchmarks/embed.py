@@ -91,8 +91,8 @@ class Embedders:
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """What ours reads."""
-        end = self.ours._loaded.token_id("<|endoftext|>")
-        return [[*ids, end] for ids in self.ours._loaded.encode_data(texts)]
+        end = self.ours._backend.loaded.token_id("<|endoftext|>")
+        return [[*ids, end] for ids in self.ours._backend.loaded.encode_data(texts)]
 
     @computed
     def encode(self, texts: Sequence[str], dtype: str | None, size: int = 32) -> Array:
@@ -115,7 +115,7 @@ class Embedders:
     def work(self, texts: Sequence[str]) -> dict[str, float]:
         """Tokens and arithmetic."""
         lengths = [len(ids) for ids in self.ids(texts)]
-        model = self.ours._loaded.model
+        model = self.ours._backend.loaded.model
         return {
             "texts": len(texts),
             "tokens": sum(lengths),
@@ -222,7 +222,7 @@ def measure(effort: Effort) -> dict[str, Any]:
     return {
         **machine(),
         **found,
-        "dtype": str(embedders.ours._loaded.dtype),
+        "dtype": str(embedders.ours._backend.loaded.dtype),
         "seconds_of_settings": embedders.tuning,
         "cases": cases,
     }

@@ -47,7 +47,7 @@ def _microseconds(found: dict[str, Any]) -> dict[str, Any]:
 def _bare_forward(calls: int) -> int:
     """What no caller can save: the model itself, in transformers' code with our attention."""
     embedders = embed.Embedders(str(shape.embedder("tiny")))
-    model, [ids] = embedders.ours._loaded.model, embedders.ids(["boat 0"])
+    model, [ids] = embedders.ours._backend.loaded.model, embedders.ids(["boat 0"])
     return round(1e6 * _times(lambda _: forward(model, [Segment(ids)]), calls).seconds)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from sentence_transformers import CrossEncoder
 
 from qwen_agentkit import QwenReranker
+from qwen_agentkit.backends.interfaces import Reading
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION
 from tests.benchmarks import peers, shape
 from tests.benchmarks.machine import OURS, Limits, Run, add_shares, computed, interleaved, machine, say
@@ -67,14 +68,19 @@ class Rerankers:
 
     def ids(self, pairs: Pairs) -> list[list[int]]:
         """What ours reads, token ids of each whole prompt."""
-        heads = self.ours._heads({query for query, _ in pairs})
-        tails, _ = self.ours._tails(pairs, heads)
+        heads, tails = self._tokens(pairs)
         return [heads[query] + tail for (query, _), tail in zip(pairs, tails, strict=True)]
+
+    def _tokens(self, pairs: Pairs) -> tuple[dict[str, list[int]], list[list[int]]]:
+        """What ours reads of each query, up to the document, and of each document."""
+        ours, reading = self.ours._backend, Reading(self.ours.max_length, may_cut=True, deterministic=False)
+        heads = ours.heads(list({query for query, _ in pairs}), None, reading)
+        return heads, ours.tails(pairs, heads, reading)[0]
 
     def score(self, pairs: Pairs, *, held: bool = False) -> list[float]:
         """Scores of ours; `held`: with what it holds of a query that was asked before."""
         if not held:
-            self.ours._asked.clear()
+            self.ours._backend.prompts.clear()
         return self.ours.score(pairs)
 
     @computed
@@ -95,8 +101,7 @@ class Rerankers:
 
     def work(self, pairs: Pairs, *, held: bool = False) -> dict[str, float]:
         """Tokens and arithmetic, with a query's part counted once, or not at all if it is held."""
-        heads = self.ours._heads({query for query, _ in pairs})
-        tails, _ = self.ours._tails(pairs, heads)
+        heads, tails = self._tokens(pairs)
         sequences = [(len(heads[query]), len(tail)) for (query, _), tail in zip(pairs, tails, strict=True)]
         if not held:
             sequences += [(0, len(head)) for head in heads.values()]
@@ -104,7 +109,7 @@ class Rerankers:
             "documents": len(pairs),
             "tokens": sum(map(len, self.ids(pairs))),
             "tokens_to_compute": sum(new for _, new in sequences),
-            "gigaflop": gigaflop(self.ours._loaded.model, sequences),
+            "gigaflop": gigaflop(self.ours._backend.loaded.model, sequences),
         }
 
 
@@ -157,7 +162,7 @@ def measure(effort: Effort) -> dict[str, Any]:
     return {
         **machine(),
         **found,
-        "dtype": str(rerankers.ours._loaded.dtype),
+        "dtype": str(rerankers.ours._backend.loaded.dtype),
         "seconds_of_settings": rerankers.tuning,
         "cases": cases,
     }

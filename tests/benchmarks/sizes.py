@@ -70,7 +70,7 @@ def measure(model: str, corpora: Sequence[Corpus]) -> dict[str, Any]:
     sizes: list[Size] = []
     for corpus in corpora:
         documents = embeddings.embed_array(corpus.contexts)
-        queries = embeddings.embed_array([embeddings._as_query(text) for text in corpus.questions])
+        queries = embeddings._embed(corpus.questions, query=True)
         sizes = all_sizes(documents.shape[1])
         for size in sizes:
             places = ranks(size, queries, documents, np.asarray(corpus.right))

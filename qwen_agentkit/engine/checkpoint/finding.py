@@ -13,7 +13,7 @@ from qwen_agentkit.errors import InputError, MissingExtraError, ModelNotFoundErr
 
 __all__ = ["find", "revision_of", "weight_files"]
 
-_FILES = ["*.json", "*.safetensors", "*.jinja", "merges.txt", "vocab.json"]
+_FILES = ["*.json", "*.safetensors", "*.jinja", "merges.txt", "vocab.json", "vocab.txt", "*.model"]
 
 # The environment variable that names the hub, and the hubs.
 _HUB, _HUBS = "QWEN_AGENTKIT_HUB", ("huggingface", "modelscope")

@@ -1,0 +1,1 @@
+"""What computes vectors and scores: our packed engine, sentence-transformers, or a server."""
