@@ -31,7 +31,7 @@ from pydantic import (
 )
 
 from qwen_agentkit.catalog import PRESETS, preset_checkpoint
-from qwen_agentkit.chat.messages import from_events, to_server, to_template
+from qwen_agentkit.chat.messages import from_events, to_template
 from qwen_agentkit.chat.profiles import profile_of
 from qwen_agentkit.chat.request import Request
 from qwen_agentkit.chat.structured import (
@@ -43,11 +43,12 @@ from qwen_agentkit.chat.structured import (
     with_parser,
 )
 from qwen_agentkit.chat.structured import response_format as as_response_format
-from qwen_agentkit.chat.threads import in_thread, side_by_side
+from qwen_agentkit.chat.threads import side_by_side, stream_from_thread
 from qwen_agentkit.chat.tool_choice import ToolChoice, read_choice
 from qwen_agentkit.errors import InputError, InputTooLongError, ServerUnsupportedError
+from qwen_agentkit.server.address import shown_address
 from qwen_agentkit.server.chat import ChatServer
-from qwen_agentkit.server.http import Server, shown_address
+from qwen_agentkit.server.http import Server
 
 if TYPE_CHECKING:
     from qwen_agentkit.engine.checkpoint.loading import Loaded
@@ -296,7 +297,7 @@ class ChatQwen(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async for chunk in in_thread(partial(self._answer, messages, stop, kwargs)):
+        async for chunk in stream_from_thread(partial(self._answer, messages, stop, kwargs)):
             yield chunk
 
     def _generate(
@@ -323,7 +324,7 @@ class ChatQwen(BaseChatModel):
         works = [
             partial(self._answer, messages, stop, given, streams=False) for given in self._several(kwargs)
         ]
-        answers = [asyncio.ensure_future(agenerate_from_stream(in_thread(work))) for work in works]
+        answers = [asyncio.ensure_future(agenerate_from_stream(stream_from_thread(work))) for work in works]
         try:
             return _together(await asyncio.gather(*answers))
         finally:
@@ -362,9 +363,14 @@ class ChatQwen(BaseChatModel):
             raise PromptTooLongError(str(error)) from error
 
     def _request(
-        self, messages: list[BaseMessage], stop: list[str] | None, given: dict[str, Any]
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        given: dict[str, Any],
+        *,
+        whole: bool = True,
     ) -> tuple[ChatQwen, Request]:
-        """The settings of one call, and what it asks."""
+        """The settings of one call, and what it asks; `whole` is that of `to_template`."""
         given = dict(given)
         tools = [convert_to_openai_tool(tool) for tool in given.pop("tools", None) or ()]
         choice = read_choice(given.pop("tool_choice", None), [tool["function"]["name"] for tool in tools])
@@ -380,7 +386,7 @@ class ChatQwen(BaseChatModel):
             schema = answer_schema(wanted)
             messages = ask_for_json(messages, wanted, with_tools=bool(tools))
         return settings, Request(
-            messages=to_template(messages) if settings.base_url is None else to_server(messages),
+            messages=to_template(messages, whole=whole),
             tools=tools,
             forced_call=choice not in (None, "auto", "none"),
             forced_tool=None if choice in (None, "auto", "none", "any") else choice,
@@ -411,8 +417,10 @@ class ChatQwen(BaseChatModel):
     ) -> int:
         """Tokens of the whole prompt that messages make, with the tools and with what opens the answer.
 
+        Any part of a chat is counted, in any order. Where the checkpoint's template refuses the messages, the
+        tokens are those of each message by itself; blocks that are not text count nothing.
+
         Raises:
-            InputError: The messages do not fit the checkpoint's template.
             ServerUnsupportedError: As `get_token_ids`, unless `custom_get_token_ids` is set.
         """
         if self.custom_get_token_ids is not None:
@@ -420,7 +428,7 @@ class ChatQwen(BaseChatModel):
         loaded = self._counting()
         from qwen_agentkit.engine.decode.answer import prompt_length  # loads torch, which no server needs
 
-        return prompt_length(loaded, self._request(messages, None, {"tools": tools})[1])
+        return prompt_length(loaded, self._request(messages, None, {"tools": tools}, whole=False)[1])
 
     def _counting(self) -> Loaded:
         """The checkpoint, whose tokenizer counts."""

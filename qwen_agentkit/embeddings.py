@@ -33,8 +33,9 @@ from qwen_agentkit.errors import (
     ServerUnsupportedError,
 )
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION, END_OF_TEXT, embedding_query
+from qwen_agentkit.server.address import shown_address
 from qwen_agentkit.server.embeddings import EmbeddingServer
-from qwen_agentkit.server.http import Server, shown_address
+from qwen_agentkit.server.http import Server
 from qwen_agentkit.text.readable import named, readable, slices
 
 __all__ = ["QwenEmbeddings"]

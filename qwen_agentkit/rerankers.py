@@ -29,7 +29,8 @@ from qwen_agentkit.prompts import (
     rerank_document,
     rerank_head,
 )
-from qwen_agentkit.server.http import Server, shown_address
+from qwen_agentkit.server.address import shown_address
+from qwen_agentkit.server.http import Server
 from qwen_agentkit.server.rerank import RerankServer
 from qwen_agentkit.text.readable import named, readable, slices
 

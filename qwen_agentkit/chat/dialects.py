@@ -13,9 +13,16 @@ from typing import Any, Literal
 
 from qwen_agentkit.chat.coercion import coerce, load_json, parameter_kinds
 from qwen_agentkit.chat.stops import overlap
+from qwen_agentkit.chat.tags import (
+    CLOSE_CALL,
+    CLOSE_FUNCTION,
+    CLOSE_PARAMETER,
+    OPEN_CALL,
+    OPEN_FUNCTION,
+    OPEN_PARAMETER,
+)
 
 __all__ = [
-    "OPEN_CALL",
     "CallEnd",
     "Dialect",
     "find_call",
@@ -28,29 +35,23 @@ __all__ = [
 Dialect = Literal["auto", "json", "xml", "none"]
 """How calls are written; in "none" a text holds no calls, whatever it looks like."""
 
-OPEN_CALL = "<tool_call>"
-CLOSE_CALL = "</tool_call>"
-_OPEN_FUNCTION = "<function="
-_CLOSE_FUNCTION = "</function>"
-_CLOSE_PARAMETER = "</parameter>"
-
 _TAGGED = re.compile(OPEN_CALL)
 # Coder models at times forget the tag; what follows the name tells such a call from prose about functions.
 _TAGGED_OR_BARE = re.compile(
-    rf"{OPEN_CALL}|<function=[^<>\n]+>(?=\s{{0,8}}(?:<parameter=|{_CLOSE_FUNCTION}))"
+    rf"{OPEN_CALL}|{OPEN_FUNCTION}[^<>\n]+>(?=\s{{0,8}}(?:{OPEN_PARAMETER}|{CLOSE_FUNCTION}))"
 )
-_HALF_BARE = re.compile(r"<function=[^<>\n]*(?:>\s{0,8}(?:<[^<>\n]{0,9})?)?")
+_HALF_BARE = re.compile(rf"{OPEN_FUNCTION}[^<>\n]*(?:>\s{{0,8}}(?:<[^<>\n]{{0,9}})?)?")
 
-_FUNCTION = re.compile(rf"<function=([^<>\n]+)>(.*){_CLOSE_FUNCTION}", re.DOTALL)
-_PARAMETER = re.compile(r"\s*<parameter=([^<>\n]+)>(.*)", re.DOTALL)
-_NAME = re.compile(r'"name"\s*:\s*"([^"\\]*)"|<function=([^<>\n]*)>')
+_FUNCTION = re.compile(rf"{OPEN_FUNCTION}([^<>\n]+)>(.*){CLOSE_FUNCTION}", re.DOTALL)
+_PARAMETER = re.compile(rf"\s*{OPEN_PARAMETER}([^<>\n]+)>(.*)", re.DOTALL)
+_NAME = re.compile(rf'"name"\s*:\s*"([^"\\]*)"|{OPEN_FUNCTION}([^<>\n]*)>')
 
 # What matters outside and inside a value of each dialect: "flip" goes from one to the other.
-_TAG = "(?P<tag></?tool_call>)"
+_TAG = f"(?P<tag>{OPEN_CALL}|{CLOSE_CALL})"
 _OUTSIDE_JSON = re.compile(rf'(?P<flip>")|{_TAG}')
 _INSIDE_JSON = re.compile(rf'\\.|(?P<flip>")|{_TAG}', re.DOTALL)
-_OUTSIDE_XML = re.compile(rf"(?P<flip><parameter=)|(?P<end>{_CLOSE_FUNCTION})|{_TAG}")
-_INSIDE_XML = re.compile(rf"(?P<flip>{_CLOSE_PARAMETER})|{_TAG}")
+_OUTSIDE_XML = re.compile(rf"(?P<flip>{OPEN_PARAMETER})|(?P<end>{CLOSE_FUNCTION})|{_TAG}")
+_INSIDE_XML = re.compile(rf"(?P<flip>{CLOSE_PARAMETER})|{_TAG}")
 _LONGEST = len(CLOSE_CALL)
 
 
@@ -75,9 +76,9 @@ def half_call(text: str, dialect: Dialect) -> int:
     tagged = overlap(text, OPEN_CALL)
     if dialect == "json":
         return tagged
-    start = text.rfind(_OPEN_FUNCTION)
+    start = text.rfind(OPEN_FUNCTION)
     bare = len(text) - start if start >= 0 and _HALF_BARE.fullmatch(text, start) else 0
-    return max(tagged, bare, overlap(text, _OPEN_FUNCTION))
+    return max(tagged, bare, overlap(text, OPEN_FUNCTION))
 
 
 class CallEnd:
@@ -110,11 +111,11 @@ class CallEnd:
             is needed.
         """
         if self._steps is None:
-            if _OPEN_FUNCTION.startswith(text.lstrip()):
+            if OPEN_FUNCTION.startswith(text.lstrip()):
                 return None
             is_xml = _is_xml(text, self._dialect)
             self._steps = (_OUTSIDE_XML, _INSIDE_XML) if is_xml else (_OUTSIDE_JSON, _INSIDE_JSON)
-            self._closer = _CLOSE_PARAMETER if is_xml else '"'
+            self._closer = CLOSE_PARAMETER if is_xml else '"'
         while step := self._steps[self._inside].search(text, self._at):
             if step.lastgroup == "end":
                 return self._after_function(text, step.end())
@@ -189,7 +190,7 @@ def guess_name(body: str) -> str | None:
 
 
 def _is_xml(body: str, dialect: Dialect) -> bool:
-    return dialect == "xml" or (dialect == "auto" and body.lstrip().startswith(_OPEN_FUNCTION))
+    return dialect == "xml" or (dialect == "auto" and body.lstrip().startswith(OPEN_FUNCTION))
 
 
 def _read_json(body: str) -> tuple[str, dict[str, Any]]:
@@ -199,7 +200,7 @@ def _read_json(body: str) -> tuple[str, dict[str, Any]]:
     if "arguments" not in call and len(call) > 1:
         raise ValueError("expected the arguments under the key 'arguments'")
     args = call.get("arguments")
-    if isinstance(args, str):  # encoded twice
+    while isinstance(args, str):  # encoded twice, or more often
         args = load_json(args)
     if args is None:
         args = {}
@@ -211,11 +212,11 @@ def _read_json(body: str) -> tuple[str, dict[str, Any]]:
 def _read_xml(body: str, tools: Iterable[Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:
     function = _FUNCTION.fullmatch(body.strip())
     if function is None:
-        raise ValueError("expected <function=name> ... </function>")
-    *parameters, rest = function[2].split(_CLOSE_PARAMETER)
+        raise ValueError(f"expected {OPEN_FUNCTION}name> ... {CLOSE_FUNCTION}")
+    *parameters, rest = function[2].split(CLOSE_PARAMETER)
     found = [_PARAMETER.fullmatch(parameter) for parameter in parameters]
     if rest.strip() or None in found:
-        raise ValueError("expected only <parameter=name> ... </parameter> inside <function>")
+        raise ValueError(f"expected only {OPEN_PARAMETER}name> ... {CLOSE_PARAMETER} inside the function")
     values = {parameter[1]: _trim(parameter[2]) for parameter in found if parameter}
     if len(values) < len(found):
         raise ValueError("expected each parameter once")

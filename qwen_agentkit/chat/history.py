@@ -6,16 +6,18 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from qwen_agentkit.chat.tags import CLOSE_THINK, OPEN_THINK, think_block
+
 __all__ = ["inline", "marked", "put_back", "split_thoughts"]
 
 Message = dict[str, Any]
 
 # A content that begins with its thought, as other programs store it.
-_THOUGHT = re.compile(r"\s*<think>(.*?)</think>\n*", re.DOTALL)
+_THOUGHT = re.compile(rf"\s*{OPEN_THINK}(.*?){CLOSE_THINK}\n*", re.DOTALL)
 
 # The number of a turn between two code points that Unicode keeps out of texts, and what the template may put
 # around it: an empty think block before, line breaks between an empty content and a call behind.
-_MARK = re.compile("(?:<think>\\s*</think>\\s*)?\ufdd2(\\d+)\ufdd3\n*")
+_MARK = re.compile(f"(?:{OPEN_THINK}\\s*{CLOSE_THINK}\\s*)?\ufdd2(\\d+)\ufdd3\n*")
 
 
 def split_thoughts(messages: Sequence[Message]) -> list[Message]:
@@ -63,5 +65,4 @@ def _split(message: Message) -> Message:
 
 
 def _block(message: Message) -> str:
-    thought = str(message.get("reasoning_content") or "").strip("\n")
-    return f"<think>\n{thought}\n</think>\n\n"
+    return think_block(str(message.get("reasoning_content") or "").strip("\n"))

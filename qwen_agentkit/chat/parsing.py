@@ -20,6 +20,7 @@ from qwen_agentkit.chat.dialects import (
     read_call,
 )
 from qwen_agentkit.chat.stops import overlap
+from qwen_agentkit.chat.tags import CLOSE_THINK, OPEN_THINK
 
 __all__ = [
     "CallEvent",
@@ -34,9 +35,6 @@ __all__ = [
     "ToolCall",
     "parse",
 ]
-
-_OPEN_THINK = "<think>"
-_CLOSE_THINK = "</think>"
 
 
 class ToolCall(TypedDict):
@@ -190,15 +188,15 @@ class StreamParser:
 
     def _start(self, final: bool) -> Iterator[Event]:
         text = self._buffer.lstrip()
-        if text.startswith(_OPEN_THINK):
-            self._buffer = text.removeprefix(_OPEN_THINK)
+        if text.startswith(OPEN_THINK):
+            self._buffer = text.removeprefix(OPEN_THINK)
             self._state = self._think
-        elif final or not _OPEN_THINK.startswith(text):
+        elif final or not OPEN_THINK.startswith(text):
             self._state = self._think if self._thinking else self._text
         yield from ()
 
     def _think(self, final: bool) -> Iterator[Event]:
-        end = self._buffer.find(_CLOSE_THINK)
+        end = self._buffer.find(CLOSE_THINK)
         call = find_call(self._buffer, self._dialect)
         if call and (end < 0 or call[0] < end):
             yield from self._reason(self._buffer[: call[0]])
@@ -207,10 +205,10 @@ class StreamParser:
         elif end >= 0:
             yield from self._end_thought(end)
         else:
-            yield from self._reason(self._take(final, overlap(self._buffer, _CLOSE_THINK)))
+            yield from self._reason(self._take(final, overlap(self._buffer, CLOSE_THINK)))
 
     def _draft(self, final: bool) -> Iterator[Event]:
-        end = self._buffer.find(_CLOSE_THINK)
+        end = self._buffer.find(CLOSE_THINK)
         if end >= 0:
             yield from self._end_thought(end)
         elif final:
@@ -269,7 +267,7 @@ class StreamParser:
 
     def _end_thought(self, end: int) -> Iterator[Event]:
         yield from self._reason(self._buffer[:end])
-        self._buffer = self._buffer[end + len(_CLOSE_THINK) :]
+        self._buffer = self._buffer[end + len(CLOSE_THINK) :]
         self._content.drop()
         self._state = self._text
 

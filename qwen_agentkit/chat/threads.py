@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TypeVar
 
-__all__ = ["in_thread", "side_by_side"]
+__all__ = ["side_by_side", "stream_from_thread"]
 
 T = TypeVar("T")
 
 _END = object()
 
 
-async def in_thread(make: Callable[[threading.Event], Iterator[T]]) -> AsyncIterator[T]:
+async def stream_from_thread(make: Callable[[threading.Event], Iterator[T]]) -> AsyncIterator[T]:
     """Yield what an iterator yields, off the event loop.
 
     Each has a thread of its own: the pool of the event loop has a few threads only, and streams last long.

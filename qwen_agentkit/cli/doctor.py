@@ -16,8 +16,8 @@ from qwen_agentkit.catalog import CHECKPOINTS, PRESETS, nano_folder
 from qwen_agentkit.cli.fitting import WIDTHS, Memory, checkpoint_needs, preset_needs, table_row
 from qwen_agentkit.engine.checkpoint.identity import identify
 from qwen_agentkit.errors import InputError, MissingExtraError, ModelError, StoreError
-from qwen_agentkit.server import probe
 from qwen_agentkit.server.http import Server
+from qwen_agentkit.server.probe import probe_server
 from qwen_agentkit.stack import Stack
 
 __all__ = ["examine", "examine_server"]
@@ -72,7 +72,7 @@ def examine(stack: Stack, context: int = 8192) -> dict[str, Any]:
 
 def examine_server(base_url: str, model: str | None, api_key: str | None) -> dict[str, Any]:
     """What a server is and can do, and how to ask it."""
-    found = probe.examine(Server(base_url, api_key=api_key), model)
+    found = probe_server(Server(base_url, api_key=api_key), model)
     chosen = f"model={found['asked']!r}, base_url={base_url!r}"
     classes = {"chat": "ChatQwen", "embeddings": "QwenEmbeddings", "reranking": "QwenReranker"}
     if _RETRIEVER.search(found["asked"]):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qwen_agentkit.errors import ServerAnswerError
-from qwen_agentkit.server.flavors import check_model, identify
+from qwen_agentkit.server.flavors import check_model, detect_server
 from qwen_agentkit.server.http import Server
 
 __all__ = ["EmbeddingServer"]
@@ -43,7 +43,7 @@ class EmbeddingServer:
 
     def __init__(self, server: Server, model: str) -> None:
         models = server.models()
-        flavor = identify(server, None, models)
+        flavor = detect_server(server, None, models)
         check_model(server, flavor, model, models)
         roots = {row["id"]: row.get("root") for row in models}  # vLLM and SGLang name the checkpoint there
         self.served = str(roots.get(model) or model)

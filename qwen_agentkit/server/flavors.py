@@ -21,7 +21,7 @@ from qwen_agentkit.errors import (
 )
 from qwen_agentkit.server.http import Server
 
-__all__ = ["FLAVORS", "Flavor", "check_model", "identify"]
+__all__ = ["FLAVORS", "Flavor", "check_model", "detect_server"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Flavor:
         lists_models: Whether its list of models is all that it answers for.
         base64: Whether it can send vectors as bytes.
         bare_schema: Whether it takes the schema of an object as `{"type": "json_object", "schema"}` only.
+        named_choice: Whether `tool_choice` may name a tool; else it is a word, such as "required".
         quiet_streams: Whether its streams leave out the usage, and the reason where there is no answer.
         loads_models: Whether it loads what it is asked for, and only fails (500) where that cannot be had.
     """
@@ -48,6 +49,7 @@ class Flavor:
     lists_models: bool = False
     base64: bool = False
     bare_schema: bool = False
+    named_choice: bool = True
     quiet_streams: bool = False
     loads_models: bool = False
 
@@ -67,6 +69,7 @@ FLAVORS = {
             ignores=frozenset({"repetition_penalty"}),
             lists_models=True,
             base64=True,
+            named_choice=False,
         ),
         # It takes reasoning_effort="none"; sampling beyond OpenAI's belongs into its Modelfile.
         Flavor("ollama", "effort", ignores=_BEYOND_OPENAI | {"parallel_tool_calls"}),
@@ -74,6 +77,7 @@ FLAVORS = {
             "lmstudio",
             ignores=frozenset({"min_p", "parallel_tool_calls", "repetition_penalty"}),
             lists_models=True,
+            named_choice=False,
         ),
         Flavor(
             "transformers",
@@ -111,7 +115,7 @@ _OWNERS = {
 _ROUTES = {"/load_model": "transformers", "/extras/tokenize/count": "llama-cpp-python"}
 
 
-def identify(server: Server, name: str | None, models: Sequence[dict[str, Any]]) -> Flavor:
+def detect_server(server: Server, name: str | None, models: Sequence[dict[str, Any]]) -> Flavor:
     """Find out what kind of server it is.
 
     Args:

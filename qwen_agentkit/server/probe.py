@@ -21,11 +21,11 @@ from qwen_agentkit.errors import (
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION
 from qwen_agentkit.server.chat import ChatServer
 from qwen_agentkit.server.embeddings import EmbeddingServer
-from qwen_agentkit.server.flavors import identify
+from qwen_agentkit.server.flavors import detect_server
 from qwen_agentkit.server.http import Server
 from qwen_agentkit.server.rerank import RerankServer
 
-__all__ = ["examine"]
+__all__ = ["probe_server"]
 
 _TIME = "What time is it?"
 _SENTENCE = f"{_TIME} Answer in one short sentence."
@@ -47,7 +47,7 @@ _SHORT, _LONG = 256, 2000
 _REFUSED = (ServerAccessError, ServerModelError)
 
 
-def examine(server: Server, model: str | None = None) -> dict[str, Any]:
+def probe_server(server: Server, model: str | None = None) -> dict[str, Any]:
     """Ask a server for all this package can use. Its model writes six answers at most.
 
     Args:
@@ -63,7 +63,7 @@ def examine(server: Server, model: str | None = None) -> dict[str, Any]:
         ServerError: Nothing answers, the key is refused, or the server does not have the model.
     """
     models = server.models()
-    flavor = identify(server, None, models)
+    flavor = detect_server(server, None, models)
     if model is None:
         if not models:
             raise InputError(f"{server.root} lists no models; say which one to ask, with --model NAME.")

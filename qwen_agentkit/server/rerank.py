@@ -21,7 +21,7 @@ from qwen_agentkit.prompts import (
     rerank_document,
     rerank_head,
 )
-from qwen_agentkit.server.flavors import check_model, identify
+from qwen_agentkit.server.flavors import check_model, detect_server
 from qwen_agentkit.server.http import Server
 
 __all__ = ["RerankServer"]
@@ -51,8 +51,9 @@ class RerankServer:
 
     def __init__(self, server: Server, model: str, instruction: str) -> None:
         models = server.models()
-        self._flavor = identify(server, None, models).name
-        check_model(server, identify(server, self._flavor, models), model, models)
+        flavor = detect_server(server, None, models)
+        check_model(server, flavor, model, models)
+        self._flavor = flavor.name
         self._server, self._model, self._instruction = server, model, instruction
 
     def score(self, query: str, documents: Sequence[str]) -> list[float]:

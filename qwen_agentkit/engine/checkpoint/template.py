@@ -11,6 +11,7 @@ from jinja2 import TemplateError
 
 from qwen_agentkit.chat.dialects import Dialect
 from qwen_agentkit.chat.history import inline, marked, put_back, split_thoughts
+from qwen_agentkit.chat.tags import CLOSE_THINK, OPEN_FUNCTION, OPEN_THINK, think_block
 from qwen_agentkit.engine.checkpoint.loading import Loaded
 from qwen_agentkit.errors import InputError, ModelUnsupportedError
 
@@ -74,12 +75,12 @@ class ChatTemplate:
         )
         self.can_think = on != off or _opens(on)
         self.can_skip = not _opens(off)
-        self.thinks = self.can_think and "</think>" not in unsaid
+        self.thinks = self.can_think and CLOSE_THINK not in unsaid
         # Later hybrids open the think block themselves, and were not trained on the soft switch.
         self.has_soft_switch = self.can_think and self.can_skip and not _opens(on)
         self.replays = "preserve_thinking" in source
         self.efforts = tuple(word for word in _EFFORTS if _names(source, "reasoning_effort", word))
-        self.dialect: Dialect = "xml" if "<function=" in source else "json"
+        self.dialect: Dialect = "xml" if OPEN_FUNCTION in source else "json"
         self._inline = self.can_think and self._splits_inline_thoughts()
         self._controls = _controls(loaded)
 
@@ -186,7 +187,7 @@ class ChatTemplate:
     def _splits_inline_thoughts(self) -> bool:
         """Whether the template looks for thoughts in the content, and for none in `reasoning_content`."""
         calling = {"role": "assistant", "content": "", "tool_calls": [_CALL]}
-        apart, inside = {"reasoning_content": _THOUGHT}, {"content": f"<think>\n{_THOUGHT}\n</think>\n\n"}
+        apart, inside = {"reasoning_content": _THOUGHT}, {"content": think_block(_THOUGHT)}
         if self._shows_thought([_HELLO, {**calling, **apart}, _RESULT]):
             return False
         return self._shows_thought([_HELLO, {**calling, **inside}, _RESULT]) and not self._shows_thought(
@@ -251,7 +252,7 @@ def _tail(text: str) -> str:
 
 
 def _opens(tail: str) -> bool:
-    return tail.rstrip().endswith("<think>")
+    return tail.rstrip().endswith(OPEN_THINK)
 
 
 def _map_strings(value: Any, change: Callable[[str], str]) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 from llguidance import regex_to_lark
 
 from qwen_agentkit.chat.dialects import Dialect
+from qwen_agentkit.chat.tags import CLOSE_FUNCTION, CLOSE_PARAMETER, OPEN_FUNCTION, OPEN_PARAMETER
 from qwen_agentkit.engine.grammar.lark import json_rule, quote, without
 from qwen_agentkit.engine.grammar.schemas import ANY_STRING, CALENDAR
 from qwen_agentkit.errors import InputError
@@ -17,8 +18,8 @@ from qwen_agentkit.errors import InputError
 __all__ = ["call_rules"]
 
 # What ends a parameter in the XML dialect. The value cannot hold the tag: nothing there can be escaped.
-_END_VALUE = "\n</parameter>\n"
-_ANY_VALUE = "/(?s:.*)/" + without("</parameter>")
+_END_VALUE = f"\n{CLOSE_PARAMETER}\n"
+_ANY_VALUE = "/(?s:.*)/" + without(CLOSE_PARAMETER)
 
 # Texts that the reader of the XML dialect takes for something else than a string.
 _NULL = "/(?i:null)/"
@@ -92,13 +93,13 @@ def _xml(rule: str, name: str, parameters: Mapping[str, Any]) -> list[str]:
             "cannot be held to. Expected an object with properties; say the rest in the description."
         )
     required = parameters.get("required", ())
-    body, rules = [quote(f"\n<function={_tag_name(name)}>\n")], []
+    body, rules = [quote(f"\n{OPEN_FUNCTION}{_tag_name(name)}>\n")], []
     for number, (key, schema) in enumerate(parameters.get("properties", {}).items()):
-        begin = quote(f"<parameter={_tag_name(key)}>\n")
+        begin = quote(f"{OPEN_PARAMETER}{_tag_name(key)}>\n")
         choices, more = _value(f"{rule}_{number}", f"{name}.{key}", schema, parameters)
         body.append(f"({begin} ({choices}))" + ("" if key in required else "?"))
         rules += more
-    return [" ".join([*body, quote("</function>\n")]), *rules]
+    return [" ".join([*body, quote(f"{CLOSE_FUNCTION}\n")]), *rules]
 
 
 def _value(rule: str, path: str, schema: Any, root: Mapping[str, Any]) -> tuple[str, list[str]]:

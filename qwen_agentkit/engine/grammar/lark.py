@@ -11,6 +11,7 @@ from typing import Any
 from llguidance import LLMatcher
 from transformers import PreTrainedTokenizerFast
 
+from qwen_agentkit.chat.tags import OPEN_THINK
 from qwen_agentkit.engine.grammar.schemas import prepare
 from qwen_agentkit.errors import InputError
 
@@ -64,7 +65,7 @@ class Tags:
         words = name.upper()
         others = ",".join(str(number) for content, number in self._added.items() if content != tag)
         mixed = f" | {words}? (<[{others}]> {words}?)+" if others else ""
-        patterns = [re.escape(content) for content in self._added if content in (tag, "<think>")]
+        patterns = [re.escape(content) for content in self._added if content in (tag, OPEN_THINK)]
         kept_out = "".join(map(without, [*patterns, *forbidden]))
         return [f"{name}: {words}{mixed}", f"{words}: /(?s:.+)/{kept_out}"]
 
