@@ -36,7 +36,7 @@ IMAGE = ToolMessage(
 STRICT = """{%- if messages[0].role not in ('user', 'system') %}{{ raise_exception('No user.') }}{% endif %}
 {%- for message in messages %}{% if message.role == 'system' and not loop.first %}
 {{- raise_exception('System first.') }}{% endif %}<|im_start|>{{ message.role }}
-{{ message.content }}<|im_end|>
+{{ message.content }}{{ (message.tool_calls | tojson) if message.tool_calls }}<|im_end|>
 {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
 {% endif %}"""
 
@@ -57,7 +57,7 @@ def test_every_part_in_every_order_has_tokens(llm: ChatQwen) -> None:
 
 
 def test_more_messages_have_more_tokens(llm: ChatQwen) -> None:
-    counts = [llm.get_num_tokens_from_messages(CHAT[-n:]) for n in range(len(CHAT) + 1)]
+    counts = [llm.get_num_tokens_from_messages(CHAT[len(CHAT) - n :]) for n in range(len(CHAT) + 1)]
     assert counts[0] == 0
     assert counts[1:] == sorted(counts[1:])
     long = ToolMessage("At nine. " * 100, tool_call_id="1")
@@ -65,7 +65,7 @@ def test_more_messages_have_more_tokens(llm: ChatQwen) -> None:
 
 
 @pytest.mark.parametrize("strategy", ["first", "last"])
-@pytest.mark.parametrize("tokens", [1, 30, 60, 90, 10_000])
+@pytest.mark.parametrize("tokens", [1, 30, 60, 10_000])
 def test_chats_with_tools_can_be_trimmed(llm: ChatQwen, strategy: Any, tokens: int) -> None:
     options = {"start_on": "human", "include_system": True} if strategy == "last" else {}
     kept = trim_messages(CHAT, max_tokens=tokens, token_counter=llm, strategy=strategy, **options)

@@ -1,4 +1,4 @@
-"""A call that is asked for: `tool_choice` in a form that the server takes, and only that tool's call is an answer."""
+"""Forced calls: `tool_choice` in a form that the server takes, and no call of another tool for an answer."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_any_call_is_asked_for_by_a_word(serve: Serve, kind: str) -> None:
 def test_the_call_of_another_tool_is_an_error(serve: Serve, kind: str, arguments: str) -> None:
     serve({CHAT: calls("wipe", arguments)})
     llm = chat(kind).bind_tools([look, wipe], tool_choice="look")
-    with pytest.raises(ServerUnsupportedError, match="has to be a call of 'look'.*a call of 'wipe'"):
+    with pytest.raises(ServerUnsupportedError, match=r"has to be a call of 'look'.*a call of 'wipe'"):
         llm.invoke("x")
     with pytest.raises(ServerUnsupportedError, match="a call of 'wipe'"):
         list(llm.stream("x"))

@@ -1,4 +1,4 @@
-"""Thoughts in a server's content without an opening tag: told by the closing one, and calls in them are drafts."""
+"""Thoughts without an opening tag in a server's content: a closing tag ends them, calls there are drafts."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Finds and reads single tool calls, in the two dialects the Qwen families write.
+"""Finds and reads single tool calls, in the two dialects of the Qwen families.
 
-Knows Hermes JSON and Coder XML as text; nothing of streams, think blocks or models.
+Knows Hermes JSON and Coder XML as text, nothing about streams, think blocks or models.
 A body that cannot be read is a `ValueError` here, which `parsing` turns into an invalid call.
 """
 
@@ -27,16 +27,16 @@ __all__ = [
     "Dialect",
     "find_call",
     "guess_name",
-    "half_call",
     "is_readable",
+    "partial_call",
     "read_call",
 ]
 
 Dialect = Literal["auto", "json", "xml", "none"]
-"""How calls are written; in "none" a text holds no calls, whatever it looks like."""
+"""How calls are written; with "none" all text is content."""
 
 _TAGGED = re.compile(OPEN_CALL)
-# Coder models at times forget the tag; what follows the name tells such a call from prose about functions.
+# Coder models sometimes forget the tag; what follows the name tells such a call from prose about functions.
 _TAGGED_OR_BARE = re.compile(
     rf"{OPEN_CALL}|{OPEN_FUNCTION}[^<>\n]+>(?=\s{{0,8}}(?:{OPEN_PARAMETER}|{CLOSE_FUNCTION}))"
 )
@@ -46,7 +46,7 @@ _FUNCTION = re.compile(rf"{OPEN_FUNCTION}([^<>\n]+)>(.*){CLOSE_FUNCTION}", re.DO
 _PARAMETER = re.compile(rf"\s*{OPEN_PARAMETER}([^<>\n]+)>(.*)", re.DOTALL)
 _NAME = re.compile(rf'"name"\s*:\s*"([^"\\]*)"|{OPEN_FUNCTION}([^<>\n]*)>')
 
-# What matters outside and inside a value of each dialect: "flip" goes from one to the other.
+# What ends a state of the search, outside and inside a value of each dialect: "flip" leads to the other one.
 _TAG = f"(?P<tag>{OPEN_CALL}|{CLOSE_CALL})"
 _OUTSIDE_JSON = re.compile(rf'(?P<flip>")|{_TAG}')
 _INSIDE_JSON = re.compile(rf'\\.|(?P<flip>")|{_TAG}', re.DOTALL)
@@ -69,8 +69,8 @@ def find_call(text: str, dialect: Dialect) -> tuple[int, int] | None:
     return found.start(), found.end() if found.group() == OPEN_CALL else found.start()
 
 
-def half_call(text: str, dialect: Dialect) -> int:
-    """Length of the end of the text that more text could make the beginning of a call, in characters."""
+def partial_call(text: str, dialect: Dialect) -> int:
+    """Return the length of the end of a text that may be the beginning of a call, in characters."""
     if dialect == "none":
         return 0
     tagged = overlap(text, OPEN_CALL)
@@ -82,10 +82,10 @@ def half_call(text: str, dialect: Dialect) -> int:
 
 
 class CallEnd:
-    """Finds where the call that a growing text starts with ends.
+    """Finds the end of a call at the start of a growing text.
 
-    A tag inside a JSON string or a parameter value is part of the value. Where the quotes of a damaged call
-    never match, the first tag ends it, so that the calls after it are kept. Each character is looked at once.
+    A tag inside a JSON string or a parameter value is part of the value. If the quotes of a damaged call
+    never match, the first tag ends it, so that the calls after it are kept. Each character is read once.
 
     Args:
         dialect: How the body is written; "auto" looks at its first word.
@@ -96,11 +96,11 @@ class CallEnd:
         self._steps: tuple[re.Pattern[str], re.Pattern[str]] | None = None
         self._closer = ""  # ends a value
         self._inside = False
-        self._at = 0  # what comes before has been looked at
-        self._inner: tuple[int, int] | None = None  # the first tag inside a value, should the call be damaged
+        self._at = 0  # what comes before has been read
+        self._inner: tuple[int, int] | None = None  # the first tag inside a value, the end of a damaged call
 
     def find(self, text: str, *, final: bool = False) -> tuple[int, int] | None:
-        """Look at what is new in the text.
+        """Read what is new in the text.
 
         Args:
             text: What follows `<tool_call>`, so far.
@@ -133,13 +133,13 @@ class CallEnd:
         return None
 
     def close(self, text: str) -> tuple[int, int]:
-        """Look at the whole text, after which no more comes; returns what `find` does."""
+        """Read the text to its end, after which no more comes; returns what `find` does."""
         return self.find(text, final=True) or self._choose(
             text, (len(text) - overlap(text, CLOSE_CALL), len(text))
         )
 
     def _after_function(self, text: str, end: int) -> tuple[int, int] | None:
-        """The function is over, with or without the closing tag, which may still be on its way."""
+        """Return the end of a call after its function: at the closing tag, if there is one."""
         rest = text[end:].lstrip()
         if rest.startswith(CLOSE_CALL):
             return self._choose(text, (end, len(text) - len(rest) + len(CLOSE_CALL)))
@@ -167,7 +167,7 @@ def read_call(body: str, dialect: Dialect, tools: Iterable[Mapping[str, Any]]) -
     """
     try:
         call = _read_xml(body, tools) if _is_xml(body, dialect) else _read_json(body)
-        # Half an escaped character, infinity: what Python reads so, but nobody could write down again.
+        # Python reads halves of escaped characters and infinity, which cannot be written again.
         json.dumps(call, ensure_ascii=False, allow_nan=False).encode()
     except RecursionError:
         raise ValueError("JSON nested too deeply") from None

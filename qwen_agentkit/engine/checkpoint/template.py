@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import TemplateError
 
 from qwen_agentkit.chat.dialects import Dialect
-from qwen_agentkit.chat.history import inline, marked, put_back, split_thoughts
+from qwen_agentkit.chat.history import inline_thoughts, mark_thoughts, restore_thoughts, split_thoughts
 from qwen_agentkit.chat.tags import CLOSE_THINK, OPEN_FUNCTION, OPEN_THINK, think_block
 from qwen_agentkit.engine.checkpoint.loading import Loaded
 from qwen_agentkit.errors import InputError, ModelUnsupportedError
@@ -120,9 +120,9 @@ class ChatTemplate:
         shown = _map_strings(tools, self._plain)
         variables = self._variables(thinking, reasoning_effort, keep_thoughts)
         if keep_thoughts and self.can_think and not self.replays:
-            text = put_back(self._render(marked(turns), shown, variables), turns)
+            text = restore_thoughts(self._render(mark_thoughts(turns), shown, variables), turns)
         else:
-            text = self._render(inline(turns) if self._inline else turns, shown, variables)
+            text = self._render(inline_thoughts(turns) if self._inline else turns, shown, variables)
         parts = _paired(text).split(_SEAM)
         return Prompt(
             tokens=[token for part in parts for token in self._loaded.encode_prompt(part)],

@@ -105,11 +105,12 @@ def prompt_length(loaded: Loaded, request: Request) -> int:
         return len(_prompt(ChatTemplate(loaded), request).tokens)
     except InputError:
         turns = [f"<|im_start|>{turn['role']}\n{_all_text(turn)}<|im_end|>\n" for turn in request.messages]
-        return len(loaded.encode_prompt("".join([*turns, json.dumps(list(request.tools))])))
+        tools = json.dumps(list(request.tools), ensure_ascii=False) if request.tools else ""
+        return len(loaded.encode_prompt("".join([*turns, tools])))
 
 
 def _all_text(turn: Mapping[str, Any]) -> str:
-    calls = json.dumps(turn.get("tool_calls", ""), ensure_ascii=False)
+    calls = json.dumps(turn["tool_calls"], ensure_ascii=False) if "tool_calls" in turn else ""
     return f"{turn.get('reasoning_content', '')}{turn['content']}{calls}"
 
 
