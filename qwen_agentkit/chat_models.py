@@ -24,7 +24,7 @@ from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, field_validat
 
 from qwen_agentkit.backends.settings import ModelSettings
 from qwen_agentkit.catalog import Role
-from qwen_agentkit.chat.messages import from_events, to_server, to_template
+from qwen_agentkit.chat.messages import from_events, to_template
 from qwen_agentkit.chat.profiles import profile_of
 from qwen_agentkit.chat.request import Request
 from qwen_agentkit.chat.structured import (
@@ -36,11 +36,11 @@ from qwen_agentkit.chat.structured import (
     with_parser,
 )
 from qwen_agentkit.chat.structured import response_format as as_response_format
-from qwen_agentkit.chat.threads import in_thread, side_by_side
+from qwen_agentkit.chat.threads import side_by_side, stream_from_thread
 from qwen_agentkit.chat.tool_choice import ToolChoice, read_choice
 from qwen_agentkit.errors import InputError, InputTooLongError, ServerUnsupportedError
+from qwen_agentkit.server.address import shown_address
 from qwen_agentkit.server.chat import ChatServer
-from qwen_agentkit.server.http import shown_address
 
 if TYPE_CHECKING:
     from qwen_agentkit.engine.checkpoint.loading import Loaded
@@ -261,7 +261,7 @@ class ChatQwen(ModelSettings, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async for chunk in in_thread(partial(self._answer, messages, stop, kwargs)):
+        async for chunk in stream_from_thread(partial(self._answer, messages, stop, kwargs)):
             yield chunk
 
     def _generate(
@@ -289,7 +289,7 @@ class ChatQwen(ModelSettings, BaseChatModel):
             partial(self._answer, messages, stop, given, streams=False)
             for given in self._split_answers(kwargs)
         ]
-        answers = [asyncio.ensure_future(agenerate_from_stream(in_thread(work))) for work in works]
+        answers = [asyncio.ensure_future(agenerate_from_stream(stream_from_thread(work))) for work in works]
         try:
             return _join_results(await asyncio.gather(*answers))
         finally:
@@ -328,9 +328,14 @@ class ChatQwen(ModelSettings, BaseChatModel):
             raise PromptTooLongError(str(error)) from error
 
     def _request(
-        self, messages: list[BaseMessage], stop: list[str] | None, given: dict[str, Any]
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        given: dict[str, Any],
+        *,
+        whole: bool = True,
     ) -> tuple[ChatQwen, Request]:
-        """Return the settings of one call, and its request."""
+        """Return the settings of one call and its request; `whole` is that of `to_template`."""
         given = dict(given)
         tools = [convert_to_openai_tool(tool) for tool in given.pop("tools", None) or ()]
         choice = read_choice(given.pop("tool_choice", None), [tool["function"]["name"] for tool in tools])
@@ -346,7 +351,7 @@ class ChatQwen(ModelSettings, BaseChatModel):
             schema = answer_schema(wanted)
             messages = ask_for_json(messages, wanted, with_tools=bool(tools))
         return settings, Request(
-            messages=to_template(messages) if settings.base_url is None else to_server(messages),
+            messages=to_template(messages, whole=whole),
             tools=tools,
             forced_call=choice not in (None, "auto", "none"),
             forced_tool=None if choice in (None, "auto", "none", "any") else choice,
@@ -377,8 +382,10 @@ class ChatQwen(ModelSettings, BaseChatModel):
     ) -> int:
         """Return the number of tokens of the prompt, with tools and with the tokens that open the answer.
 
+        Any part of a chat is counted, in any order. Where the checkpoint's template refuses the messages, the
+        tokens are those of each message by itself; blocks that are not text count nothing.
+
         Raises:
-            InputError: The messages do not fit the checkpoint's template.
             ServerUnsupportedError: As `get_token_ids`, unless `custom_get_token_ids` is set.
         """
         if self.custom_get_token_ids is not None:
@@ -386,7 +393,7 @@ class ChatQwen(ModelSettings, BaseChatModel):
         loaded = self._load_tokenizer()
         from qwen_agentkit.engine.decode.answer import prompt_length  # loads torch, which no server needs
 
-        return prompt_length(loaded, self._request(messages, None, {"tools": tools})[1])
+        return prompt_length(loaded, self._request(messages, None, {"tools": tools}, whole=False)[1])
 
     def _load_tokenizer(self) -> Loaded:
         """Return the checkpoint, whose tokenizer counts tokens.

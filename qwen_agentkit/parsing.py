@@ -1,4 +1,4 @@
-"""Thinking, answer and tool calls out of model text; lives in `qwen_agentkit.chat.parsing`."""
+"""Parses the output of a Qwen model into reasoning, content and tool calls: `qwen_agentkit.chat.parsing`."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from qwen_agentkit.server import http
+from qwen_agentkit.server import connections
 
 URL = "http://server.test/v1"
 
@@ -56,7 +56,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Serve:
     def start(routes: dict[str, Any], owner: str | None = "vllm", model: str = "Qwen/Qwen3-8B") -> FakeServer:
         server = FakeServer(routes, owner, model)
         client = httpx.Client(transport=httpx.MockTransport(server))
-        monkeypatch.setitem(http._clients, "http://server.test", client)
+        monkeypatch.setitem(connections._clients, "http://server.test", client)
         return server
 
     return start

@@ -20,7 +20,7 @@ import pytest
 from pyarrow import parquet
 
 from qwen_agentkit.rerankers import QwenReranker
-from qwen_agentkit.server.http import close_connections
+from qwen_agentkit.server.connections import close_connections
 from tests.fake_server import listed
 
 pytestmark = pytest.mark.enable_socket

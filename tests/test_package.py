@@ -31,7 +31,7 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
             *("safetensors", "tokenizers", "torch", "torchao", "transformers"),
         },
     ),
-    ("server", ["server"], {"httpcore", "httpx", "numpy"}),
+    ("server", ["server"], {"httpcore", "httpx", "httpx_sse", "numpy"}),
     (
         "models",
         ["embeddings", "embedding_cache", "rerankers", "chat_models"],

@@ -26,7 +26,7 @@ from qwen_agentkit.errors import (
     ServerUnreachableError,
     ServerUnsupportedError,
 )
-from qwen_agentkit.server import http
+from qwen_agentkit.server import connections
 from qwen_agentkit.server.flavors import FLAVORS
 from tests.fake_server import URL, Serve, call, delta, listed, serve, sse, usage
 
@@ -48,7 +48,7 @@ def chat(**settings: Any) -> ChatQwen:
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     waited: list[float] = []
-    monkeypatch.setattr("qwen_agentkit.server.http._pause", lambda _, seconds: waited.append(seconds))
+    monkeypatch.setattr("qwen_agentkit.server.http.wait", lambda _, seconds: waited.append(seconds))
     return waited
 
 
@@ -409,7 +409,7 @@ def test_a_call_can_be_the_object_on_every_server_that_can_be_asked_for_calls(
     with pytest.raises(ServerUnsupportedError, match=r"2 calls.*method='json_schema'"):
         llm.with_structured_output(Hours, method="function_calling").invoke("When?")
     serve({CHAT: HELLO})
-    with pytest.raises(ServerUnsupportedError, match=r"drops tool_choice.*method='json_schema'"):
+    with pytest.raises(ServerUnsupportedError, match=r"ignores tool_choice.*method='json_schema'"):
         llm.with_structured_output(Hours, method="function_calling").invoke("When?")
 
 
@@ -553,7 +553,7 @@ def test_a_password_in_the_address_is_used_and_shown_nowhere(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, route: str, reply: Any
 ) -> None:
     server = serve({CHAT: HELLO})
-    monkeypatch.setitem(http._clients, PASSWORD, http._clients["http://server.test"])
+    monkeypatch.setitem(connections._clients, PASSWORD, connections._clients["http://server.test"])
     llm = chat(base_url=f"{PASSWORD}/v1")
     assert llm.invoke("Hi").content == "Hello"
     assert all(headers["authorization"].startswith("Basic ") for headers in server.headers)
@@ -579,7 +579,7 @@ def test_settings_of_weights_are_refused(setting: dict[str, Any]) -> None:
 @pytest.mark.parametrize("setting", [{"tool_choice": "any"}, {"tool_choice": "search"}])
 def test_a_dropped_tool_choice_is_an_error(serve: Serve, setting: dict[str, str]) -> None:
     serve({CHAT: HELLO})
-    with pytest.raises(ServerUnsupportedError, match="drops tool_choice"):
+    with pytest.raises(ServerUnsupportedError, match="ignores tool_choice"):
         chat().bind_tools([search], **setting).invoke("Hi")
 
 
@@ -770,7 +770,7 @@ def test_a_password_in_what_is_no_address_is_not_shown() -> None:
 
 
 def test_a_damaged_key_is_refused_unshown() -> None:
-    with pytest.raises(InputError, match="copy it again") as refused:
+    with pytest.raises(InputError, match="Copy it again") as refused:
         chat(api_key="secret\nkey").invoke("Hi")
     assert "secret" not in str(refused.value)
 

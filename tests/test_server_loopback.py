@@ -15,7 +15,8 @@ import pytest
 
 from qwen_agentkit.chat_models import ChatQwen
 from qwen_agentkit.errors import ServerAnswerError, ServerTimeoutError
-from qwen_agentkit.server.http import Server, close_connections
+from qwen_agentkit.server.connections import close_connections
+from qwen_agentkit.server.http import Server
 from tests.fake_server import delta, listed
 
 pytestmark = pytest.mark.enable_socket
@@ -150,7 +151,9 @@ def test_sixty_four_calls_at_once(address: str) -> None:
 
 
 def test_waiting_for_the_end_harms_no_other_call(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qwen_agentkit.server.http._END", 0.003)  # as long as it takes the end to come, here
+    monkeypatch.setattr(
+        "qwen_agentkit.server.events._LAST_WAIT", 0.003
+    )  # as long as it takes the end to come, here
     llm = chat(address)
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda n: llm.invoke(f"word {n}").content, range(400)))
@@ -235,5 +238,5 @@ def test_lines_end_in_three_ways_wherever_pieces_are_cut(address: str, end: str)
 def test_a_cut_stream_is_no_answer(address: str) -> None:
     stream = chat(address).stream("cut")
     assert next(stream).content == "cut "
-    with pytest.raises(ServerAnswerError, match="cut its answer off"):
+    with pytest.raises(ServerAnswerError, match="broke off before the answer was complete"):
         list(stream)

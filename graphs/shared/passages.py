@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from langchain_core.documents import Document
 from langchain_core.messages import AnyMessage, HumanMessage, SystemMessage
 
+from qwen_agentkit.chat.tags import TAG_NAMES
 from qwen_agentkit.graphs.shared.prompts import ANSWER, PASSAGE, QUESTION
 from qwen_agentkit.graphs.shared.state import RagState
 from qwen_agentkit.text.citations import document_source, without_markers
@@ -19,7 +20,7 @@ from qwen_agentkit.text.languages import language_name, phrase
 __all__ = ["escape_markup", "format_passage", "format_passages", "passage_prompt", "source_line"]
 
 # What chat templates write between turns, thoughts and calls. A server may read it in a text as markup.
-_TOKEN = re.compile(r"<(?=\||/?(?:think|tool_call|tool_response|tools|function|parameter)\b)")
+_TOKEN = re.compile(rf"<(?=\||/?(?:{'|'.join(TAG_NAMES)})\b)")
 # Qwen3's soft switches, which would turn its thinking on or off.
 _SWITCH = re.compile(r"/(?=(?:no_)?think\b)")
 # What the prompt itself writes at the start of a line: a passage must not begin another one, or a question.

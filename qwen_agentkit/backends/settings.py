@@ -71,7 +71,7 @@ class ModelSettings(BaseModel):
         for name in self.local_settings if self.base_url is not None else ():
             value = getattr(self, name)
             if name in self.model_fields_set and value is not None:
-                from qwen_agentkit.server.http import shown_address
+                from qwen_agentkit.server.address import shown_address
 
                 raise InputError(
                     f"{name}={value!r} applies to a model in this process; the server at "

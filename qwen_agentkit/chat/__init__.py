@@ -1,1 +1,1 @@
-"""Messages in, and thoughts, text and tool calls out of an answer. Knows schemas, no tensors."""
+"""Chats: messages, requests, tool calls and the parts of an answer. Knows schemas, no tensors."""

@@ -1,4 +1,4 @@
-"""Values of tool calls that were written as plain text, read by the tool's schema.
+"""Values of tool calls that were written as plain text, read according to the tool's schema.
 
 Knows JSON schemas and strings, not how calls are written.
 """
@@ -34,16 +34,16 @@ def coerce(text: str, kinds: set[str]) -> Any:
 
     Args:
         text: The value as the model wrote it.
-        kinds: The JSON types it may have; none if they are not known.
+        kinds: The JSON types it may have; empty if they are not known.
 
     Returns:
-        The value in the first type that it fits, strings last; the text itself if it fits none.
+        The value as the first type that it fits, strings last; the text itself if it fits none.
     """
     if kinds and text.lower() == "null":
         return None
     if (
         kinds and text.lower() == "none" and "string" not in kinds
-    ):  # some templates write Python's word for it
+    ):  # some templates write Python's word for null
         return None
     for kind, read in _READERS.items():
         if kind in kinds:
@@ -60,10 +60,10 @@ def load_json(text: str) -> Any:
     Raises:
         ValueError: It is damaged, or holds a key twice, so that a value would be lost.
     """
-    return json.loads(text, strict=False, object_pairs_hook=_once)
+    return json.loads(text, strict=False, object_pairs_hook=_unique_keys)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
         raise ValueError("expected each key once")
@@ -71,7 +71,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _kinds(schema: Any, root: Mapping[str, Any], followed: set[str]) -> Iterator[str]:
-    """Yield the types a schema allows. `followed` ends references that go round in circles."""
+    """Yield the types that a schema allows; `followed` holds the references followed: some are circular."""
     if not isinstance(schema, Mapping):
         return
     kind = schema.get("type") or ()

@@ -1,6 +1,6 @@
-"""Finds and reads single tool calls, in the two dialects the Qwen families write.
+"""Finds and reads single tool calls, in the two dialects of the Qwen families.
 
-Knows Hermes JSON and Coder XML as text; nothing of streams, think blocks or models.
+Knows Hermes JSON and Coder XML as text, nothing about streams, think blocks or models.
 A body that cannot be read is a `ValueError` here, which `parsing` turns into an invalid call.
 """
 
@@ -13,44 +13,45 @@ from typing import Any, Literal
 
 from qwen_agentkit.chat.coercion import coerce, load_json, parameter_kinds
 from qwen_agentkit.chat.stops import overlap
+from qwen_agentkit.chat.tags import (
+    CLOSE_CALL,
+    CLOSE_FUNCTION,
+    CLOSE_PARAMETER,
+    OPEN_CALL,
+    OPEN_FUNCTION,
+    OPEN_PARAMETER,
+)
 
 __all__ = [
-    "OPEN_CALL",
     "CallEnd",
     "Dialect",
     "find_call",
     "guess_name",
-    "half_call",
     "is_readable",
+    "partial_call",
     "read_call",
 ]
 
 Dialect = Literal["auto", "json", "xml", "none"]
-"""How calls are written; in "none" a text holds no calls, whatever it looks like."""
-
-OPEN_CALL = "<tool_call>"
-CLOSE_CALL = "</tool_call>"
-_OPEN_FUNCTION = "<function="
-_CLOSE_FUNCTION = "</function>"
-_CLOSE_PARAMETER = "</parameter>"
+"""How calls are written; with "none" all text is content."""
 
 _TAGGED = re.compile(OPEN_CALL)
-# Coder models at times forget the tag; what follows the name tells such a call from prose about functions.
+# Coder models sometimes forget the tag; what follows the name tells such a call from prose about functions.
 _TAGGED_OR_BARE = re.compile(
-    rf"{OPEN_CALL}|<function=[^<>\n]+>(?=\s{{0,8}}(?:<parameter=|{_CLOSE_FUNCTION}))"
+    rf"{OPEN_CALL}|{OPEN_FUNCTION}[^<>\n]+>(?=\s{{0,8}}(?:{OPEN_PARAMETER}|{CLOSE_FUNCTION}))"
 )
-_HALF_BARE = re.compile(r"<function=[^<>\n]*(?:>\s{0,8}(?:<[^<>\n]{0,9})?)?")
+_HALF_BARE = re.compile(rf"{OPEN_FUNCTION}[^<>\n]*(?:>\s{{0,8}}(?:<[^<>\n]{{0,9}})?)?")
 
-_FUNCTION = re.compile(rf"<function=([^<>\n]+)>(.*){_CLOSE_FUNCTION}", re.DOTALL)
-_PARAMETER = re.compile(r"\s*<parameter=([^<>\n]+)>(.*)", re.DOTALL)
-_NAME = re.compile(r'"name"\s*:\s*"([^"\\]*)"|<function=([^<>\n]*)>')
+_FUNCTION = re.compile(rf"{OPEN_FUNCTION}([^<>\n]+)>(.*){CLOSE_FUNCTION}", re.DOTALL)
+_PARAMETER = re.compile(rf"\s*{OPEN_PARAMETER}([^<>\n]+)>(.*)", re.DOTALL)
+_NAME = re.compile(rf'"name"\s*:\s*"([^"\\]*)"|{OPEN_FUNCTION}([^<>\n]*)>')
 
-# What matters outside and inside a value of each dialect: "flip" goes from one to the other.
-_TAG = "(?P<tag></?tool_call>)"
+# What ends a state of the search, outside and inside a value of each dialect: "flip" leads to the other one.
+_TAG = f"(?P<tag>{OPEN_CALL}|{CLOSE_CALL})"
 _OUTSIDE_JSON = re.compile(rf'(?P<flip>")|{_TAG}')
 _INSIDE_JSON = re.compile(rf'\\.|(?P<flip>")|{_TAG}', re.DOTALL)
-_OUTSIDE_XML = re.compile(rf"(?P<flip><parameter=)|(?P<end>{_CLOSE_FUNCTION})|{_TAG}")
-_INSIDE_XML = re.compile(rf"(?P<flip>{_CLOSE_PARAMETER})|{_TAG}")
+_OUTSIDE_XML = re.compile(rf"(?P<flip>{OPEN_PARAMETER})|(?P<end>{CLOSE_FUNCTION})|{_TAG}")
+_INSIDE_XML = re.compile(rf"(?P<flip>{CLOSE_PARAMETER})|{_TAG}")
 _LONGEST = len(CLOSE_CALL)
 
 
@@ -68,23 +69,23 @@ def find_call(text: str, dialect: Dialect) -> tuple[int, int] | None:
     return found.start(), found.end() if found.group() == OPEN_CALL else found.start()
 
 
-def half_call(text: str, dialect: Dialect) -> int:
-    """Length of the end of the text that more text could make the beginning of a call, in characters."""
+def partial_call(text: str, dialect: Dialect) -> int:
+    """Return the length of the end of a text that may be the beginning of a call, in characters."""
     if dialect == "none":
         return 0
     tagged = overlap(text, OPEN_CALL)
     if dialect == "json":
         return tagged
-    start = text.rfind(_OPEN_FUNCTION)
+    start = text.rfind(OPEN_FUNCTION)
     bare = len(text) - start if start >= 0 and _HALF_BARE.fullmatch(text, start) else 0
-    return max(tagged, bare, overlap(text, _OPEN_FUNCTION))
+    return max(tagged, bare, overlap(text, OPEN_FUNCTION))
 
 
 class CallEnd:
-    """Finds where the call that a growing text starts with ends.
+    """Finds the end of a call at the start of a growing text.
 
-    A tag inside a JSON string or a parameter value is part of the value. Where the quotes of a damaged call
-    never match, the first tag ends it, so that the calls after it are kept. Each character is looked at once.
+    A tag inside a JSON string or a parameter value is part of the value. If the quotes of a damaged call
+    never match, the first tag ends it, so that the calls after it are kept. Each character is read once.
 
     Args:
         dialect: How the body is written; "auto" looks at its first word.
@@ -95,11 +96,11 @@ class CallEnd:
         self._steps: tuple[re.Pattern[str], re.Pattern[str]] | None = None
         self._closer = ""  # ends a value
         self._inside = False
-        self._at = 0  # what comes before has been looked at
-        self._inner: tuple[int, int] | None = None  # the first tag inside a value, should the call be damaged
+        self._at = 0  # what comes before has been read
+        self._inner: tuple[int, int] | None = None  # the first tag inside a value, the end of a damaged call
 
     def find(self, text: str, *, final: bool = False) -> tuple[int, int] | None:
-        """Look at what is new in the text.
+        """Read what is new in the text.
 
         Args:
             text: What follows `<tool_call>`, so far.
@@ -110,11 +111,11 @@ class CallEnd:
             is needed.
         """
         if self._steps is None:
-            if _OPEN_FUNCTION.startswith(text.lstrip()):
+            if OPEN_FUNCTION.startswith(text.lstrip()):
                 return None
             is_xml = _is_xml(text, self._dialect)
             self._steps = (_OUTSIDE_XML, _INSIDE_XML) if is_xml else (_OUTSIDE_JSON, _INSIDE_JSON)
-            self._closer = _CLOSE_PARAMETER if is_xml else '"'
+            self._closer = CLOSE_PARAMETER if is_xml else '"'
         while step := self._steps[self._inside].search(text, self._at):
             if step.lastgroup == "end":
                 return self._after_function(text, step.end())
@@ -132,13 +133,13 @@ class CallEnd:
         return None
 
     def close(self, text: str) -> tuple[int, int]:
-        """Look at the whole text, after which no more comes; returns what `find` does."""
+        """Read the text to its end, after which no more comes; returns what `find` does."""
         return self.find(text, final=True) or self._choose(
             text, (len(text) - overlap(text, CLOSE_CALL), len(text))
         )
 
     def _after_function(self, text: str, end: int) -> tuple[int, int] | None:
-        """The function is over, with or without the closing tag, which may still be on its way."""
+        """Return the end of a call after its function: at the closing tag, if there is one."""
         rest = text[end:].lstrip()
         if rest.startswith(CLOSE_CALL):
             return self._choose(text, (end, len(text) - len(rest) + len(CLOSE_CALL)))
@@ -166,7 +167,7 @@ def read_call(body: str, dialect: Dialect, tools: Iterable[Mapping[str, Any]]) -
     """
     try:
         call = _read_xml(body, tools) if _is_xml(body, dialect) else _read_json(body)
-        # Half an escaped character, infinity: what Python reads so, but nobody could write down again.
+        # Python reads halves of escaped characters and infinity, which cannot be written again.
         json.dumps(call, ensure_ascii=False, allow_nan=False).encode()
     except RecursionError:
         raise ValueError("JSON nested too deeply") from None
@@ -189,7 +190,7 @@ def guess_name(body: str) -> str | None:
 
 
 def _is_xml(body: str, dialect: Dialect) -> bool:
-    return dialect == "xml" or (dialect == "auto" and body.lstrip().startswith(_OPEN_FUNCTION))
+    return dialect == "xml" or (dialect == "auto" and body.lstrip().startswith(OPEN_FUNCTION))
 
 
 def _read_json(body: str) -> tuple[str, dict[str, Any]]:
@@ -199,7 +200,7 @@ def _read_json(body: str) -> tuple[str, dict[str, Any]]:
     if "arguments" not in call and len(call) > 1:
         raise ValueError("expected the arguments under the key 'arguments'")
     args = call.get("arguments")
-    if isinstance(args, str):  # encoded twice
+    while isinstance(args, str):  # encoded twice, or more often
         args = load_json(args)
     if args is None:
         args = {}
@@ -211,11 +212,11 @@ def _read_json(body: str) -> tuple[str, dict[str, Any]]:
 def _read_xml(body: str, tools: Iterable[Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:
     function = _FUNCTION.fullmatch(body.strip())
     if function is None:
-        raise ValueError("expected <function=name> ... </function>")
-    *parameters, rest = function[2].split(_CLOSE_PARAMETER)
+        raise ValueError(f"expected {OPEN_FUNCTION}name> ... {CLOSE_FUNCTION}")
+    *parameters, rest = function[2].split(CLOSE_PARAMETER)
     found = [_PARAMETER.fullmatch(parameter) for parameter in parameters]
     if rest.strip() or None in found:
-        raise ValueError("expected only <parameter=name> ... </parameter> inside <function>")
+        raise ValueError(f"expected only {OPEN_PARAMETER}name> ... {CLOSE_PARAMETER} inside the function")
     values = {parameter[1]: _trim(parameter[2]) for parameter in found if parameter}
     if len(values) < len(found):
         raise ValueError("expected each parameter once")

@@ -1,4 +1,4 @@
-"""Thoughts of earlier turns, on their way into a chat template. Knows messages as dicts, no checkpoint."""
+"""Thoughts of earlier turns, prepared for a chat template. Knows messages as dicts, no checkpoint."""
 
 from __future__ import annotations
 
@@ -6,28 +6,30 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["inline", "marked", "put_back", "split_thoughts"]
+from qwen_agentkit.chat.tags import CLOSE_THINK, OPEN_THINK, think_block
+
+__all__ = ["inline_thoughts", "mark_thoughts", "restore_thoughts", "split_thoughts"]
 
 Message = dict[str, Any]
 
-# A content that begins with its thought, as other programs store it.
-_THOUGHT = re.compile(r"\s*<think>(.*?)</think>\n*", re.DOTALL)
+# Content that begins with its thought, as other programs store it.
+_THOUGHT = re.compile(rf"\s*{OPEN_THINK}(.*?){CLOSE_THINK}\n*", re.DOTALL)
 
-# The number of a turn between two code points that Unicode keeps out of texts, and what the template may put
-# around it: an empty think block before, line breaks between an empty content and a call behind.
-_MARK = re.compile("(?:<think>\\s*</think>\\s*)?\ufdd2(\\d+)\ufdd3\n*")
+# The number of a turn between two code points that are not characters in Unicode, and what the template may
+# put around it: an empty think block before it, line breaks between empty content and a call behind it.
+_MARK = re.compile(f"(?:{OPEN_THINK}\\s*{CLOSE_THINK}\\s*)?\ufdd2(\\d+)\ufdd3\n*")
 
 
 def split_thoughts(messages: Sequence[Message]) -> list[Message]:
-    """Move a thought that an assistant's content begins with to `reasoning_content`.
+    """Move a thought at the beginning of an assistant's content to `reasoning_content`.
 
-    Templates cut a content at the last `</think>`, also where the answer only speaks of one; this does not.
+    Templates cut content at the last `</think>`, even where the answer only mentions it; this does not.
     """
     return [_split(message) if message["role"] == "assistant" else message for message in messages]
 
 
-def inline(messages: Sequence[Message]) -> list[Message]:
-    """Put thoughts into the content, for templates that look for them there."""
+def inline_thoughts(messages: Sequence[Message]) -> list[Message]:
+    """Put thoughts into the content, for templates that expect them there."""
     return [
         {**message, "content": _block(message) + message["content"]}
         if message["role"] == "assistant" and message.get("reasoning_content")
@@ -36,8 +38,8 @@ def inline(messages: Sequence[Message]) -> list[Message]:
     ]
 
 
-def marked(messages: Sequence[Message]) -> list[Message]:
-    """Replace the thoughts by marks, which no template drops."""
+def mark_thoughts(messages: Sequence[Message]) -> list[Message]:
+    """Replace the thoughts with marks, which no template drops."""
     return [
         {**message, "content": f"\ufdd2{number}\ufdd3{message['content']}", "reasoning_content": ""}
         if message["role"] == "assistant"
@@ -46,8 +48,8 @@ def marked(messages: Sequence[Message]) -> list[Message]:
     ]
 
 
-def put_back(text: str, messages: Sequence[Message]) -> str:
-    """Replace the marks in a rendered chat by the thoughts, as the model wrote them.
+def restore_thoughts(text: str, messages: Sequence[Message]) -> str:
+    """Replace the marks in a rendered chat with the thoughts, as the model wrote them.
 
     A turn without a thought gets the empty block that the prompt, or the model, began it with.
     """
@@ -63,5 +65,4 @@ def _split(message: Message) -> Message:
 
 
 def _block(message: Message) -> str:
-    thought = str(message.get("reasoning_content") or "").strip("\n")
-    return f"<think>\n{thought}\n</think>\n\n"
+    return think_block(str(message.get("reasoning_content") or "").strip("\n"))

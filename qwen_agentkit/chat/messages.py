@@ -1,6 +1,6 @@
-"""LangChain messages to the plain dicts that chat templates read, and events back to message chunks.
+"""LangChain messages as the dicts that chat templates read, and events of an answer as message chunks.
 
-Knows messages of ours and of other providers, no checkpoint.
+Knows the messages of this package and of other providers, no checkpoint and no server.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from langchain_core.messages.tool import tool_call, tool_call_chunk
 
 from qwen_agentkit.chat.parsing import ContentEvent, Event, InvalidCallEvent, ReasoningEvent
 from qwen_agentkit.chat.request import Done
+from qwen_agentkit.chat.tags import json_call
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.text.readable import readable
 
-__all__ = ["from_events", "to_server", "to_template"]
+__all__ = ["from_events", "to_template"]
 
 _ROLES = {HumanMessage: "user", SystemMessage: "system", AIMessage: "assistant"}
-_ROLES_OF_RESULTS = (ToolMessage, FunctionMessage)
 
 # Blocks of content, ours and other providers', by the key that holds their text.
 _TEXTS = {
@@ -46,8 +46,8 @@ _TEXTS = {
 _THOUGHTS = {"reasoning": "reasoning", "thinking": "thinking"}
 _CALLS = {"tool_call": "args", "tool_use": "input"}  # by the key that holds the arguments
 
-# What the fields of the message say already, or only its own provider can read.
-_SAID_ELSEWHERE = (
+# Blocks that repeat fields of the message, or that only their own provider can read.
+_REPEATED = (
     "tool_call_chunk",
     "input_json_delta",
     "invalid_tool_call",
@@ -65,50 +65,24 @@ _SAID_ELSEWHERE = (
 _FIRST_CALL_INDEX = 1000
 
 
-def to_template(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
-    """Convert a chat for the template.
+def to_template(messages: Sequence[BaseMessage], *, whole: bool = True) -> list[dict[str, Any]]:
+    """Convert a chat into the dicts that chat templates read.
 
-    Calls the model wrote but nobody could read stand in the content, as it wrote them; results of tools that
-    failed begin with "Error".
+    They have the OpenAI form, with the arguments of calls as objects. Calls that could not be read stand in
+    the content, as the model wrote them. Results of tools that failed begin with "Error".
+
+    Args:
+        messages: The chat, left as it is.
+        whole: False takes any part of a chat in any order, for counting: results need no call, and blocks
+            that are not text are left out.
 
     Raises:
         InputError: A message holds something other than text, is of an unknown kind, or is the result of a
             call that no message before it makes.
     """
-    called: set[str | None] = set()
-    for message in messages:
-        if isinstance(message, AIMessage):
-            called |= {call["id"] for call in (*_calls(message), *message.invalid_tool_calls)}
-        elif isinstance(message, ToolMessage) and message.tool_call_id not in called:
-            raise InputError(
-                f"A tool message answers the call {message.tool_call_id!r}, which no AI message before it "
-                "makes. Keep a call and its results together when you shorten a chat."
-            )
-    return [_mended(_to_template(message)) for message in messages]
-
-
-def to_server(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
-    """Convert a chat for a server, in the OpenAI form: calls have ids, and their arguments are text.
-
-    Thoughts stand under both names that servers read, `reasoning_content` and `reasoning`.
-
-    Raises:
-        InputError: As `to_template`.
-    """
-    turns = to_template(messages)
-    for message, turn in zip(messages, turns, strict=True):
-        if isinstance(message, ToolMessage):
-            turn["tool_call_id"] = message.tool_call_id
-        elif isinstance(message, FunctionMessage):
-            turn["tool_call_id"] = message.name
-        if "reasoning_content" in turn:
-            turn["reasoning"] = turn["reasoning_content"]
-        if isinstance(message, AIMessage):
-            for call, written in zip(_calls(message), turn.get("tool_calls", ()), strict=True):
-                written["id"] = call["id"]
-                arguments = written["function"]["arguments"]
-                written["function"]["arguments"] = json.dumps(arguments, ensure_ascii=False)
-    return turns
+    if whole:
+        _check_results(messages)
+    return [_make_readable(_to_template(message, whole=whole)) for message in messages]
 
 
 def from_events(events: Iterable[Event | Done], model_name: str) -> Iterator[AIMessageChunk]:
@@ -116,7 +90,7 @@ def from_events(events: Iterable[Event | Done], model_name: str) -> Iterator[AIM
     calls = 0
     for event in events:
         if isinstance(event, Done):
-            yield _last(event, model_name)
+            yield _last_chunk(event, model_name)
         elif isinstance(event, ReasoningEvent):
             yield AIMessageChunk(content="", additional_kwargs={"reasoning_content": event.text})
         elif isinstance(event, ContentEvent):
@@ -135,7 +109,7 @@ def from_events(events: Iterable[Event | Done], model_name: str) -> Iterator[AIM
             yield AIMessageChunk(content="", tool_call_chunks=[chunk])
 
 
-def _last(done: Done, model_name: str) -> AIMessageChunk:
+def _last_chunk(done: Done, model_name: str) -> AIMessageChunk:
     metadata: dict[str, Any] = {
         "model_provider": "qwen-agentkit",
         "model_name": model_name,
@@ -149,7 +123,7 @@ def _last(done: Done, model_name: str) -> AIMessageChunk:
 
 
 def _usage(done: Done) -> UsageMetadata | None:
-    """Count the tokens; what is not known is left out, so that nobody takes it for zero."""
+    """Count the tokens; an unknown count is left out, so that it is not taken for zero."""
     if done.input_tokens is None or done.output_tokens is None:
         return None
     usage = UsageMetadata(
@@ -164,53 +138,74 @@ def _usage(done: Done) -> UsageMetadata | None:
     return usage
 
 
-def _to_template(message: BaseMessage) -> dict[str, Any]:
-    if isinstance(message, _ROLES_OF_RESULTS):
-        return {"role": "tool", "content": _result(message)}
+def _check_results(messages: Sequence[BaseMessage]) -> None:
+    """Check that each result of a tool follows its call."""
+    called: set[str | None] = set()
+    for message in messages:
+        if isinstance(message, AIMessage):
+            called |= {call["id"] for call in (*_calls(message), *message.invalid_tool_calls)}
+        elif isinstance(message, ToolMessage) and message.tool_call_id not in called:
+            raise InputError(
+                f"A tool message answers the call {message.tool_call_id!r}, which no AI message before it "
+                "makes. Keep a call and its results together when you shorten a chat."
+            )
+
+
+def _to_template(message: BaseMessage, *, whole: bool) -> dict[str, Any]:
+    text = _text(message, whole=whole)
+    if isinstance(message, ToolMessage):
+        return {"role": "tool", "content": _result(message, text), "tool_call_id": message.tool_call_id}
+    if isinstance(message, FunctionMessage):
+        return {"role": "tool", "content": text, "tool_call_id": message.name}
     if isinstance(message, ChatMessage) and message.role in _ROLES.values():
-        return {"role": message.role, "content": _text(message)}
+        return {"role": message.role, "content": text}
     role = next((role for kind, role in _ROLES.items() if isinstance(message, kind)), None)
     if role is None:
         kind = type(message).__name__ + (
             f" of role {message.role!r}" if isinstance(message, ChatMessage) else ""
         )
         raise InputError(f"Cannot send a {kind} to a model; expected system, human, AI or tool messages.")
-    converted: dict[str, Any] = {"role": role, "content": _text(message)}
+    converted: dict[str, Any] = {"role": role, "content": text}
     if isinstance(message, AIMessage):
         unread = [_unread(call) for call in message.invalid_tool_calls]
-        converted["content"] = "\n".join(filter(None, [converted["content"], *unread]))
+        converted["content"] = "\n".join(filter(None, [text, *unread]))
         if reasoning := _reasoning(message):
             converted["reasoning_content"] = reasoning
         if calls := _calls(message):
             converted["tool_calls"] = [
-                {"type": "function", "function": {"name": call["name"], "arguments": call["args"]}}
+                {
+                    "type": "function",
+                    "id": call["id"],
+                    "function": {"name": call["name"], "arguments": call["args"]},
+                }
                 for call in calls
             ]
     return converted
 
 
-def _mended(value: Any) -> Any:
-    """Return a value all of whose texts are characters."""
+def _make_readable(value: Any) -> Any:
+    """Return a value with U+FFFD for what is not a character in its texts."""
     if isinstance(value, dict):
-        return {_mended(name): _mended(item) for name, item in value.items()}
+        return {_make_readable(name): _make_readable(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_mended(item) for item in value]
+        return [_make_readable(item) for item in value]
     return readable([value])[0] if isinstance(value, str) else value
 
 
-def _result(message: BaseMessage) -> str:
+def _result(message: ToolMessage, text: str) -> str:
     """Return the text of a tool's result; templates have no other place to say that it failed."""
-    text = _text(message)
-    failed = isinstance(message, ToolMessage) and message.status == "error"
-    return f"Error: {text}".rstrip() if failed and not text.lower().startswith("error") else text
+    failed = message.status == "error" and not text.lower().startswith("error")
+    return f"Error: {text}".rstrip() if failed else text
 
 
-def _text(message: BaseMessage) -> str:
+def _text(message: BaseMessage, *, whole: bool) -> str:
     content = message.content or ""
-    return content if isinstance(content, str) else "".join(_text_of(block) for block in content)
+    if isinstance(content, str):
+        return content
+    return "".join(_text_of(block, whole=whole) for block in content)
 
 
-def _text_of(block: str | dict[str, Any]) -> str:
+def _text_of(block: str | dict[str, Any], *, whole: bool) -> str:
     if isinstance(block, str):
         return block
     kind = block.get("type")
@@ -218,10 +213,10 @@ def _text_of(block: str | dict[str, Any]) -> str:
         return str(block.get(_TEXTS[kind]) or "")
     if kind == "json":
         return json.dumps(block.get("json"), ensure_ascii=False)
-    if kind in _THOUGHTS or kind in _CALLS or kind in _SAID_ELSEWHERE:
+    if not whole or kind in _THOUGHTS or kind in _CALLS or kind in _REPEATED:
         return ""
     raise InputError(
-        f"A message holds a block of type {kind!r}; this checkpoint reads text only. "
+        f"A message holds a block of type {kind!r}; expected text, which is all that this checkpoint reads. "
         "Send text blocks, or describe the content in words."
     )
 
@@ -257,6 +252,6 @@ def _unread(call: InvalidToolCall) -> str:
     raw = call["args"] or ""
     if raw.startswith("<"):
         return raw
-    # Other providers cut the arguments out.
+    # Other providers keep the arguments alone.
     name = json.dumps(call["name"], ensure_ascii=False)
-    return f'<tool_call>\n{{"name": {name}, "arguments": {raw}}}\n</tool_call>'
+    return json_call(name, raw)

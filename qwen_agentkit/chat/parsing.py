@@ -1,7 +1,7 @@
-"""Text a Qwen model wrote, taken apart into reasoning, content and tool calls.
+"""The output of a Qwen model, parsed into reasoning, content and tool calls.
 
-A pure state machine over pieces of text: it knows the tags, no tokens, models or LangChain. It never raises
-on what a model wrote: what cannot be read becomes an invalid tool call with the raw text.
+A state machine over pieces of text: it knows the tags, no tokens, models or LangChain. It never raises
+because of what a model wrote: a call that cannot be read becomes an invalid tool call with the raw text.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from qwen_agentkit.chat.dialects import (
     Dialect,
     find_call,
     guess_name,
-    half_call,
     is_readable,
+    partial_call,
     read_call,
 )
 from qwen_agentkit.chat.stops import overlap
+from qwen_agentkit.chat.tags import CLOSE_THINK, OPEN_THINK
 
 __all__ = [
     "CallEvent",
@@ -35,9 +36,6 @@ __all__ = [
     "parse",
 ]
 
-_OPEN_THINK = "<think>"
-_CLOSE_THINK = "</think>"
-
 
 class ToolCall(TypedDict):
     """A call that could be read; the tool may be unknown."""
@@ -48,7 +46,7 @@ class ToolCall(TypedDict):
 
 
 class InvalidToolCall(TypedDict):
-    """A call that could not be read: its raw text, tags and all, as `args`, and what is wrong with it."""
+    """A call that could not be read: `args` is its raw text with the tags, `error` what is wrong with it."""
 
     name: str | None
     args: str
@@ -72,7 +70,7 @@ class ContentEvent:
 
 @dataclass(frozen=True)
 class CallEvent:
-    """A whole tool call, and the text it was read from, tags and all."""
+    """A whole tool call, and the text it was read from, with the tags."""
 
     call: ToolCall
     raw: str
@@ -90,7 +88,7 @@ Event = ReasoningEvent | ContentEvent | CallEvent | InvalidCallEvent
 
 @dataclass(frozen=True)
 class Parsed:
-    """A whole message, taken apart."""
+    """The parts of a whole message."""
 
     reasoning: str = ""
     content: str = ""
@@ -99,7 +97,7 @@ class Parsed:
 
     @classmethod
     def from_events(cls, events: Iterable[Event]) -> Parsed:
-        """Sum the events of a stream."""
+        """Join the events of a stream."""
         events = list(events)
         return cls(
             reasoning="".join(event.text for event in events if isinstance(event, ReasoningEvent)),
@@ -116,7 +114,7 @@ def parse(
     tools: Iterable[Mapping[str, Any]] | None = None,
     dialect: Dialect = "auto",
 ) -> Parsed:
-    r"""Take a whole output apart.
+    r"""Parse a whole output.
 
     Args:
         text: What the model wrote after the prompt.
@@ -136,10 +134,10 @@ def parse(
 
 
 class StreamParser:
-    """Takes an output apart while it is being written.
+    """Parses an output while it is being written.
 
-    The sum of all events equals `parse` of the whole text, however the text is cut. A tool call comes out
-    whole. One drafted inside a think block is held until it is known whether the block is closed after it.
+    The events together equal `parse` of the whole text, however the text is cut. A tool call is one event. A
+    call drafted inside a think block is held until it is known whether the block is closed after it.
 
     Args:
         thinking: Whether the prompt already opened a think block.
@@ -176,7 +174,7 @@ class StreamParser:
         return list(self._run(final=False))
 
     def close(self) -> list[Event]:
-        """Say that no more text comes and return what was still open."""
+        """End the text and return what was still open."""
         events = list(self._run(final=True))
         if rest := self._content.end():
             events.append(ContentEvent(rest))
@@ -184,21 +182,21 @@ class StreamParser:
 
     def _run(self, *, final: bool) -> Iterator[Event]:
         state = None
-        while state != self._state:  # a state that does not hand over has used all it can
+        while state != self._state:  # a state that stays has used all the text it can
             state = self._state
             yield from state(final)
 
     def _start(self, final: bool) -> Iterator[Event]:
         text = self._buffer.lstrip()
-        if text.startswith(_OPEN_THINK):
-            self._buffer = text.removeprefix(_OPEN_THINK)
+        if text.startswith(OPEN_THINK):
+            self._buffer = text.removeprefix(OPEN_THINK)
             self._state = self._think
-        elif final or not _OPEN_THINK.startswith(text):
+        elif final or not OPEN_THINK.startswith(text):
             self._state = self._think if self._thinking else self._text
         yield from ()
 
     def _think(self, final: bool) -> Iterator[Event]:
-        end = self._buffer.find(_CLOSE_THINK)
+        end = self._buffer.find(CLOSE_THINK)
         call = find_call(self._buffer, self._dialect)
         if call and (end < 0 or call[0] < end):
             yield from self._reason(self._buffer[: call[0]])
@@ -207,10 +205,10 @@ class StreamParser:
         elif end >= 0:
             yield from self._end_thought(end)
         else:
-            yield from self._reason(self._take(final, overlap(self._buffer, _CLOSE_THINK)))
+            yield from self._reason(self._take(final, overlap(self._buffer, CLOSE_THINK)))
 
     def _draft(self, final: bool) -> Iterator[Event]:
-        end = self._buffer.find(_CLOSE_THINK)
+        end = self._buffer.find(CLOSE_THINK)
         if end >= 0:
             yield from self._end_thought(end)
         elif final:
@@ -218,7 +216,7 @@ class StreamParser:
             yield from self._promote(draft)
 
     def _promote(self, draft: str) -> Iterator[Event]:
-        """Count the readable calls of a think block that was never closed; the rest is reasoning."""
+        """Yield the readable calls of a think block that was never closed; the rest is reasoning."""
         while call := find_call(draft, self._dialect):
             start, body = call
             body_end, end = (body + length for length in CallEnd(self._dialect).close(draft[body:]))
@@ -269,13 +267,13 @@ class StreamParser:
 
     def _end_thought(self, end: int) -> Iterator[Event]:
         yield from self._reason(self._buffer[:end])
-        self._buffer = self._buffer[end + len(_CLOSE_THINK) :]
+        self._buffer = self._buffer[end + len(CLOSE_THINK) :]
         self._content.drop()
         self._state = self._text
 
     def _take(self, final: bool, held: int) -> str:
-        """Take the buffer, but for an end of `held` characters, or one that may begin a call."""
-        held = 0 if final else max(held, half_call(self._buffer, self._dialect))
+        """Take the buffer except its last `held` characters, or more if they may begin a call."""
+        held = 0 if final else max(held, partial_call(self._buffer, self._dialect))
         cut = len(self._buffer) - held
         taken, self._buffer = self._buffer[:cut], self._buffer[cut:]
         return taken
@@ -285,7 +283,7 @@ class _Trimmed:
     """One channel of text, without the newlines that the template puts around it.
 
     Args:
-        strip_start: Whether newlines at the start are the template's.
+        strip_start: Whether newlines at the start belong to the template.
     """
 
     def __init__(self, *, strip_start: bool) -> None:
@@ -308,10 +306,10 @@ class _Trimmed:
         return certain
 
     def drop(self) -> None:
-        """Forget the newlines held: a tag follows them. Those after the tag are the template's, too."""
+        """Forget the newlines before a tag; those after it belong to the template, too."""
         self._newlines = ""
         self._strip_start = self._dropped = True
 
     def end(self) -> str:
-        """Return the newlines at the end of the text that are the model's own."""
+        """Return the newlines at the end of the text that belong to the model."""
         return "" if self._dropped else self._newlines

@@ -1,4 +1,4 @@
-"""What is asked of a chat model and how its answer ends. Knows words: an engine or a server answers."""
+"""The request to a chat model, and the end of its answer. Read by the engine and by servers."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of the model.
+    """What a chat model is asked.
 
     Attributes:
-        messages: With role and content, as chat templates expect them.
+        messages: As chat templates read them: role and content, and where there are any `reasoning_content`,
+            `tool_calls` with arguments as objects, or `tool_call_id`.
         tools: Tool schemas in the OpenAI form, shown to the model.
         forced_call: Whether the answer has to be tool calls and nothing else.
-        forced_tool: The tool it has to call; None lets the model choose.
-        forbids_calls: Whether the answer may hold no call, whatever earlier turns hold.
-        parallel_calls: Whether there may be several calls.
-        schema: JSON schema of the answer where it is no tool call; None leaves it free text.
+        forced_tool: The tool that has to be called; None lets the model choose.
+        forbids_calls: Whether calls are forbidden, even if earlier turns have some.
+        parallel_calls: Whether several calls are allowed.
+        schema: JSON schema of an answer that is not a tool call; None leaves it free text.
         thinking: Whether to think first; None leaves it to the checkpoint.
         thinking_budget: Most tokens of thought.
-        reasoning_effort: How much to think, in the words of the checkpoint's template.
-        keep_thoughts: Whether thoughts of earlier turns are shown; None does as the family.
-        sampling: Fields of `Sampling` that replace the recommended ones; None values do not.
+        reasoning_effort: How much to think, as a value that the checkpoint's template knows.
+        keep_thoughts: Whether the model sees its thoughts of earlier turns; None does what its family does.
+        sampling: Fields of `Sampling` that replace the recommended values; None keeps those.
         max_tokens: Most tokens of the whole answer.
         stop: Strings that end the answer; they do not count inside thoughts.
     """
@@ -50,13 +51,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Done:
-    """The end of an answer. Counts are None where a server does not tell them.
+    """The end of an answer. Counts are None if a server does not report them.
 
     Attributes:
         input_tokens: Tokens of the prompt.
-        cached_tokens: Those of them that were not computed again.
+        cached_tokens: Tokens of the prompt that were not computed again.
         output_tokens: Tokens written, thoughts and the one that ends the turn included.
-        reasoning_tokens: Those of them inside the think block.
+        reasoning_tokens: Tokens written inside the think block.
         finish_reason: Why it ended.
         thinking_truncated: Whether a thought was cut off, by its budget or to leave room for the answer.
     """

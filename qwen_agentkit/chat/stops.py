@@ -1,4 +1,4 @@
-"""Strings to look for in a text that arrives in pieces. Knows strings only."""
+"""Strings that end a text which arrives in pieces. Knows strings only."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ __all__ = ["StopStrings", "overlap"]
 
 
 def overlap(text: str, string: str) -> int:
-    """Length of the longest end of the text that begins the string without being all of it, in characters."""
+    """Return the length of the longest end of a text that is a beginning of a string, but not all of it."""
     longest = min(len(string) - 1, len(text))
     return next((n for n in range(longest, 0, -1) if text.endswith(string[:n])), 0)
 
 
 class StopStrings:
-    """Ends a text before the first of some strings, wherever the text is cut.
+    """Ends a text before the first of some strings, however the text is cut into pieces.
 
     Attributes:
         reached: Whether one of the strings has come.
@@ -27,7 +27,7 @@ class StopStrings:
         self.reached = False
 
     def pass_newlines(self) -> None:
-        """Let newlines pass until other text comes: those after a thought are the template's."""
+        """Let newlines pass until other text comes: after a thought they belong to the template."""
         self._passing = True
 
     def feed(self, piece: str) -> str:
@@ -47,6 +47,6 @@ class StopStrings:
         return text[:cut]
 
     def release(self) -> str:
-        """Return the text held back: nothing comes now that could complete a stop string."""
+        """Return the text held back, at a point where a stop string cannot go on."""
         held, self._held = self._held, ""
         return held

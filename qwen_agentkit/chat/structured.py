@@ -37,7 +37,7 @@ Method = Literal["function_calling", "json_schema", "json_mode"]
 
 
 def response_format(schema: dict[str, Any] | type, method: Method = "json_schema") -> dict[str, Any]:
-    """Say in the OpenAI form what the answer has to be.
+    """Return the response format in the OpenAI form.
 
     Args:
         schema: A pydantic class, a TypedDict, a JSON schema, or what is in the OpenAI form already.
@@ -78,28 +78,28 @@ def answer_schema(wanted: Mapping[str, Any]) -> dict[str, Any]:
 def ask_for_json(
     messages: list[BaseMessage], wanted: Mapping[str, Any], *, with_tools: bool = False
 ) -> list[BaseMessage]:
-    """Return the chat with the wish for JSON as part of its first system message.
+    """Return the chat with the request for JSON at the end of its first system message.
 
-    The grammar holds the answer to the schema anyway; the model has to know it to fill it with sense.
+    The grammar enforces the schema anyway, but the model has to know it to fill it with meaning.
 
     Args:
         messages: The chat, left as it is.
         wanted: A response format in the OpenAI form.
         with_tools: Whether the model may call tools instead.
     """
-    wish = "If you call no tool, answer" if with_tools else "Answer"
+    request = "If you call no tool, answer" if with_tools else "Answer"
     if wanted["type"] == "json_schema":
         schema = json.dumps(answer_schema(wanted), ensure_ascii=False)
-        wish += f" with JSON that fits this JSON schema, and nothing else:\n{schema}"
+        request += f" with JSON that fits this JSON schema, and nothing else:\n{schema}"
     else:
-        wish += " with one JSON object and nothing else."
+        request += " with one JSON object and nothing else."
     if messages and isinstance(messages[0], SystemMessage):
-        return [SystemMessage([messages[0].text, "\n\n", wish]), *messages[1:]]
-    return [SystemMessage(wish), *messages]
+        return [SystemMessage([messages[0].text, "\n\n", request]), *messages[1:]]
+    return [SystemMessage(request), *messages]
 
 
 def call_parser(schema: dict[str, Any] | type) -> BaseOutputParser[Any]:
-    """Return the reader of an answer given as the arguments of a tool call."""
+    """Return the parser of an answer given as the arguments of a tool call."""
     if isinstance(schema, type) and is_basemodel_subclass(schema):
         return PydanticToolsParser(tools=[schema], first_tool_only=True)
     name = convert_to_openai_tool(schema)["function"]["name"]
@@ -107,7 +107,7 @@ def call_parser(schema: dict[str, Any] | type) -> BaseOutputParser[Any]:
 
 
 def json_parser(schema: dict[str, Any] | type) -> BaseOutputParser[Any]:
-    """Return the reader of an answer given as JSON text."""
+    """Return the parser of an answer given as JSON text."""
     if isinstance(schema, type) and is_basemodel_subclass(schema):
         return PydanticOutputParser(pydantic_object=schema)
     return JsonOutputParser()
@@ -116,15 +116,15 @@ def json_parser(schema: dict[str, Any] | type) -> BaseOutputParser[Any]:
 def with_parser(
     model: Runnable[LanguageModelInput, Any], parser: BaseOutputParser[Any], *, include_raw: bool
 ) -> Runnable[LanguageModelInput, Any]:
-    """Join a model and a reader.
+    """Join a model and the parser of its answers.
 
     Args:
-        model: What writes the message.
-        parser: What reads it.
-        include_raw: Return `{"raw", "parsed", "parsing_error"}` instead of raising what the reader raises.
+        model: Writes the message.
+        parser: Reads it.
+        include_raw: Return `{"raw", "parsed", "parsing_error"}` instead of raising what the parser raises.
     """
     calls = isinstance(parser, JsonOutputToolsParser)
-    checked = RunnableGenerator(partial(_whole, calls=calls), partial(_awhole, calls=calls)) | parser
+    checked = RunnableGenerator(partial(_check, calls=calls), partial(_acheck, calls=calls)) | parser
     if not include_raw:
         return model | checked
     read = RunnablePassthrough.assign(parsed=itemgetter("raw") | checked, parsing_error=lambda _: None)
@@ -136,15 +136,15 @@ def _json_schema(schema: dict[str, Any] | type) -> dict[str, Any]:
     if isinstance(schema, dict):
         return dict(schema.get("parameters", schema))  # a function in the OpenAI form, or a schema
     if is_basemodel_subclass(schema):
-        # LangChain's own converter loses what a recursive model refers to.
+        # LangChain's own converter loses the definitions of a recursive model.
         version_1 = not hasattr(schema, "model_json_schema")
-        written: dict[str, Any] = getattr(schema, "schema" if version_1 else "model_json_schema")()
-        return written
+        converted: dict[str, Any] = getattr(schema, "schema" if version_1 else "model_json_schema")()
+        return converted
     return convert_to_json_schema(schema)
 
 
-def _whole(messages: Iterator[AIMessage], *, calls: bool) -> Iterator[AIMessage]:
-    """Pass a message on, or its pieces, and refuse one that was cut off: parsers would read half of it."""
+def _check(messages: Iterator[AIMessage], *, calls: bool) -> Iterator[AIMessage]:
+    """Pass on a message or its pieces, and refuse one that was cut off: parsers would read half of it."""
     pieces = []
     for message in messages:
         yield message
@@ -153,7 +153,7 @@ def _whole(messages: Iterator[AIMessage], *, calls: bool) -> Iterator[AIMessage]
     _check_end(pieces, calls=calls)
 
 
-async def _awhole(messages: AsyncIterator[AIMessage], *, calls: bool) -> AsyncIterator[AIMessage]:
+async def _acheck(messages: AsyncIterator[AIMessage], *, calls: bool) -> AsyncIterator[AIMessage]:
     pieces = []
     async for message in messages:
         yield message
@@ -171,8 +171,8 @@ def _check_end(pieces: Sequence[AIMessage], *, calls: bool) -> None:
         whole = not text.lstrip().startswith(("{", "[")) or _is_json(text)
     if not whole:
         raise OutputParserException(
-            f"The answer ended before its object was complete: {text[-80:]!r}; expected all of it. Leave out "
-            "stop strings that the object may hold.",
+            f"The answer ended before its object was complete: {text[-80:]!r}; expected a whole object. "
+            "Leave out stop strings that the object may hold.",
             llm_output=text,
         )
 

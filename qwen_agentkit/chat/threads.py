@@ -1,4 +1,4 @@
-"""Iterators that work in threads of their own. Knows threads and event loops, nothing of what they yield."""
+"""Work in threads: a stream for an event loop, and several calls at once. Knows nothing about the work."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TypeVar
 
-__all__ = ["in_thread", "side_by_side"]
+__all__ = ["side_by_side", "stream_from_thread"]
 
 T = TypeVar("T")
 
 _END = object()
 
 
-async def in_thread(make: Callable[[threading.Event], Iterator[T]]) -> AsyncIterator[T]:
-    """Yield what an iterator yields, off the event loop.
+async def stream_from_thread(make: Callable[[threading.Event], Iterator[T]]) -> AsyncIterator[T]:
+    """Run an iterator in a thread and yield its items on the event loop.
 
-    Each has a thread of its own: the pool of the event loop has a few threads only, and streams last long.
+    Each stream has a thread of its own: the pool of the event loop has few threads, and streams last long.
 
     Args:
-        make: Makes the iterator from an event, which is set when nobody reads any more.
+        make: Makes the iterator from an event, which is set when the items are no longer read.
     """
     cancelled = threading.Event()
     queue: asyncio.Queue[T | object] = asyncio.Queue()
@@ -38,7 +38,7 @@ async def in_thread(make: Callable[[threading.Event], Iterator[T]]) -> AsyncIter
         try:
             for item in make(cancelled):
                 put(item)
-        except BaseException as error:  # raised where it is read
+        except BaseException as error:  # raised again by the reader
             errors.append(error)
         finally:
             put(_END)
@@ -54,7 +54,7 @@ async def in_thread(make: Callable[[threading.Event], Iterator[T]]) -> AsyncIter
 
 
 def side_by_side(works: list[Callable[[threading.Event], T]]) -> list[T]:
-    """Do several works at the same time, each in a thread, and return their results in order.
+    """Call functions at the same time, each in a thread, and return their results in order.
 
     Args:
         works: Called with an event that is set when one of them has failed.
@@ -66,6 +66,6 @@ def side_by_side(works: list[Callable[[threading.Event], T]]) -> list[T]:
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
         finally:
             cancelled.set()
-        for future in done:  # before those that end because they are cancelled
+        for future in done:  # raises the first failure, before those that it cancelled
             future.result()
         return [future.result() for future in futures]

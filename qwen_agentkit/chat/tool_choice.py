@@ -1,4 +1,4 @@
-"""Which tools a model may call, as callers of any chat model write it. Knows names, no schemas or models."""
+"""The tool choice, in all forms that callers of chat models write. Knows names, no schemas or models."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from qwen_agentkit.errors import InputError
 __all__ = ["ToolChoice", "read_choice"]
 
 ToolChoice = str | bool | dict[str, Any] | None
-"""What callers write."""
+"""The forms of a tool choice that callers write."""
 
 
 def read_choice(choice: ToolChoice, names: Sequence[str]) -> str | None:
-    """Bring a choice to "auto", "none", "any" or a tool's name; None if it says nothing.
+    """Return a choice as "auto", "none", "any" or a tool's name; None if there is none.
 
     Args:
         choice: Such as "any", "required", True, a name, `{"function": {"name": ...}}` or `{"type": "any"}`.
-        names: Of the tools.
+        names: Names of the tools.
 
     Raises:
-        InputError: It is none of the tools.
+        InputError: The choice is not one of the tools.
     """
     if isinstance(choice, dict):
         choice = choice.get("function", choice).get("name") or choice.get("type")

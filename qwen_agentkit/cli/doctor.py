@@ -18,8 +18,8 @@ from qwen_agentkit.catalog import CHECKPOINTS, PRESETS, nano_folder
 from qwen_agentkit.cli.fitting import WIDTHS, Memory, estimate_checkpoint, estimate_preset, table_row
 from qwen_agentkit.engine.checkpoint.identity import identify
 from qwen_agentkit.errors import InputError, MissingExtraError, ModelError, ModelNotFoundError, StoreError
-from qwen_agentkit.server import probe
 from qwen_agentkit.server.http import Server
+from qwen_agentkit.server.probe import probe_server
 from qwen_agentkit.stack import Stack
 
 __all__ = ["check_machine", "check_model", "check_server"]
@@ -90,7 +90,7 @@ def check_model(model: str) -> dict[str, str]:
 
 def check_server(base_url: str, model: str | None, api_key: str | None) -> dict[str, Any]:
     """Return what a server is, what it can do, and the code that asks it."""
-    found = probe.examine(Server(base_url, api_key=api_key), model)
+    found = probe_server(Server(base_url, api_key=api_key), model)
     chosen = f"model={found['asked']!r}, base_url={base_url!r}"
     classes = {"chat": "ChatQwen", "embeddings": "QwenEmbeddings", "reranking": "QwenReranker"}
     if _NO_CHAT_MODEL.search(found["asked"]):

@@ -1,1 +1,1 @@
-"""Models behind an OpenAI-compatible server, where the engine has them in this process."""
+"""Models on an OpenAI-compatible server: chats, vectors and scores over HTTP."""

@@ -1,4 +1,4 @@
-"""Vectors of texts from a server. Knows the route, no instructions.
+"""Vectors of texts from a server. Knows the route, writes no instructions.
 
 Body and answer: https://platform.openai.com/docs/api-reference/embeddings.
 """
@@ -15,27 +15,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qwen_agentkit.errors import ServerAnswerError
-from qwen_agentkit.server.flavors import check_model, identify
+from qwen_agentkit.server.flavors import check_model, detect_server
 from qwen_agentkit.server.http import Server
 
 __all__ = ["EmbeddingServer"]
 
-# Texts of a request, what Text Embeddings Inference takes by default; requests under way at once.
-_BATCH, _AT_ONCE = 32, 4
+# Texts in a request, the default limit of Text Embeddings Inference; requests at the same time.
+_BATCH, _PARALLEL = 32, 4
 
 
 class EmbeddingServer:
     """Embed with one model of a server.
 
-    What becomes of a text that is longer than the context is the server's decision: vLLM refuses it, and
-    llama-cpp-python cuts it without a word.
+    Servers differ with a text that is longer than the context: vLLM refuses it, and llama-cpp-python cuts it
+    without an error.
 
     Args:
         server: Where it is.
         model: As the server names it.
 
     Attributes:
-        served: What the server says that the name stands for, such as the hub id behind an alias.
+        served: The checkpoint behind the name, such as the hub id behind an alias, if the server tells it.
 
     Raises:
         ServerError: The server does not answer, or does not have the model.
@@ -43,7 +43,7 @@ class EmbeddingServer:
 
     def __init__(self, server: Server, model: str) -> None:
         models = server.models()
-        flavor = identify(server, None, models)
+        flavor = detect_server(server, None, models)
         check_model(server, flavor, model, models)
         roots = {row["id"]: row.get("root") for row in models}  # vLLM and SGLang name the checkpoint there
         self.served = str(roots.get(model) or model)
@@ -52,7 +52,7 @@ class EmbeddingServer:
 
     @cached_property
     def dimensions(self) -> int:
-        """Length of the vectors, asked once."""
+        """Length of the vectors; the server is asked once."""
         return int(self._batch(["dimensions"]).shape[1])
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -65,7 +65,7 @@ class EmbeddingServer:
         batches = [texts[start : start + _BATCH] for start in range(0, len(texts), _BATCH)]
         if not batches:
             return np.empty((0, self.dimensions), dtype=np.float32)
-        with ThreadPoolExecutor(min(_AT_ONCE, len(batches)), "qwen-agentkit-embed") as pool:
+        with ThreadPoolExecutor(min(_PARALLEL, len(batches)), "qwen-agentkit-embed") as pool:
             return np.concatenate(list(pool.map(self._batch, batches)))
 
     def _batch(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -76,19 +76,19 @@ class EmbeddingServer:
             numbers = [row["index"] for row in rows]
             vectors = np.stack([_vector(row["embedding"]) for row in rows])
         except (KeyError, TypeError, ValueError) as error:
-            raise self._wrong("no list of vectors of one length") from error
+            raise self._malformed("no list of vectors of one length") from error
         if numbers != list(range(len(texts))) or vectors.ndim != 2:
-            raise self._wrong(f"vectors number {numbers[:8]} for {len(texts)} texts")
+            raise self._malformed(f"vectors number {numbers[:8]} for {len(texts)} texts")
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         if not np.isfinite(lengths).all() or not lengths.all():
-            raise self._wrong("vectors that are zero or no numbers")
+            raise self._malformed("vectors that are zero, infinite or not numbers")
         unit: NDArray[np.float32] = vectors / lengths
         return unit
 
-    def _wrong(self, what: str) -> ServerAnswerError:
+    def _malformed(self, what: str) -> ServerAnswerError:
         return ServerAnswerError(
-            f"{self._server.root}{self._server.path('/v1/embeddings')} gave {what}; expected one vector a "
-            f"text, numbered. Check that {self._model!r} is an embedding model there."
+            f"{self._server.root}{self._server.path('/v1/embeddings')} gave {what}; expected one numbered "
+            f"vector for each text. Check that {self._model!r} is an embedding model there."
         )
 
 

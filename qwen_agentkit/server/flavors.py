@@ -1,4 +1,4 @@
-"""What servers with the same routes do differently: rows of data, and how to tell them apart. Knows no chats.
+"""How kinds of servers with the same routes differ, as rows of data, and which kind a server is.
 
 Sources: the documentation of vLLM (thinking_token_budget, score templates), SGLang (rerank `instruct`),
 Ollama (OpenAI compatibility), llama.cpp's server (chat_template_kwargs, thinking_budget_tokens), LM Studio
@@ -21,7 +21,7 @@ from qwen_agentkit.errors import (
 )
 from qwen_agentkit.server.http import Server
 
-__all__ = ["FLAVORS", "Flavor", "check_model", "identify"]
+__all__ = ["FLAVORS", "Flavor", "check_model", "detect_server"]
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,16 @@ class Flavor:
 
     Attributes:
         name: As callers write it.
-        switch: How thinking is switched: variables of the chat template, or `reasoning_effort`; None if there
-            is no way to do it in a request.
-        budget: Field that holds the most tokens of thought; None if it has none that it is sure to keep.
-        ignores: Fields of a chat that it would refuse, or drop without a word.
-        lists_models: Whether its list of models is all that it answers for.
+        switch: How a request switches thinking: by variables of the chat template, or by `reasoning_effort`;
+            None if it cannot.
+        budget: Field for the most tokens of thought; None if there is none that it is known to obey.
+        ignores: Fields of a chat that it refuses, or ignores without an error.
+        lists_models: Whether it answers for the models in its list only.
         base64: Whether it can send vectors as bytes.
-        bare_schema: Whether it takes the schema of an object as `{"type": "json_object", "schema"}` only.
-        quiet_streams: Whether its streams leave out the usage, and the reason where there is no answer.
-        loads_models: Whether it loads what it is asked for, and only fails (500) where that cannot be had.
+        bare_schema: Whether it takes a schema only as `{"type": "json_object", "schema": {...}}`.
+        named_choice: Whether `tool_choice` may name a tool; else it is a word, such as "required".
+        quiet_streams: Whether its streams leave out the usage, and the reason why there is no answer.
+        loads_models: Whether it loads models on request, and answers 500 for those it cannot find.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Flavor:
     lists_models: bool = False
     base64: bool = False
     bare_schema: bool = False
+    named_choice: bool = True
     quiet_streams: bool = False
     loads_models: bool = False
 
@@ -59,7 +61,7 @@ FLAVORS = {
     for flavor in (
         Flavor("vllm", "template", "thinking_token_budget", lists_models=True, base64=True),
         Flavor("sglang", "template", lists_models=True),
-        # The llama.cpp servers and LM Studio know the last of them by another name.
+        # llama.cpp's servers and LM Studio have another name for repetition_penalty.
         Flavor(
             "llama.cpp",
             "template",
@@ -67,13 +69,15 @@ FLAVORS = {
             ignores=frozenset({"repetition_penalty"}),
             lists_models=True,
             base64=True,
+            named_choice=False,
         ),
-        # It takes reasoning_effort="none"; sampling beyond OpenAI's belongs into its Modelfile.
+        # It takes reasoning_effort="none"; sampling beyond OpenAI's belongs in its Modelfile.
         Flavor("ollama", "effort", ignores=_BEYOND_OPENAI | {"parallel_tool_calls"}),
         Flavor(
             "lmstudio",
             ignores=frozenset({"min_p", "parallel_tool_calls", "repetition_penalty"}),
             lists_models=True,
+            named_choice=False,
         ),
         Flavor(
             "transformers",
@@ -85,7 +89,7 @@ FLAVORS = {
             },
             loads_models=True,
         ),
-        # Another server than llama.cpp's own. It drops fields it does not know.
+        # A server of its own, not llama.cpp's. It ignores fields that it does not know.
         Flavor(
             "llama-cpp-python",
             ignores=frozenset({"parallel_tool_calls", "repetition_penalty", "stream_options"}),
@@ -98,7 +102,7 @@ FLAVORS = {
 }
 """By name; "openai" is any other server."""
 
-# What a server writes into `owned_by` of its own models.
+# What servers write into `owned_by` of their models.
 _OWNERS = {
     "vllm": "vllm",
     "sglang": "sglang",
@@ -111,17 +115,17 @@ _OWNERS = {
 _ROUTES = {"/load_model": "transformers", "/extras/tokenize/count": "llama-cpp-python"}
 
 
-def identify(server: Server, name: str | None, models: Sequence[dict[str, Any]]) -> Flavor:
-    """Find out what kind of server it is.
+def detect_server(server: Server, name: str | None, models: Sequence[dict[str, Any]]) -> Flavor:
+    """Return the kind of a server.
 
     Args:
-        server: What to ask.
-        name: One of `FLAVORS`, which is believed; None asks.
-        models: What it says of its models.
+        server: The server.
+        name: One of `FLAVORS`, which is not checked; None asks the server.
+        models: What the server says about its models.
 
     Raises:
         InputError: There is no such kind.
-        ServerError: It does not answer, or is busy: what it is would be a guess.
+        ServerError: The server does not answer, or is busy, so that its kind would be a guess.
     """
     if name is not None:
         if name not in FLAVORS:
@@ -130,19 +134,19 @@ def identify(server: Server, name: str | None, models: Sequence[dict[str, Any]])
     owners = (str(row.get("owned_by")) for row in models)
     if owner := next((_OWNERS[owner] for owner in owners if owner in _OWNERS), None):
         return FLAVORS[owner]
-    if _has(server, "/api/version", "version"):
+    if _find(server, "/api/version", "version"):
         return FLAVORS["ollama"]
-    routes = _has(server, "/openapi.json", "paths") or {}
+    routes = _find(server, "/openapi.json", "paths") or {}
     return FLAVORS[next((name for route, name in _ROUTES.items() if route in routes), "openai")]
 
 
 def check_model(server: Server, flavor: Flavor, model: str, models: Sequence[dict[str, Any]]) -> None:
-    """Refuse a model that is not there; some servers would answer with another one.
+    """Check that the server has a model; some servers would answer with another one.
 
     Raises:
-        ServerModelError: It names those that are.
+        ServerModelError: The server does not have the model; the message names those that it has.
     """
-    names = [name for row in models for name in (row["id"], *(row.get("aliases") or ()))]
+    names = list(dict.fromkeys(name for row in models for name in (row["id"], *(row.get("aliases") or ()))))
     if flavor.lists_models and names and model not in names:
         raise ServerModelError(
             f"{server.root} has no model {model!r}; it has {', '.join(map(repr, names))}. Pass one of them "
@@ -150,7 +154,7 @@ def check_model(server: Server, flavor: Flavor, model: str, models: Sequence[dic
         )
 
 
-def _has(server: Server, path: str, key: str) -> Any:
+def _find(server: Server, path: str, key: str) -> Any:
     """Return a value of the JSON object at a path, None if there is none."""
     try:
         found = server.get(path)

@@ -1,4 +1,4 @@
-"""What a server is and can do, found out by asking it. Knows routes and answers, prints nothing."""
+"""What a server is and can do, found by asking it. Knows routes and answers, prints nothing."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from qwen_agentkit.errors import (
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION
 from qwen_agentkit.server.chat import ChatServer
 from qwen_agentkit.server.embeddings import EmbeddingServer
-from qwen_agentkit.server.flavors import identify
+from qwen_agentkit.server.flavors import detect_server
 from qwen_agentkit.server.http import Server
 from qwen_agentkit.server.rerank import RerankServer
 
-__all__ = ["examine"]
+__all__ = ["probe_server"]
 
 _TIME = "What time is it?"
 _SENTENCE = f"{_TIME} Answer in one short sentence."
-_HELLO = "Say hello."  # calls for no tool: a call shows that it was forced
+_HELLO = "Say hello."  # needs no tool, so that a call shows that it was forced
 _CLOCK = {
     "type": "function",
     "function": {
@@ -40,15 +40,15 @@ _CLOCK = {
 }
 _SCHEMA = {"type": "object", "properties": {"hour": {"type": "integer"}}, "required": ["hour"]}
 
-# Most tokens of an answer that begins at once, and of one that is thought about first.
+# Most tokens of an answer without a thought, and of one with a thought.
 _SHORT, _LONG = 256, 2000
 
-# A wrong key or a wrong name of the model: nothing else can be found out.
+# A wrong key or model: nothing else can be found.
 _REFUSED = (ServerAccessError, ServerModelError)
 
 
-def examine(server: Server, model: str | None = None) -> dict[str, Any]:
-    """Ask a server for all this package can use. Its model writes six answers at most.
+def probe_server(server: Server, model: str | None = None) -> dict[str, Any]:
+    """Ask a server for everything that this package can use. Its model writes six answers at most.
 
     Args:
         server: What to ask.
@@ -56,14 +56,14 @@ def examine(server: Server, model: str | None = None) -> dict[str, Any]:
 
     Returns:
         The kind of server, its models with their contexts, and for each ability "yes" and how, or "no" and
-        why. Answers are greedy, so that the same server says the same again.
+        why. Answers are greedy, so that the same server gives the same result again.
 
     Raises:
-        InputError: There is no model to ask.
-        ServerError: Nothing answers, the key is refused, or the server does not have the model.
+        InputError: The server lists no models and none is given.
+        ServerError: The server does not answer, refuses the key, or does not have the model.
     """
     models = server.models()
-    flavor = identify(server, None, models)
+    flavor = detect_server(server, None, models)
     if model is None:
         if not models:
             raise InputError(f"{server.root} lists no models; say which one to ask, with --model NAME.")
@@ -95,20 +95,27 @@ def _context(row: dict[str, Any]) -> Any:
 
 
 def _abilities(server: Server, chat: _Chat, model: str) -> dict[str, str]:
-    chats = _try(chat.chats)
+    chats = _try(chat.try_answer)
     embeds = _try(lambda: f"yes, {EmbeddingServer(server, model).dimensions} dimensions")
     # Both, since a server may also say of one route alone that it does not have the model there.
     if isinstance(chats, _REFUSED) and isinstance(embeds, _REFUSED):
         raise chats
-    more = {"thoughts": chat.thinks, "tools": chat.calls, "tool choice": chat.obeys, "objects": chat.fills}
-    mute = isinstance(chats, Exception)
+    more = {
+        "thoughts": chat.try_thinking,
+        "tools": chat.try_tools,
+        "tool choice": chat.try_forced_tool,
+        "objects": chat.try_schema,
+    }
+    silent = isinstance(chats, Exception)
     found = {
         "chat": chats,
-        **{name: "no: it does not chat" if mute else _try(ability) for name, ability in more.items()},
+        **{name: "no: it does not chat" if silent else _try(ability) for name, ability in more.items()},
         "embeddings": embeds,
-        "reranking": _try(lambda: _ranks(server, model)),
+        "reranking": _try(lambda: _try_reranking(server, model)),
     }
-    return {name: f"no: {said}" if isinstance(said, Exception) else said for name, said in found.items()}
+    return {
+        name: f"no: {result}" if isinstance(result, Exception) else result for name, result in found.items()
+    }
 
 
 def _try(ability: Callable[[], str]) -> str | ServerError | InputError:
@@ -120,20 +127,20 @@ def _try(ability: Callable[[], str]) -> str | ServerError | InputError:
 
 @dataclass(frozen=True)
 class _Answer:
-    """A whole answer, and how it was cut off; "" if it was not."""
+    """A whole answer, and where it was cut off; "" if it was not."""
 
     parts: Parsed
     cut: str
 
-    def seen(self, *, wanted: bool) -> str:
-        """Say whether what was wanted came."""
+    def verdict(self, *, wanted: bool) -> str:
+        """Say whether the answer has what was asked for."""
         if wanted:
             return "yes"
         return f"not seen: {self.cut}" if self.cut else "none in one answer"
 
 
 class _Chat:
-    """A chat model, asked without thoughts where the server can switch them off: they may be long."""
+    """A chat model, asked to answer without thoughts where the server can switch them off."""
 
     def __init__(self, chat: ChatServer, context: Any) -> None:
         self._chat = chat
@@ -141,14 +148,14 @@ class _Chat:
         # The question needs some of a short context too.
         self._room = context // 2 if isinstance(context, int) else _LONG
 
-    def chats(self) -> str:
-        """Whether anything comes back."""
+    def try_answer(self) -> str:
+        """Check that any answer comes."""
         try:
             answer = self._ask(_SENTENCE)
         except (ServerUnsupportedError, ServerRefusedError):
             if self._thinking is None:
                 raise
-            self._thinking = None  # the model always thinks, or knows of no switch
+            self._thinking = None  # the model always thinks, or has no switch
             answer = self._ask(_SENTENCE)
         parts = answer.parts
         if parts.content or parts.tool_calls or parts.invalid_tool_calls:
@@ -157,38 +164,38 @@ class _Chat:
             return f"yes, but {answer.cut}"
         return "yes, but thoughts alone" if parts.reasoning else "none in one answer"
 
-    def thinks(self) -> str:
-        """Whether it does so unasked."""
+    def try_thinking(self) -> str:
+        """Check whether the model thinks without being asked to."""
         return "yes" if self._answer(_SENTENCE, _SHORT).parts.reasoning else "none in one answer"
 
-    def calls(self) -> str:
-        """Whether it calls a tool that it may call."""
+    def try_tools(self) -> str:
+        """Check that it calls a tool that it may call."""
         answer = self._ask(_TIME, tools=[_CLOCK])
         for call in answer.parts.invalid_tool_calls:
             return f"no: it wrote a call that cannot be read: {call['error']}"
-        return answer.seen(wanted=bool(answer.parts.tool_calls))
+        return answer.verdict(wanted=bool(answer.parts.tool_calls))
 
-    def obeys(self) -> str:
-        """Whether it calls a tool that it has to call and has no reason to."""
+    def try_forced_tool(self) -> str:
+        """Check that it calls a tool that it has to call, without a reason in the question."""
         answer = self._ask(_HELLO, tools=[_CLOCK], forced_call=True, forced_tool="clock")
-        return answer.seen(wanted=any(call["name"] == "clock" for call in answer.parts.tool_calls))
+        return answer.verdict(wanted=any(call["name"] == "clock" for call in answer.parts.tool_calls))
 
-    def fills(self) -> str:
-        """Whether it keeps to a schema that the question does not mention."""
+    def try_schema(self) -> str:
+        """Check that it follows a schema that the question does not mention."""
         answer = self._ask(_SENTENCE, schema=_SCHEMA)
         text = answer.parts.content
         if text and not answer.cut and not _has_hour(text):
             return f"no: asked for an object with a whole number as its 'hour', it answered {text[:80]!r}"
-        return answer.seen(wanted=_has_hour(text))
+        return answer.verdict(wanted=_has_hour(text))
 
-    def _ask(self, question: str, **wanted: Any) -> _Answer:
+    def _ask(self, question: str, **settings: Any) -> _Answer:
         tokens = _LONG if self._thinking is None else _SHORT
-        return self._answer(question, tokens, thinking=self._thinking, **wanted)
+        return self._answer(question, tokens, thinking=self._thinking, **settings)
 
-    def _answer(self, question: str, tokens: int, **wanted: Any) -> _Answer:
+    def _answer(self, question: str, tokens: int, **settings: Any) -> _Answer:
         tokens = min(tokens, self._room)
         messages = [{"role": "user", "content": question}]
-        request = Request(messages, max_tokens=tokens, sampling={"temperature": 0}, **wanted)
+        request = Request(messages, max_tokens=tokens, sampling={"temperature": 0}, **settings)
         events: list[Event] = []
         cut = ""
         for event in self._chat.answer(request, threading.Event()):
@@ -208,7 +215,7 @@ def _has_hour(text: str) -> bool:
     return isinstance(value, dict) and type(value.get("hour")) is int
 
 
-def _ranks(server: Server, model: str) -> str:
+def _try_reranking(server: Server, model: str) -> str:
     right, wrong = RerankServer(server, model, DEFAULT_INSTRUCTION).score(
         "When does the library open?", ["The library opens at nine.", "Bananas are yellow."]
     )

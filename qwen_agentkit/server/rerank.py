@@ -1,9 +1,9 @@
-"""Scores of documents for a query from a server. Knows the routes and who writes the prompt.
+"""Scores of documents for a query from a server. Knows the routes, and which side writes the prompt.
 
 Routes: `/v1/rerank` of Jina and Cohere, which vLLM, SGLang and llama.cpp have; vLLM's `/score`; `/rerank` of
 Text Embeddings Inference. Prompt: vLLM writes none for Qwen3-Reranker unless it was started with a score
-template, https://docs.vllm.ai/en/latest/models/pooling_models/scoring/; without it the scores mean nothing.
-A server of unknown kind may have a vLLM behind it.
+template, https://docs.vllm.ai/en/latest/models/pooling_models/scoring/; without a prompt the scores are
+meaningless. A server of unknown kind may be a proxy of vLLM.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from qwen_agentkit.prompts import (
     rerank_document,
     rerank_head,
 )
-from qwen_agentkit.server.flavors import check_model, identify
+from qwen_agentkit.server.flavors import check_model, detect_server
 from qwen_agentkit.server.http import Server
 
 __all__ = ["RerankServer"]
 
-# Documents of a request, what Text Embeddings Inference takes by default; requests of a query, and queries,
-# under way at once.
-_BATCH, _AT_ONCE = 32, 4
+# Documents in a request, the default limit of Text Embeddings Inference; requests of a query, and queries, at
+# the same time.
+_BATCH, _PARALLEL = 32, 4
 
-# A question whose answer every reranker finds, if it is asked as it was trained.
+# A question whose answer every reranker finds if it gets the prompt that it was trained with.
 _QUESTION = "What is the capital of France?"
 _RIGHT, _WRONG = "Paris is the capital of France.", "Bananas ripen faster in a paper bag."
 
@@ -51,15 +51,16 @@ class RerankServer:
 
     def __init__(self, server: Server, model: str, instruction: str) -> None:
         models = server.models()
-        self._flavor = identify(server, None, models).name
-        check_model(server, identify(server, self._flavor, models), model, models)
+        flavor = detect_server(server, None, models)
+        check_model(server, flavor, model, models)
+        self._flavor = flavor.name
         self._server, self._model, self._instruction = server, model, instruction
 
     def score(self, query: str, documents: Sequence[str]) -> list[float]:
         """Return the score in 0..1 of each document, in their order.
 
-        The first document goes ahead: the server then has the keys and values of the prompt up to the
-        document, which the others share.
+        The first document is sent alone: after it the server has cached the part of the prompt that all
+        documents share.
 
         Raises:
             InputTooLongError: A query and a document do not fit the context of the model.
@@ -71,13 +72,13 @@ class RerankServer:
         scores = ask(query, first) if first else []
         batches = [rest[start : start + _BATCH] for start in range(0, len(rest), _BATCH)]
         if batches:
-            with ThreadPoolExecutor(min(_AT_ONCE, len(batches)), "qwen-agentkit-rerank") as pool:
+            with ThreadPoolExecutor(min(_PARALLEL, len(batches)), "qwen-agentkit-rerank") as pool:
                 for part in pool.map(lambda batch: ask(query, batch), batches):
                     scores += part
         return scores
 
     def score_all(self, asked: Mapping[str, Sequence[str]]) -> dict[str, list[float]]:
-        """Return the scores of each query's documents, in their order; a few queries are under way at once.
+        """Return the scores of each query's documents, in their order; a few queries run at the same time.
 
         Raises:
             InputTooLongError: A query and a document do not fit the context of the model.
@@ -85,14 +86,14 @@ class RerankServer:
         """
         if not asked:
             return {}
-        _ = self._ask  # found out here once, and not by each thread
-        with ThreadPoolExecutor(min(_AT_ONCE, len(asked)), "qwen-agentkit-queries") as pool:
+        _ = self._ask  # found once here, not in each thread
+        with ThreadPoolExecutor(min(_PARALLEL, len(asked)), "qwen-agentkit-queries") as pool:
             scores = pool.map(lambda query: self.score(query, asked[query]), asked)
             return dict(zip(asked, scores, strict=True))
 
     @cached_property
     def _ask(self) -> Route:
-        """The route the server has, with the prompt it needs; found by asking."""
+        """The route that the server has, with the prompt that it needs; found by trying."""
         route = self._route()
         if self._flavor in ("vllm", "openai") and self._needs_prompt(route):
             return lambda query, texts: route(*_prompt(self._instruction, query, texts))
@@ -118,10 +119,10 @@ class RerankServer:
         )
 
     def _needs_prompt(self, route: Route) -> bool:
-        """Whether a question with a sure answer is told apart better with the prompt written here."""
+        """Whether this package has to write the prompt: the right answer then stands out more."""
         texts = [_RIGHT, _WRONG]
-        bare, written = route(_QUESTION, texts), route(*_prompt(DEFAULT_INSTRUCTION, _QUESTION, texts))
-        return written[0] - written[1] > bare[0] - bare[1]
+        bare, prompted = route(_QUESTION, texts), route(*_prompt(DEFAULT_INSTRUCTION, _QUESTION, texts))
+        return prompted[0] - prompted[1] > bare[0] - bare[1]
 
     def _rerank(self, query: str, texts: Sequence[str]) -> list[float]:
         body: dict[str, Any] = {"model": self._model, "query": query, "documents": list(texts)}
@@ -146,17 +147,17 @@ class RerankServer:
         try:
             scores = {int(row["index"]): float(row.get("relevance_score", row.get("score"))) for row in rows}
         except (KeyError, TypeError, ValueError) as error:
-            raise self._wrong("no list of scores") from error
+            raise self._malformed("no list of scores") from error
         if sorted(scores) != list(range(count)):
-            raise self._wrong(f"scores number {sorted(scores)[:8]} for {count} documents")
+            raise self._malformed(f"scores number {sorted(scores)[:8]} for {count} documents")
         if not all(0 <= score <= 1 for score in scores.values()):
-            raise self._wrong("scores outside of 0..1, such as raw logits")
+            raise self._malformed("scores outside of 0..1, such as raw logits")
         return [scores[index] for index in range(count)]
 
-    def _wrong(self, what: str) -> ServerAnswerError:
+    def _malformed(self, what: str) -> ServerAnswerError:
         return ServerAnswerError(
-            f"{self._server.root} gave {what}; expected one score in 0..1 a document, numbered. Check that "
-            f"{self._model!r} is a reranker there."
+            f"{self._server.root} gave {what}; expected one numbered score in 0..1 for each document. Check "
+            f"that {self._model!r} is a reranker there."
         )
 
 

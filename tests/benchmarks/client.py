@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 
 from qwen_agentkit import ChatQwen
-from qwen_agentkit.server.http import close_connections
+from qwen_agentkit.server.connections import close_connections
 from tests.benchmarks.machine import OURS, interleaved, machine, say
 from tests.benchmarks.work import Effort
 from tests.test_server_loopback import Handler

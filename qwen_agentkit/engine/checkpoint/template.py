@@ -11,7 +11,8 @@ from weakref import WeakKeyDictionary
 from jinja2 import TemplateError
 
 from qwen_agentkit.chat.dialects import Dialect
-from qwen_agentkit.chat.history import inline, marked, put_back, split_thoughts
+from qwen_agentkit.chat.history import inline_thoughts, mark_thoughts, restore_thoughts, split_thoughts
+from qwen_agentkit.chat.tags import CLOSE_THINK, OPEN_FUNCTION, OPEN_THINK, think_block
 from qwen_agentkit.engine.checkpoint.jinja import compile_template
 from qwen_agentkit.engine.checkpoint.loading import Loaded
 from qwen_agentkit.engine.checkpoint.tokenizer import Tokenizer
@@ -81,12 +82,12 @@ class ChatTemplate:
         )
         self.can_think = on != off or _opens(on)
         self.can_skip = not _opens(off)
-        self.thinks = self.can_think and "</think>" not in default
+        self.thinks = self.can_think and CLOSE_THINK not in default
         # Later hybrids open the think block themselves, and were not trained on the soft switch.
         self.has_soft_switch = self.can_think and self.can_skip and not _opens(on)
         self.replays = "preserve_thinking" in source
         self.efforts = tuple(word for word in _EFFORTS if _names(source, "reasoning_effort", word))
-        self.dialect: Dialect = "xml" if "<function=" in source else "json"
+        self.dialect: Dialect = "xml" if OPEN_FUNCTION in source else "json"
         self._inline = self.can_think and self._splits_inline_thoughts()
         self._control_tokens = _match_control_tokens(self._tokenizer)
 
@@ -126,9 +127,9 @@ class ChatTemplate:
         schemas = _map_strings(tools, self._defuse)
         variables = self._variables(thinking, reasoning_effort, keep_thoughts)
         if keep_thoughts and self.can_think and not self.replays:
-            text = put_back(self._render(marked(turns), schemas, variables), turns)
+            text = restore_thoughts(self._render(mark_thoughts(turns), schemas, variables), turns)
         else:
-            text = self._render(inline(turns) if self._inline else turns, schemas, variables)
+            text = self._render(inline_thoughts(turns) if self._inline else turns, schemas, variables)
         parts = _replace_surrogates(text).split(_SEAM)
         return Prompt(
             tokens=[token for part in parts for token in self._tokenizer.encode(part)],
@@ -192,7 +193,7 @@ class ChatTemplate:
     def _splits_inline_thoughts(self) -> bool:
         """Whether the template looks for thoughts in the content, and for none in `reasoning_content`."""
         calling = {"role": "assistant", "content": "", "tool_calls": [_CALL]}
-        apart, inside = {"reasoning_content": _THOUGHT}, {"content": f"<think>\n{_THOUGHT}\n</think>\n\n"}
+        apart, inside = {"reasoning_content": _THOUGHT}, {"content": think_block(_THOUGHT)}
         if self._shows_thought([_HELLO, {**calling, **apart}, _RESULT]):
             return False
         return self._shows_thought([_HELLO, {**calling, **inside}, _RESULT]) and not self._shows_thought(
@@ -276,7 +277,7 @@ def _tail(text: str) -> str:
 
 
 def _opens(tail: str) -> bool:
-    return tail.rstrip().endswith("<think>")
+    return tail.rstrip().endswith(OPEN_THINK)
 
 
 def _map_strings(value: Any, change: Callable[[str], str]) -> Any:

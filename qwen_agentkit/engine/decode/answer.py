@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -12,6 +13,7 @@ from qwen_agentkit.chat.parsing import CallEvent, ContentEvent, Dialect, Event, 
 from qwen_agentkit.chat.request import Done, Request
 from qwen_agentkit.chat.sampling import recommended
 from qwen_agentkit.chat.stops import StopStrings
+from qwen_agentkit.chat.tags import OPEN_THINK
 from qwen_agentkit.engine.checkpoint.loading import Loaded
 from qwen_agentkit.engine.checkpoint.template import ChatTemplate, Prompt, chat_template
 from qwen_agentkit.engine.checkpoint.tokens import end_ids
@@ -22,6 +24,7 @@ from qwen_agentkit.engine.grammar.lark import Tags
 from qwen_agentkit.engine.grammar.matcher import Matcher, compile_grammar
 from qwen_agentkit.engine.grammar.turn_grammar import Turn, turn_grammar
 from qwen_agentkit.engine.grammar.turn_guide import TurnGuide
+from qwen_agentkit.errors import InputError
 
 __all__ = ["answer", "prompt_length"]
 
@@ -76,10 +79,21 @@ def answer(loaded: Loaded, request: Request, cancelled: threading.Event) -> Iter
 def prompt_length(loaded: Loaded, request: Request) -> int:
     """Return the number of tokens that the model reads before it answers.
 
-    Raises:
-        InputError: The messages do not fit the template.
+    What the template refuses, such as a part of a chat, is counted message by message.
     """
-    return len(_render_prompt(chat_template(loaded), request).tokens)
+    if not request.messages:
+        return 0
+    try:
+        return len(_render_prompt(chat_template(loaded), request).tokens)
+    except InputError:
+        turns = [f"<|im_start|>{turn['role']}\n{_all_text(turn)}<|im_end|>\n" for turn in request.messages]
+        tools = json.dumps(list(request.tools), ensure_ascii=False) if request.tools else ""
+        return len(loaded.encode_prompt("".join([*turns, tools])))
+
+
+def _all_text(turn: Mapping[str, Any]) -> str:
+    calls = json.dumps(turn["tool_calls"], ensure_ascii=False) if "tool_calls" in turn else ""
+    return f"{turn.get('reasoning_content', '')}{turn['content']}{calls}"
 
 
 def _render_prompt(template: ChatTemplate, request: Request) -> Prompt:
@@ -174,7 +188,7 @@ class _TextReader:
 
     def feed(self, piece: str) -> list[Event]:
         """Take the next piece of text and return the events that it completes."""
-        if self._undecided and not self.in_thought and (text := piece.strip()) not in ("", "<think>"):
+        if self._undecided and not self.in_thought and (text := piece.strip()) not in ("", OPEN_THINK):
             self._undecided = False
             self._json = not text.startswith("<")  # otherwise it is a call
         if not self._json:

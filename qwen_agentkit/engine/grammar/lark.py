@@ -10,6 +10,7 @@ from typing import Any
 
 from llguidance import LLMatcher
 
+from qwen_agentkit.chat.tags import OPEN_THINK
 from qwen_agentkit.engine.checkpoint.tokenizer import Tokenizer
 from qwen_agentkit.engine.grammar.json_schemas import prepare_schema
 from qwen_agentkit.errors import InputError
@@ -64,7 +65,7 @@ class Tags:
         words = name.upper()
         others = ",".join(str(number) for content, number in self._added.items() if content != tag)
         mixed = f" | {words}? (<[{others}]> {words}?)+" if others else ""
-        patterns = [re.escape(content) for content in self._added if content in (tag, "<think>")]
+        patterns = [re.escape(content) for content in self._added if content in (tag, OPEN_THINK)]
         excluded = "".join(map(exclude, [*patterns, *forbidden]))
         return [f"{name}: {words}{mixed}", f"{words}: /(?s:.+)/{excluded}"]
 

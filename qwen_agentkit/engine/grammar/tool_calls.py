@@ -10,6 +10,7 @@ from typing import Any
 from llguidance import regex_to_lark
 
 from qwen_agentkit.chat.dialects import Dialect
+from qwen_agentkit.chat.tags import CLOSE_FUNCTION, CLOSE_PARAMETER, OPEN_FUNCTION, OPEN_PARAMETER
 from qwen_agentkit.engine.grammar.json_schemas import ANY_STRING, CALENDAR
 from qwen_agentkit.engine.grammar.lark import exclude, json_rule, quote
 from qwen_agentkit.errors import InputError
@@ -17,8 +18,8 @@ from qwen_agentkit.errors import InputError
 __all__ = ["call_rules"]
 
 # Ends a parameter in the XML dialect. A value cannot contain the tag, because the dialect has no escapes.
-_END_VALUE = "\n</parameter>\n"
-_ANY_TEXT = "/(?s:.*)/" + exclude("</parameter>")
+_END_VALUE = f"\n{CLOSE_PARAMETER}\n"
+_ANY_TEXT = "/(?s:.*)/" + exclude(CLOSE_PARAMETER)
 
 # Texts that the parser of the XML dialect does not read as strings.
 _NULL = "/(?i:null)/"
@@ -100,13 +101,13 @@ def _xml_rules(rule: str, name: str, parameters: Mapping[str, Any]) -> list[str]
             "model's XML dialect. Expected an object with properties; put the rest into the description."
         )
     required = parameters.get("required", ())
-    body, rules = [quote(f"\n<function={_tag_name(name)}>\n")], []
+    body, rules = [quote(f"\n{OPEN_FUNCTION}{_tag_name(name)}>\n")], []
     for number, (key, schema) in enumerate(parameters.get("properties", {}).items()):
-        begin = quote(f"<parameter={_tag_name(key)}>\n")
+        begin = quote(f"{OPEN_PARAMETER}{_tag_name(key)}>\n")
         choices, more = _value_rules(f"{rule}_{number}", f"{name}.{key}", schema, parameters)
         body.append(f"({begin} ({choices}))" + ("" if key in required else "?"))
         rules += more
-    return [" ".join([*body, quote("</function>\n")]), *rules]
+    return [" ".join([*body, quote(f"{CLOSE_FUNCTION}\n")]), *rules]
 
 
 def _value_rules(rule: str, path: str, schema: Any, root: Mapping[str, Any]) -> tuple[str, list[str]]:

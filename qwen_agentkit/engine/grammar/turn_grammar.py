@@ -6,17 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from qwen_agentkit.chat.dialects import OPEN_CALL, Dialect
+from qwen_agentkit.chat.dialects import Dialect
+from qwen_agentkit.chat.tags import CLOSE_CALL, CLOSE_THINK, OPEN_CALL, OPEN_FUNCTION, OPEN_THINK
 from qwen_agentkit.engine.grammar.lark import Tags, json_rule
 from qwen_agentkit.engine.grammar.tool_calls import call_rules
 
 __all__ = ["Turn", "turn_grammar"]
 
-_CLOSE_CALL = "</tool_call>"
-_OPEN_THINK, _CLOSE_THINK = "<think>", "</think>"
-
 # Models of the XML dialect sometimes forget the tag, and the parser reads this as a call, too.
-_BARE_CALL = r"<function=[^<>\n]+>\s*<"
+_BARE_CALL = rf"{OPEN_FUNCTION}[^<>\n]+>\s*<"
 
 
 @dataclass(frozen=True)
@@ -57,9 +55,9 @@ def turn_grammar(turn: Turn, tags: Tags, dialect: Dialect, *, thinking: bool, op
         InputError: A grammar cannot express a schema or a name.
     """
     rules = [_start(tags, thinking=thinking, opened=opened, free=turn.free)]
-    rules += tags.until("thought", _CLOSE_THINK)
+    rules += tags.until("thought", CLOSE_THINK)
     if turn.tools:
-        rules += call_rules(dialect, turn.tools, tags.tag(_CLOSE_CALL), strict=not turn.free)
+        rules += call_rules(dialect, turn.tools, tags.tag(CLOSE_CALL), strict=not turn.free)
         more = r' ("\n" calls?)?' if turn.parallel else r' "\n"?'  # some models end a turn with the newline
         rules.append(f"calls: {tags.tag(OPEN_CALL)} call{more}")
     if turn.must_call:
@@ -86,5 +84,5 @@ def _start(tags: Tags, *, thinking: bool, opened: bool, free: bool) -> str:
     if opened:
         return f"start: thought {answer}"
     if free:
-        return f"start: (/\\s+/? {tags.tag(_OPEN_THINK)} thought)? {answer}"
-    return f'start: {tags.tag(_OPEN_THINK)} "\\n" thought {answer}' if thinking else "start: answer"
+        return f"start: (/\\s+/? {tags.tag(OPEN_THINK)} thought)? {answer}"
+    return f'start: {tags.tag(OPEN_THINK)} "\\n" thought {answer}' if thinking else "start: answer"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from qwen_agentkit.chat.tags import CLOSE_THINK, OPEN_THINK
 from qwen_agentkit.engine.checkpoint.loading import Loaded
 from qwen_agentkit.engine.checkpoint.template import Prompt
 from qwen_agentkit.engine.grammar.matcher import Matcher
@@ -16,7 +17,7 @@ __all__ = ["TurnGuide"]
 # The words of Qwen's own description of thinking budgets; the models were not measured with others.
 _CLOSING = (
     "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking "
-    "directly now.\n</think>\n\n"
+    f"directly now.\n{CLOSE_THINK}\n\n"
 )
 
 # Most tokens that a thought has to leave for the text after it; a short limit leaves a quarter.
@@ -45,7 +46,7 @@ class TurnGuide:
         self, loaded: Loaded, prompt: Prompt, *, limit: int, budget: int | None, matcher: Matcher | None
     ) -> None:
         find = loaded.tokenizer.backend_tokenizer.token_to_id
-        self._open, self._close = find("<think>"), find("</think>")
+        self._open, self._close = find(OPEN_THINK), find(CLOSE_THINK)
         self._closing = loaded.encode_prompt(_CLOSING)
         self._decode = loaded.tokenizer.decode
         last = limit - min(limit // 4, _RESERVE) - len(self._closing)
