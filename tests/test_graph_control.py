@@ -316,7 +316,7 @@ async def test_a_cancelled_run_does_not_wait_for_a_search_that_hangs() -> None:
             return []
 
     running = asyncio.create_task(create_rag_graph(None, Hanging()).ainvoke(QUESTION))
-    while not any("within" in thread.name for thread in set(threading.enumerate()) - before):
+    while not any("deadline" in thread.name for thread in set(threading.enumerate()) - before):
         await asyncio.sleep(0.01)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):

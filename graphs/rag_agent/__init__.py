@@ -1,1 +1,4 @@
-"""`rag_agent`: an agent of LangChain over documents. Only its `graph` needs the extra `agent`."""
+"""`rag_agent`: an agent of LangChain over documents.
+
+Imports nothing: `graph` needs langchain, and `state` does not.
+"""

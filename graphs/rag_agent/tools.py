@@ -20,7 +20,7 @@ from qwen_agentkit.errors import InputError
 from qwen_agentkit.graphs.rag_agent.state import AgentContext
 from qwen_agentkit.graphs.shared.models import Retriever
 from qwen_agentkit.graphs.shared.passages import escape_markup, source_line
-from qwen_agentkit.graphs.shared.retrieval import keep_relevant, search_documents
+from qwen_agentkit.graphs.shared.retrieval import keep_relevant, search_in_time
 from qwen_agentkit.graphs.shared.runtime import ALWAYS_RAISED, Stage
 from qwen_agentkit.text.citations import document_source, nearest_sentence
 from qwen_agentkit.text.facts import normalised
@@ -112,7 +112,7 @@ class Library:
         if not query:
             return "The query is empty: expected what to look for.", []
         filtered = {"filter": self._filter(runtime)} if self.access else {}
-        found = search_documents(
+        found = search_in_time(
             self.retriever, query, settings.candidates, settings.search_timeout, **filtered
         )
         found = self._rerank(found, query, settings.min_score, runtime)[: settings.passages]

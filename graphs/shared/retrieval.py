@@ -25,11 +25,31 @@ __all__ = [
     "keep_relevant",
     "relevance_score",
     "search_documents",
+    "search_in_time",
 ]
 
 
-def search_documents(
-    retriever: Retriever, query: str, limit: int, timeout: float | None = None, **settings: Any
+def search_documents(retriever: Retriever, query: str, limit: int, timeout: float) -> list[Document]:
+    """Search with a deadline, and translate errors of the retriever; arguments as in `search_in_time`.
+
+    Raises:
+        RetrievalError: The retriever failed with an error that is not this package's.
+        RetrievalTimeoutError: The search missed its deadline.
+    """
+    try:
+        return search_in_time(retriever, query, limit, timeout)
+    except (QwenAgentKitError, *ALWAYS_RAISED):
+        raise
+    except Exception as error:
+        raise RetrievalError(
+            f"The search of {type(retriever).__name__} for {query[:80]!r} failed with "
+            f"{type(error).__name__}: {error}; expected documents. Try the retriever alone, with "
+            "retriever.invoke(...)."
+        ) from error
+
+
+def search_in_time(
+    retriever: Retriever, query: str, limit: int, timeout: float, **settings: Any
 ) -> list[Document]:
     """Search with a deadline.
 
@@ -37,14 +57,13 @@ def search_documents(
         retriever: Any retriever or vector store.
         query: What to search for.
         limit: Maximum number of documents to return.
-        timeout: Deadline in seconds; None: no deadline.
+        timeout: Deadline in seconds.
         **settings: Passed to the retriever, such as a filter.
 
     Returns:
         The documents in the retriever's order.
 
     Raises:
-        RetrievalError: The retriever failed with an error that is not this package's.
         RetrievalTimeoutError: The search missed its deadline.
     """
     name = type(retriever).__name__
@@ -56,13 +75,6 @@ def search_documents(
         raise RetrievalTimeoutError(
             f"The search of {name} for {query[:80]!r} gave {error}; expected documents. Check that the store "
             "answers, or allow more time with search_timeout=."
-        ) from error
-    except (QwenAgentKitError, *ALWAYS_RAISED):
-        raise
-    except Exception as error:
-        raise RetrievalError(
-            f"The search of {name} for {query[:80]!r} failed with {type(error).__name__}: {error}; expected "
-            "documents. Try the retriever alone, with retriever.invoke(...)."
         ) from error
 
 
