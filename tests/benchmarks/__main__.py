@@ -10,7 +10,20 @@ from typing import Any
 
 from transformers import logging as transformers_logging
 
-from tests.benchmarks import chat, client, embed, gpu, graph, memory, overhead, plot, quantized, rerank, sizes
+from tests.benchmarks import (
+    chat,
+    client,
+    cold,
+    embed,
+    gpu,
+    graph,
+    memory,
+    overhead,
+    plot,
+    quantized,
+    rerank,
+    sizes,
+)
 from tests.benchmarks.work import Effort
 
 SPEED: dict[str, Callable[[Effort], dict[str, Any]]] = {
@@ -32,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.what == "sizes":
         results = sizes.measure(options.model, sizes.read(options.data, options.files))
         print(sizes.table(results))
+    elif options.what == "cold":
+        results = cold.measure(options.rounds, options.before)
+        print(json.dumps(results, indent=2))
     else:
         # Loading a model of a thousand weights is not worth a bar.
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # has no types
@@ -40,13 +56,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps(results, indent=2))
     if options.json:
         options.json.write_text(json.dumps({options.what: results}, indent=2) + "\n")
-    if options.plot and "skipped" not in results:
+    if getattr(options, "plot", None) and "skipped" not in results:
         (sizes.plot if options.what == "sizes" else plot.bars)(results, options.plot)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     commands = parser.add_subparsers(dest="what", required=True)
+    command = commands.add_parser("cold", help="commands in a fresh process")
+    command.add_argument("--json", type=Path, help="write the results to this file")
+    command.add_argument("--rounds", type=int, default=5, help="runs of each command")
+    command.add_argument("--before", type=Path, help="Python of an environment with an earlier version")
     for name in (*SPEED, "sizes"):
         command = commands.add_parser(name)
         command.add_argument("--json", type=Path, help="write the results to this file")
