@@ -26,7 +26,7 @@ from qwen_agentkit.graphs.shared.passages import as_data
 from qwen_agentkit.graphs.shared.prompts import REPAIR
 from qwen_agentkit.graphs.shared.running import NEVER_HIDDEN, Stage
 from qwen_agentkit.text.citations import Citation, find_markers, resolve_citations
-from qwen_agentkit.text.facts import figures
+from qwen_agentkit.text.figures import find_figures
 from qwen_agentkit.text.languages import language_name, phrase
 from qwen_agentkit.text.verification import (
     Score,
@@ -159,7 +159,7 @@ def _verified(answer: str, request: Request, score: Score | None) -> Verificatio
     ]
     markers = "".join(f" [{number}]" for number in range(1, len(results) + 1))
     for sentence in checked["sentences"] if results else []:
-        if sentence["verdict"] == "uncited" and figures(sentence["text"], language):
+        if sentence["verdict"] == "uncited" and find_figures(sentence["text"], language):
             [again, *_] = verify_citations(f"{sentence['text']}{markers}", results, language=language)[
                 "sentences"
             ]
