@@ -20,7 +20,7 @@ from qwen_agentkit.engine.checkpoint.loading import load_tokenizer
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.graphs.rag.graph import RagGraph, passage_prompt
 from qwen_agentkit.graphs.shared.state import RagContext, RagState
-from qwen_agentkit.ingest import IngestReport, discover
+from qwen_agentkit.ingest import IngestReport
 from qwen_agentkit.ingest import ingest as ingest_paths
 from qwen_agentkit.ingest.splitting import CountTokens
 from qwen_agentkit.ray import spread
@@ -78,7 +78,6 @@ def ingest(
     stack: Stack, paths: Sequence[Path], progress: Progress | None = None, *, groups: bool = False
 ) -> IngestReport:
     """Bring the store up to date with the files under `paths`; their first folders may name `groups`."""
-    discover(paths)  # a missing path or an empty folder must not leave a new store behind
     with stack.store(create=True) as store:
         return ingest_paths(paths, store, count_tokens=stack.count_tokens, groups=groups, progress=progress)
 
@@ -99,7 +98,6 @@ def ingest_on_ray(
     compute = spread(stack.embeddings, workers)
     from qwen_agentkit.vectorstores.shards import ShardedEmbeddings  # needs what Ray brings along
 
-    discover(paths)
     embeddings = ShardedEmbeddings(stack.embeddings, stack.folder / ".shards", compute)
     bar = partial(progress, "ray") if progress else None
     with QwenVectorStore(embeddings, path=stack.folder) as store:
