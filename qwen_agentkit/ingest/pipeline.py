@@ -123,8 +123,8 @@ def ingest(
     roots = [Path(path).expanduser() for path in paths]
     files = discover(roots)
     report_progress = progress or (lambda stage, done, total: None)
-    counter: CountTokens = count_tokens or getattr(store.embeddings, "count_tokens", _estimate_tokens)
-    chunking = _Chunking(counter, max_tokens, groups)
+    own_counter: CountTokens = getattr(store.embeddings, "count_tokens", _estimate_tokens)
+    chunking = _Chunking(count_tokens or own_counter, max_tokens, groups)
     report = IngestReport()
     registry = read_registry(store.scroll())
     updates = []

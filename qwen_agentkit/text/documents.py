@@ -82,13 +82,20 @@ def chunk_ids(texts: Sequence[str], metadatas: Sequence[dict[str, Any]]) -> list
     seen: Counter[str] = Counter()
     ids = []
     for text, metadata in zip(texts, metadatas, strict=True):
-        origin = metadata.get("source") or json.dumps(metadata, sort_keys=True, default=str)
+        origin = metadata.get("source") or _serialize(metadata)
         # Broken Unicode must not fail here: the store refuses it with a better message.
         origin = str(origin).encode("utf-8", "backslashreplace").decode()
         key = f"{origin}\n{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
         ids.append(str(uuid.uuid5(_NAMESPACE, f"{key}\n{seen[key]}")))
         seen[key] += 1
     return ids
+
+
+def _serialize(metadata: dict[str, Any]) -> str:
+    try:
+        return json.dumps(metadata, sort_keys=True, default=str)
+    except (TypeError, ValueError, RecursionError):  # The store refuses it with a better message.
+        return ""
 
 
 def point_id(given: str) -> str:
