@@ -19,7 +19,7 @@ from pypdf import PdfWriter
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 from qwen_agentkit.errors import InputError, LoadError
-from qwen_agentkit.ingest import discover, ingest, load, pipeline, split
+from qwen_agentkit.ingest import discover, ingest, pipeline, read_document, split
 from qwen_agentkit.text.sentences import split_sentences
 from qwen_agentkit.vectorstores.store import QwenVectorStore
 from tests.fakes import BagOfWords, count_words
@@ -163,7 +163,7 @@ def test_a_bad_file_has_a_reason_and_stops_nothing(
     assert report.added == 4
     assert [failure["source"] for failure in report.failed] == [f"docs/{name}"]
     with pytest.raises(LoadError, match=reason):
-        load(data, Path(name).suffix)
+        read_document(data, Path(name).suffix)
     assert not recwarn.list
 
 
@@ -177,7 +177,7 @@ def test_a_file_that_turns_bad_keeps_what_was_in(docs: Path, store: QwenVectorSt
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_marked_encodings_are_read(encoding: str) -> None:
-    [part] = load("مكتبة 图书馆\r\nend".encode(encoding), ".txt")
+    [part] = read_document("مكتبة 图书馆\r\nend".encode(encoding), ".txt")
     assert part.text == "مكتبة 图书馆\nend"
 
 
@@ -187,13 +187,13 @@ def test_html_keeps_structure_and_drops_code() -> None:
         "<h2>Hours</h2><p>From <b>nine</b>\nto five.<br>Daily.</p><ul><li>one<li>two</ul>"
         "<table><tr><td>a</td><td>b</td></tr></table></body>"
     )
-    [part] = load(page.encode(), ".html")
+    [part] = read_document(page.encode(), ".html")
     assert part.metadata == {"title": "A & B"}
     assert part.text == "## Hours\n\nFrom nine to five.\nDaily.\n\n- one\n- two\n\na | b |"
 
 
 def test_front_matter_gives_the_title_and_goes() -> None:
-    [part] = load(b"---\nid: x\ntitle: 'The FAQ'\n---\n# Other\n\nText.", ".md")
+    [part] = read_document(b"---\nid: x\ntitle: 'The FAQ'\n---\n# Other\n\nText.", ".md")
     assert part == ("# Other\n\nText.", {"title": "The FAQ"})
 
 
@@ -251,7 +251,7 @@ class Slow(BagOfWords):
             log.write(f"{len(texts)}\\n")
         return super().embed_array(texts)
 
-pipeline._SLICE = 4
+pipeline._BATCH_SIZE = 4
 with QwenVectorStore(Slow(), path=sys.argv[2]) as store:
     ingest([sys.argv[1]], store)
 """
@@ -288,7 +288,7 @@ class Killed(BaseException):
 
 
 def test_stopped_at_every_single_write_and_run_again(docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "_SLICE", 1)
+    monkeypatch.setattr(pipeline, "_BATCH_SIZE", 1)
     changed = "# Hours\n\nNew hours.\n\n# Fines\n\nTen cents a day.\n\n# More\n\nMore text.\n"
     original = (docs / "hours.md").read_text()
     for allowed in range(30):

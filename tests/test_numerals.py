@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from langchain_core.documents import Document
 
-from qwen_agentkit.text.facts import figures, names, stated_values
-from qwen_agentkit.text.numerals import eastern_numerals, number_words, reads_words
+from qwen_agentkit.text.figures import collect_values, find_figures
+from qwen_agentkit.text.names import find_names
+from qwen_agentkit.text.numerals import find_eastern_numerals, find_number_words, knows_number_words
 from qwen_agentkit.text.verification import verify_citations
 from tests.clock import processor_seconds
 
@@ -118,7 +119,7 @@ def test_numbers_are_compared_by_value(language: str, passage: str, answer: str,
     ],
 )
 def test_words_are_put_together(language: str, text: str, values: list[set[str]]) -> None:
-    found = [set(one.values) for one in number_words(text, language)]
+    found = [set(one.values) for one in find_number_words(text, language)]
     assert found == values
 
 
@@ -139,25 +140,25 @@ def test_words_are_put_together(language: str, text: str, values: list[set[str]]
     ],
 )
 def test_signs_add_up(text: str, values: set[str]) -> None:
-    (numeral,) = eastern_numerals(text)
+    (numeral,) = find_eastern_numerals(text)
     assert set(numeral.values) == values
     assert numeral.sure
 
 
 @pytest.mark.parametrize("text", ["有一点贵", "几十个人", "千万不要", "一般", "十分好"])
 def test_signs_in_words_are_no_claims(text: str) -> None:
-    assert figures(text, "zh") == []
+    assert find_figures(text, "zh") == []
 
 
 @pytest.mark.parametrize("text", ["One may take a second look", "a hundred and more"])
 def test_words_with_other_meanings_are_evidence_only(text: str) -> None:
-    assert figures(text, "en") == []
-    assert {"1"} & stated_values(text, "en") or {"100"} & stated_values(text, "en")
+    assert find_figures(text, "en") == []
+    assert {"1"} & collect_values(text, "en") or {"100"} & collect_values(text, "en")
 
 
 def test_languages_that_are_read() -> None:
-    assert all(map(reads_words, ["en", "zh-hant", "ja", "ko", "sw", "pt-BR"]))
-    assert not reads_words("sv")
+    assert all(map(knows_number_words, ["en", "zh-hant", "ja", "ko", "sw", "pt-BR"]))
+    assert not knows_number_words("sv")
 
 
 @pytest.mark.parametrize(
@@ -167,6 +168,6 @@ def test_languages_that_are_read() -> None:
 )
 def test_no_text_takes_for_ever(text: str) -> None:
     with processor_seconds(8):
-        names(text, "en")
-        figures(text, "en")
-        stated_values(text, "zh")
+        find_names(text, "en")
+        find_figures(text, "en")
+        collect_values(text, "zh")

@@ -42,7 +42,7 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
         ["retrievers", "vectorstores", "ingest"],
         {
             *("docx", "httpx", "langchain_core", "numpy", "openpyxl", "pptx", "pyarrow", "pypdf"),
-            *("qdrant_client", "qdrant_edge", "typing_extensions"),
+            *("qdrant_client", "qdrant_edge", "typing_extensions", "yaml"),
         },
     ),
     (

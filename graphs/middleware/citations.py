@@ -25,7 +25,7 @@ from qwen_agentkit.graphs.shared.passages import escape_markup
 from qwen_agentkit.graphs.shared.prompts import REPAIR
 from qwen_agentkit.graphs.shared.runtime import ALWAYS_RAISED, Stage
 from qwen_agentkit.text.citations import Citation, find_markers, resolve_citations
-from qwen_agentkit.text.facts import figures
+from qwen_agentkit.text.figures import find_figures
 from qwen_agentkit.text.languages import language_name, phrase
 from qwen_agentkit.text.verification import (
     Score,
@@ -164,7 +164,7 @@ def _verify(answer: str, request: Request, score: Score | None) -> Verification:
     ]
     markers = "".join(f" [{number}]" for number in range(1, len(results) + 1))
     for sentence in checked["sentences"] if results else []:
-        if sentence["verdict"] == "uncited" and figures(sentence["text"], language):
+        if sentence["verdict"] == "uncited" and find_figures(sentence["text"], language):
             [again, *_] = verify_citations(f"{sentence['text']}{markers}", results, language=language)[
                 "sentences"
             ]

@@ -23,7 +23,7 @@ from qwen_agentkit.graphs.shared.passages import escape_markup, source_line
 from qwen_agentkit.graphs.shared.retrieval import keep_relevant, search_in_time
 from qwen_agentkit.graphs.shared.runtime import ALWAYS_RAISED, Stage
 from qwen_agentkit.text.citations import document_source, nearest_sentence
-from qwen_agentkit.text.facts import normalised
+from qwen_agentkit.text.folding import normalize_text
 
 __all__ = ["Access", "Library", "passage_tools"]
 
@@ -212,8 +212,8 @@ def _no_passage(number: int, known: int) -> str:
 def _check_quote(number: int, quote: str, passages: list[Document]) -> str:
     if not 1 <= number <= len(passages):
         return _no_passage(number, len(passages))
-    passage, wanted = passages[number - 1], normalised(quote).strip()
-    if wanted and wanted in normalised(passage.page_content):
+    passage, wanted = passages[number - 1], normalize_text(quote).strip()
+    if wanted and wanted in normalize_text(passage.page_content):
         return f"Passage [{number}] ({source_line(passage)}) holds this word for word."
     nearest = nearest_sentence(quote, passage.page_content)
     return (

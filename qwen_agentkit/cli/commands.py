@@ -78,10 +78,8 @@ def ingest(
 
     With `groups`, the first folder below each path names the group that may read its files.
     """
-    from qwen_agentkit.ingest import discover
     from qwen_agentkit.ingest import ingest as ingest_paths
 
-    discover(paths)  # a missing path or an empty folder must not create a store
     with stack.store(create=True) as store:
         return ingest_paths(paths, store, count_tokens=stack.count_tokens, groups=groups, progress=progress)
 
@@ -102,12 +100,10 @@ def ingest_on_ray(
     from qwen_agentkit.ray import spread
 
     compute = spread(stack.embeddings, workers)
-    from qwen_agentkit.ingest import discover
     from qwen_agentkit.ingest import ingest as ingest_paths
     from qwen_agentkit.vectorstores.shards import ShardedEmbeddings  # pyarrow comes with Ray
     from qwen_agentkit.vectorstores.store import QwenVectorStore
 
-    discover(paths)
     embeddings = ShardedEmbeddings(stack.embeddings, stack.folder / ".shards", compute)
     bar = partial(progress, "ray") if progress else None
     with QwenVectorStore(embeddings, path=stack.folder) as store:

@@ -20,7 +20,8 @@ from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
-from qwen_agentkit.text.citations import document_source, find_markers, marker_numbers
+from qwen_agentkit.text.citations import find_markers, marker_numbers
+from qwen_agentkit.text.documents import document_key, document_source
 
 __all__ = ["Recorder", "render_page"]
 
@@ -149,22 +150,18 @@ def _split_at_markers(answer: str, passages: int) -> list[tuple[str, int]]:
 
 def _describe_passages(retrieved: Sequence[Document], kept: Sequence[Document]) -> list[dict[str, Any]]:
     """Describe every passage found, those of the answer first, with both ranks and both scores."""
-    before = {_key(document): place for place, document in enumerate(retrieved, 1)}
-    after = {_key(document): place for place, document in enumerate(kept, 1)}
-    rest = [document for document in retrieved if _key(document) not in after]
+    before = {document_key(document): place for place, document in enumerate(retrieved, 1)}
+    after = {document_key(document): place for place, document in enumerate(kept, 1)}
+    rest = [document for document in retrieved if document_key(document) not in after]
     return [
         {
             "source": document_source(document),
             "text": document.page_content,
             "language": document.metadata.get("language"),
-            "before": before.get(_key(document)),
-            "after": after.get(_key(document)),
+            "before": before.get(document_key(document)),
+            "after": after.get(document_key(document)),
             "retrieval_score": document.metadata.get("retrieval_score"),
             "relevance_score": document.metadata.get("relevance_score"),
         }
         for document in [*kept, *rest]
     ]
-
-
-def _key(document: Document) -> tuple[str, str]:
-    return document_source(document), document.page_content

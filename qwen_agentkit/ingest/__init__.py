@@ -1,7 +1,9 @@
 """Documents into a store: find, read, split, embed, and keep in step with the files."""
 
+from __future__ import annotations
+
 from qwen_agentkit.ingest.discovery import SUFFIXES, SourceFile, discover
-from qwen_agentkit.ingest.loaders import Part, load
+from qwen_agentkit.ingest.loaders import Part, read_document
 from qwen_agentkit.ingest.pipeline import IngestReport, ingest, stored_sources
 from qwen_agentkit.ingest.splitting import Chunk, split
 
@@ -13,7 +15,7 @@ __all__ = [
     "SourceFile",
     "discover",
     "ingest",
-    "load",
+    "read_document",
     "split",
     "stored_sources",
 ]

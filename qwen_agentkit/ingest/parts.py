@@ -1,4 +1,4 @@
-"""What a document comes out as, and bytes into plain text: what all its readers share."""
+"""What all readers share: the parts of a document, and decoding bytes into text."""
 
 from __future__ import annotations
 
@@ -7,38 +7,49 @@ from typing import Any, NamedTuple
 
 from qwen_agentkit.errors import LoadError
 
-__all__ = ["Part", "decoded", "storable"]
+__all__ = ["Part", "decode_text", "replace_surrogates"]
 
 
 class Part(NamedTuple):
-    """A piece of a document with its own place in it, such as a page."""
+    """A part of a document with metadata of its own, such as a page."""
 
     text: str
     metadata: dict[str, Any]
 
 
-def decoded(data: bytes, declared: str = "") -> str:
-    """Read text in UTF-8, in marked UTF-16, or else in the encoding that it declares, if any."""
+def decode_text(data: bytes, declared: str = "") -> str:
+    r"""Decode text: UTF-8, UTF-16 with a byte order mark, or else the declared encoding.
+
+    Args:
+        data: The bytes of the file.
+        declared: Python's name of the encoding that the file declares; empty if it declares none.
+
+    Returns:
+        The text with ``\n`` as line ends.
+
+    Raises:
+        LoadError: The bytes are not text, or are in another encoding.
+    """
     marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         text = data.decode("utf-16" if marked else "utf-8-sig")
     except UnicodeDecodeError as error:
         if b"\0" in data:
             raise LoadError(
-                "is a binary file, expected text; give it its true ending or remove it"
+                "The file is binary; expected text. Give it its true ending, or remove it."
             ) from error
         try:
             text = data.decode(declared)
         except (LookupError, ValueError):
             raise LoadError(
-                f"is not UTF-8: byte {error.object[error.start]:#04x} at position {error.start}; "
-                "save it as UTF-8"
+                f"The file is not UTF-8: byte {error.object[error.start]:#04x} at position {error.start}. "
+                "Save it as UTF-8."
             ) from error
     if "\0" in text:
-        raise LoadError("is a binary file, expected text; give it its true ending or remove it")
+        raise LoadError("The file is binary; expected text. Give it its true ending, or remove it.")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def storable(text: str) -> str:
-    """Replace half characters, which no store can keep: fonts without a proper table and JSON give some."""
+def replace_surrogates(text: str) -> str:
+    """Replace lone surrogates by question marks: broken fonts and JSON contain them, no store keeps them."""
     return text.encode("utf-8", "replace").decode()

@@ -1,13 +1,12 @@
-"""Brings a store in step with files: embeds what is new, deletes what is gone, touches nothing else.
+"""Bring a store in step with files: embed what is new, delete what is gone, leave the rest.
 
-A document counts as done when all its chunks carry its hash and there are as many as they say. A run
-that was killed leaves such a document undone, and the next run completes it: chunk ids depend on source
-and text alone, so chunks that are in are never embedded again.
+A document is complete if all its chunks carry its hash and their number is right. A run that was killed
+leaves it incomplete, and the next run completes it. Chunk ids depend on source and text alone, so a stored
+chunk is never embedded again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections import deque
@@ -20,30 +19,31 @@ from typing import Any
 from langchain_core.documents import Document
 
 from qwen_agentkit.errors import LoadError
-from qwen_agentkit.ingest.discovery import SourceFile, discover, place_of, source_name
-from qwen_agentkit.ingest.loaders import load
+from qwen_agentkit.ingest.discovery import SourceFile, discover
+from qwen_agentkit.ingest.loaders import read_document
+from qwen_agentkit.ingest.registry import StoredDocument, read_registry, sources_in, sources_without_file
 from qwen_agentkit.ingest.splitting import CountTokens, split
+from qwen_agentkit.text.documents import chunk_ids, document_hash
 from qwen_agentkit.text.languages import detect_language
-from qwen_agentkit.vectorstores.points import chunk_ids
 from qwen_agentkit.vectorstores.store import QwenVectorStore
 
 __all__ = ["IngestReport", "Progress", "ingest", "stored_sources"]
 
-PIPELINE_VERSION = 2
-"""Part of every document's hash: raise it when reading or splitting changes, and all is done anew."""
+PIPELINE_VERSION = 3
+"""Part of every document's hash. Raise it when reading or splitting changes; all documents are read again."""
 
 Progress = Callable[[str, int, int], None]
-"""Called with a stage ("read" counts documents, "embed" chunks), how many are done, and of how many."""
+"""Called with a stage ("read" counts documents, "embed" chunks), the number done and the total."""
 
-_SLICE = 256
-"""Chunks embedded at a time, over file borders, so that the embedder can fill its batches."""
-_TELLING = 20
-"""A chunk of fewer letters is said to be in the language of its document."""
+_BATCH_SIZE = 256
+"""Chunks embedded at a time, across files, so that the embedder can fill its batches."""
+_MIN_LETTERS = 20
+"""A chunk with fewer letters gets the language of its document."""
 
 
 @dataclass
 class IngestReport:
-    """What a run did, in documents; failed ones with a reason each. A changed document counts as added."""
+    """The result of a run, in documents. A changed document counts as added; failures have reasons."""
 
     added: int = 0
     skipped: int = 0
@@ -57,7 +57,7 @@ class IngestReport:
 
 
 @dataclass(frozen=True)
-class _Cut:
+class _Chunking:
     """How documents become chunks."""
 
     count_tokens: CountTokens
@@ -66,42 +66,23 @@ class _Cut:
 
     @property
     def version(self) -> str:
-        """Part of every document's hash, so that another way of cutting does all anew."""
+        """Describes the settings in every document's hash."""
         return f"{PIPELINE_VERSION} {self.max_tokens} {'groups ' if self.groups else ''}"
 
 
 @dataclass
-class _Stored:
-    """What the store holds of one document."""
-
-    ids: set[str] = field(default_factory=set)
-    hashes: set[str] = field(default_factory=set)
-    places: set[str] = field(default_factory=set)
-    expected: int = 0
-
-    def is_complete(self, document_hash: str) -> bool:
-        return self.holds(document_hash) and len(self.ids) == self.expected
-
-    def holds(self, document_hash: str) -> bool:
-        return self.hashes == {document_hash}
-
-    def is_from(self, place: str) -> bool:
-        """Whether it came from this place; of what an early version stored, nobody knows."""
-        return self.places <= {place}
-
-
-@dataclass
-class _Job:
-    """One document to bring in: its chunks, and what is there already."""
+class _Update:
+    """A new or changed document: its chunks, and what the store already holds of it."""
 
     chunks: list[Document]
-    stored: _Stored
+    stored: StoredDocument
 
-    def new(self) -> list[Document]:
+    @property
+    def new_chunks(self) -> list[Document]:
         return [chunk for chunk in self.chunks if chunk.id not in self.stored.ids]
 
     def finish(self, store: QwenVectorStore) -> None:
-        """Once all new chunks are in: renew the kept ones, then drop the stale ones, in this order."""
+        """Update the kept chunks, then delete the stale ones. Call it when all new chunks are stored."""
         store.update_metadata(chunk for chunk in self.chunks if chunk.id in self.stored.ids)
         store.delete(sorted(self.stored.ids.difference(chunk.id or "" for chunk in self.chunks)))
 
@@ -117,46 +98,49 @@ def ingest(
     progress: Progress | None = None,
     prepare: Callable[[list[str]], None] | None = None,
 ) -> IngestReport:
-    """Bring a store in step with the documents under some paths.
+    """Bring a store in step with files and folders.
 
     Args:
         paths: Files and folders: md, txt, html, pdf, csv, tsv, jsonl; docx, pptx, xlsx (extra `office`).
-        store: Where the chunks go.
-        count_tokens: Counts tokens of texts; by default the embedder's `count_tokens`, or an estimate.
+        store: The store of the chunks.
+        count_tokens: Counts the tokens of texts. Default: `count_tokens` of the embedder, or an estimate.
         max_tokens: Most tokens of a chunk.
-        prune: Whether to delete documents whose files are gone from the given folders.
-        groups: Whether the first folder below a given one names the group that may read what is in it,
-            as `metadata["group"]`. A file that lies in no such folder is then one that failed.
+        prune: Whether to delete documents of the given folders whose files are gone.
+        groups: Whether the first folder below a given one names the group that may read its files, stored
+            as `metadata["group"]`. A file in no such folder fails.
         progress: Called as the work goes on.
-        prepare: Called once with all texts that are about to be embedded, before the first of them is.
+        prepare: Called once, before anything is embedded, with all texts to embed.
 
     Returns:
-        The report. A file that cannot be read is listed in it and stops nothing.
+        The report. It lists the files that could not be read; they do not stop the run.
 
     Raises:
-        InputError: A path does not exist or holds no documents; the store is untouched.
+        InputError: A path does not exist or holds no documents; the store is unchanged.
         StoreMismatchError: Another embedder made the store.
-        StoreWriteError: Disk full or folder read-only; run again to go on from there.
+        StoreWriteError: The disk is full or the folder is read-only; run it again to continue.
     """
     started = time.perf_counter()
     roots = [Path(path).expanduser() for path in paths]
     files = discover(roots)
-    tell = progress or (lambda stage, done, total: None)
-    own: CountTokens = getattr(store.embeddings, "count_tokens", _estimated_tokens)
-    cut = _Cut(count_tokens or own, max_tokens, groups)
+    report_progress = progress or (lambda stage, done, total: None)
+    own_counter: CountTokens = getattr(store.embeddings, "count_tokens", _estimate_tokens)
+    chunking = _Chunking(count_tokens or own_counter, max_tokens, groups)
     report = IngestReport()
-    registry = _registry(store)
-    jobs = []
+    registry = read_registry(store.scroll())
+    updates = []
     for number, file in enumerate(files, start=1):
-        job = _job(file, registry.get(file.source, _Stored()), cut, report)
-        jobs += [job] if job else []
-        tell("read", number, len(files))
+        update = _read_update(file, registry.get(file.source, StoredDocument()), chunking, report)
+        updates += [update] if update else []
+        report_progress("read", number, len(files))
     if prepare:
-        prepare([chunk.page_content for job in jobs for chunk in job.new()])
-    _embed(jobs, store, tell)
-    report.added = len(jobs)
+        prepare([chunk.page_content for update in updates for chunk in update.new_chunks])
+    _store_updates(updates, store, report_progress)
+    report.added = len(updates)
     if prune:
-        report.removed = _prune(roots, files, registry, store)
+        gone = sources_without_file(sources_in(roots, registry), files)
+        for source in gone:
+            store.delete(filter={"source": source})
+        report.removed = len(gone)
     report.seconds = time.perf_counter() - started
     return report
 
@@ -164,72 +148,84 @@ def ingest(
 def stored_sources(
     paths: Iterable[str | os.PathLike[str]], store: QwenVectorStore
 ) -> tuple[set[str], set[str]]:
-    """Names of the documents that a store holds of some folders, and those of them whose files are gone.
+    """Return the stored documents of some folders, and those of them whose files are gone.
 
     Raises:
         InputError: A path does not exist or holds no documents.
     """
     roots = [Path(path).expanduser() for path in paths]
-    stored = _below(roots, _registry(store))
-    return stored, _gone(stored, discover(roots))
+    stored = sources_in(roots, read_registry(store.scroll()))
+    return stored, sources_without_file(stored, discover(roots))
 
 
-def _registry(store: QwenVectorStore) -> dict[str, _Stored]:
-    """Gather what the store holds of each ingested document."""
-    registry: dict[str, _Stored] = {}
-    for document in store.scroll():
-        metadata = document.metadata
-        if {"source", "document_hash", "chunk_count"} <= metadata.keys():
-            stored = registry.setdefault(metadata["source"], _Stored())
-            stored.ids.add(document.id or "")
-            stored.hashes.add(metadata["document_hash"])
-            stored.places |= {metadata["place"]} if "place" in metadata else set()
-            stored.expected = metadata["chunk_count"]
-    return registry
-
-
-def _job(file: SourceFile, stored: _Stored, cut: _Cut, report: IngestReport) -> _Job | None:
-    """Read and split a file, unless it is in already or unreadable; the report is told which."""
+def _read_update(
+    file: SourceFile, stored: StoredDocument, chunking: _Chunking, report: IngestReport
+) -> _Update | None:
+    """Read and split a file, unless it is complete or unreadable, which the report then says."""
     try:
+        _check_place(file, groups=chunking.groups)
         data = file.path.read_bytes()
-        document_hash = hashlib.sha256(cut.version.encode() + data).hexdigest()
-        known = stored.is_from(file.place)
-        if known and stored.is_complete(document_hash):
+        current = document_hash(data, chunking.version)
+        same_place = stored.is_from(file.place)
+        if same_place and stored.is_complete(current):
             report.skipped += 1
             return None
-        if not known and not stored.holds(document_hash):  # a folder that was moved holds the same
+        if not same_place and not stored.has_hash(current):  # A folder that was moved has equal hashes.
             raise LoadError(
-                "has the name of a document that came from another folder, expected one file a name; ingest "
-                "a folder that holds both, or into another store, or delete the old one: "
-                f"store.delete(filter={{'source': {file.source!r}}})"
+                "A document from another folder has this name; expected one file per name. Ingest a folder "
+                "that holds both, or use another store, or delete the old document: "
+                f"store.delete(filter={{'source': {file.source!r}}})."
             )
-        return _Job(_chunks(file, data, document_hash, cut), stored)
+        return _Update(_make_chunks(file, data, current, chunking), stored)
     except (OSError, LoadError) as error:
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
         report.failed.append({"source": file.source, "reason": reason})
         return None
 
 
-def _chunks(file: SourceFile, data: bytes, document_hash: str, cut: _Cut) -> list[Document]:
-    if cut.groups and not file.group:
-        raise LoadError("lies in no group's folder; move it into the folder of the group that may read it")
-    parts = load(data, file.path.suffix)
+def _check_place(file: SourceFile, *, groups: bool) -> None:
+    """Refuse a file that is outside its folder: a link must not publish what lies elsewhere.
+
+    Raises:
+        LoadError: The file lies in no group's folder, or is a link to a file outside the given folder; with
+            groups, outside the folder of its group.
+    """
+    if groups and not file.group:
+        raise LoadError(
+            "The file lies in no group's folder. Move it into the folder of the group that may read it."
+        )
+    if file.folder is not None:
+        folder = file.folder / file.group if groups else file.folder
+        # realpath, since Path.resolve raises for a link to itself before Python 3.13.
+        if not Path(os.path.realpath(file.path)).is_relative_to(os.path.realpath(folder)):
+            raise LoadError(
+                f"The file is a link to a file outside {folder.name!r}; expected a file inside. Copy the "
+                "file there, or pass its own path."
+            )
+
+
+def _make_chunks(file: SourceFile, data: bytes, current: str, chunking: _Chunking) -> list[Document]:
+    parts = read_document(data, file.path.suffix)
     language = detect_language("\n".join(part.text for part in parts))
-    pieces = [(part, chunk) for part in parts for chunk in split(part.text, cut.count_tokens, cut.max_tokens)]
+    pieces = [
+        (part, chunk)
+        for part in parts
+        for chunk in split(part.text, chunking.count_tokens, chunking.max_tokens)
+    ]
     texts = [chunk.text for _, chunk in pieces]
     metadatas: list[dict[str, Any]] = [
         {
             "source": file.source,
             "place": file.place,
-            **({"group": file.group} if cut.groups else {}),
-            "language": _language(chunk.text, language),
+            **({"group": file.group} if chunking.groups else {}),
+            "language": _detect_chunk_language(chunk.text, language),
             **part.metadata,
             **({"section": chunk.section} if chunk.section else {}),
             "start": chunk.start,
             "end": chunk.end,
             "chunk": number,
             "chunk_count": len(pieces),
-            "document_hash": document_hash,
+            "document_hash": current,
         }
         for number, (part, chunk) in enumerate(pieces)
     ]
@@ -237,52 +233,25 @@ def _chunks(file: SourceFile, data: bytes, document_hash: str, cut: _Cut) -> lis
     return [Document(id=i, page_content=t, metadata=m) for i, t, m in zip(ids, texts, metadatas, strict=True)]
 
 
-def _language(text: str, default: str) -> str:
-    return detect_language(text, default) if sum(map(str.isalpha, text)) >= _TELLING else default
+def _detect_chunk_language(text: str, default: str) -> str:
+    return detect_language(text, default) if sum(map(str.isalpha, text)) >= _MIN_LETTERS else default
 
 
-def _embed(jobs: Sequence[_Job], store: QwenVectorStore, tell: Progress) -> None:
-    """Write new chunks slice by slice; finish each document as soon as its last chunk is in."""
-    new = [chunk for job in jobs for chunk in job.new()]
-    waiting = deque(zip(accumulate(len(job.new()) for job in jobs), jobs, strict=True))
+def _store_updates(updates: Sequence[_Update], store: QwenVectorStore, report_progress: Progress) -> None:
+    """Write new chunks in batches, and finish each document as soon as its last chunk is stored."""
+    new = [chunk for update in updates for chunk in update.new_chunks]
+    last_chunks = accumulate(len(update.new_chunks) for update in updates)
+    waiting = deque(zip(last_chunks, updates, strict=True))
     done = 0
     while waiting:
-        batch = new[done : done + _SLICE]
+        batch = new[done : done + _BATCH_SIZE]
         store.add_documents(batch)
         done += len(batch)
-        tell("embed", done, len(new))
+        report_progress("embed", done, len(new))
         while waiting and waiting[0][0] <= done:
             waiting.popleft()[1].finish(store)
 
 
-def _prune(
-    roots: Sequence[Path], files: Sequence[SourceFile], registry: dict[str, _Stored], store: QwenVectorStore
-) -> int:
-    """Delete the documents below the given folders whose files are gone."""
-    gone = _gone(_below(roots, registry), files)
-    for source in gone:
-        store.delete(filter={"source": source})
-    return len(gone)
-
-
-def _below(roots: Sequence[Path], registry: dict[str, _Stored]) -> set[str]:
-    """The documents that came from these folders."""
-    folders = [(root, f"{source_name(root)}/") for root in roots if root.is_dir()]
-    return {
-        source
-        for source, stored in registry.items()
-        for root, name in folders
-        if source.startswith(name) and stored.is_from(place_of(root, source.removeprefix(name)))
-    }
-
-
-def _gone(stored: set[str], files: Sequence[SourceFile]) -> set[str]:
-    """The stored documents without a file, but for those in a folder that cannot be listed."""
-    present = {file.source for file in files}
-    unlisted = tuple(source for source in present if source.endswith("/"))
-    return {source for source in stored - present if not source.startswith(unlisted)}
-
-
-def _estimated_tokens(texts: Sequence[str]) -> list[int]:
-    """Estimate on the high side: three bytes a token hold for every script."""
+def _estimate_tokens(texts: Sequence[str]) -> list[int]:
+    """Estimate the tokens of texts on the high side: three bytes per token hold for every script."""
     return [len(text.encode()) // 3 + 1 for text in texts]

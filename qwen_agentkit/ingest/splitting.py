@@ -1,7 +1,7 @@
-"""A text into chunks that fit, along its structure: sections, paragraphs, sentences, graphemes.
+"""Split a text into chunks along its structure: sections, paragraphs, sentences, graphemes.
 
-Knows Markdown headings, blank lines and `sentences`; counts tokens through a function it is given, many
-texts at a time because tokenizers are fastest that way. No chunk crosses a heading.
+Knows Markdown headings, blank lines and sentences. Counts tokens through a given function, many texts at a
+time because this is fastest for tokenizers. No chunk crosses a heading.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from qwen_agentkit.text.sentences import split_sentences
 __all__ = ["Chunk", "CountTokens", "split"]
 
 CountTokens = Callable[[Sequence[str]], Sequence[int]]
-"""Texts in, tokens of each out."""
+"""Returns the number of tokens of each text."""
 
 Span = tuple[int, int]
 
@@ -29,7 +29,7 @@ _SMALLEST = 16
 
 
 class Chunk(NamedTuple):
-    """A piece of a text: ``source[start:end] == text``; section is its path of headings, " > " between."""
+    """A piece of a text: ``source[start:end] == text``. The section is its headings, joined by " > "."""
 
     text: str
     start: int
@@ -38,24 +38,26 @@ class Chunk(NamedTuple):
 
 
 def split(text: str, count_tokens: CountTokens, max_tokens: int = 320, overlap: int = 32) -> list[Chunk]:
-    """Split a text by tokens along its structure.
+    """Split a text along its structure.
 
     Args:
         text: Plain text or Markdown.
         count_tokens: Counts the tokens of texts.
         max_tokens: Most tokens of a chunk, 16 or more.
-        overlap: Tokens that a chunk may repeat of the one before in its section, in whole sentences.
+        overlap: Most tokens that a chunk repeats of the previous one in its section, in whole sentences.
 
     Returns:
-        Chunks in order; none is above max_tokens, and none is without a letter or digit.
+        Chunks in order. None has more than `max_tokens` tokens, and each has a letter or digit.
 
     Raises:
-        InputError: max_tokens is below 16, or overlap is not less than half of it.
+        InputError: `max_tokens` is below 16, or `overlap` is not less than half of it.
     """
     if max_tokens < _SMALLEST:
-        raise InputError(f"max_tokens is {max_tokens!r}, expected {_SMALLEST} or more; try 320")
+        raise InputError(f"max_tokens is {max_tokens!r}; expected {_SMALLEST} or more. Try 320.")
     if not 0 <= overlap < max_tokens / 2:
-        raise InputError(f"overlap is {overlap!r}, expected 0 to less than half of max_tokens={max_tokens}")
+        raise InputError(
+            f"overlap is {overlap!r}; expected 0 to less than half of max_tokens={max_tokens}. Try 32."
+        )
     splitter = _Splitter(text, count_tokens, max_tokens, overlap)
     return [
         Chunk(text[start:end], start, end, section)
@@ -67,7 +69,7 @@ def split(text: str, count_tokens: CountTokens, max_tokens: int = 320, overlap: 
 
 
 def _sections(text: str) -> Iterator[tuple[list[str], Span]]:
-    """Yield heading paths and spans; a heading with nothing below it opens the section that follows."""
+    """Yield the headings and the span of each section. A heading without text opens the next section."""
     path: list[tuple[int, str]] = []
     start, position, fenced, has_body = 0, 0, False, False
     for line in text.splitlines(keepends=True):
@@ -78,7 +80,7 @@ def _sections(text: str) -> Iterator[tuple[list[str], Span]]:
             if has_body:
                 yield [name for _, name in path], (start, position)
                 start, has_body = position, False
-            level, title = len(heading[1]), _without_marks(heading[2])
+            level, title = len(heading[1]), _strip_closing_marks(heading[2])
             path = [(above, name) for above, name in path if above < level] + [(level, title)]
         elif line.strip():
             has_body = True
@@ -86,13 +88,13 @@ def _sections(text: str) -> Iterator[tuple[list[str], Span]]:
     yield [name for _, name in path], (start, position)
 
 
-def _without_marks(heading: str) -> str:
-    """Take off the marks that may close a heading as well."""
+def _strip_closing_marks(heading: str) -> str:
+    """Remove the closing marks of a heading: "# One ##"."""
     return heading.rstrip(" \t").rstrip("#").rstrip(" \t")
 
 
 class _Splitter:
-    """Splits spans of one text."""
+    """Splits the spans of one text."""
 
     def __init__(self, text: str, count: CountTokens, limit: int, overlap: int) -> None:
         self.text = text
@@ -101,26 +103,26 @@ class _Splitter:
         self.overlap = overlap
 
     def chunks(self, span: Span) -> list[Span]:
-        """Cut a section into trimmed spans that fit."""
+        """Split a section into trimmed spans that fit."""
         whole = self._trim(span)
-        if self._sizes([whole])[0] <= self.limit:
+        if self._count([whole])[0] <= self.limit:
             return [whole]
         units = [span]
         for finer in (self._paragraphs, self._sentences, self._halves):
-            units = self._refined(units, finer)
-        return [self._trim(packed) for packed in self._packed(units)]
+            units = self._refine(units, finer)
+        return [self._trim(packed) for packed in self._pack(units)]
 
-    def _refined(self, units: list[Span], finer: Callable[[Span], list[Span]]) -> list[Span]:
-        sizes = self._sizes(units)
+    def _refine(self, units: list[Span], finer: Callable[[Span], list[Span]]) -> list[Span]:
+        sizes = self._count(units)
         return [
             piece
             for unit, size in zip(units, sizes, strict=True)
             for piece in (finer(unit) if size > self.limit else [unit])
         ]
 
-    def _packed(self, units: list[Span]) -> list[Span]:
-        """Join neighbours while they fit; counting them joined, as sums of parts can be too low."""
-        sizes = self._sizes(units)
+    def _pack(self, units: list[Span]) -> list[Span]:
+        """Join neighbors while they fit. The joined text is counted, since sums of parts can be too low."""
+        sizes = self._count(units)
         packed: list[Span] = []
         first = 0
         while first < len(units):
@@ -128,7 +130,7 @@ class _Splitter:
             while last + 1 < len(units) and total + sizes[last + 1] <= self.limit:
                 last += 1
                 total += sizes[last]
-            while last > first and self._sizes([(units[first][0], units[last][1])])[0] > self.limit:
+            while last > first and self._count([(units[first][0], units[last][1])])[0] > self.limit:
                 last -= 1
             packed.append((units[first][0], units[last][1]))
             if last + 1 == len(units):
@@ -137,7 +139,7 @@ class _Splitter:
         return packed
 
     def _next_first(self, sizes: Sequence[int], first: int, last: int) -> int:
-        """Step back over the units that the next chunk repeats, as long as it also gains one."""
+        """Return the first unit of the next chunk: it repeats some units and adds at least one."""
         start, repeated = last + 1, 0
         while start - 1 > first and repeated + sizes[start - 1] <= self.overlap:
             start -= 1
@@ -145,7 +147,7 @@ class _Splitter:
         return start if repeated + sizes[last + 1] <= self.limit else last + 1
 
     def _paragraphs(self, span: Span) -> list[Span]:
-        # Not from blank lines above the first: the pattern would try each of their spaces.
+        # Starts behind leading blank lines, since the pattern would be slow on their spaces.
         line = self.text.rfind("\n", span[0], self._trim(span)[0]) + 1
         return [match.span() for match in _PARAGRAPH.finditer(self.text, max(span[0], line), span[1])]
 
@@ -155,13 +157,13 @@ class _Splitter:
         return list(pairwise(borders))
 
     def _halves(self, span: Span) -> list[Span]:
-        """Halve until everything fits, at a space near the middle or else between two graphemes."""
-        if self._sizes([span])[0] <= self.limit or span[1] - span[0] < 2:
+        """Halve until everything fits, at a space near the middle or between two graphemes."""
+        if self._count([span])[0] <= self.limit or span[1] - span[0] < 2:
             return [span]
-        middle = self._cut(span)
+        middle = self._find_cut(span)
         return [*self._halves((span[0], middle)), *self._halves((middle, span[1]))]
 
-    def _cut(self, span: Span) -> int:
+    def _find_cut(self, span: Span) -> int:
         start, end = span
         middle = (start + end) // 2
         reach = (end - start) // 4
@@ -178,7 +180,7 @@ class _Splitter:
         start = span[0] + len(piece) - len(piece.lstrip())
         return start, max(start, span[0] + len(piece.rstrip()))
 
-    def _sizes(self, spans: Sequence[Span]) -> Sequence[int]:
+    def _count(self, spans: Sequence[Span]) -> Sequence[int]:
         return self.count([self.text[start:end] for start, end in spans])
 
 
@@ -187,7 +189,7 @@ def _after_space(text: str, place: int) -> bool:
 
 
 def _between_graphemes(text: str, place: int) -> bool:
-    """Tell whether a cut before this character tears no accent, emoji sequence, flag or syllable."""
+    """Tell whether a cut here splits no accent, emoji sequence, flag or syllable."""
     before, after = text[place - 1], text[place]
     joins = unicodedata.category(after).startswith("M") or "\u200d" in (before, after)
     skin_tone = "\U0001f3fb" <= after <= "\U0001f3ff"

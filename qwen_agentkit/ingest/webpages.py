@@ -1,4 +1,4 @@
-"""Web pages into text, with headings, list items and code as Markdown, so that splitting sees them."""
+"""Web pages into text, with headings, list items and code as Markdown, which splitting understands."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from html.parser import HTMLParser
 from itertools import groupby
 from operator import itemgetter
 
-from qwen_agentkit.ingest.parts import Part, decoded
+from qwen_agentkit.ingest.parts import Part, decode_text
+from qwen_agentkit.text.superscripts import mark_raised
 
 __all__ = ["read_html"]
 
 
 def read_html(data: bytes) -> list[Part]:
-    """Read a page, in the encoding that it declares where it is not UTF-8."""
+    """Read a page: UTF-8, or else the encoding that it declares."""
     page = _Page()
-    page.feed(decoded(data, _declared(data)))
+    page.feed(decode_text(data, _declared_encoding(data)))
     page.close()
     title = " ".join("".join(page.title).split())
     return [Part(page.text(), {"title": title} if title else {})]
@@ -24,8 +25,8 @@ def read_html(data: bytes) -> list[Part]:
 
 _CHARSET = re.compile(rb"<(?:meta\b[^>]*?\bcharset|\?xml\b[^>]*?\bencoding)\s*=\s*[\"']?\s*([\w.:-]+)", re.I)
 _HEAD = 4096
-"""Bytes in which a page has to declare its encoding."""
-# Pages name the smaller set and use the larger, because browsers read them so.
+"""The first bytes of a page, in which it has to declare its encoding."""
+# Pages name the smaller character set and use the larger, as browsers do.
 _LARGER = {
     "ascii": "cp1252",
     "big5": "big5hkscs",
@@ -37,20 +38,20 @@ _LARGER = {
 }
 
 
-def _declared(data: bytes) -> str:
-    """Return Python's name for the encoding that a page declares; empty where it is unknown or untrue."""
+def _declared_encoding(data: bytes) -> str:
+    """Return Python's name of the encoding that a page declares; empty if it is unknown or wrong."""
     found = _CHARSET.search(data, 0, _HEAD)
     label = found[1] if found else b""
     try:
         name = codecs.lookup(label.decode()).name
-        # The label was legible as ASCII, so the page is in no encoding where it reads otherwise.
+        # The label was found as ASCII, so an encoding that reads it differently is wrong.
         return _LARGER.get(name, name) if label.decode(name) == label.decode() else ""
     except (LookupError, ValueError):
         return ""
 
 
 class _Page(HTMLParser):
-    """Gathers the text of a page. What is never closed swallows nothing, scripts and styles excepted."""
+    """Collects the text of a page. Unclosed elements hide nothing, except scripts and styles."""
 
     _HIDDEN = frozenset({"noscript", "template", "svg", "iframe", "object"})
     _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
@@ -88,31 +89,38 @@ class _Page(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.title: list[str] = []
-        self._pieces = [(False, "")]  # whether it is code, and the text
-        # Open elements whose text is cut off at their end: where they began, and whether in code.
+        self._pieces = [(False, "")]  # Whether it is code, and the text.
+        # Open hidden elements: name, number of pieces at the start, whether in code.
         self._hiding: list[tuple[str, int, bool]] = []
         self._in_code = False
         self._in_title = False
+        self._raised = ""  # "sup" or "sub" inside such an element
+        self._in_cell = False
 
     def text(self) -> str:
-        """Everything gathered, tidied except in code, which is fenced."""
+        """Return the collected text: tidied, and code in fences."""
         groups = groupby(self._pieces, key=itemgetter(0))
         texts = ((code, "".join(piece for _, piece in pieces)) for code, pieces in groups)
         return "\n\n".join(filter(None, (_fenced(text) if code else _tidy(text) for code, text in texts)))
 
     def set_cdata_mode(self, elem: str, **options: bool) -> None:
-        """Read nothing but scripts and styles as bare text: newer Pythons do so with unclosed titles."""
+        """Treat only scripts and styles as raw text; newer Pythons also do so with unclosed titles."""
         if elem in ("script", "style"):
             super().set_cdata_mode(elem)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         border = self._border(tag)
         if border:
-            self._in_title = False
+            self._in_title, self._in_cell, self._raised = False, False, ""
         if tag in self._HEADINGS:
             self._in_code = False
         if tag in self._HIDDEN:
             self._hiding.append((tag, len(self._pieces), self._in_code))
+        elif tag in ("td", "th"):
+            self._end_cell()  # An end tag may be left out.
+            self._in_cell = True
+        elif tag in ("sup", "sub"):
+            self._raised = tag
         elif tag == "title":
             self._in_title = not self._hiding
         elif self._in_code and tag == "br":
@@ -126,22 +134,35 @@ class _Page(HTMLParser):
             self._cut_off(tag)
         elif tag in ("title", "head"):
             self._in_title = False
+        elif tag in ("sup", "sub"):
+            self._raised = ""
         elif tag in ("td", "th"):
-            self._put(" | ")
+            self._end_cell()
         elif tag != "li" and tag not in self._LINES:
             self._in_code = self._in_code and tag not in ("pre", "body")
             self._put("\n\n" if self._border(tag) else "")
 
     def handle_data(self, data: str) -> None:
-        if self.cdata_elem:  # a script or a style
+        if self.cdata_elem:  # A script or a style.
             return
         if self._in_title:
             self.title.append(data)
         else:
-            self._pieces.append((self._in_code, data if self._in_code else re.sub(r"\s+", " ", data)))
+            text = data if self._in_code else re.sub(r"\s+", " ", data)
+            if self._raised:
+                text = mark_raised(text, self._last_text(), lowered=self._raised == "sub")
+            self._pieces.append((self._in_code, text))
+
+    def _last_text(self) -> str:
+        return next((piece for _, piece in reversed(self._pieces) if piece), "")
+
+    def _end_cell(self) -> None:
+        if self._in_cell:
+            self._in_cell, self._raised = False, ""
+            self._put(" | ")
 
     def _cut_off(self, tag: str) -> None:
-        """Drop all since the last open element of a name; there is none where its end is a stray one."""
+        """Drop everything since the last open element of this name; a stray end tag drops nothing."""
         opened = [number for number, (name, _, _) in enumerate(self._hiding) if name == tag]
         if opened:
             _, start, self._in_code = self._hiding[opened[-1]]
@@ -149,7 +170,7 @@ class _Page(HTMLParser):
             del self._pieces[start:]
 
     def _put(self, border: str) -> None:
-        """Set a border; in code it is the end of a line, unless one ended just before."""
+        """Add a border between blocks. In code it is a line end, unless a line just ended."""
         if not self._in_code:
             self._pieces.append((False, border))
         elif border and not self._pieces[-1][1].endswith("\n"):

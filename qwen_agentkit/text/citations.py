@@ -1,4 +1,7 @@
-"""From markers in an answer to the sentences they point at. Knows text and documents, no model."""
+"""Citation markers in an answer and the sentences they refer to.
+
+Knows text and documents. Knows no model.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from functools import lru_cache
 from langchain_core.documents import Document
 from typing_extensions import TypedDict  # pydantic reads typing's from Python 3.12 on only
 
+from qwen_agentkit.text.documents import document_source
 from qwen_agentkit.text.languages import detect_language
 from qwen_agentkit.text.sentences import split_sentences
 from qwen_agentkit.text.sparse import sparse_document
@@ -24,16 +28,16 @@ __all__ = [
     "without_markers",
 ]
 
-_GAP = r"[\s\u200b-\u200f\u202a-\u202e\u2060-\u2069\u061c]{0,4}"  # invisible marks of direction, too
+_GAP = r"[\s\u200b-\u200f\u202a-\u202e\u2060-\u2069\u061c]{0,4}"  # Includes invisible direction marks.
 _NUMBER = rf"\^?{_GAP}\d{{1,3}}"
-# [1], [1, 2], [1; 2], [1-3], [^1], [١] and the brackets that models write in Chinese and Japanese.
+# [1], [1, 2], [1; 2], [1-3], [^1], [١], and the brackets used in Chinese and Japanese.
 MARKER = re.compile(
     rf"\s?[\[【［〔]{_GAP}(?P<numbers>{_NUMBER}(?:{_GAP}[,，、،;；؛–—-]{_GAP}{_NUMBER})*){_GAP}[\]】］〕]"
 )
 _RANGE = re.compile(rf"(\d+)(?:{_GAP}[–—-]{_GAP}(\d+))?")
 _LONGEST_RANGE = 20
 _CODE = (
-    r"^[ \t]*(?P<fence>```|~~~)[^`\n]*$.*?(?:^[ \t]*(?P=fence)|\Z)"  # to the end, while it is not closed
+    r"^[ \t]*(?P<fence>```|~~~)[^`\n]*$.*?(?:^[ \t]*(?P=fence)|\Z)"  # An unclosed block reaches to the end.
     r"|``(?:[^`\n]|`(?!`))+``|`[^`\n]+`"
 )
 _CODE_OR_MARKER = re.compile(f"{_CODE}|{MARKER.pattern}", re.M | re.S)
@@ -43,9 +47,9 @@ class Citation(TypedDict):
     """One marker of an answer.
 
     Attributes:
-        marker: its number; passage `marker` of the documents, counted from one.
-        source: where the passage comes from.
-        quote: the sentence of the passage, word for word, that is nearest to what the answer says.
+        marker: The number of the passage, from 1.
+        source: Where the passage comes from.
+        quote: The sentence of the passage that is nearest to the answer's, word for word.
     """
 
     marker: int
@@ -54,55 +58,60 @@ class Citation(TypedDict):
 
 
 def resolve_citations(answer: str, documents: Sequence[Document]) -> tuple[str, list[Citation]]:
-    """Check every marker of `answer` against the numbered `documents`.
+    """Resolve the markers of an answer to citations.
 
-    Markers that point at no document are taken out of the text; the others become citations, one for
-    each marker and sentence, without repetition.
+    Markers without a document are removed from the text. The others become citations, each marker and
+    sentence once.
+
+    Args:
+        answer: Text with markers such as [1], [1, 2] or 【3】.
+        documents: The passages; marker [n] is the n-th, from 1.
 
     Returns:
-        The answer with the markers that resolve, as ``[n]``, and their citations in order.
+        The answer with its valid markers written as ``[n]``, and the citations in order.
     """
-    citations: list[Citation] = []
+    citations: dict[tuple[int, str], Citation] = {}
+    seen: set[tuple[int, str]] = set()
     parts: list[str] = []
-    claim_start = end = 0
+    claim = ""
+    end = 0
     for match in find_markers(answer):
         between = answer[end : match.start()]
-        if between.strip():
-            claim_start = end
-        claim = answer[claim_start : match.start()]
+        claim = between if between.strip() else claim  # Adjacent markers share one claim.
         valid = [number for number in marker_numbers(match) if 1 <= number <= len(documents)]
         for number in valid:
-            citation = _citation(number, documents[number - 1], claim)
-            if citation not in citations:
-                citations.append(citation)
+            if (number, claim) not in seen:
+                seen.add((number, claim))
+                citation = _cite(number, documents[number - 1], claim)
+                citations.setdefault((number, citation["quote"]), citation)
         parts += [between, *(f" [{number}]" for number in valid)]
         end = match.end()
-    return "".join([*parts, answer[end:]]).strip(), citations
+    return "".join([*parts, answer[end:]]).strip(), list(citations.values())
 
 
 def find_markers(text: str) -> Iterator[re.Match[str]]:
-    """The markers of a text. What stands in code is none: `rows[2]` cites nothing."""
+    """Yield the markers of a text. Code holds none: `rows[2]` cites nothing."""
     return (match for match in _CODE_OR_MARKER.finditer(text) if match["numbers"])
 
 
 def without_markers(text: str, *, blank: bool = False) -> str:
-    """A text without its markers.
+    """Remove the markers of a text.
 
     Args:
-        text: in any script.
-        blank: put spaces in their place, so that offsets stay.
+        text: Text in any script.
+        blank: Whether to replace them by spaces, so that offsets stay.
     """
 
-    def less(match: re.Match[str]) -> str:
+    def remove(match: re.Match[str]) -> str:
         if not match["numbers"]:
             return match[0]
         return re.sub(r"[^\n]", " ", match[0]) if blank else ""
 
-    return _CODE_OR_MARKER.sub(less, text)
+    return _CODE_OR_MARKER.sub(remove, text)
 
 
 def marker_numbers(match: re.Match[str]) -> list[int]:
-    """The numbers in a match of `MARKER`, in digits of any script, with those inside a range."""
+    """Return the numbers in a match of `MARKER`, in digits of any script; ranges are expanded."""
     numbers: list[int] = []
     for first, last in _RANGE.findall(match["numbers"]):
         low, high = int(first), int(last or first)
@@ -110,12 +119,7 @@ def marker_numbers(match: re.Match[str]) -> list[int]:
     return list(dict.fromkeys(numbers))
 
 
-def document_source(document: Document) -> str:
-    """Where a document comes from: its `source`, else its id."""
-    return str(document.metadata.get("source") or document.id or "")
-
-
-def _citation(number: int, document: Document, claim: str) -> Citation:
+def _cite(number: int, document: Document, claim: str) -> Citation:
     return {
         "marker": number,
         "source": document_source(document),
@@ -124,16 +128,16 @@ def _citation(number: int, document: Document, claim: str) -> Citation:
 
 
 def nearest_sentence(claim: str, text: str) -> str:
-    """The sentence of `text` that shares most terms with the last sentence of `claim`."""
-    said = split_sentences(without_markers(claim))
-    wanted = _terms(said[-1].text if said else claim)
+    """Return the sentence of `text` that shares most terms with the last sentence of `claim`."""
+    sentences = split_sentences(without_markers(claim))
+    wanted = _terms(sentences[-1].text if sentences else claim)
     found = _sentence_terms(text)
-    return max(found, key=lambda sentence: _likeness(wanted, found[sentence]), default="")
+    return max(found, key=lambda sentence: _jaccard(wanted, found[sentence]), default="")
 
 
-@lru_cache(maxsize=64)  # every sentence of an answer asks the same few passages
+@lru_cache(maxsize=64)  # Every sentence of an answer is compared with the same few passages.
 def _sentence_terms(text: str) -> dict[str, set[int]]:
-    """The sentences of a text, each with its terms."""
+    """Return the sentences of a text with their terms."""
     return {sentence.text: _terms(sentence.text) for sentence in split_sentences(text)}
 
 
@@ -141,6 +145,6 @@ def _terms(text: str) -> set[int]:
     return set(sparse_document(text, detect_language(text))[0])
 
 
-def _likeness(one: set[int], other: set[int]) -> float:
-    """Shared terms over all terms (Jaccard)."""
+def _jaccard(one: set[int], other: set[int]) -> float:
+    """Return the shared terms over all terms."""
     return len(one & other) / max(1, len(one | other))

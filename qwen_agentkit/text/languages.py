@@ -1,7 +1,7 @@
-"""Which language a text is written in, and the few phrases each language needs.
+"""Detect the language of a text, and provide fixed phrases in many languages.
 
-Knows scripts, short words (`data/words.json`), tell-tale letters and py3langid's bundled model. Works on a
-word or two as well as on a page, and never touches the network. Does not translate.
+Knows scripts, short words (`data/words.json`), characteristic letters and py3langid's bundled model. Works on
+a word or two as well as on a page. Uses no network and does not translate.
 
 Languages are ISO 639-1 codes; clearly traditional Chinese is ``"zh-hant"``.
 """
@@ -23,9 +23,9 @@ from unicodedata import normalize
 __all__ = ["detect_language", "has_phrase", "is_rtl", "language_name", "phrase"]
 
 _READ = 4000
-"""Characters looked at: more of the same text changes no answer."""
+"""Characters read: more of the same text does not change the result."""
 
-# First code point of each block, and the script it holds ("" for blocks that tell nothing).
+# The first code point of each block and its script ("" where the block tells nothing).
 _BLOCKS = (
     (0x0000, ""), (0x0041, "latin"), (0x005B, ""), (0x0061, "latin"), (0x007B, ""), (0x00C0, "latin"),
     (0x00D7, ""), (0x00D8, "latin"), (0x02B0, ""), (0x0370, "greek"), (0x0400, "cyrillic"),
@@ -45,7 +45,7 @@ _BLOCKS = (
 )  # fmt: skip
 _STARTS = [start for start, _ in _BLOCKS]
 
-# Scripts that one language (nearly) owns.
+# Scripts used by (nearly) one language.
 _OWNER = {
     "hangul": "ko", "thai": "th", "lao": "lo", "khmer": "km", "myanmar": "my", "greek": "el",
     "armenian": "hy", "georgian": "ka", "hebrew": "he", "ethiopic": "am", "tibetan": "bo",
@@ -53,10 +53,10 @@ _OWNER = {
     "tamil": "ta", "telugu": "te", "kannada": "kn", "malayalam": "ml", "sinhala": "si",
 }  # fmt: skip
 
-# Scripts that write sentences without spaces between words.
+# Scripts without spaces between words.
 _UNSEGMENTED = frozenset({"han", "kana", "thai", "lao", "khmer", "myanmar", "tibetan"})
 
-# Letters that tell the languages of one script apart, and the languages that write them.
+# The letters by which languages of one script differ.
 _LETTERS: dict[str, dict[str, str]] = {
     "arabic": {
         "ar": "ةأإى", "fa": "پچژگکی", "ur": "پچژگکیٹڈڑںےۓہھ", "ps": "پچژټډړږښڼۍې",
@@ -77,33 +77,33 @@ _LETTERS: dict[str, dict[str, str]] = {
 
 _WORD = re.compile(r"[^\W\d_][\w\u0300-\u036f\u0900-\u097f]*")
 _CHINESE_TITLE = re.compile("《[^》]*》")
-# A word is tried from its beginning only: a text that is one long word must not take for ever.
+# Matches start at the beginning of a word only, so that one long word is fast.
 _CODE = re.compile(r"(?:(?<![\w-])[\w-]+)?[._/:@\\=<>(){}#]+[0-9A-Za-z][!-~]*")
 
 _SURE = 0.4
-"""Share of all evidence from which a language is believed: "Bike repair" has 0.32 for Estonian."""
+"""The share of all evidence that decides for a language: "Bike repair" has 0.32 for Estonian."""
 _FEW_KANJI = 3
-"""Up to six characters: a word for which Japanese needs no kana."""
+"""Up to this weight (six characters) a Japanese word may have no kana."""
 
 _RTL = frozenset({"ar", "fa", "ur", "ps", "he", "yi", "sd", "ug", "dv", "ckb"})
 
 
 def detect_language(text: str, default: str = "en") -> str:
-    """Name the language of a text from a word or two up.
+    """Detect the language of a text; a word or two is enough.
 
-    Script decides first, then words and letters that few languages have, then py3langid, whose first call
-    in a process takes about 0.7 s to load its model.
+    The script decides first, then words and letters that few languages share, then py3langid. The first call
+    of py3langid in a process takes about 0.7 s, since it loads a model.
 
     Args:
         text: Any text; the first 4,000 characters are read.
-        default: What to say of a text without letters, or with too few to tell, if its script is the
-            language's. The language of the conversation, for instance.
+        default: The result for a text without letters, or with too little evidence if the default is
+            written in its script. For instance the language of the conversation.
 
     Returns:
         An ISO 639-1 code, or ``"zh-hant"`` for clearly traditional Chinese.
     """
     text = text[:_READ]
-    # File names, addresses and code inside a question say nothing about the language it is asked in.
+    # File names, addresses and code in a question do not show its language.
     text = own if _scripts(own := _CODE.sub(" ", text)) else text
     scripts = _scripts(text)
     if not scripts:
@@ -114,55 +114,55 @@ def detect_language(text: str, default: str = "en") -> str:
     if script in _OWNER:
         return _OWNER[script]
     words = [word for word in _WORD.findall(normalize("NFC", text.lower())) if _script(word[0]) == script]
-    votes = _votes(words, script)
-    return _by_votes(votes, len(words)) or _by_model(text, votes, default)
+    votes = _count_votes(words, script)
+    return _decide_by_votes(votes, len(words)) or _decide_by_model(text, votes, default)
 
 
-@lru_cache(maxsize=1 << 14)  # a page is a few thousand characters of some hundred kinds
+@lru_cache(maxsize=1 << 14)  # A page has thousands of characters but few distinct ones.
 def _script(char: str) -> str:
     return _BLOCKS[bisect_right(_STARTS, ord(char)) - 1][1]
 
 
 def _scripts(text: str) -> Counter[str]:
-    """Weigh the scripts of a text by words; where words are not separated, two characters are one."""
+    """Weigh the scripts of a text by words. In scripts without spaces two characters count as a word."""
     counts: Counter[str] = Counter()
     for script, run in groupby(text, _script):
         if script:
             words = max(1, len(list(run)) // 2) if script in _UNSEGMENTED else 1
-            # Technical text in any language is full of English terms, seldom the other way round.
+            # Technical text in any language contains English terms; the opposite is rare.
             counts[script] += words if script == "latin" else 2 * words
     return counts
 
 
 def _han_language(text: str, scripts: Counter[str], default: str) -> str:
-    # A Chinese text may quote a Japanese title, but no Japanese sentence does without particles in kana.
+    # A Chinese text may quote a Japanese title, but every Japanese sentence has particles in kana.
     kana = _scripts(_CHINESE_TITLE.sub("", text))["kana"]
     if kana * 10 > scripts["han"]:
         return "ja"
-    writings = Counter(map(_writing, text))
-    if default == "ja" and scripts["han"] <= _FEW_KANJI and not writings["zh"]:
+    found = Counter(map(_chinese_script, text))
+    if default == "ja" and scripts["han"] <= _FEW_KANJI and not found["zh"]:
         return "ja"
-    if not writings["zh"] and not writings["zh-hant"]:
+    if not found["zh"] and not found["zh-hant"]:
         return default if default == "zh-hant" else "zh"
-    return "zh-hant" if writings["zh-hant"] > 2 * writings["zh"] else "zh"
+    return "zh-hant" if found["zh-hant"] > 2 * found["zh"] else "zh"
 
 
 @lru_cache(maxsize=1 << 14)
-def _writing(char: str) -> str:
-    """The Chinese writing that alone has a character, as the national character sets tell, or ""."""
-    simplified, traditional = _encoded(char, "gb2312"), _encoded(char, "big5")
+def _chinese_script(char: str) -> str:
+    """Return the only Chinese script with this character, by the national character sets, or ""."""
+    simplified, traditional = _encode(char, "gb2312"), _encode(char, "big5")
     if bool(simplified) == bool(traditional):
         return ""
-    # Behind its first level Big5 holds rare characters, which both writings share.
+    # The second level of Big5 holds rare characters that both scripts share.
     return "zh" if simplified else "zh-hant" if b"\xa4" <= traditional < b"\xc9" else ""
 
 
-def _encoded(char: str, charset: str) -> bytes:
+def _encode(char: str, charset: str) -> bytes:
     return char.encode(charset, "ignore") if char >= "\u4e00" else b""
 
 
-def _owners(signs: Mapping[str, Iterable[str]]) -> dict[str, frozenset[str]]:
-    """The languages that have a word or a letter, by it."""
+def _languages_by(signs: Mapping[str, Iterable[str]]) -> dict[str, frozenset[str]]:
+    """Return, for each word or letter, the languages that have it."""
     owners: dict[str, set[str]] = {}
     for code, own in signs.items():
         for sign in own:
@@ -171,36 +171,36 @@ def _owners(signs: Mapping[str, Iterable[str]]) -> dict[str, frozenset[str]]:
 
 
 @lru_cache
-def _known(script: str) -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
-    """The languages that have a word, and those that write a telling letter."""
-    words = {code: known.split() for code, known in _words()[script].items()}
-    return _owners(words), _owners(_LETTERS.get(script, {}))
+def _load_signs(script: str) -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
+    """Return the languages of each word and of each characteristic letter."""
+    words = {code: known.split() for code, known in _load_words()[script].items()}
+    return _languages_by(words), _languages_by(_LETTERS.get(script, {}))
 
 
-def _votes(words: list[str], script: str) -> dict[str, float]:
-    """What words say for each language: the fewer languages have a word, the more."""
-    known, letters = _known(script)
-    votes = dict.fromkeys(_words()[script], 0.0)
+def _count_votes(words: list[str], script: str) -> dict[str, float]:
+    """Count the evidence of words for each language: a word shared by few languages counts more."""
+    known, letters = _load_signs(script)
+    votes = dict.fromkeys(_load_words()[script], 0.0)
     for word in words:
-        for code in (codes := known.get(word) or _writers(word, letters)):
+        for code in (codes := known.get(word) or _languages_writing(word, letters)):
             votes[code] += 1 / len(codes)
     return votes
 
 
-def _writers(word: str, letters: dict[str, frozenset[str]]) -> frozenset[str]:
-    """The languages that write all the telling letters of a word; none, if it has none."""
+def _languages_writing(word: str, letters: dict[str, frozenset[str]]) -> frozenset[str]:
+    """Return the languages that use all characteristic letters of a word; none if it has none."""
     telling = [letters[char] for char in set(word) if char in letters]
     return frozenset.intersection(*telling) if telling else frozenset()
 
 
-def _by_votes(votes: dict[str, float], words: int) -> str | None:
-    """The language that a share of the words speaks for, and that twice as much as for any other."""
+def _decide_by_votes(votes: dict[str, float], words: int) -> str | None:
+    """Return the language of a third of the words, if it has twice the votes of any other."""
     *_, (second, _), (first, code) = sorted((count, code) for code, count in votes.items())
     return code if first >= max(1, 2 * second, words / 3) else None
 
 
-def _by_model(text: str, votes: dict[str, float], default: str) -> str:
-    """What py3langid and the words say together; where that is little, the default if words allow it."""
+def _decide_by_model(text: str, votes: dict[str, float], default: str) -> str:
+    """Combine py3langid with the words. With little evidence, return the default if the words allow it."""
     scale = math.sqrt(len(text.encode(errors="replace"))) / 2
     evidence: dict[str, float] = {
         code: score / scale + votes[code] for code, score in _identifier(tuple(votes)).rank(text)
@@ -214,7 +214,7 @@ def _by_model(text: str, votes: dict[str, float], default: str) -> str:
 
 @lru_cache
 def _identifier(candidates: tuple[str, ...]) -> Any:
-    # Imported here because it loads numpy, which most questions never need.
+    # Imported here because it loads numpy, which most questions do not need.
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
@@ -223,13 +223,13 @@ def _identifier(candidates: tuple[str, ...]) -> Any:
 
 
 @lru_cache
-def _words() -> dict[str, dict[str, str]]:
+def _load_words() -> dict[str, dict[str, str]]:
     text = resources.files("qwen_agentkit").joinpath("data/words.json").read_text("utf-8")
     return cast("dict[str, dict[str, str]]", json.loads(text))
 
 
 @lru_cache
-def _phrases() -> dict[str, dict[str, Any]]:
+def _load_phrases() -> dict[str, dict[str, Any]]:
     text = resources.files("qwen_agentkit").joinpath("data/phrases.json").read_text("utf-8")
     return cast("dict[str, dict[str, Any]]", json.loads(text))
 
@@ -239,10 +239,10 @@ def phrase(language: str, key: str) -> str:
 
     Args:
         language: A code as `detect_language` gives it.
-        key: One of ``abstain``, ``nano_abstain`` (as nano-chat learned to say it), ``from_documents``,
-            ``sources``, ``name``, ``endonym``.
+        key: One of ``abstain``, ``nano_abstain`` (the wording that nano-chat was trained on),
+            ``from_documents``, ``sources``, ``name``, ``endonym``.
     """
-    table = _phrases()
+    table = _load_phrases()
     for code in (language, language.split("-")[0], "en"):
         if key in table.get(code, {}):
             return str(table[code][key])
@@ -250,14 +250,14 @@ def phrase(language: str, key: str) -> str:
 
 
 def has_phrase(language: str, key: str) -> bool:
-    """Tell whether a language, or its parent, has a fixed phrase of its own."""
-    table = _phrases()
+    """Tell whether a language, or its base language, has its own phrase for a key."""
+    table = _load_phrases()
     return any(key in table.get(code, {}) for code in (language, language.split("-")[0]))
 
 
 def language_name(code: str) -> str:
-    """Return the English name of a language, or the code itself when it is not known."""
-    table = _phrases()
+    """Return the English name of a language, or the code itself if it is unknown."""
+    table = _load_phrases()
     entry = table.get(code) or table.get(code.split("-")[0]) or {}
     return str(entry.get("name", code))
 

@@ -1,7 +1,7 @@
-"""Numbers in words and in East Asian signs, in a normalised text: "twenty-five", 一億二千万, 1万2千.
+"""Numbers in words and in East Asian signs, in a normalized text: "twenty-five", 一億二千万, 1万2千.
 
-Knows the words of `data/numbers.json` and how they are put together. Words that mean other things too
-("a", "second", Turkish "yüz", a face) are numbers only to whoever looks for evidence.
+Knows the words of `data/numbers.json` and how they combine. Words with other meanings ("a", "second", Turkish
+"yüz", a face) are reported as not sure.
 """
 
 from __future__ import annotations
@@ -14,9 +14,16 @@ from functools import lru_cache
 from importlib import resources
 from typing import NamedTuple
 
-from qwen_agentkit.text.folding import normalised
+from qwen_agentkit.text.folding import normalize_text
 
-__all__ = ["Numeral", "eastern_numerals", "number_words", "plain_value", "reads_words", "without_weekdays"]
+__all__ = [
+    "Numeral",
+    "blank_weekdays",
+    "find_eastern_numerals",
+    "find_number_words",
+    "format_number",
+    "knows_number_words",
+]
 
 
 class Numeral(NamedTuple):
@@ -27,9 +34,9 @@ class Numeral(NamedTuple):
     end: int
     values: frozenset[str]
     parts: frozenset[str]
-    """Values of its words: a text with "twenty five-minute walks" states 5, too."""
+    """The values of its single words: "twenty five-minute walks" also states 5."""
     sure: bool
-    """Can mean nothing but a number."""
+    """Whether it cannot mean anything but a number."""
 
 
 class _Words(NamedTuple):
@@ -40,7 +47,7 @@ class _Words(NamedTuple):
 
 _WORD = r"(?<![\w\u0900-\u0963])({})(?![\w\u0900-\u0963])"
 _COUNTERS = "시|명|개|번|살|장|대|층|달|주|권|잔|분|가지|곳|마리|사람|째"
-_AROUND = {  # joined to their neighbours
+_AROUND = {  # Written together with their neighbors.
     "ar": r"(?<!\w)[وفبلك]?(?:ال)?({})(?!\w)",
     "bn": r"(?<!\w)({})(?:টি|টা|জন)?(?!\w)",
     "he": r"(?<!\w)[ובלכמהש]{{0,2}}({})(?!\w)",
@@ -50,52 +57,54 @@ _AROUND = {  # joined to their neighbours
 }
 _LINKS = {"en": "and", "fr": "et", "es": "y", "pt": "e", "it": "e", "ru": "и", "fa": "و", "sw": "na"}
 _NO_WORDS = ("ja", "zh")
-"""Languages whose numerals are signs."""
+"""Languages that write numbers as signs."""
 
 
-def reads_words(language: str) -> bool:
-    """Whether numbers that are written out are known here in a language."""
+def knows_number_words(language: str) -> bool:
+    """Tell whether the number words of a language are known."""
     code = language.split("-")[0]
-    return code in _NO_WORDS or code in _table()
+    return code in _NO_WORDS or code in _load_table()
 
 
-def number_words(text: str, language: str) -> Iterator[Numeral]:
-    """The numbers of a normalised text that stand there in words of its language."""
+def find_number_words(text: str, language: str) -> Iterator[Numeral]:
+    """Yield the numbers of a normalized text that are written in words of its language."""
     code = language.split("-")[0]
-    if code not in _table():
+    if code not in _load_table():
         return
-    words = _words(code)
+    words = _compile_words(code)
     run: list[re.Match[str]] = []
     amount = (0, 0)
     for match in words.pattern.finditer(text):
         value = words.value_of[match[1]]
         longer = None
-        if run and _near(text[run[-1].end() : match.start()], code):
-            # Of Arabic numbers "and" makes one of 5 and 20, and two of 7 and 10.
-            longer = _joined(amount, value, code, linked=match[0][0] == "و")
+        if run and _are_linked(text[run[-1].end() : match.start()], code):
+            # In Arabic, "5 and 20" is one number and "7 and 10" are two.
+            longer = _extend_amount(amount, value, code, linked=match[0][0] == "و")
         if longer is None:
             if run:
-                yield _numeral(text, run, amount, words)
+                yield _make_numeral(text, run, amount, words)
             run, longer = [], (value, 0) if value >= 1000 else (0, value)
         run.append(match)
         amount = longer
     if run:
-        yield _numeral(text, run, amount, words)
+        yield _make_numeral(text, run, amount, words)
 
 
-def _numeral(text: str, run: list[re.Match[str]], amount: tuple[int, int], words: _Words) -> Numeral:
+def _make_numeral(text: str, run: list[re.Match[str]], amount: tuple[int, int], words: _Words) -> Numeral:
     start, end = run[0].start(), run[-1].end()
     parts = frozenset(str(words.value_of[match[1]]) for match in run)
     sure = any(match[1] not in words.unsure for match in run)
     return Numeral(text[start:end], start, end, frozenset({str(sum(amount))}), parts, sure)
 
 
-def _near(gap: str, language: str) -> bool:
+def _are_linked(gap: str, language: str) -> bool:
     return gap in (" ", "-") or gap.strip(" -") == _LINKS.get(language)
 
 
-def _joined(amount: tuple[int, int], value: int, language: str, *, linked: bool) -> tuple[int, int] | None:
-    """Thousands and the rest of a number that goes on with `value`; None if another number begins."""
+def _extend_amount(
+    amount: tuple[int, int], value: int, language: str, *, linked: bool
+) -> tuple[int, int] | None:
+    """Return thousands and the rest of a number continued by `value`; None if another number begins."""
     total, rest = amount
     if value >= 1000:
         return (total + rest * value, 0) if rest and total % (value * 1000) == 0 else None
@@ -116,20 +125,20 @@ def _joined(amount: tuple[int, int], value: int, language: str, *, linked: bool)
 
 
 @lru_cache(maxsize=1)
-def _table() -> dict[str, dict[str, str]]:
-    """For each language the words of each number; "~" marks those that mean other things too."""
+def _load_table() -> dict[str, dict[str, str]]:
+    """Return the words of each number by language; "~" marks those with other meanings."""
     text = resources.files("qwen_agentkit").joinpath("data/numbers.json").read_text("utf-8")
     table: dict[str, dict[str, str]] = json.loads(text)
     return table
 
 
 @lru_cache(maxsize=64)
-def _words(code: str) -> _Words:
+def _compile_words(code: str) -> _Words:
     value_of: dict[str, int] = {}
     unsure = set()
-    for value, forms in _table()[code].items():
+    for value, forms in _load_table()[code].items():
         for form in forms.split():
-            word = normalised(form.lstrip("~").replace("_", " "))
+            word = normalize_text(form.lstrip("~").replace("_", " "))
             value_of[word] = int(value)
             unsure |= {word} if form.startswith("~") else set()
     either = "|".join(sorted(map(re.escape, value_of), key=len, reverse=True))
@@ -152,37 +161,37 @@ _STEP = f"(?:{_UNIT}|[{_HAN_DIGIT}](?={_UNIT}))"
 # Amounts in digits with units, which add up: 1億2000万, 1만 2000, 3.5万.
 _MIXED = rf"(?<![\d.,])(?={_AMOUNT}{_UNIT}){_AMOUNT}(?:{_STEP}+(?: ?{_AMOUNT}(?![.,]?\d))?)+"
 _EASTERN = re.compile(f"(?P<mixed>{_MIXED})|[{_HAN}]+")
-# Others are mostly parts of words: 一般, 千万, 十分, 几十.
+# The others are mostly parts of words: 一般, 千万, 十分, 几十.
 _SURE = re.compile(f"[{_HAN_DIGIT}十][{_HAN}]+")
 _COUNTED = re.compile("[点點时時月日号號年人个個]")
 _VAGUE = frozenset("几幾数數")
 _WEEKDAY = re.compile("(?:星期|礼拜|禮拜|周|週)[一二三四五六]")
 
 
-def without_weekdays(text: str) -> str:
-    """A text without names of days, of the same length: 星期一九点 is nine o'clock, not nineteen."""
+def blank_weekdays(text: str) -> str:
+    """Replace Chinese names of days by as many spaces: 星期一九点 is nine o'clock, not nineteen."""
     return _WEEKDAY.sub(lambda match: " " * len(match[0]), text)
 
 
-def eastern_numerals(text: str) -> Iterator[Numeral]:
-    """The numbers of a normalised text in Chinese signs, or in digits with Chinese or Korean units."""
+def find_eastern_numerals(text: str) -> Iterator[Numeral]:
+    """Yield the numbers of a normalized text in Chinese signs, or in digits with Chinese or Korean units."""
     for match in _EASTERN.finditer(text):
         run = match[0]
         vague = text[match.start() - 1 : match.start()] in _VAGUE
         # 一点 is mostly "a little", and 一个 the article.
         counted = run[0] in _HAN_DIGIT[2:] + "十" and run != "一" and _COUNTED.match(text, match.end())
         sure = bool(match["mixed"] or (not vague and (_SURE.fullmatch(run) or counted)))
-        values = frozenset(plain_value(value) for value in _eastern_values(run))
+        values = frozenset(format_number(value) for value in _read_eastern(run))
         yield Numeral(run, match.start(), match.end(), values, frozenset(), sure)
 
 
-def plain_value(value: Decimal) -> str:
-    """A number without zeros that say nothing."""
+def format_number(value: Decimal) -> str:
+    """Write a number without an exponent and without trailing zeros."""
     return f"{value.normalize():f}"
 
 
-def _eastern_values(run: str) -> set[Decimal]:
-    """Readings of a numeral: 十四 is 14, 二〇二四 is 2024, 三万五 is 35000 in Chinese, 30005 in Japanese."""
+def _read_eastern(run: str) -> set[Decimal]:
+    """Return the readings of a numeral: 十四 is 14, 三万五 is 35000 in Chinese and 30005 in Japanese."""
     tokens = re.findall(rf"{_AMOUNT}|\S", run)
     if not set(tokens) & set(_UNIT_OF):
         return {Decimal("".join(str(_DIGIT_OF[char]) for char in run))}
@@ -191,12 +200,12 @@ def _eastern_values(run: str) -> set[Decimal]:
     for token in tokens:
         unit, before = _UNIT_OF.get(token, 0), unit
         if not unit:
-            digit, last_unit = _amount(token), before
+            digit, last_unit = _read_amount(token), before
         elif unit < 10_000:
             section, digit = section + (digit or 1) * unit, Decimal(0)
         else:
             more = section + digit
-            # 万亿 is one unit; after a greater one the next begins.
+            # 万亿 is one unit; after a greater unit the next section begins.
             total = (total + more) * unit if 0 < total < unit else total + (more or 1) * unit
             section = digit = Decimal(0)
     whole = total + section
@@ -205,7 +214,7 @@ def _eastern_values(run: str) -> set[Decimal]:
     return {whole + digit, whole + digit * last_unit / 10 if tokens[-1] in _DIGIT_OF else whole}
 
 
-def _amount(token: str) -> Decimal:
+def _read_amount(token: str) -> Decimal:
     if token in _DIGIT_OF:
         return Decimal(_DIGIT_OF[token])
     if re.fullmatch(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?", token):

@@ -1,35 +1,30 @@
-"""Texts of others, made ready for a model: broken characters. Knows no tokens."""
+"""Prepare texts for a tokenizer: broken characters are replaced. Knows no tokens."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from qwen_agentkit.errors import InputError
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["named", "readable", "slices"]
 
-# Texts a warning names; more are counted.
 _NAMED = 3
+"""How many texts a warning names."""
 
 Item = TypeVar("Item")
 
 
 def readable(texts: Sequence[str], *, stacklevel: int = 4) -> list[str]:
-    """Texts that every tokenizer takes: lone surrogates, which are no characters, become U+FFFD.
-
-    Warns, naming the first few, when there are any.
+    """Return texts that every tokenizer accepts: lone surrogates become U+FFFD, with a warning.
 
     Args:
-        texts: the texts of a call.
-        stacklevel: as for `warnings.warn`, from here.
+        texts: The texts of a call.
+        stacklevel: As for `warnings.warn`, counted from here.
 
     Raises:
-        InputError: `texts` is one string, or holds something else than strings.
+        InputError: `texts` is a single string, or an item is not a string.
     """
     if isinstance(texts, str):
         raise InputError(f"Expected a list of texts, not the one text {texts[:60]!r}; put it in a list.")
@@ -41,24 +36,24 @@ def readable(texts: Sequence[str], *, stacklevel: int = 4) -> list[str]:
             text.encode()
             mended.append(text)
         except UnicodeEncodeError:
-            # UTF-16 also joins the two halves of a character, which broken JSON decoders leave apart.
+            # UTF-16 also joins the two halves of a character, which broken JSON decoders separate.
             mended.append(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
             broken.append(index)
     if broken:
         warnings.warn(
-            f"{len(broken)} of {len(texts)} texts hold lone surrogates, which are no characters, read as "
-            f"U+FFFD: {named(broken, texts)}. Decode the source with the right encoding.",
+            f"{len(broken)} of {len(texts)} texts hold lone surrogates, which are not characters. U+FFFD "
+            f"replaces them in {named(broken, texts)}. Decode the source with the right encoding.",
             stacklevel=stacklevel,
         )
     return mended
 
 
 def named(indices: Sequence[int], texts: Sequence[str]) -> str:
-    """The first few of `texts` by index and first words, for a message."""
+    """Return the index and the first words of the first few texts, for a message."""
     first = ", ".join(f"text {index} ({texts[index][:40]!r})" for index in indices[:_NAMED])
     return first + (", ..." if len(indices) > _NAMED else "")
 
 
 def slices(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """`items`, at most `size` at a time."""
+    """Yield the items in slices of at most `size`."""
     return (items[start : start + size] for start in range(0, len(items), size))

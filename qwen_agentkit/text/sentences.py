@@ -1,8 +1,8 @@
-"""Sentences of a text in any script, with exact offsets.
+"""Split a text into sentences, in any script, with exact offsets.
 
-Knows the full stops of the world's scripts, list items, headings and wrapped lines. Knows no grammar:
-where a border is in doubt it keeps two sentences together, because a quote that runs on is still true
-and half a sentence may not be.
+Knows the full stops of the world's scripts, list items, headings and wrapped lines. Knows no grammar: in
+doubt two sentences stay together, because a quotation that is too long is still true and half a sentence may
+not be.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class Sentence(NamedTuple):
 _CLOSERS = "\"'”’»›)\\]】」』）》〉*_"
 _END = re.compile(
     rf"(?P<latin>[.!?…‼⁇]+[{_CLOSERS}]*)(?=\s|$)"
-    # A full-width point between digits is that of a decimal.
+    # A full-width point between digits is a decimal point.
     rf"|(?:[。！？｡؟۔।॥።፧፨။៕։]|(?<!\d)．|．(?!\d))+[{_CLOSERS}]*"
     rf"|(?<=[\u0370-\u03ff\u1f00-\u1fff]);(?=\s|$)"  # the Greek question mark
 )
 
-# The sentence around a quotation goes on: 「…。」とあります。
+# The sentence continues behind a quotation: 「…。」とあります。
 _QUOTE_GOES_ON = re.compile(r"[。｡．]+[\"'”’»›」』]+(?=[^\W\d_])")
 
 _LIST_MARK = re.compile(r"[ \t]*(?:[-*+•‣◦–]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])[ \t]+")
@@ -38,46 +38,46 @@ _HEADING = re.compile(r"[ \t]*(?:#{1,6}[ \t]|(?:===+|---+|\*\*\*+)[ \t]*$)")
 _OWN_LINE = re.compile(r"[ \t]*(?:\||>|```|~~~)")
 _MARKS = re.compile(r"[ \t]*(?:(?:#{1,6}|>|[-*+•‣◦–]|\(?\d{1,3}[.)])[ \t]+)+")
 
-# Lowercase, without the last dot. A dot after one of these does not end a sentence.
+# In lower case, without the last dot. A dot behind one of these does not end a sentence.
 _ABBREVIATIONS = (
     "mr mrs ms dr prof jr sr messrs vs e.g i.e eg ie cf approx ca vol fig figs pp eds dept est inc ltd "
     "corp capt lt sgt rev gov rep u.s u.k a.m p.m z.b d.h u.a o.ä s.o bzw evtl ggf inkl vgl abb nr mio mrd "
     "mme mlle etc av env p.ex sra srta ud uds pág núm dña dott sig sigg avv exmo "
     "ул им т.е т.к т.д т.п руб тыс млн млрд рис стр гл др проф д-р св напр т.зв هـ"
 )
-# These are abbreviations in front of a number only: "No. 5", "Jan. 3", "Art. 12".
+# Abbreviations only in front of a number: "No. 5", "Jan. 3", "Art. 12".
 _BEFORE_NUMBER = "no nos art p jan feb mar apr jun jul aug sep sept oct nov dec st ст гл г"
 _NOT_AN_END = frozenset(_ABBREVIATIONS.split())
 _NOT_BEFORE_A_NUMBER = frozenset(_BEFORE_NUMBER.split())
-# German and its neighbours write the day of a date as an ordinal: "am 3. Oktober".
+# German and related languages write the day of a date as an ordinal number: "am 3. Oktober".
 _AFTER_ORDINAL = re.compile(
     r"\s+(?:jan|feb|mär|mar|apr|ma[ij]|jun|jul|aug|sep|okt|oct|nov|de[zc]|jahrh|klass|stock|etage)", re.I
 )
 _LONGEST_WORD = 20
-"""Characters looked back over: abbreviations are short, and a text of dots must not take for ever."""
-# Vowel signs belong to the word: without them the last letter of a vowelled word looks like an initial.
+"""The longest abbreviation, in characters. The bound keeps a text of dots fast."""
+# Includes vowel signs: without them the last letter of a vowelled word looks like an initial.
 _LAST_WORD = re.compile(r"[\w.\-\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed]*$")
 
 _UNSPACED = re.compile(r"[\u0e00-\u0eff]")
 _LONG = 160
-"""Characters above which a Thai or Lao text without full stops is cut at its spaces."""
+"""Thai or Lao text without full stops is split at spaces above this length, in characters."""
 _WRAPPED = 50
-"""A line at least this long that has no full stop goes on in the next one."""
+"""A line of at least this width without a full stop continues in the next line."""
 
 
 def split_sentences(text: str) -> list[Sentence]:
-    """Cut a text into sentences, in order, without headings' and list items' marks.
+    """Split a text into sentences, without the marks of headings and list items.
 
     Args:
         text: Plain text or Markdown in any script.
 
     Returns:
-        Sentences without surrounding white space; none is empty. The characters between two of them
-        are white space and marks only.
+        Sentences in order, without surrounding white space; none is empty. Only white space and marks lie
+        between them.
     """
     sentences = []
     for start, end in _blocks(text):
-        for left, right in _sentences(text, start, end):
+        for left, right in _split_block(text, start, end):
             while left < right and text[left].isspace():
                 left += 1
             while left < right and text[right - 1].isspace():
@@ -88,12 +88,12 @@ def split_sentences(text: str) -> list[Sentence]:
 
 
 def _blocks(text: str) -> Iterator[tuple[int, int]]:
-    """Yield runs of lines that belong together: a paragraph, a list item, a heading, a table row."""
+    """Yield the spans of blocks: a paragraph, a list item, a heading, a table row."""
     start: int | None = None
     position = 0
     previous = ""
     for line in text.splitlines(keepends=True):
-        if start is not None and not _continues(previous, line):
+        if start is not None and not _continues_block(previous, line):
             yield start, position
             start = None
         if start is None and line.strip():
@@ -105,29 +105,29 @@ def _blocks(text: str) -> Iterator[tuple[int, int]]:
         yield start, position
 
 
-def _continues(previous: str, line: str) -> bool:
+def _continues_block(previous: str, line: str) -> bool:
     if not line.strip() or any(mark.match(line) for mark in (_LIST_MARK, _HEADING, _OWN_LINE)):
         return False
     if _HEADING.match(previous) or _OWN_LINE.match(previous):
         return False
-    # Scripts of wide characters fill a line with half as many of them.
+    # A line holds half as many wide characters.
     width = sum(2 if char >= "\u2e80" else 1 for char in previous.strip())
     return width >= _WRAPPED or line.lstrip()[0].islower()
 
 
-def _sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+def _split_block(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     left = start
     for match in _END.finditer(text, start, end):
-        if match["latin"] and _is_not_an_end(text, left, match):
+        if match["latin"] and _continues_sentence(text, left, match):
             continue
         if _QUOTE_GOES_ON.match(text, match.start()):
             continue
-        yield from _spaced(text, left, match.end())
+        yield from _split_unspaced(text, left, match.end())
         left = match.end()
-    yield from _spaced(text, left, end)
+    yield from _split_unspaced(text, left, end)
 
 
-def _is_not_an_end(text: str, left: int, match: re.Match[str]) -> bool:
+def _continues_sentence(text: str, left: int, match: re.Match[str]) -> bool:
     after = text[match.end() : match.end() + 12]
     following = after.lstrip()[:1]
     if following.islower():
@@ -144,8 +144,8 @@ def _is_not_an_end(text: str, left: int, match: re.Match[str]) -> bool:
     return word.isdigit() and len(word) <= 2 and bool(_AFTER_ORDINAL.match(after))
 
 
-def _spaced(text: str, left: int, right: int) -> Iterator[tuple[int, int]]:
-    """Cut long Thai and Lao at spaces, which is where those scripts end a sentence."""
+def _split_unspaced(text: str, left: int, right: int) -> Iterator[tuple[int, int]]:
+    """Split long Thai and Lao text at spaces, which end sentences in these scripts."""
     if right - left > _LONG and len(_UNSPACED.findall(text, left, right)) * 2 > right - left:
         cut = left
         for space in re.finditer(r"\s+", text[left:right]):

@@ -1,13 +1,13 @@
-"""BM25 sparse vectors, made on our side so that every back end searches the same way.
+"""BM25 sparse vectors, computed here so that every back end searches in the same way.
 
-Every word is indexed twice, in two spaces that share one 32-bit index: as it stands, and as what
-survives inflection (its Snowball stem, or its character 4-grams where no stemmer exists). The plain
-form matches across languages (names, numbers, terms) and when the language of a short query is guessed
-wrong; the stem matches other forms of the word in the same language. Scripts that do not separate words,
-and Korean, whose particles stick to nouns, are indexed by character pairs.
+Every word is indexed twice: in its plain form, and by its Snowball stem, or by its character 4-grams if its
+language has no stemmer. The plain form matches across languages (names, numbers, terms) and if the language
+of a short query was guessed wrong. The stem matches other forms of the word in the same language. Scripts
+that do not separate words, and Korean, whose particles are attached to nouns, are indexed by character
+pairs.
 
-Knows nothing of the collection: the store multiplies by inverse document frequency (Qdrant's
-``Modifier.IDF``), which also takes the place of stop words.
+Knows nothing of the collection: the store multiplies by the inverse document frequency (Qdrant's
+``Modifier.IDF``), which also replaces stop words.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ from typing import Any
 
 import snowballstemmer
 
+from qwen_agentkit.text.superscripts import separate_raised
+
 __all__ = ["sparse_document", "sparse_query"]
 
 K1 = 1.2
-"""How fast repeating a term stops to count."""
+"""BM25 term saturation: a lower value makes repetitions count less."""
 B = 0.75
-"""How much a long text is discounted, 0..1."""
+"""BM25 length normalization, 0 to 1."""
 AVERAGE_LENGTH = 200
-"""Terms in a usual chunk of 320 tokens. A constant, so that adding documents changes no stored vector."""
+"""Terms in a typical chunk of 320 tokens. A constant, so that new documents change no stored vector."""
 
 _STEMMERS = {
     "ca": "catalan", "cs": "czech", "da": "danish", "de": "german", "el": "greek",
@@ -51,7 +53,7 @@ _PAIRED = (
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af\u3041-\u30ff\uac00-\ud7a3"
     "\u0e01-\u0eff\u0f40-\u0fbc\u1000-\u109f\u1780-\u17d3"
 )
-# Python's \w leaves out combining accents and the vowel signs of Indic scripts.
+# Python's \w excludes combining accents and the vowel signs of Indic scripts.
 _MARKS = "\u0300-\u036f\u0900-\u0963\u0971-\u0dff"
 _TOKEN = re.compile(rf"(?P<paired>[{_PAIRED}]+)|(?:(?![{_PAIRED}_])[\w{_MARKS}])+")
 
@@ -64,50 +66,50 @@ _OTHER_DIGIT = re.compile(r"(?![0-9])\d")
 _ACCENT = re.compile("[\u0300-\u036f]")
 _ASCII_WORD = re.compile(r"[a-z]+")
 
-# A Snowball stemmer keeps the word it works on in itself.
+# Snowball stemmers hold state, so threads take turns.
 _STEMMING = threading.Lock()
 
 
 def sparse_document(text: str, language: str) -> tuple[list[int], list[float]]:
-    """Turn a passage into term indices and saturated term frequencies.
+    """Return the sparse vector of a passage.
 
     Args:
         text: The passage.
         language: Its language, an ISO 639-1 code.
 
     Returns:
-        Ascending 32-bit indices and, of the same length, BM25's saturated term frequencies.
+        Ascending 32-bit term indices, and as many saturated term frequencies (BM25, without the IDF).
     """
     words = list(_words(text, language))
     discount = K1 * (1 - B + B * len(words) / AVERAGE_LENGTH)
     counts = Counter(term for word in words for term in word)
     vector = sorted((_index(term), tf * (K1 + 1) / (tf + discount)) for term, tf in counts.items())
-    return _merged(vector)
+    return _merge(vector)
 
 
 def sparse_query(text: str, language: str) -> tuple[list[int], list[float]]:
-    """Turn a query into term indices and weights.
+    """Return the sparse vector of a query.
 
-    A word weighs 2: 1 as it stands and 1 shared by its stem or its n-grams, so that long words of
+    A word has a weight of 2: 1 for its plain form and 1 shared by its stem or n-grams, so that long words of
     languages without a stemmer do not outweigh the others.
 
     Args:
         text: The query.
-        language: Its language, an ISO 639-1 code. It need not be the documents'.
+        language: Its language, an ISO 639-1 code. It may differ from the documents'.
 
     Returns:
-        Ascending 32-bit indices and, of the same length, weights.
+        Ascending 32-bit term indices, and as many weights.
     """
     weights: Counter[str] = Counter()
     for plain, *others in _words(text, language):
         weights[plain] += 1
         for term in others:
-            weights[term] += 1 / len(others)  # type: ignore[assignment]  # Counter's stubs know int only
-    return _merged(sorted((_index(term), float(weight)) for term, weight in weights.items()))
+            weights[term] += 1 / len(others)  # type: ignore[assignment]  # Counter is typed for int only.
+    return _merge(sorted((_index(term), float(weight)) for term, weight in weights.items()))
 
 
-def _merged(vector: list[tuple[int, float]]) -> tuple[list[int], list[float]]:
-    # Two terms of one text may share a hash; Qdrant refuses an index that stands twice.
+def _merge(vector: list[tuple[int, float]]) -> tuple[list[int], list[float]]:
+    # Two terms may share a hash, and Qdrant refuses repeated indices.
     sums: dict[int, float] = {}
     for index, value in vector:
         sums[index] = sums.get(index, 0.0) + value
@@ -115,13 +117,13 @@ def _merged(vector: list[tuple[int, float]]) -> tuple[list[int], list[float]]:
 
 
 def _words(text: str, language: str) -> Iterator[tuple[str, ...]]:
-    """Yield the terms of each word: the plain form first, then the forms that survive inflection."""
-    text = _IGNORED.sub("", unicodedata.normalize("NFKC", text).casefold())
+    """Yield the terms of each word: the plain form first, then stem or n-grams."""
+    text = _IGNORED.sub("", unicodedata.normalize("NFKC", separate_raised(text)).casefold())
     text = _OTHER_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
     for match in _TOKEN.finditer(text):
         run = match[0]
         if match["paired"]:
-            # A single character between borders is a word of its own.
+            # A single character on its own is a word.
             yield from ((run[i : i + 2],) for i in range(max(1, len(run) - 1)))
         else:
             yield _terms(run, language)
@@ -132,14 +134,14 @@ def _terms(word: str, language: str) -> tuple[str, ...]:
     plain = _fold(word)
     if word.isdigit():
         return (plain,)
-    # English terms stand inside texts of every script; Latin-script languages stem their own.
+    # Texts of every script contain English terms; languages in Latin script stem their own words.
     if _ASCII_WORD.fullmatch(word) and language in _OTHER_SCRIPT:
         language = "en"
     if language == "ar":
         return plain, "\x01" + _arabic_stem(plain)
     stemmer = _stemmer(language)
     if stemmer:
-        # A leading control character keeps stems and n-grams out of the space of plain words.
+        # A leading control character separates stems and n-grams from plain words.
         with _STEMMING:
             return plain, "\x01" + _fold(stemmer.stemWord(word))
     framed = f"^{plain}$"
@@ -147,7 +149,7 @@ def _terms(word: str, language: str) -> tuple[str, ...]:
 
 
 def _fold(word: str) -> str:
-    """Drop accents, and the spelling variants of Arabic letters that writers mix."""
+    """Remove accents, and unify spelling variants of Arabic letters."""
     if word.isascii():
         return word
     word = _ACCENT.sub("", unicodedata.normalize("NFD", word.translate(_ARABIC)))
@@ -159,7 +161,7 @@ _ARABIC_SUFFIXES = ("ها", "ان", "ات", "ون", "ين", "يه", "ه", "ي")
 
 
 def _arabic_stem(word: str) -> str:
-    """Strip conjunction, article and endings ("light10"); Snowball keeps both when they stand together."""
+    """Strip conjunction, article and endings ("light10"). Snowball's stemmer keeps combinations of them."""
     if word.startswith("و") and len(word) > 3:
         word = word[1:]
     for prefix in _ARABIC_PREFIXES:

@@ -1,14 +1,12 @@
-"""Whether the sentences of an answer are in the passages that they cite, as far as words can show it.
+"""Check every sentence of an answer against the passages it cites.
 
-Knows text, documents and any scorer of pairs. Proves nothing: a sentence whose quotes, numbers and names
-are all in its passages may still say something else with them.
+Knows text, documents and any scorer of pairs. Is no proof: see `qwen_agentkit.text.evidence`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import Literal
 
 from langchain_core.documents import Document
@@ -16,23 +14,12 @@ from typing_extensions import TypedDict  # pydantic reads typing's from Python 3
 
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.text.citations import (
-    document_source,
     find_markers,
     marker_numbers,
     nearest_sentence,
     without_markers,
 )
-from qwen_agentkit.text.facts import (
-    Figure,
-    codes,
-    figures,
-    names,
-    normalised,
-    quotations,
-    reads_words,
-    stated_values,
-    unaccented,
-)
+from qwen_agentkit.text.evidence import Evidence, Missing, find_missing
 from qwen_agentkit.text.languages import detect_language
 from qwen_agentkit.text.sentences import Sentence, split_sentences
 
@@ -48,35 +35,23 @@ __all__ = [
 ]
 
 Score = Callable[[list[tuple[str, str]]], Sequence[float]]
-"""Scores pairs of (claim, passage) from 0 to 1, as a reranker's `score` does."""
+"""Scores pairs of (claim, passage) from 0 to 1, as the `score` method of a reranker does."""
 
 Verdict = Literal["supported", "unsupported", "uncited", "no claim"]
 Unsupported = Literal["flag", "drop", "keep"]
 
 FLAG = "[?]"
-"""What stands behind a sentence that is not supported: a mark that every language reads."""
-
-
-class Missing(TypedDict):
-    """Something that a sentence states and none of its passages does.
-
-    Attributes:
-        kind: "quote", "number" (also times and dates) or "name" (also addresses and codes).
-        text: as the sentence has it.
-    """
-
-    kind: Literal["quote", "number", "name"]
-    text: str
+"""The mark behind a sentence that is not supported. It needs no translation."""
 
 
 class Support(TypedDict):
     """One source of one sentence.
 
     Attributes:
-        marker: number of the passage, counted from one.
-        source: where the passage comes from.
-        quote: its sentence that is nearest to the claim, word for word.
-        score: how well the passage supports the claim by the scorer, 0 to 1; None without one.
+        marker: The number of the passage, from 1.
+        source: Where the passage comes from.
+        quote: The sentence of the passage that is nearest to the claim, word for word.
+        score: How well the passage supports the claim, 0 to 1; None without a scorer.
     """
 
     marker: int
@@ -86,18 +61,18 @@ class Support(TypedDict):
 
 
 class CheckedSentence(TypedDict):
-    """A sentence of an answer and what became of it.
+    """A sentence of an answer and the result of its check.
 
     Attributes:
-        text: the sentence without its markers.
-        start: where it begins in the answer.
-        end: where it ends there, markers behind it included.
-        verdict: "supported"; "unsupported" (see `missing`, or a score under `min_support`, or no marker
-            that resolves); "uncited" (no marker at all); "no claim" (a lead-in that ends with a colon, a
-            question back, a heading or the head of a table).
-        support: its sources, in the order of their markers.
-        unknown_markers: numbers that are no passage.
-        missing: what it states and no cited passage does.
+        text: The sentence without its markers.
+        start: Where it begins in the answer, in characters.
+        end: Where it ends in the answer, with the markers behind it.
+        verdict: "supported"; "unsupported" (something is missing, the score is below `min_support`, or no
+            marker resolves); "uncited" (no marker); "no claim" (a lead-in that ends with a colon, a
+            question, a heading or the head of a table).
+        support: The sources, in the order of their markers.
+        unknown_markers: The marker numbers that belong to no passage.
+        missing: What the sentence states and no cited passage does.
     """
 
     text: str
@@ -110,7 +85,7 @@ class CheckedSentence(TypedDict):
 
 
 class Verification(TypedDict):
-    """Every sentence of an answer, and how many of those that claim something are supported."""
+    """The checked sentences of an answer, the number of claims and the number of supported claims."""
 
     sentences: list[CheckedSentence]
     claims: int
@@ -125,12 +100,12 @@ def verify_citations(
     score: Score | None = None,
     min_support: float = 0.0,
 ) -> Verification:
-    """Hold every sentence of `answer` against the passages whose markers it carries.
+    """Check every sentence of an answer against the passages whose markers it carries.
 
-    A sentence may cite several passages: what it states has to be in one of them. Quotes have to be there
-    word for word, but for case, white space, kinds of quotation marks, Arabic points and digits' script.
-    Names are compared when answer and passage are in the same language, since others write them otherwise;
-    addresses and codes such as QX-200 always.
+    If a sentence cites several passages, each fact has to be in one of them. Quotations have to occur word
+    for word; case, white space, the kind of quotation marks, Arabic vowel points and the script of digits do
+    not matter. Names are compared only if answer and passage are in the same language. Addresses and codes
+    such as QX-200 are always compared.
 
     Example:
         >>> checked = verify_citations("It opens at 10:30 [1].", documents, score=reranker.score)
@@ -138,18 +113,18 @@ def verify_citations(
         [('unsupported', [{'kind': 'number', 'text': '10:30'}])]
 
     Args:
-        answer: with markers such as [1], [1, 2] or 【3】.
-        documents: the passages; marker [n] is the n-th.
-        language: of the answer, as an ISO 639-1 code; None: detected.
-        score: such as the `score` method of a reranker; called once, with all pairs.
-        min_support: a sentence whose best score is less is unsupported.
+        answer: Text with markers such as [1], [1, 2] or 【3】.
+        documents: The passages; marker [n] is the n-th, from 1.
+        language: The language of the answer, as an ISO 639-1 code; None detects it.
+        score: A scorer such as the `score` method of a reranker; called once with all pairs.
+        min_support: The lowest best score, 0 to 1, of a supported sentence.
 
     Raises:
-        InputError: `score` gave another number of scores than it got pairs.
+        InputError: `score` did not return one score per pair.
     """
     language = language or detect_language(answer)
-    evidence = [_Evidence(document) for document in documents]
-    sentences = [_checked(found, evidence, language) for found in _cited_sentences(answer)]
+    evidence = [Evidence(document) for document in documents]
+    sentences = [_check(found, evidence, language) for found in _find_cited_sentences(answer)]
     if score is not None:
         _add_scores(sentences, documents, score, min_support)
     claims = [sentence for sentence in sentences if sentence["verdict"] != "no claim"]
@@ -158,15 +133,15 @@ def verify_citations(
 
 
 def treat_unsupported(answer: str, verification: Verification, how: Unsupported) -> str:
-    """Mark the sentences that are unsupported or uncited with [?], or leave them out.
+    """Flag the unsupported and uncited sentences with [?], or drop them.
 
     Args:
-        answer: the text that was verified.
-        verification: of it.
+        answer: The text that was verified.
+        verification: The result of `verify_citations` for it.
         how: "flag", "drop" or "keep".
 
     Returns:
-        The answer; "" when all its claims are dropped.
+        The answer; an empty string if all of its claims were dropped.
     """
     bad = [s for s in verification["sentences"] if s["verdict"] in ("unsupported", "uncited")]
     if how == "keep" or not bad:
@@ -175,11 +150,11 @@ def treat_unsupported(answer: str, verification: Verification, how: Unsupported)
         for sentence in reversed(bad):
             answer = f"{answer[: sentence['end']]} {FLAG}{answer[sentence['end'] :]}"
         return answer
-    return _without(answer, bad) if len(bad) < verification["claims"] else ""
+    return _drop(answer, bad) if len(bad) < verification["claims"] else ""
 
 
-def _without(answer: str, sentences: Sequence[CheckedSentence]) -> str:
-    """The answer without some sentences, and without lines that hold nothing but marks then."""
+def _drop(answer: str, sentences: Sequence[CheckedSentence]) -> str:
+    """Remove sentences, and the lines that then hold only list marks."""
     cut: set[int] = set()
     for sentence in sentences:
         end = sentence["end"]
@@ -200,7 +175,7 @@ _LIST_MARK = re.compile(r"^\s*\(?\w{1,3}[.)]\s")
 _NO_CLAIM = re.compile(r"[:：?？؟;][\s\"'”’»›)\]】」』*_\u200e\u200f]*$")
 
 
-# A heading, or the row above "|---|": they name what follows.
+# A heading, or the table row above "|---|".
 _TITLE = re.compile(r"^[ \t>]*#{1,6}[ \t][^\n]*|^[^|\n]*\|[^\n]*\n(?=[ \t|:]*-[-|: \t]*$)", re.M)
 
 
@@ -211,9 +186,9 @@ class _Cited(TypedDict):
     claims: bool
 
 
-def _cited_sentences(answer: str) -> list[_Cited]:
-    """The sentences of an answer, each with the markers in it and behind it."""
-    # Blanked, not removed: the offsets stay, and a marker is no part of any sentence.
+def _find_cited_sentences(answer: str) -> list[_Cited]:
+    """Split an answer into sentences, each with the markers in it and behind it."""
+    # Markers are blanked, not removed, so that the offsets stay.
     blank = without_markers(answer, blank=True)
     titles = {place for match in _TITLE.finditer(blank) for place in range(*match.span())}
     found: list[_Cited] = [
@@ -228,7 +203,7 @@ def _cited_sentences(answer: str) -> list[_Cited]:
     for match in find_markers(answer):
         before = [cited for cited in found if cited["sentence"].start <= match.start()]
         after = found[len(before) : len(before) + 1]
-        # A marker at the head of a line belongs to what follows it: "[1] says that ...".
+        # A marker at the start of a line belongs to the sentence behind it: "[1] says that ...".
         owner = before[-1] if before else None
         if owner is None or (after and "\n" in answer[owner["end"] : match.start("numbers")]):
             owner = after[0] if after else None
@@ -238,63 +213,11 @@ def _cited_sentences(answer: str) -> list[_Cited]:
     return found
 
 
-# A marker leaves it behind: "in 1950 [2], and".
-_PAUSE = re.compile(r" (?=[.,;:!?])")
-
-
-class _Evidence:
-    """A passage and what can be looked up in it, worked out when it is first needed."""
-
-    def __init__(self, document: Document) -> None:
-        self.document = document
-        # A name or a year may stand in the title only.
-        about = (str(document.metadata.get(key) or "") for key in ("title", "section"))
-        self.text = "\n".join([document.page_content, *filter(None, about)])
-        self.where = document_source(document)
-
-    @cached_property
-    def language(self) -> str:
-        known = self.document.metadata.get("language")
-        return str(known) if known else detect_language(self.document.page_content)
-
-    @cached_property
-    def folded(self) -> str:
-        return normalised(self.text)
-
-    @cached_property
-    def quotable(self) -> str:
-        """Without its own footnotes, which neither the model reads nor a quote holds."""
-        return _PAUSE.sub("", normalised(without_markers(self.text)))
-
-    @cached_property
-    def values(self) -> set[str]:
-        return stated_values(self.text, self.language)
-
-    @cached_property
-    def counted(self) -> bool:
-        """Whether the passage gives figures at all."""
-        stated = figures(self.text, self.language)
-        return any(value.lstrip("-")[0].isdecimal() for figure in stated for value in figure.values)
-
-    @cached_property
-    def may_spell(self) -> bool:
-        """Whether its numbers can be words that nobody here reads."""
-        return not reads_words(self.language) and not re.search(r"\d", self.folded)
-
-    @cached_property
-    def words(self) -> set[str]:
-        return set(re.findall(r"[^\W_]+", unaccented(self.folded)))
-
-    @cached_property
-    def squeezed(self) -> str:
-        return re.sub(r"[\s_-]", "", normalised(f"{self.text}\n{self.where}"))
-
-
-def _checked(cited: _Cited, evidence: Sequence[_Evidence], language: str) -> CheckedSentence:
+def _check(cited: _Cited, evidence: Sequence[Evidence], language: str) -> CheckedSentence:
     sentence = cited["sentence"]
     known = [number for number in cited["markers"] if 1 <= number <= len(evidence)]
     sources = [evidence[number - 1] for number in known]
-    missing = _missing(sentence.text, sources, language) if sources else []
+    missing = find_missing(sentence.text, sources, language) if sources else []
     if sources:
         verdict: Verdict = "unsupported" if missing else "supported"
     elif cited["markers"]:
@@ -312,93 +235,22 @@ def _checked(cited: _Cited, evidence: Sequence[_Evidence], language: str) -> Che
     }
 
 
-def _support(marker: int, source: _Evidence, claim: str) -> Support:
+def _support(marker: int, source: Evidence, claim: str) -> Support:
     quote = nearest_sentence(claim, source.document.page_content)
-    return {"marker": marker, "source": source.where, "quote": quote, "score": None}
-
-
-def _missing(claim: str, sources: Sequence[_Evidence], language: str) -> list[Missing]:
-    """What the claim states and none of its sources does."""
-    lacking: list[Missing] = []
-    for parts in quotations(claim):
-        if not any(all(_quoted(part, source) for part in parts) for source in sources):
-            lacking.append({"kind": "quote", "text": " … ".join(parts)})
-    values = set().union(*(source.values for source in sources))
-    for figure in figures(claim, language):
-        if not figure.values & values and _contradicts(figure, sources):
-            lacking.append({"kind": "number", "text": figure.text})
-    lacking += [{"kind": "name", "text": name} for name in _missing_names(claim, sources, language)]
-    return list({(item["kind"], item["text"]): item for item in lacking}.values())
-
-
-def _contradicts(figure: Figure, sources: Sequence[_Evidence]) -> bool:
-    """Whether a figure that no source states speaks against the claim."""
-    if not all(value.isdecimal() and int(value) <= 12 for value in figure.values):
-        return True
-    # "Two rules" may count what a passage lists: it contradicts only passages that have figures.
-    if figure.spelled:
-        return any(source.counted for source in sources)
-    return not any(source.may_spell for source in sources)
-
-
-def _quoted(part: str, source: _Evidence) -> bool:
-    wanted = _PAUSE.sub("", normalised(part))
-    # Where words are separated by spaces, half a word is no quote of it.
-    head, tail = (r"(?<!\w)" if _spaced(wanted[0]) else ""), (r"(?!\w)" if _spaced(wanted[-1]) else "")
-    quote = re.compile(f"{head}{re.escape(wanted)}{tail}")
-    return any(quote.search(text) for text in (source.folded, source.quotable))
-
-
-def _spaced(char: str) -> bool:
-    """Whether a letter is of Latin, Greek or Cyrillic script."""
-    return char < "\u0530" and char.isalnum()
-
-
-def _missing_names(claim: str, sources: Sequence[_Evidence], language: str) -> list[str]:
-    lacking = []
-    for code in codes(claim):
-        wanted = re.sub(r"[\s_-]", "", normalised(code))
-        if not any(wanted in source.squeezed for source in sources):
-            lacking.append(code)
-    alike = [source for source in sources if source.language.split("-")[0] == language.split("-")[0]]
-    # A source in another language may hold the name in its own spelling: nothing can be said then.
-    if len(alike) == len(sources):
-        for name in names(claim, language):
-            if not any(_named(name, source, language) for source in sources):
-                lacking.append(name)
-    return lacking
-
-
-# Their names have cases: a form differs from another in its last letters.
-_INFLECTING = frozenset(
-    {"be", "bg", "bs", "cs", "el", "et", "fi", "hr", "hu", "kk", "la", "lt", "lv", "mk", "pl", "ro", "ru"}
-    | {"sk", "sl", "sr", "tr", "uk"}
-)
-
-
-def _named(name: str, source: _Evidence, language: str) -> bool:
-    folded = unaccented(normalised(name))
-    if folded in unaccented(source.folded):
-        return True
-    for part in re.findall(r"[^\W_]+", folded):
-        stem = part[: max(3, len(part) - 2)] if language in _INFLECTING else part.removesuffix("s")
-        ends = 6 if language in _INFLECTING else 2
-        if not any(word.startswith(stem) and len(word) <= len(stem) + ends for word in source.words):
-            return False
-    return True
+    return {"marker": marker, "source": source.source, "quote": quote, "score": None}
 
 
 def _add_scores(
     sentences: Sequence[CheckedSentence], documents: Sequence[Document], score: Score, min_support: float
 ) -> None:
-    """Write the scores into the supports, from one call of the scorer."""
+    """Score all pairs with one call and write the scores into the supports."""
     supports = [(sentence["text"], support) for sentence in sentences for support in sentence["support"]]
     pairs = [(text, documents[support["marker"] - 1].page_content) for text, support in supports]
     scores = list(score(pairs)) if pairs else []
     if len(scores) != len(pairs):
         raise InputError(
-            f"The scorer gave {len(scores)} scores for {len(pairs)} pairs; expected one for each. Pass a "
-            "function of a list of (claim, passage), such as reranker.score."
+            f"The scorer returned {len(scores)} scores for {len(pairs)} pairs; expected one per pair. Pass a "
+            "function that takes a list of (claim, passage) pairs, such as reranker.score."
         )
     for (_, support), value in zip(supports, scores, strict=True):
         support["score"] = float(value)

@@ -1,6 +1,6 @@
-"""The other back ends, both behind `qdrant_client.QdrantClient`: a server, and memory for tests.
+"""The back ends behind `qdrant_client.QdrantClient`: a server, and memory for tests.
 
-Knows HTTP errors and qdrant-client's models; every error of qdrant-client is translated here.
+Knows HTTP errors and qdrant-client's models. All errors of qdrant-client are translated here.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ __all__ = ["ClientBackend"]
 _INDEXED = ("source", "language")
 _PAGE = 1000
 _MAKER = "embedder"
-_PATIENCE = 60
-"""Seconds a server may take; qdrant-client's own 5 are too few to index what is written at once."""
+_TIMEOUT = 60
+"""Seconds for an answer. The default of qdrant-client, 5, is too short for large writes."""
 
 
 class ClientBackend:
-    """A collection of a Qdrant server, or of memory.
+    """A collection on a Qdrant server or in memory.
 
     Args:
         client: A connected client.
-        collection: Name of the collection; made by the first write.
-        where: What messages call the place.
-        create: Whether a missing collection is fine.
+        collection: The name of the collection; the first write creates it.
+        where: The name of the place in messages.
+        create: Whether the collection may be missing.
 
     Raises:
-        StoreNotFoundError: There is no such collection and `create` is False.
+        StoreNotFoundError: The collection is missing and `create` is False.
     """
 
     def __init__(self, client: QdrantClient, collection: str, *, where: str, create: bool) -> None:
@@ -47,31 +47,32 @@ class ClientBackend:
         self.where = where
         self.maker: dict[str, Any] | None = None
         self._dimensions: int | None = None
-        # qdrant-client's memory mode loses points when threads write at once; a server does not.
+        # qdrant-client loses points in memory mode when threads write at the same time; a server does not.
         self._in_memory = where == ":memory:"
-        self._guard: AbstractContextManager[Any] = threading.RLock() if self._in_memory else nullcontext()
+        self._lock: AbstractContextManager[Any] = threading.RLock() if self._in_memory else nullcontext()
         if self.dimensions is None and not create:
             raise StoreNotFoundError(
-                f"{where!r} holds no collection {collection!r}; make one with: qwen-agentkit ingest DOCS"
+                f"{where!r} has no collection {collection!r}; expected one. Create it with: "
+                "qwen-agentkit ingest DOCS"
             )
 
     @property
     def dimensions(self) -> int | None:
-        """Length of the dense vectors; asked for again while missing: others may make the collection."""
+        """The length of the dense vectors. None is asked again: others may create the collection."""
         if self._dimensions is None:
             self._refresh()
         return self._dimensions
 
     @classmethod
     def memory(cls, collection: str, *, create: bool) -> ClientBackend:
-        """Open a collection that lives as long as this object."""
+        """Open a collection that exists as long as this object."""
         return cls(QdrantClient(":memory:"), collection, where=":memory:", create=create)
 
     @classmethod
     def server(cls, url: str, api_key: str | None, collection: str, *, create: bool) -> ClientBackend:
         """Connect to a server or cluster."""
-        # The version check would ask the server for its version and warn where it cannot.
-        client = QdrantClient(url=url, api_key=api_key, check_compatibility=False, timeout=_PATIENCE)
+        # The compatibility check would send a request and warn if it fails.
+        client = QdrantClient(url=url, api_key=api_key, check_compatibility=False, timeout=_TIMEOUT)
         return cls(client, collection, where=url, create=create)
 
     def close(self) -> None:
@@ -79,7 +80,7 @@ class ClientBackend:
         self.client.close()
 
     def create(self, dimensions: int, maker: dict[str, Any]) -> None:
-        """Make the collection; does nothing when it exists."""
+        """Create the collection unless it exists."""
         with self._translated():
             if self.dimensions is None and not self.client.collection_exists(self.collection):
                 self.client.create_collection(
@@ -91,13 +92,13 @@ class ClientBackend:
                 self._index()
 
     def upsert(self, points: Sequence[Point]) -> None:
-        """Write points, replacing those of the same id."""
+        """Write points; points of the same id are replaced."""
         rows = [models.PointStruct(id=p.id, vector=_vectors(p), payload=p.payload) for p in points]
         with self._translated():
             self.client.upsert(self.collection, rows, wait=True)
 
     def set_payload(self, id: str, payload: dict[str, Any]) -> None:
-        """Replace the payload of one point and keep its vectors."""
+        """Replace the payload of one point; its vectors stay."""
         with self._translated():
             self.client.overwrite_payload(self.collection, payload, points=[id], wait=True)
 
@@ -106,7 +107,7 @@ class ClientBackend:
         self._delete(models.PointIdsList(points=list(ids)))
 
     def delete_matching(self, conditions: Sequence[Condition]) -> None:
-        """Delete the points for which all conditions hold."""
+        """Delete the points that meet all conditions."""
         self._delete(models.FilterSelector(filter=_filter(conditions)))
 
     def retrieve(self, ids: Sequence[str]) -> list[Hit]:
@@ -145,7 +146,7 @@ class ClientBackend:
         return [Hit(str(p.id), p.payload or {}, p.score, _dense(p.vector)) for p in found]
 
     def scroll(self, conditions: Sequence[Condition]) -> Iterator[Hit]:
-        """Yield every matching point."""
+        """Yield every point that meets all conditions."""
         offset, more = None, self.dimensions is not None
         while more:
             with self._translated():
@@ -156,7 +157,7 @@ class ClientBackend:
             more = offset is not None
 
     def count(self, conditions: Sequence[Condition]) -> int:
-        """Count the matching points."""
+        """Count the points that meet all conditions."""
         if self.dimensions is None:
             return 0
         with self._translated():
@@ -168,7 +169,7 @@ class ClientBackend:
                 self.client.delete(self.collection, selector, wait=True)
 
     def _index(self) -> None:
-        # Memory mode has no payload indexes and warns when asked for one.
+        # Memory mode has no payload indexes and would warn.
         for key in () if self._in_memory else _INDEXED:
             self.client.create_payload_index(self.collection, _path(key), models.PayloadSchemaType.KEYWORD)
 
@@ -181,8 +182,8 @@ class ClientBackend:
         dense = vectors.get(DENSE) if isinstance(vectors, dict) else vectors
         if dense is None:
             raise StoreNotFoundError(
-                f"collection {self.collection!r} of {self.where!r} has no unnamed dense vector: expected "
-                f"one made by QwenVectorStore or langchain-qdrant; choose another collection"
+                f"The collection {self.collection!r} of {self.where!r} has no unnamed dense vector; expected "
+                "one made by QwenVectorStore or langchain-qdrant. Choose another collection."
             )
         self._dimensions = dense.size
         self.maker = (config.metadata or {}).get(_MAKER)
@@ -190,26 +191,26 @@ class ClientBackend:
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
-            with self._guard:
+            with self._lock:
                 yield
         except ResourceExhaustedResponse as error:
             raise StoreError(
-                f"the Qdrant server at {self.where!r} has too much to do ({error}); try again in "
-                f"{error.retry_after_s} s"
+                f"The Qdrant server at {self.where!r} is overloaded ({error}); try again in "
+                f"{error.retry_after_s} s."
             ) from error
         except ResponseHandlingException as error:
             if isinstance(error.source, httpx.TimeoutException):
                 raise StoreError(
-                    f"the Qdrant server at {self.where!r} gave no answer in {_PATIENCE} s; see whether it is "
-                    "overloaded, and try again"
+                    f"The Qdrant server at {self.where!r} gave no answer in {_TIMEOUT} s. Check its load and "
+                    "try again."
                 ) from error
             raise StoreError(
-                f"no Qdrant server answers at {self.where!r} ({error.source}); start one, for example with: "
-                f"docker run -p 6333:6333 qdrant/qdrant"
+                f"No Qdrant server answers at {self.where!r} ({error.source}). Start one, for example with: "
+                "docker run -p 6333:6333 qdrant/qdrant"
             ) from error
         except ApiException as error:
             kind = StoreWriteError if "disk" in str(error).lower() else StoreError
-            raise kind(f"the Qdrant server at {self.where!r} refused the request: {error}") from error
+            raise kind(f"The Qdrant server at {self.where!r} refused the request: {error}") from error
 
 
 def _vectors(point: Point) -> dict[str, Any]:

@@ -7,8 +7,8 @@
         embedder.json         which embedder made it
         segments/, wal/
 
-Knows files, locks and qdrant-edge's quirks; every error of qdrant-edge is translated here. One process
-holds a shard at a time; within the process all stores on one folder share it.
+Knows files, locks and the behavior of qdrant-edge; all its errors are translated here. One process at a time
+has a shard open; within the process all stores on one folder share it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import json
 import os
 import shutil
 import threading
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,13 @@ from qwen_agentkit.errors import (
     StoreNotFoundError,
     StoreWriteError,
 )
+from qwen_agentkit.vectorstores.edge_points import (
+    create_shard,
+    dense_vector,
+    edge_filter,
+    edge_payload,
+    edge_point,
+)
 from qwen_agentkit.vectorstores.filters import Condition
 from qwen_agentkit.vectorstores.points import DENSE, SPARSE, Hit, Point, SparseVector
 
@@ -37,20 +45,15 @@ __all__ = ["EdgeBackend"]
 
 _CONFIG = "edge_config.json"
 _MAKER = "embedder.json"
-_INDEXED = ("source", "language")
 _PAGE = 1000
 _RESERVE = 128 << 20
-"""Bytes that must stay free on the disk: segments and log grow by mapped files, and running out of disk
-under a mapped file kills the process instead of raising."""
-
-# MatchValue(True) of qdrant-edge 0.9 looks for the integer 1, so true and false are also kept as text.
-_BOOLEANS = "booleans"
+"""Bytes that must stay free: a full disk under a memory-mapped file kills the process without an error."""
 
 
 class EdgeBackend:
-    """A shard, opened at most once per process. Get it with `acquire`, give it back with `close`."""
+    """A shard, opened at most once per process. Open it with `acquire`, release it with `close`."""
 
-    _open: dict[Path, EdgeBackend] = {}  # noqa: RUF012 - meant to be shared by the whole process
+    _open: dict[Path, EdgeBackend] = {}  # noqa: RUF012 - shared by the whole process
     _opening = threading.RLock()
 
     def __init__(self, folder: Path) -> None:
@@ -64,24 +67,24 @@ class EdgeBackend:
 
     @property
     def maker(self) -> dict[str, Any] | None:
-        """Fingerprint of the embedder that made the collection."""
+        """The fingerprint of the embedder that made the collection."""
         self._opened()
         return self._maker
 
     @property
     def dimensions(self) -> int | None:
-        """Length of the dense vectors."""
+        """The length of the dense vectors."""
         self._opened()
         return self._dimensions
 
     @classmethod
     def acquire(cls, path: str | os.PathLike[str], collection: str, *, create: bool) -> EdgeBackend:
-        """Open a collection, or the one this process has open already.
+        """Open a collection, or share the one that this process has open.
 
-        Nothing is written; the shard is made by the first write.
+        Nothing is written; the first write creates the shard.
 
         Raises:
-            StoreNotFoundError: The folder holds other things, or nothing and `create` is False.
+            StoreNotFoundError: The folder holds other files, or no store and `create` is False.
             StoreLockedError: Another process has it open.
         """
         root = Path(path).expanduser().resolve()
@@ -95,7 +98,7 @@ class EdgeBackend:
             return backend
 
     def close(self) -> None:
-        """Give the shard back; the last user closes it and lets other processes in."""
+        """Release the shard; the last user closes it, and other processes can open it."""
         with self._opening:
             self._users -= 1
             if self._users:
@@ -107,22 +110,16 @@ class EdgeBackend:
                 self._shard = None
 
     def create(self, dimensions: int, maker: dict[str, Any]) -> None:
-        """Make the shard beside its place and move it there whole, so that no half of one can be left."""
+        """Create the shard under another name and rename it, so that it is never incomplete."""
         with self._opening:
             if self._opened() is not None:
                 return
-            building = self.folder.with_name(f".{self.folder.name}.{os.getpid()}")
+            building = self.folder.with_name(f".{self.folder.name}.{uuid.uuid4().hex}")
             with self._translated():
                 self._check_space(0)
                 try:
                     building.mkdir(parents=True)
-                    shard = edge.EdgeShard.create(str(building), _config(dimensions))
-                    for key in _INDEXED:
-                        shard.update(
-                            edge.UpdateOperation.create_field_index(
-                                _path(key), edge.PayloadSchemaType.Keyword
-                            )
-                        )
+                    shard = create_shard(building, dimensions)
                     shard.close()
                     (building / _MAKER).write_text(json.dumps(maker), "utf-8")
                     building.rename(self.folder)
@@ -131,17 +128,17 @@ class EdgeBackend:
             self._load()
 
     def upsert(self, points: Sequence[Point]) -> None:
-        """Write points, replacing those of the same id."""
+        """Write points; points of the same id are replaced."""
         with self._translated():
             self._check_space(sum(4 * len(point.dense) + 8 * len(point.sparse[0]) for point in points) * 3)
             self._require().update(
-                edge.UpdateOperation.upsert_points([_edge_point(point) for point in points])
+                edge.UpdateOperation.upsert_points([edge_point(point) for point in points])
             )
 
     def set_payload(self, id: str, payload: dict[str, Any]) -> None:
-        """Replace the payload of one point and keep its vectors."""
+        """Replace the payload of one point; its vectors stay."""
         with self._translated():
-            self._require().update(edge.UpdateOperation.overwrite_payload([id], _with_booleans(payload)))
+            self._require().update(edge.UpdateOperation.overwrite_payload([id], edge_payload(payload)))
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete points; unknown ids are ignored."""
@@ -150,10 +147,10 @@ class EdgeBackend:
                 shard.update(edge.UpdateOperation.delete_points(list(ids)))
 
     def delete_matching(self, conditions: Sequence[Condition]) -> None:
-        """Delete the points for which all conditions hold."""
+        """Delete the points that meet all conditions."""
         if (shard := self._opened()) is not None:
             with self._translated():
-                shard.update(edge.UpdateOperation.delete_points_by_filter(_filter(conditions)))
+                shard.update(edge.UpdateOperation.delete_points_by_filter(edge_filter(conditions)))
 
     def retrieve(self, ids: Sequence[str]) -> list[Hit]:
         """Return the points that exist, in the order of the ids."""
@@ -180,20 +177,20 @@ class EdgeBackend:
         request = edge.QueryRequest(
             limit=limit,
             query=nearest,
-            filter=_filter(conditions),
+            filter=edge_filter(conditions),
             with_payload=True,
             with_vector=[DENSE] if with_vectors else False,
         )
         with self._translated():
             found = shard.query(request)
-        return [Hit(str(p.id), p.payload or {}, p.score, _dense(p.vector)) for p in found]
+        return [Hit(str(p.id), p.payload or {}, p.score, dense_vector(p.vector)) for p in found]
 
     def scroll(self, conditions: Sequence[Condition]) -> Iterator[Hit]:
-        """Yield every matching point."""
+        """Yield every point that meets all conditions."""
         offset, more = None, self._opened() is not None
         while more:
             request = edge.ScrollRequest(
-                offset=offset, limit=_PAGE, filter=_filter(conditions), with_payload=True
+                offset=offset, limit=_PAGE, filter=edge_filter(conditions), with_payload=True
             )
             with self._translated():
                 page, offset = self._require().scroll(request)
@@ -201,14 +198,14 @@ class EdgeBackend:
             more = offset is not None
 
     def count(self, conditions: Sequence[Condition]) -> int:
-        """Count the matching points."""
+        """Count the points that meet all conditions."""
         if (shard := self._opened()) is None:
             return 0
         with self._translated():
-            return int(shard.count(edge.CountRequest(exact=True, filter=_filter(conditions))))
+            return int(shard.count(edge.CountRequest(exact=True, filter=edge_filter(conditions))))
 
     def _opened(self) -> edge.EdgeShard | None:
-        """The shard, looked for again while there is none: another process may have made it."""
+        """Return the shard. A missing one is looked for again: another process may have created it."""
         if self._shard is None and self._users:
             with self._opening:
                 if self._shard is None and (self.folder / _CONFIG).is_file():
@@ -218,7 +215,7 @@ class EdgeBackend:
     def _require(self) -> edge.EdgeShard:
         shard = self._opened()
         if shard is None:
-            raise StoreError(f"the store {str(self.folder)!r} is closed; open it again")
+            raise StoreError(f"The store {str(self.folder)!r} is closed. Open it again.")
         return shard
 
     def _load(self) -> None:
@@ -234,13 +231,13 @@ class EdgeBackend:
         free = shutil.disk_usage(place).free
         if free < needed + _RESERVE:
             raise StoreWriteError(
-                f"the disk of {str(self.folder)!r} has {free >> 20} MB left, expected at least "
-                f"{needed + _RESERVE >> 20} MB; free some space and run it again: nothing was written"
+                f"The disk of {str(self.folder)!r} has {free >> 20} MB left; expected at least "
+                f"{needed + _RESERVE >> 20} MB. Nothing was written. Free some space and run it again."
             )
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Turn what qdrant-edge and the file system raise into this package's errors."""
+        """Translate the errors of qdrant-edge and of the file system."""
         try:
             yield
         except StoreError:
@@ -253,88 +250,36 @@ def _translate(error: Exception, folder: Path) -> StoreError:
     text = str(error)
     if "WouldBlock" in text:
         return StoreLockedError(
-            f"the store {str(folder.parent)!r} is in use by another process, and a folder serves one at a "
-            f"time; stop that process (an ingest, langgraph dev, a notebook), or share a Qdrant server: url="
+            f"The store {str(folder.parent)!r} is in use by another process, and only one at a time can open "
+            "it. Stop that process (an ingest, langgraph dev, a notebook), or share a Qdrant server: url="
         )
     if isinstance(error, OSError) or any(sign in text for sign in ("os error", "I/O error", "Os {")):
         return StoreWriteError(
-            f"the store {str(folder.parent)!r} cannot be written ({text}): expected a writable folder "
-            f"with free space; check its permissions and the disk, or choose another folder"
+            f"The store {str(folder.parent)!r} cannot be written ({text}); expected a writable folder with "
+            "free space. Check its permissions and the disk, or choose another folder."
         )
     return StoreError(
-        f"the store {str(folder.parent)!r} does not work ({text}); make a new one by ingesting again"
+        f"The store {str(folder.parent)!r} does not work ({text}). Create a new one by ingesting again."
     )
 
 
 def _check_folder(root: Path, folder: Path, *, create: bool) -> None:
-    """Refuse a folder that is full of something else before anything touches it."""
+    """Refuse a folder that holds other files, before anything is written."""
     if (folder / _CONFIG).is_file():
         return
     if root.exists() and not root.is_dir():
-        raise StoreNotFoundError(f"{str(root)!r} is a file, expected the folder of a store; choose a folder")
+        raise StoreNotFoundError(f"{str(root)!r} is a file; expected the folder of a store. Choose a folder.")
     entries = [entry for entry in root.iterdir() if not entry.name.startswith(".")] if root.exists() else []
     if any((entry / _CONFIG).is_file() for entry in entries) and create and folder not in entries:
         return
     if entries:
         raise StoreNotFoundError(
-            f"{str(root)!r} holds no collection {folder.name!r} but other things, such as "
-            f"{entries[0].name!r}: expected a store or an empty folder; choose another, nothing was touched"
+            f"{str(root)!r} holds no collection {folder.name!r} but other files, such as "
+            f"{entries[0].name!r}; expected a store or an empty folder. Nothing was written. Choose another "
+            "folder."
         )
     if not create:
         raise StoreNotFoundError(
-            f"{str(root)!r} holds no store; make one with: qwen-agentkit ingest DOCS --store {root}"
+            f"{str(root)!r} holds no store; expected one. Create it with: "
+            f"qwen-agentkit ingest DOCS --store {root}"
         )
-
-
-def _config(dimensions: int) -> edge.EdgeConfig:
-    return edge.EdgeConfig(
-        vectors=edge.EdgeVectorParams(size=dimensions, distance=edge.Distance.Cosine),
-        sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
-        wal_enabled=True,
-    )
-
-
-def _edge_point(point: Point) -> edge.Point:
-    vector: dict[str, edge.NamedVector] = {DENSE: point.dense, SPARSE: edge.SparseVector(*point.sparse)}
-    return edge.Point(id=point.id, vector=vector, payload=_with_booleans(point.payload))
-
-
-def _with_booleans(payload: dict[str, Any]) -> dict[str, Any]:
-    flags = [
-        _flag(key, item)
-        for key, value in payload["metadata"].items()
-        for item in (value if isinstance(value, list) else [value])
-        if isinstance(item, bool)
-    ]
-    return {**payload, _BOOLEANS: flags} if flags else payload
-
-
-def _flag(key: str, value: bool) -> str:
-    return f"{key}={value}"
-
-
-def _path(key: str) -> str:
-    return f'metadata."{key}"'
-
-
-def _filter(conditions: Sequence[Condition]) -> edge.Filter:
-    return edge.Filter(must=[_condition(condition) for condition in conditions])
-
-
-def _condition(condition: Condition) -> edge.Filter | edge.FieldCondition:
-    if condition.bounds:
-        return edge.FieldCondition(key=_path(condition.key), range=edge.RangeFloat(**condition.bounds))
-    return edge.Filter(should=[_match(condition.key, value) for value in condition.any_of])
-
-
-def _match(key: str, value: str | int | float) -> edge.FieldCondition:
-    if isinstance(value, bool):
-        return edge.FieldCondition(key=_BOOLEANS, match=edge.MatchValue(_flag(key, value)))
-    if isinstance(value, float):
-        return edge.FieldCondition(key=_path(key), range=edge.RangeFloat(gte=value, lte=value))
-    return edge.FieldCondition(key=_path(key), match=edge.MatchValue(value))
-
-
-def _dense(vector: Any) -> list[float] | None:
-    dense: list[float] | None = vector[DENSE] if isinstance(vector, dict) else vector
-    return dense

@@ -1,4 +1,4 @@
-"""The embedder of a collection: vectors that can be trusted, and no mixing of two embedders in one."""
+"""Checks the vectors of an embedder, and that a collection holds vectors of one embedder only."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
 from qwen_agentkit.errors import InputError, StoreMismatchError
-from qwen_agentkit.vectorstores.points import Backend
+from qwen_agentkit.vectorstores.backend import Backend
 
-__all__ = ["Guard"]
+__all__ = ["EmbedderGuard"]
 
 
-class Guard:
-    """Stands between one embedder and one collection."""
+class EmbedderGuard:
+    """Checks what one embedder and one collection exchange."""
 
     def __init__(self, embedding: Embeddings, store: Backend) -> None:
         self._embedding = embedding
@@ -25,20 +25,23 @@ class Guard:
         self._warned = False
 
     def embed(self, texts: Sequence[str], payloads: Sequence[dict[str, Any]]) -> NDArray[np.float32]:
-        """Embed documents for writing, as one array (len(texts), dim), and make the collection if needed.
+        """Embed documents for writing, and create the collection if needed.
+
+        Returns:
+            The vectors, of shape (len(texts), dimensions).
 
         Raises:
-            InputError: The embedder gave another number of vectors, unequal lengths, NaN or infinity;
+            InputError: The embedder returned a wrong number of vectors, unequal lengths, NaN or infinity;
                 the message names the first such document.
-            StoreMismatchError: Another embedder, or unknown software, made the collection.
+            StoreMismatchError: Another embedder, or other software, made the collection.
         """
-        vectors = self._vectors(texts)
+        vectors = self._embed(texts)
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(bad):
             name = payloads[bad[0]]["metadata"].get("source") or texts[bad[0]][:60]
             raise InputError(
-                f"the vector of document {name!r} holds NaN or infinity, expected numbers; "
-                f"try dtype='float32', or leave the document out"
+                f"The vector of document {name!r} holds NaN or infinity; expected numbers. Try "
+                "dtype='float32', or leave the document out."
             )
         if self._store.dimensions is None:
             self._store.create(vectors.shape[1], _fingerprint(self._embedding, vectors.shape[1]))
@@ -46,33 +49,33 @@ class Guard:
         return vectors
 
     def check_maker(self, dimensions: int) -> None:
-        """Refuse to add vectors of this length to a collection of another embedder.
+        """Check that vectors of this length may be added.
 
         Raises:
-            StoreMismatchError: Another embedder, or unknown software, made the collection.
+            StoreMismatchError: Another embedder, or other software, made the collection.
         """
         mine = _fingerprint(self._embedding, dimensions)
         if self._store.dimensions is None:
             return
         if self._store.dimensions != dimensions or self._store.maker != mine:
-            raise StoreMismatchError(self._difference(mine) + "; nothing was written")
+            raise StoreMismatchError(f"{self._describe_mismatch(mine)} Nothing was written.")
 
     def check_query(self, vector: Sequence[float]) -> None:
-        """Refuse a query vector that cannot be compared, warn once of one that means something else."""
+        """Refuse a query vector that cannot be compared; warn once if another embedder made the store."""
         if self._store.dimensions is None:
             return
         mine = _fingerprint(self._embedding, len(vector))
         if not np.isfinite(vector).all():
             raise InputError(
-                f"the query's vector holds NaN or infinity, expected numbers; check {mine['model']!r}"
+                f"The vector of the query holds NaN or infinity; expected numbers. Check {mine['model']!r}."
             )
         if self._store.dimensions != len(vector):
-            raise StoreMismatchError(self._difference(mine))
+            raise StoreMismatchError(self._describe_mismatch(mine))
         if self._store.maker not in (None, mine) and not self._warned:
             self._warned = True
-            warnings.warn(f"{self._difference(mine)}; results may be poor", stacklevel=5)
+            warnings.warn(f"{self._describe_mismatch(mine)} Results may be poor.", stacklevel=4)
 
-    def _vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         array = getattr(self._embedding, "embed_array", None)
         rows = array(list(texts)) if array else self._embedding.embed_documents(list(texts))
         name = type(self._embedding).__name__
@@ -80,22 +83,25 @@ class Guard:
             vectors = np.asarray(rows, dtype=np.float32)
         except ValueError as error:
             raise InputError(
-                f"{name} gave vectors of unequal lengths, expected one length for all"
+                f"{name} returned vectors of unequal lengths; expected one length. Check the embedder."
             ) from error
         if vectors.ndim != 2 or len(vectors) != len(texts) or not vectors.shape[1]:
-            raise InputError(f"{name} gave an array of shape {vectors.shape}, expected ({len(texts)}, dim)")
+            raise InputError(
+                f"{name} returned an array of shape {vectors.shape}; expected ({len(texts)}, dimensions). "
+                "Check the embedder."
+            )
         return vectors
 
-    def _difference(self, mine: dict[str, Any]) -> str:
+    def _describe_mismatch(self, mine: dict[str, Any]) -> str:
         made = self._store.maker or f"other software, with {self._store.dimensions} dimensions,"
         return (
-            f"the store was made by {made} and the embedder here is {mine}, expected the same; "
-            f"open it with that embedder, or ingest into another store"
+            f"The store was made by {made} and the embedder here is {mine}; expected the same. Open it with "
+            "that embedder, or ingest into another store."
         )
 
 
 def _fingerprint(embedding: Embeddings, dimensions: int) -> dict[str, Any]:
-    """Name an embedder: its own ``fingerprint``, else its class and its ``model`` or ``model_name``."""
+    """Identify an embedder by its ``fingerprint``, or by its class and its ``model`` or ``model_name``."""
     own = getattr(embedding, "fingerprint", None) or {}
     model = getattr(embedding, "model", None) or getattr(embedding, "model_name", None)
     name = type(embedding).__name__

@@ -1,7 +1,7 @@
-"""`QwenVectorStore`: documents and their vectors, found again by meaning and by words.
+"""`QwenVectorStore`: stores documents with their vectors and finds them by meaning and by words.
 
-Knows LangChain's interface, any `Embeddings`, ranks and filters. Does not know where points lie: that is
-a back end's affair (`_qdrant_edge` for a folder, `_qdrant_client` for a server and for memory).
+Knows LangChain's interface, any `Embeddings`, ranks and filters. Where the points are stored is known to the
+back ends.
 """
 
 from __future__ import annotations
@@ -9,60 +9,55 @@ from __future__ import annotations
 import os
 import re
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
+from langchain_core.runnables import run_in_executor
 from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
 from qwen_agentkit.errors import InputError, StoreError
-from qwen_agentkit.retrievers import ScoredRetriever, reciprocal_rank_fusion
-from qwen_agentkit.text.languages import detect_language
-from qwen_agentkit.text.sparse import sparse_document, sparse_query
-from qwen_agentkit.vectorstores.edge_backend import EdgeBackend
-from qwen_agentkit.vectorstores.embedder_guard import Guard
+from qwen_agentkit.retrievers import ScoredRetriever
+from qwen_agentkit.text.documents import chunk_ids, point_id
+from qwen_agentkit.vectorstores.backend import Backend, open_backend
+from qwen_agentkit.vectorstores.embedder_guard import EmbedderGuard
 from qwen_agentkit.vectorstores.filters import Condition, Filter, parse_filter
-from qwen_agentkit.vectorstores.points import (
-    Backend,
-    Hit,
-    Point,
-    SparseVector,
-    chunk_ids,
-    payload_of,
-    point_id,
-)
+from qwen_agentkit.vectorstores.points import Hit, make_payload, make_point
+from qwen_agentkit.vectorstores.search import Mode, check_k, check_query_text, relevance, search_hits
 
 __all__ = ["QwenVectorStore"]
 
-Mode = Literal["hybrid", "dense", "sparse"]
-
-# Numbers of the vectors that are written at once: as JSON about 8 MB, and servers take 32 in a request.
-_BATCH = 1 << 19
+_NUMBERS_PER_WRITE = 1 << 19
+"""Vector components written at a time: about 8 MB as JSON, where servers accept 32 MB."""
 _COLLECTION = re.compile(r"[\w][\w.-]{0,99}")
 
 
 class QwenVectorStore(VectorStore):
-    """A vector store that needs no server, and one that has one, by one argument.
+    """A vector store in a folder, or on a Qdrant server.
 
-    Searches by meaning (the embedder's vectors, cosine) and by words (BM25, every script) and fuses
-    both ranks. The collection is made by the first write and remembers which embedder made it.
+    It searches by meaning (the embedder's vectors, cosine) and by words (BM25, every script), and fuses both
+    ranks. The first write creates the collection, which remembers the embedder that made it.
+
+    Relevance scores (`similarity_search_with_relevance_scores` and the retriever's
+    ``search_type="similarity_score_threshold"``) are the cosine of query and document, 0 to 1, in every mode;
+    the mode decides which documents are found and their order.
 
     Args:
         embedding: Any LangChain embeddings.
-        path: A folder, for the embedded store; ":memory:" for one that is gone with the process.
+        path: The folder of an embedded store, or ":memory:" for a store that ends with the process.
         url: A Qdrant server or cluster (1.16 or later), such as "http://localhost:6333".
-        api_key: Key of the server.
-        collection: Name of the collection.
+        api_key: The key of the server.
+        collection: The name of the collection.
         mode: "hybrid", "dense" (meaning only) or "sparse" (words only).
-        create: Whether a store that does not exist yet is fine; False is for readers.
+        create: Whether the store may be missing; False is for readers.
 
     Raises:
-        InputError: Not exactly one of path and url, or an unknown mode or a bad collection name.
-        StoreNotFoundError: The folder holds something else, or nothing and `create` is False.
-        StoreLockedError: Another process holds the folder.
+        InputError: Not exactly one of `path` and `url` is given, or `mode` or `collection` is invalid.
+        StoreNotFoundError: The folder holds other files, or no store and `create` is False.
+        StoreLockedError: Another process has the folder open.
 
     Example:
         >>> store = QwenVectorStore(QwenEmbeddings(model="nano"), path="store")
@@ -83,14 +78,14 @@ class QwenVectorStore(VectorStore):
         create: bool = True,
     ) -> None:
         if mode not in ("hybrid", "dense", "sparse"):
-            raise InputError(f"mode is {mode!r}, expected 'hybrid', 'dense' or 'sparse'")
+            raise InputError(f"mode is {mode!r}; expected 'hybrid', 'dense' or 'sparse'.")
         if not _COLLECTION.fullmatch(collection):
-            raise InputError(f"collection is {collection!r}, expected letters, digits, '_', '-' and '.'")
+            raise InputError(f"collection is {collection!r}; expected letters, digits, '_', '-' and '.'.")
         self.embedding = embedding
         self.mode: Mode = mode
-        self._store = _open(path, url, api_key, collection, create=create)
-        self._guard = Guard(embedding, self._store)
-        # A store nobody closes still lets go of its lock when it is collected or the process ends.
+        self._store = open_backend(path, url, api_key, collection, create=create)
+        self._guard = EmbedderGuard(embedding, self._store)
+        # A store that nobody closes releases its lock when it is collected or the process ends.
         self._finalizer = weakref.finalize(self, self._store.close)
 
     @property
@@ -104,69 +99,77 @@ class QwenVectorStore(VectorStore):
         metadatas: list[dict[str, Any]] | None = None,
         *,
         ids: Sequence[str | None] | None = None,
+        batch_size: int | None = None,
         **kwargs: Any,
     ) -> list[str]:
-        """Embed texts and store them, replacing those of the same id.
+        """Embed and store texts; documents of the same id are replaced.
 
-        All is checked before anything is written. An own id is made of source and text, so that adding
-        a text again changes nothing.
+        Everything is checked before anything is written. Without an id, one is made from source and text, so
+        that adding a text again changes nothing.
 
         Args:
-            texts: What to store.
-            metadatas: One JSON-like dictionary a text; "source" and "language" are used when present.
-            ids: One id a text, any text; None for an own one.
-            **kwargs: None is known.
+            texts: The texts to store.
+            metadatas: One JSON-like dictionary per text; "source" and "language" are used if present.
+            ids: One id per text, any string; None makes one.
+            batch_size: Most texts written at a time; None lets the size of the vectors decide. LangChain's
+                indexing API sets it.
+            **kwargs: Not accepted.
 
         Returns:
             The ids.
 
         Raises:
-            InputError: An empty text, metadata that is not JSON, or vectors that are no numbers.
+            InputError: A text is empty, metadata cannot be stored, or a vector is not finite.
             StoreMismatchError: Another embedder made the collection.
-            StoreWriteError: Disk full or folder read-only.
+            StoreWriteError: The disk is full or the folder is read-only.
         """
-        _refuse(kwargs)
+        _refuse_unknown(kwargs)
+        if batch_size is not None and batch_size < 1:
+            raise InputError(f"batch_size is {batch_size!r}; expected 1 or more. Try 100.")
+        backend = self._backend  # A closed store raises before anything is embedded.
         texts = list(texts)
         metadatas = metadatas or [{} for _ in texts]
         ids = ids or [None] * len(texts)
         if not len(texts) == len(metadatas) == len(ids):
             raise InputError(
-                f"{len(texts)} texts, {len(metadatas)} metadatas, {len(ids)} ids: expected as many"
+                f"Got {len(texts)} texts, {len(metadatas)} metadatas, {len(ids)} ids; expected equal numbers."
             )
         if not texts:
             return []
         given = [id or made for id, made in zip(ids, chunk_ids(texts, metadatas), strict=True)]
-        payloads = [payload_of(*item) for item in zip(given, texts, metadatas, strict=True)]
+        payloads = [make_payload(*item) for item in zip(given, texts, metadatas, strict=True)]
         vectors = self._guard.embed(texts, payloads)
-        rows_at_once = max(1, _BATCH // vectors.shape[1])
-        for start in range(0, len(texts), rows_at_once):
-            part = slice(start, start + rows_at_once)
+        rows_per_write = max(1, _NUMBERS_PER_WRITE // vectors.shape[1])
+        rows_per_write = min(rows_per_write, batch_size or rows_per_write)
+        for start in range(0, len(texts), rows_per_write):
+            part = slice(start, start + rows_per_write)
             rows = zip(given[part], vectors[part].tolist(), payloads[part], strict=True)
-            self._backend.upsert(
-                [Point(point_id(id), vector, _terms(payload), payload) for id, vector, payload in rows]
-            )
+            backend.upsert([make_point(*row) for row in rows])
         return given
 
     def update_metadata(self, documents: Iterable[Document]) -> None:
-        """Replace the metadata of stored documents, found by id; their text must be the stored one."""
-        new = {point_id(d.id or ""): payload_of(d.id or "", d.page_content, d.metadata) for d in documents}
+        """Replace the metadata of stored documents, found by their ids. Their texts must be unchanged."""
+        new = {point_id(d.id or ""): make_payload(d.id or "", d.page_content, d.metadata) for d in documents}
         missing = new.keys() - {hit.id for hit in self._backend.retrieve(list(new))}
         if missing:
             raise InputError(
-                f"{sorted(missing)[0]!r} is not in the store, expected a stored id; add the document"
+                f"The id {sorted(missing)[0]!r} is not in the store; expected a stored one. Add the document."
             )
         for id, payload in new.items():
             self._backend.set_payload(id, payload)
 
     def delete(self, ids: list[str] | None = None, *, filter: Filter | None = None, **kwargs: Any) -> bool:
-        """Delete documents by id (unknown ones are ignored), or all that match a filter.
+        """Delete documents by id, or all that match a filter. Unknown ids are ignored.
 
         Raises:
-            InputError: Neither or both were given; nothing deletes a whole collection by accident.
+            InputError: Not exactly one of `ids` and `filter` is given, or the filter is invalid. Nothing is
+                deleted then.
         """
-        _refuse(kwargs)
+        _refuse_unknown(kwargs)
         if (ids is None) == (not filter):
-            raise InputError(f"delete got ids={ids!r} and filter={filter!r}, expected exactly one of them")
+            raise InputError(
+                f"delete got ids={ids!r} and filter={filter!r}; expected exactly one. Write ids=[...]."
+            )
         if filter:
             self._backend.delete_matching(parse_filter(filter))
         elif ids:
@@ -188,17 +191,17 @@ class QwenVectorStore(VectorStore):
     def similarity_search(
         self, query: str, k: int = 4, filter: Filter | None = None, **kwargs: Any
     ) -> list[Document]:
-        """Return the k best documents for a query, as they were added.
+        """Return the k best documents for a query, best first.
 
         Args:
             query: The question.
-            k: How many.
-            filter: Metadata that must match, all of it: ``{"language": "ar"}``,
-                ``{"language": ["ar", "en"]}``, ``{"year": {"gte": 2020, "lt": 2025}}``.
-            **kwargs: None is known.
+            k: The number of documents.
+            filter: Metadata that must all match: ``{"language": "ar"}``, ``{"language": ["ar", "en"]}``,
+                ``{"year": {"gte": 2020, "lt": 2025}}``.
+            **kwargs: Not accepted.
 
         Raises:
-            InputError: An empty query, k below 1, or a filter of another form.
+            InputError: The query is empty, `k` is below 1, or the filter is invalid.
             StoreMismatchError: The collection holds vectors of another dimension.
         """
         return [document for document, _ in self.similarity_search_with_score(query, k, filter, **kwargs)]
@@ -208,32 +211,43 @@ class QwenVectorStore(VectorStore):
     ) -> list[tuple[Document, float]]:
         """Return the k best documents with their scores, best first.
 
-        The score is the sum of ``1 / (60 + rank)`` over both legs in mode "hybrid" (0..0.033), cosine
-        in "dense" (-1..1) and BM25 in "sparse" (0 and up). See `similarity_search` for the rest.
+        The score depends on the mode: "hybrid" adds ``1 / (60 + rank)`` of both searches (0 to 0.033),
+        "dense" gives the cosine (-1 to 1), "sparse" gives BM25 (0 and up). It only ranks the documents of one
+        query; `similarity_search_with_relevance_scores` gives a score that means relevance.
+
+        Arguments and errors are those of `similarity_search`.
         """
-        _refuse(kwargs)
-        _check_search(query, k)
+        _refuse_unknown(kwargs)
+        check_query_text(query)
+        check_k(k)
         conditions = parse_filter(filter)
-        legs = []
-        limit = k if self.mode != "hybrid" else max(2 * k, 50)
-        if self.mode != "sparse":
-            legs.append(self._nearest(self.embedding.embed_query(query), limit, conditions))
-        # A collection without a maker is langchain-qdrant's: its sparse vectors speak other term ids.
-        if self.mode != "dense" and self._backend.maker is not None:
-            terms = sparse_query(query, detect_language(query))
-            legs.append(self._backend.search(terms, limit, conditions))
-        if self.mode != "hybrid":
-            return [(hit.document(), hit.score) for leg in legs for hit in leg]
-        hits = {hit.id: hit for leg in legs for hit in leg}
-        scores = reciprocal_rank_fusion([[hit.id for hit in leg] for leg in legs])
-        return [(hits[id].document(), score) for id, score in list(scores.items())[:k]]
+        vector = [] if self.mode == "sparse" else self._embed_query(query)
+        hits = search_hits(self._backend, self.mode, query, vector, k, conditions)
+        return [(hit.document(), hit.score) for hit in hits]
+
+    def _similarity_search_with_relevance_scores(
+        self, query: str, k: int = 4, filter: Filter | None = None, **kwargs: Any
+    ) -> list[tuple[Document, float]]:
+        """Return the k best documents in the order of the mode, with their cosines, 0 to 1."""
+        _refuse_unknown(kwargs)
+        check_query_text(query)
+        check_k(k)
+        conditions = parse_filter(filter)
+        vector = self._embed_query(query)
+        hits = search_hits(self._backend, self.mode, query, vector, k, conditions, with_vectors=True)
+        return [(hit.document(), relevance(vector, hit.vector)) for hit in hits]
+
+    async def _asimilarity_search_with_relevance_scores(
+        self, query: str, k: int = 4, **kwargs: Any
+    ) -> list[tuple[Document, float]]:
+        return await run_in_executor(None, self._similarity_search_with_relevance_scores, query, k, **kwargs)
 
     def similarity_search_by_vector(
         self, embedding: list[float], k: int = 4, filter: Filter | None = None, **kwargs: Any
     ) -> list[Document]:
-        """Return the k documents nearest to a vector. See `similarity_search`."""
-        _refuse(kwargs)
-        _check_k(k)
+        """Return the k documents nearest to a vector, nearest first. See `similarity_search`."""
+        _refuse_unknown(kwargs)
+        check_k(k)
         return [hit.document() for hit in self._nearest(embedding, k, parse_filter(filter))]
 
     def max_marginal_relevance_search(
@@ -245,12 +259,12 @@ class QwenVectorStore(VectorStore):
         filter: Filter | None = None,
         **kwargs: Any,
     ) -> list[Document]:
-        """Return k documents that are near the query and unlike each other.
+        """Return k documents that are near the query and differ from each other.
 
-        They are chosen from the `fetch_k` nearest; `lambda_mult` is 1 for nearness alone and 0 for
-        variety alone. See `similarity_search` for the rest.
+        They are chosen from the `fetch_k` nearest. `lambda_mult` weighs nearness (1) against variety (0). The
+        other arguments and the errors are those of `similarity_search`.
         """
-        _check_search(query, k)
+        check_query_text(query)
         vector = self.embedding.embed_query(query)
         return self.max_marginal_relevance_search_by_vector(vector, k, fetch_k, lambda_mult, filter, **kwargs)
 
@@ -263,9 +277,9 @@ class QwenVectorStore(VectorStore):
         filter: Filter | None = None,
         **kwargs: Any,
     ) -> list[Document]:
-        """Return k documents near a vector and unlike each other. See `max_marginal_relevance_search`."""
-        _refuse(kwargs)
-        _check_k(k)
+        """Return k different documents near a vector. See `max_marginal_relevance_search`."""
+        _refuse_unknown(kwargs)
+        check_k(k)
         hits = self._nearest(embedding, max(k, fetch_k), parse_filter(filter), with_vectors=True)
         vectors = [hit.vector or [] for hit in hits]
         chosen = maximal_marginal_relevance(np.array(embedding), vectors, lambda_mult, k) if hits else []
@@ -281,30 +295,23 @@ class QwenVectorStore(VectorStore):
         ids: list[str] | None = None,
         **kwargs: Any,
     ) -> QwenVectorStore:
-        """Open a store and add texts to it; `kwargs` are the constructor's."""
+        """Open a store and add texts to it; `kwargs` are those of the constructor."""
         store = cls(embedding, **kwargs)
         store.add_texts(texts, metadatas, ids=ids)
         return store
 
     def as_retriever(self, **kwargs: Any) -> VectorStoreRetriever:
-        """Return a retriever that writes ``metadata["retrieval_score"]`` on what it finds."""
+        """Return a retriever that writes ``metadata["retrieval_score"]`` on the documents it finds."""
         tags = [*(kwargs.pop("tags", None) or []), *self._get_retriever_tags()]
         return ScoredRetriever(vectorstore=self, tags=tags, **kwargs)
 
-    def _select_relevance_score_fn(self) -> Callable[[float], float]:
-        if self.mode == "sparse":
-            raise InputError("BM25 scores of mode='sparse' know no upper bound; use mode='hybrid' or 'dense'")
-        legs = 1 if self._backend.maker is None else 2
-        best = sum(reciprocal_rank_fusion([["first"]] * legs).values())
-        return (lambda score: score / best) if self.mode == "hybrid" else (lambda cosine: max(0.0, cosine))
-
     @property
     def maker(self) -> dict[str, Any] | None:
-        """Which embedder made the collection: model, revision, dimensions; None when nothing is known."""
+        """The embedder that made the collection: model, revision, dimensions; None if unknown."""
         return self._backend.maker
 
     def check_maker(self, dimensions: int) -> None:
-        """Refuse, before anything is embedded, what adding vectors of this length would be refused for.
+        """Check, before anything is embedded, that vectors of this length may be added.
 
         Raises:
             StoreMismatchError: Another embedder made the collection.
@@ -312,7 +319,7 @@ class QwenVectorStore(VectorStore):
         self._guard.check_maker(dimensions)
 
     def close(self) -> None:
-        """Write out what is pending and let other processes open the store. A closed store raises."""
+        """Write what is pending and let other processes open the store. A closed store raises StoreError."""
         self._finalizer()
 
     def __enter__(self) -> QwenVectorStore:
@@ -324,8 +331,13 @@ class QwenVectorStore(VectorStore):
     @property
     def _backend(self) -> Backend:
         if not self._finalizer.alive:
-            raise StoreError("the store is closed; open it again with QwenVectorStore(...)")
+            raise StoreError("The store is closed. Open it again with QwenVectorStore(...).")
         return self._store
+
+    def _embed_query(self, query: str) -> list[float]:
+        vector = self.embedding.embed_query(query)
+        self._guard.check_query(vector)
+        return vector
 
     def _nearest(
         self, vector: list[float], limit: int, conditions: Sequence[Condition], with_vectors: bool = False
@@ -334,43 +346,7 @@ class QwenVectorStore(VectorStore):
         return self._backend.search(vector, limit, conditions, with_vectors)
 
 
-def _open(
-    path: str | os.PathLike[str] | None,
-    url: str | None,
-    api_key: str | None,
-    collection: str,
-    *,
-    create: bool,
-) -> Backend:
-    if (path is None) == (url is None):
-        raise InputError(f"got path={path!r} and url={url!r}, expected exactly one; write path='store'")
-    if path is not None and path != ":memory:":
-        return EdgeBackend.acquire(path, collection, create=create)
-    # Imported here because it takes over a second and the embedded store does without.
-    from qwen_agentkit.vectorstores.client_backend import ClientBackend
-
-    if url is None:
-        return ClientBackend.memory(collection, create=create)
-    return ClientBackend.server(url, api_key, collection, create=create)
-
-
-def _terms(payload: dict[str, Any]) -> SparseVector:
-    text, language = payload["page_content"], payload["metadata"].get("language")
-    return sparse_document(text, language if isinstance(language, str) else detect_language(text))
-
-
-def _refuse(kwargs: dict[str, Any]) -> None:
-    # LangChain's signatures take anything; a misspelt filter must not search everything instead.
+def _refuse_unknown(kwargs: dict[str, Any]) -> None:
+    # LangChain's signatures accept anything, but a misspelled filter must not search everything.
     if kwargs:
-        raise InputError(f"unknown argument {next(iter(kwargs))!r}; see help(QwenVectorStore)")
-
-
-def _check_search(query: str, k: int) -> None:
-    if not isinstance(query, str) or not query.strip():
-        raise InputError(f"the question is {query!r}, expected text; ask something")
-    _check_k(k)
-
-
-def _check_k(k: int) -> None:
-    if k < 1:
-        raise InputError(f"k is {k!r}, expected 1 or more")
+        raise InputError(f"The argument {next(iter(kwargs))!r} is unknown. See help(QwenVectorStore).")

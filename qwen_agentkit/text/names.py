@@ -1,0 +1,59 @@
+"""Names, titles, addresses and codes in a text.
+
+Knows capitals and punctuation. Knows no list of names.
+"""
+
+from __future__ import annotations
+
+import re
+
+from qwen_agentkit.text.months import month_names
+
+__all__ = ["find_codes", "find_names", "remove_codes"]
+
+_CODE = re.compile(
+    r"https?://[^\s<>()\[\]{}]+|www\.[^\s<>()\[\]{}]+|(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{0,99}\w|(?<![A-Za-z\d])[A-Za-z]+[-_]?\d[A-Za-z\d_-]*"
+)
+_TITLE = re.compile("《([^》《]+)》")
+_CAPITALIZED = re.compile(r"(?<![\w@./'’-])[^\W\d_][\w'’]+(?:-[^\W\d_][\w'’]*)*")
+_POSSESSIVE = re.compile(r"['’]s?$")
+# German and Luxembourgish capitalize every noun.
+_CAPITALS_MEAN_NOTHING = frozenset({"de", "lb"})
+
+
+def find_codes(text: str) -> list[str]:
+    """Return addresses and words with digits (QX-200, a@b.org), which are the same in every language."""
+    return [match[0].rstrip(".,;:!?-") for match in _CODE.finditer(text)]
+
+
+def remove_codes(text: str) -> str:
+    """Replace addresses and words with digits by spaces; the length stays the same."""
+    return _CODE.sub(lambda match: " " * len(match[0]), text)
+
+
+def find_names(text: str, language: str) -> list[str]:
+    """Return the capitalized words of a sentence that are names, and titles in Chinese title marks.
+
+    The first word of a sentence or a quotation, every noun in German and every word of a heading are
+    capitalized anyway, so they are not counted as names.
+    """
+    found = [match[1] for match in _TITLE.finditer(text)]
+    words = list(_CAPITALIZED.finditer(remove_codes(text)))
+    long = [word for word in words if len(word[0]) > 3]
+    if sum(word[0][0].isupper() for word in long) * 2 > len(long) > 3:
+        return found
+    months = month_names(language)
+    first = next((place for place, char in enumerate(text) if char.isalnum()), len(text))
+    for word in words:
+        name = _POSSESSIVE.sub("", word[0])
+        acronym = len(name) > 1 and name.isupper()
+        capital = name[0].isupper() and len(name) > 2 and language not in _CAPITALS_MEAN_NOTHING
+        begins = word.start() <= first or _ends_clause(text[max(0, word.start() - 20) : word.start()])
+        if (acronym or (capital and not begins)) and name.casefold() not in months:
+            found.append(name)
+    return found
+
+
+def _ends_clause(before: str) -> bool:
+    """Tell whether a word behind `before` begins a sentence, a clause or a quotation."""
+    return (before.rstrip() or ":")[-1] in ".!?:;…—–-(\"'“„«‘¿¡*_"

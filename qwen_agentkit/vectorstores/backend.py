@@ -1,0 +1,86 @@
+"""What a back end of the store does, and which one a store opens.
+
+`edge_backend` keeps points in a folder; `client_backend` asks a server, or keeps points in memory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from qwen_agentkit.errors import InputError
+from qwen_agentkit.vectorstores.edge_backend import EdgeBackend
+from qwen_agentkit.vectorstores.filters import Condition
+from qwen_agentkit.vectorstores.points import Hit, Point, SparseVector
+
+__all__ = ["Backend", "open_backend"]
+
+
+class Backend(Protocol):
+    """One collection. Dimensions and maker are None until the first write creates it."""
+
+    @property
+    def dimensions(self) -> int | None:
+        """The length of the dense vectors."""
+
+    @property
+    def maker(self) -> dict[str, Any] | None:
+        """The fingerprint of the embedder that made the collection; None if other software made it."""
+
+    def create(self, dimensions: int, maker: dict[str, Any]) -> None:
+        """Create the collection unless it exists."""
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        """Write points; points of the same id are replaced."""
+
+    def set_payload(self, id: str, payload: dict[str, Any]) -> None:
+        """Replace the payload of one point; its vectors stay."""
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Delete points; unknown ids are ignored."""
+
+    def delete_matching(self, conditions: Sequence[Condition]) -> None:
+        """Delete the points that meet all conditions."""
+
+    def retrieve(self, ids: Sequence[str]) -> list[Hit]:
+        """Return the points that exist, in the order of the ids."""
+
+    def search(
+        self,
+        query: list[float] | SparseVector,
+        limit: int,
+        conditions: Sequence[Condition],
+        with_vectors: bool = False,
+    ) -> list[Hit]:
+        """Return the nearest points, best first: by cosine for a dense query, by BM25 for a sparse one."""
+
+    def scroll(self, conditions: Sequence[Condition]) -> Iterator[Hit]:
+        """Yield every point that meets all conditions."""
+
+    def count(self, conditions: Sequence[Condition]) -> int:
+        """Count the points that meet all conditions."""
+
+    def close(self) -> None:
+        """Release files and connections."""
+
+
+def open_backend(
+    path: str | os.PathLike[str] | None,
+    url: str | None,
+    api_key: str | None,
+    collection: str,
+    *,
+    create: bool,
+) -> Backend:
+    """Open a collection. Arguments and errors are those of `QwenVectorStore`."""
+    if (path is None) == (url is None):
+        raise InputError(f"Got path={path!r} and url={url!r}; expected exactly one. Write path='store'.")
+    if path is not None and path != ":memory:":
+        return EdgeBackend.acquire(path, collection, create=create)
+    # Imported here because it takes over a second, and the embedded store does not need it.
+    from qwen_agentkit.vectorstores.client_backend import ClientBackend
+
+    if url is None:
+        return ClientBackend.memory(collection, create=create)
+    return ClientBackend.server(url, api_key, collection, create=create)
