@@ -1,4 +1,4 @@
-"""Tools of MCP servers for an agent. Knows langchain-mcp-adapters, nothing of what the tools do."""
+"""Tools of MCP servers for an agent. Knows langchain-mcp-adapters, not what the tools do."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["load_mcp_tools"]
 
 
 async def load_mcp_tools(servers: Mapping[str, Mapping[str, Any]]) -> list[BaseTool]:
-    """The tools of MCP servers, also for agents that are not called with ``await``.
+    """Load the tools of MCP servers, for agents that are called with or without ``await``.
 
-    A tool that its server does not declare read-only has ``metadata["side_effects"]``, on which
-    `create_rag_agent` asks for approval. That declaration is the server's word: name only servers you trust.
+    A tool that its server does not declare read-only gets ``metadata["side_effects"]``, so that
+    `create_rag_agent` asks for approval. Nobody checks what a server declares: name only servers you trust.
     Each call opens a session of its own.
 
     Example::
@@ -31,16 +31,16 @@ async def load_mcp_tools(servers: Mapping[str, Mapping[str, Any]]) -> list[BaseT
         tools = asyncio.run(load_mcp_tools(servers))
 
     Args:
-        servers: connections by name, as `MultiServerMCPClient` takes them. With several servers the tools
+        servers: Connections by name, as `MultiServerMCPClient` takes them. With several servers the tools
             are named ``server_tool``.
     """
     connections: Any = {name: dict(connection) for name, connection in servers.items()}
     client = MultiServerMCPClient(connections, tool_name_prefix=len(connections) > 1)
-    return [_both_ways(tool) for tool in await client.get_tools()]
+    return [_add_sync_call(tool) for tool in await client.get_tools()]
 
 
-def _both_ways(tool: BaseTool) -> BaseTool:
-    """The tool with a plain function beside its coroutine, and a note whether it changes anything."""
+def _add_sync_call(tool: BaseTool) -> BaseTool:
+    """The tool with a plain function in addition to its coroutine, and with ``side_effects``."""
     metadata = tool.metadata or {}
     update: dict[str, Any] = {
         "metadata": {**metadata, "side_effects": metadata.get("readOnlyHint") is not True}
@@ -49,9 +49,9 @@ def _both_ways(tool: BaseTool) -> BaseTool:
     if coroutine is not None:
         call: Any = coroutine
 
-        # LangGraph runs plain calls in threads of their own, where no event loop runs.
-        def wait(*args: Any, **kwargs: Any) -> Any:
+        # LangGraph runs plain calls in threads without an event loop.
+        def run_coroutine(*args: Any, **kwargs: Any) -> Any:
             return asyncio.run(call(*args, **kwargs))
 
-        update["func"] = wait
+        update["func"] = run_coroutine
     return tool.model_copy(update=update)

@@ -1,4 +1,4 @@
-"""Two tools to start from: a calculator and a clock. Knows arithmetic and time zones, runs no code."""
+"""Two sample tools: a calculator and a clock. Knows arithmetic and time zones. Runs no code."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["calculate", "calculator", "clock"]
 
 Number = int | float
 
-_LONGEST = 500
-"""Characters of an expression."""
-_LARGEST = 10**100
-"""Of any value on the way: without a bound 9**9**9 would take all memory."""
+_MAX_EXPRESSION = 500
+"""Characters."""
+_MAX_VALUE = 10**100
+"""Bound of every intermediate value: without it 9**9**9 would take all memory."""
 
 _BINARY: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
     ast.Add: operator.add,
@@ -29,7 +29,7 @@ _BINARY: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
     ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
-    ast.Pow: lambda base, exponent: _power(base, exponent),
+    ast.Pow: lambda base, exponent: _raise_to_power(base, exponent),
 }
 _UNARY: dict[type[ast.unaryop], Callable[[Number], Number]] = {
     ast.UAdd: operator.pos,
@@ -43,18 +43,20 @@ _CONSTANTS = {"pi": math.pi, "e": math.e}
 
 
 def calculate(expression: str) -> Number:
-    """The value of an arithmetic expression.
+    """Compute an arithmetic expression.
 
     Args:
-        expression: numbers, ``+ - * / // % **``, brackets, pi, e, and functions such as ``sqrt(2)``.
+        expression: Numbers, ``+ - * / // % **``, brackets, pi, e, and functions such as ``sqrt(2)``.
 
     Raises:
-        InputError: it is something else, too long, or a value in it has no or too large a size.
+        InputError: The expression is no arithmetic or too long, or a value is undefined or above 1e100.
     """
-    if len(expression) > _LONGEST:
-        raise InputError(f"The expression has {len(expression)} characters, expected at most {_LONGEST}.")
+    if len(expression) > _MAX_EXPRESSION:
+        raise InputError(
+            f"The expression has {len(expression)} characters; expected at most {_MAX_EXPRESSION}. Split it."
+        )
     try:
-        return _value(ast.parse(expression.strip(), mode="eval").body)
+        return _evaluate(ast.parse(expression.strip(), mode="eval").body)
     except (SyntaxError, ArithmeticError, TypeError, ValueError, RecursionError, MemoryError) as error:
         if isinstance(error, InputError):
             raise
@@ -64,37 +66,37 @@ def calculate(expression: str) -> Number:
         ) from error
 
 
-def _value(node: ast.expr) -> Number:
+def _evaluate(node: ast.expr) -> Number:
     match node:
         case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
-            return _bounded(number)
+            return _check_bound(number)
         case ast.BinOp(left, op, right) if type(op) in _BINARY:
-            return _bounded(_BINARY[type(op)](_value(left), _value(right)))
+            return _check_bound(_BINARY[type(op)](_evaluate(left), _evaluate(right)))
         case ast.UnaryOp(op, operand) if type(op) in _UNARY:
-            return _UNARY[type(op)](_value(operand))
+            return _UNARY[type(op)](_evaluate(operand))
         case ast.Name(id=name) if name in _CONSTANTS:
             return _CONSTANTS[name]
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in _FUNCTIONS:
-            return _bounded(_FUNCTIONS[name](*map(_value, arguments)))
+            return _check_bound(_FUNCTIONS[name](*map(_evaluate, arguments)))
     raise InputError(
         f"{ast.unparse(node)!r} is no arithmetic; expected numbers, + - * / // % **, brackets, "
         f"{', '.join([*_CONSTANTS, *_FUNCTIONS])}."
     )
 
 
-def _power(base: Number, exponent: Number) -> Number:
-    # Checked before: the power itself would be computed in full first.
-    if base and abs(exponent) * abs(math.log10(abs(base))) > math.log10(_LARGEST):
-        raise InputError(f"{base} ** {exponent} is out of bounds; expected values up to 1e100.")
+def _raise_to_power(base: Number, exponent: Number) -> Number:
+    # Checked by logarithms: Python would compute the power in full first.
+    if base and abs(exponent) * abs(math.log10(abs(base))) > math.log10(_MAX_VALUE):
+        raise InputError(f"{base} ** {exponent} is too large; expected values up to 1e100.")
     power = base**exponent
     if isinstance(power, complex):
         raise InputError(f"{base} ** {exponent} is no real number; expected a root of a positive number.")
     return float(power) if isinstance(power, float) else int(power)
 
 
-def _bounded(number: Number) -> Number:
-    if not abs(number) <= _LARGEST:  # not a number compares false
-        raise InputError("A value is out of bounds; expected values up to 1e100.")
+def _check_bound(number: Number) -> Number:
+    if not abs(number) <= _MAX_VALUE:  # nan compares false
+        raise InputError("A value is too large; expected values up to 1e100.")
     return number
 
 
@@ -124,5 +126,5 @@ def clock(time_zone: str = "UTC") -> str:
     return now.strftime("%Y-%m-%d %H:%M:%S %z") + f" ({time_zone.strip()}), {_DAYS[now.weekday()]}"
 
 
-# strftime's names follow the machine's locale.
+# strftime writes the days in the machine's locale.
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

@@ -34,6 +34,7 @@ class Played(BaseChatModel):
     lines: dict[str, list[Any]] = Field(default_factory=dict)
     asked: list[tuple[str, list[BaseMessage], dict[str, Any]]] = Field(default_factory=list)
     thinking: bool | None = None
+    thinking_budget: int | None = None
     _lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
 
     @property

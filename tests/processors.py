@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from qwen_agentkit.engine.weights.quantized import cpu_quantizations
+from qwen_agentkit.engine.weights.quantize import cpu_quantizations
 
 __all__ = ["INT4", "INT8", "needs_int4", "needs_int8"]
 

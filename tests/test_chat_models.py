@@ -33,7 +33,7 @@ from qwen_agentkit.chat.tool_choice import read_choice
 from qwen_agentkit.chat_models import ChatQwen
 from qwen_agentkit.engine.checkpoint.loading import Loaded, load
 from qwen_agentkit.engine.checkpoint.template import Prompt
-from qwen_agentkit.engine.grammar.guide import TurnGuide
+from qwen_agentkit.engine.grammar.turn_guide import TurnGuide
 from qwen_agentkit.errors import InputError, InputTooLongError, ModelNotFoundError
 
 

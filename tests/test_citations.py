@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from langchain_core.documents import Document
 
-from qwen_agentkit.graphs.shared.passages import numbered
+from qwen_agentkit.graphs.shared.passages import format_passages
 from qwen_agentkit.text.citations import find_markers, marker_numbers, resolve_citations, without_markers
 
 DOCUMENTS = [
@@ -99,7 +99,7 @@ def test_markers_are_taken_out_or_blanked() -> None:
 def test_footnotes_of_a_passage_are_not_read_as_markers() -> None:
     """A model that copies "Born in 1950.[2]" would cite passage 2."""
     page = Document("Born in 1950.[2] Died in 2000 [3]. Call `x[0]`.", metadata={"source": "life.md"})
-    assert numbered([page]) == "[1] life.md\nBorn in 1950. Died in 2000. Call `x[0]`."
+    assert format_passages([page]) == "[1] life.md\nBorn in 1950. Died in 2000. Call `x[0]`."
     assert page.page_content.startswith("Born in 1950.[2]")
 
 

@@ -19,7 +19,7 @@ from qwen_agentkit import QwenEmbeddings, QwenReranker, QwenVectorStore
 from qwen_agentkit.cli.commands import ingest
 from qwen_agentkit.errors import RetrievalError, StoreLockedError
 from qwen_agentkit.graphs import build_compare_graph, create_compare_graph
-from qwen_agentkit.graphs.shared.by_language import InLanguage
+from qwen_agentkit.graphs.shared.language_retriever import LanguageRetriever
 from qwen_agentkit.stack import Stack
 from qwen_agentkit.text.languages import phrase
 from tests.fakes import BagOfWords
@@ -174,7 +174,9 @@ def test_languages_are_found_and_the_rest_is_named() -> None:
 
 def only(source: Any, language: str, told: list[Any] | None = None) -> list[Document]:
     told = [] if told is None else told
-    search = InLanguage(source=source, language=language, limit=9, announce=lambda to, error: told.append(to))
+    search = LanguageRetriever(
+        source=source, language=language, limit=9, announce=lambda to, error: told.append(to)
+    )
     return search.invoke("QX-200 kiln")
 
 

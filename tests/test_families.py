@@ -26,7 +26,8 @@ from qwen_agentkit.embeddings import QwenEmbeddings
 from qwen_agentkit.engine.checkpoint.loading import Loaded, load
 from qwen_agentkit.engine.checkpoint.template import ChatTemplate
 from qwen_agentkit.engine.checkpoint.tokens import end_ids
-from qwen_agentkit.engine.decode.generate import Sampling, generate
+from qwen_agentkit.engine.decode.generate import generate
+from qwen_agentkit.engine.decode.sampler import Sampling
 from qwen_agentkit.errors import InputError, InputTooLongError, ModelUnsupportedError
 from qwen_agentkit.rerankers import QwenReranker
 from tests import family_templates as families

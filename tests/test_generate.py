@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from qwen_agentkit.chat.sampling import recommended
 from qwen_agentkit.engine.checkpoint.loading import Loaded, load
 from qwen_agentkit.engine.checkpoint.template import ChatTemplate
 from qwen_agentkit.engine.checkpoint.tokens import end_ids
+from qwen_agentkit.engine.decode import detokenize
 from qwen_agentkit.engine.decode.detokenize import Detokenizer
-from qwen_agentkit.engine.decode.generate import Sampling, generate
+from qwen_agentkit.engine.decode.generate import generate
+from qwen_agentkit.engine.decode.sampler import Sampling
 from qwen_agentkit.errors import InputError, InputTooLongError, ModelUnsupportedError
 from tests.conftest import SaveModel
 
@@ -148,6 +151,10 @@ def test_another_thread_can_stop_it(loaded: Loaded) -> None:
     cancelled = threading.Event()
     cancelled.set()
     assert list(generate(loaded, PROMPT, GREEDY, cancelled=cancelled)) == []
+
+
+def test_letters_of_a_vocabulary_stand_for_the_bytes_of_the_stock_tokenizer() -> None:
+    assert {byte: letter for letter, byte in detokenize._BYTES.items()} == bytes_to_unicode()
 
 
 @pytest.mark.parametrize(

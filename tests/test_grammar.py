@@ -25,8 +25,8 @@ from qwen_agentkit.chat_models import ChatQwen
 from qwen_agentkit.engine.checkpoint.loading import Loaded, load
 from qwen_agentkit.engine.checkpoint.tokens import end_ids
 from qwen_agentkit.engine.grammar.lark import Tags, json_rule
-from qwen_agentkit.engine.grammar.masking import Matcher, compile_grammar, read_vocabulary
-from qwen_agentkit.engine.grammar.turns import Turn, turn_grammar
+from qwen_agentkit.engine.grammar.matcher import Matcher, compile_grammar, read_vocabulary
+from qwen_agentkit.engine.grammar.turn_grammar import Turn, turn_grammar
 from qwen_agentkit.errors import InputError
 
 # Every token as likely as a random model finds it.

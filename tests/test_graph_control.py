@@ -29,8 +29,8 @@ from qwen_agentkit.errors import (
     StoreNotFoundError,
 )
 from qwen_agentkit.graphs import CorrectiveContext, RagContext, create_corrective_rag_graph, create_rag_graph
-from qwen_agentkit.graphs.shared.models import chat_model, reranker_model, thought_for
-from qwen_agentkit.graphs.shared.running import Overdue, within
+from qwen_agentkit.graphs.shared.models import plan_thought, resolve_chat_model, resolve_reranker
+from qwen_agentkit.graphs.shared.runtime import DeadlineExceeded, run_with_deadline
 from qwen_agentkit.text.languages import phrase
 from tests.graph_parts import (
     BOAT,
@@ -59,20 +59,20 @@ def fails(*args: Any) -> float:
 
 @pytest.mark.parametrize("name", ["nano", "Qwen/Qwen3-4B", "./models/qwen", "C:\\models\\qwen"])
 def test_a_name_is_a_qwen_model_that_has_loaded_nothing(name: str) -> None:
-    model = chat_model(name)
+    model = resolve_chat_model(name)
     assert isinstance(model, ChatQwen)
     assert model.model == ("nano-chat" if name == "nano" else name)
     assert not model._held
-    reranker = reranker_model("nano")
+    reranker = resolve_reranker("nano")
     assert isinstance(reranker, QwenReranker)
     assert reranker.model == "nano-reranker"
 
 
 def test_objects_and_none_stay_what_they_are() -> None:
     model = Played()
-    assert chat_model(model) is model
-    assert chat_model(None) is None
-    assert reranker_model(SURE) is SURE
+    assert resolve_chat_model(model) is model
+    assert resolve_chat_model(None) is None
+    assert resolve_reranker(SURE) is SURE
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_provider_of_langchain_makes_its_own_model(monkeypatch: pytest.MonkeyP
 
     made = Played()
     monkeypatch.setattr(chat_models, "init_chat_model", lambda name: made if name == "openai:x" else None)
-    assert chat_model("openai:x") is made
+    assert resolve_chat_model("openai:x") is made
 
 
 @pytest.mark.parametrize("create", FACTORIES)
@@ -145,7 +145,7 @@ def test_thinking_is_off_on_or_auto() -> None:
 def test_a_call_thinks_as_its_node_and_the_budget_say(
     node: Any, settings: dict[str, Any], spent: int, hard: bool | None, wanted: tuple[bool | None, int | None]
 ) -> None:
-    assert thought_for(node, RagContext(**settings), spent, hard) == wanted
+    assert plan_thought(node, RagContext(**settings), spent, hard) == wanted
 
 
 def test_budgets_reach_the_model_and_what_was_thought_counts() -> None:
@@ -295,16 +295,16 @@ def test_nothing_found_is_an_abstention(create: Any, language: str) -> None:
 
 
 def test_within_hands_on_results_errors_and_contexts() -> None:
-    assert within(1, lambda: 3) == within(None, lambda: 3) == 3
+    assert run_with_deadline(1, lambda: 3) == run_with_deadline(None, lambda: 3) == 3
     with pytest.raises(KeyError):
-        within(1, lambda: {}["a"])
-    with pytest.raises(Overdue, match=r"0\.01 s"):
-        within(0.01, lambda: time.sleep(0.1))
+        run_with_deadline(1, lambda: {}["a"])
+    with pytest.raises(DeadlineExceeded, match=r"0\.01 s"):
+        run_with_deadline(0.01, lambda: time.sleep(0.1))
 
 
 def test_a_search_is_given_up_after_a_minute_unless_told() -> None:
     assert RagContext().search_timeout == 60
-    assert within(1e10, lambda: 3) == 3
+    assert run_with_deadline(1e10, lambda: 3) == 3
 
 
 async def test_a_cancelled_run_does_not_wait_for_a_search_that_hangs() -> None:
@@ -335,9 +335,9 @@ HANGS = """
 import asyncio, threading
 from langchain_core.retrievers import BaseRetriever
 from qwen_agentkit.graphs import create_rag_graph
-from qwen_agentkit.graphs.shared import running
+from qwen_agentkit.graphs.shared import runtime
 
-running._FAREWELL = 0.1
+runtime._EXIT_SECONDS = 0.1
 
 class Hanging(BaseRetriever):
     def _get_relevant_documents(self, query, *, run_manager):

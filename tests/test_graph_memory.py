@@ -9,8 +9,8 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemM
 from langgraph.checkpoint.memory import InMemorySaver
 
 from qwen_agentkit.graphs import create_corrective_rag_graph, create_rag_graph
-from qwen_agentkit.graphs.shared.followups import has_words_of_its_own
-from qwen_agentkit.graphs.shared.memory import tokens_in
+from qwen_agentkit.graphs.shared.conversation import estimate_tokens
+from qwen_agentkit.graphs.shared.followups import has_content_words
 from tests.graph_parts import BOAT, HOURS, KILN, ByScore, Played, Shelf, run
 
 FIRST = HumanMessage("When does the library open?", id="q1")
@@ -77,8 +77,8 @@ def test_without_a_model_only_a_question_without_own_words_takes_the_one_before(
 
 
 def test_words_that_point_at_something_are_told_from_words_that_say_something() -> None:
-    assert not any(map(has_words_of_its_own, ["Warum?", "¿Y por qué?", "Et pourquoi ?", "为什么？", "🙂"]))
-    assert all(map(has_words_of_its_own, ["2026?", "Sundays?", "the boat", "القارب", "書館は？", "เรือ"]))
+    assert not any(map(has_content_words, ["Warum?", "¿Y por qué?", "Et pourquoi ?", "为什么？", "🙂"]))
+    assert all(map(has_content_words, ["2026?", "Sundays?", "the boat", "القارب", "書館は？", "เรือ"]))
 
 
 def test_the_language_is_that_of_the_question_as_it_was_written() -> None:
@@ -127,7 +127,7 @@ def test_a_long_conversation_is_summarised_once_and_the_thread_left_whole() -> N
     assert asked.startswith("Conversation:\nSummary: They spoke of boats.\n")
     assert "Answer 7" in asked
     assert "Question 0" not in asked
-    assert tokens_in(asked) < 200
+    assert estimate_tokens(asked) < 200
     assert "SECRET RESULT" not in "".join(prompt_of(model, task) for task in model.tasks())
     kept = graph.get_state(THREAD).values["messages"]
     assert [message.id for message in kept[:-1]] == [message.id for message in sent]
@@ -153,7 +153,7 @@ def test_more_than_a_summary_can_read_is_dropped_and_said() -> None:
     sent = {"messages": [*long_thread(60), HumanMessage("And where now?")]}
     _, events = run(create_rag_graph(model, Shelf()), sent, history_tokens=200)
     assert events[0]["history"]["dropped"] > events[0]["history"]["summarised"] > 0
-    assert tokens_in(prompt_of(model, "summarise")) < 1000
+    assert estimate_tokens(prompt_of(model, "summarise")) < 1000
 
 
 def test_one_endless_turn_is_shortened_and_said() -> None:
@@ -161,7 +161,7 @@ def test_one_endless_turn_is_shortened_and_said() -> None:
     sent = follow_up("And where now?", AIMessage("窑炉" * 50_000))
     _, events = run(create_rag_graph(model, Shelf()), sent, history_tokens=400, thinking="off")
     assert events[0]["shortened"] == {"characters": 100_000, "to": 266}
-    assert tokens_in(prompt_of(model, "stand alone")) < 400
+    assert estimate_tokens(prompt_of(model, "stand alone")) < 400
 
 
 def test_memory_can_be_switched_off() -> None:

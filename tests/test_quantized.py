@@ -14,10 +14,13 @@ from torch import nn
 from qwen_agentkit import ChatQwen, QwenEmbeddings, QwenReranker
 from qwen_agentkit.engine.checkpoint.identity import identify
 from qwen_agentkit.engine.checkpoint.loading import Loaded, load
-from qwen_agentkit.engine.decode.generate import Sampling, generate
+from qwen_agentkit.engine.decode.generate import generate
+from qwen_agentkit.engine.decode.sampler import Sampling
 from qwen_agentkit.engine.forward.packed import Segment, forward
-from qwen_agentkit.engine.weights import quantized
-from qwen_agentkit.engine.weights.replacing import joined, replace_linears
+from qwen_agentkit.engine.weights import kernels
+from qwen_agentkit.engine.weights.quantize import cpu_quantizations, quantized_linear
+from qwen_agentkit.engine.weights.replacing import find_joined, replace_linears
+from qwen_agentkit.engine.weights.rounding import to_int4
 from qwen_agentkit.errors import InputError, ModelUnsupportedError
 from tests.processors import INT4, INT8, needs_int4, needs_int8
 
@@ -61,7 +64,7 @@ def linear() -> nn.Linear:
 @pytest.mark.parametrize(("fine", "bound"), [(True, 0.01), (False, 0.05)])
 def test_a_layer_in_8_bits_is_near(linear: nn.Linear, fine: bool, bound: float, many: bool) -> None:
     rows = torch.randn(2, 5, 256) * torch.tensor([1e-3, 1.0, 1.0, 30.0, 0.0])[:, None]
-    near = quantized._quantized([linear], four=False, fine=fine, many=many)(rows)
+    near = quantized_linear([linear], int4=False, fine=fine, many_rows=many)(rows)
     assert near.shape == (2, 5, 128)
     assert off(near, linear(rows)) < bound
 
@@ -70,7 +73,7 @@ def test_a_layer_in_8_bits_is_near(linear: nn.Linear, fine: bool, bound: float, 
 @pytest.mark.parametrize("many", [True, False])
 @pytest.mark.parametrize("fine", [True, False])
 def test_a_row_in_8_bits_does_not_depend_on_its_neighbours(linear: nn.Linear, fine: bool, many: bool) -> None:
-    layer = quantized._quantized([linear], four=False, fine=fine, many=many)
+    layer = quantized_linear([linear], int4=False, fine=fine, many_rows=many)
     rows = torch.randn(40, 256)
     assert torch.equal(layer(rows)[7:8], layer(rows[7:8]))
 
@@ -83,14 +86,14 @@ def test_rows_of_16_bits_neither_overflow_nor_vanish(
 ) -> None:
     rows = torch.randn(4, 256).mul(torch.tensor([1e-5, 1e-2, 1.0, 1e3])[:, None]).to(dtype)
     linear.bias = None
-    near = quantized._quantized([linear], four=False, fine=False, many=many)(rows)
+    near = quantized_linear([linear], int4=False, fine=False, many_rows=many)(rows)
     assert near.dtype == dtype
     assert off(near, linear(rows.float())) < 0.05
 
 
 @needs_int4
 def test_a_layer_in_4_bits_is_near_and_reads_alike_for_few_rows_and_many(linear: nn.Linear) -> None:
-    layer = quantized._quantized([linear], four=True, fine=True, many=False)
+    layer = quantized_linear([linear], int4=True, fine=True, many_rows=False)
     rows = torch.randn(64, 256)
     exact = linear(rows)
     many, few = layer(rows), torch.cat([layer(part) for part in rows.split(4)])
@@ -101,10 +104,10 @@ def test_a_layer_in_4_bits_is_near_and_reads_alike_for_few_rows_and_many(linear:
 @needs_int4
 def test_widening_4_bits_loses_nothing(linear: nn.Linear) -> None:
     weight = linear.weight.detach()
-    steps, scales, numbers = quantized._four_bits(weight)
+    steps, scales, numbers = to_int4(weight)
     whole = numbers.view(128, 8, 32) * steps[..., None]
-    layer = quantized._quantized([linear], four=True, fine=True, many=False)
-    assert torch.equal(layer._widened().t().float(), whole.view(128, 256))
+    layer = quantized_linear([linear], int4=True, fine=True, many_rows=False)
+    assert torch.equal(layer.widen().t().float(), whole.view(128, 256))
     alive = weight.norm(dim=1) > 0
     assert off((whole.view(128, 256) * scales)[alive], weight[alive]) < 0.1
 
@@ -115,12 +118,12 @@ def test_widening_4_bits_loses_nothing(linear: nn.Linear) -> None:
 def test_layers_joined_give_what_each_gives(four: bool, bias: bool, many: bool) -> None:
     torch.manual_seed(1)
     layers = [nn.Linear(96, rows, bias=bias) for rows in (128, 64, 64)]
-    rounded = partial(quantized._quantized, four=four, fine=False, many=many)
+    rounded = partial(quantized_linear, int4=four, fine=False, many_rows=many)
     alone = [rounded([layer]) for layer in layers]
     model = nn.ModuleDict(dict(zip(("q_proj", "k_proj", "v_proj"), layers, strict=True)))
     replace_linears(model, rounded)
     parts = list(model.values())
-    whole = joined(parts)
+    whole = find_joined(parts)
     for rows in (torch.randn(1, 1, 96), torch.randn(1, 40, 96)):
         for part, layer in zip(parts, alone, strict=True):
             assert torch.equal(part(rows), layer(rows))
@@ -212,13 +215,14 @@ def test_what_there_is_not_is_refused(tiny_qwen3_dir: Path, options: dict, messa
 
 
 def test_a_processor_without_the_instructions_is_told_so(tiny_qwen3_dir: Path, monkeypatch) -> None:
-    monkeypatch.setattr(quantized, "_multiplies_exactly", lambda: True)
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
-    assert quantized.cpu_quantizations() == ("int8",)
+    monkeypatch.setattr(kernels, "can_multiply_int8", lambda: True)
+    monkeypatch.setattr(kernels, "can_multiply_int4", lambda: False)
+    monkeypatch.setattr(kernels, "has_avx512", lambda: False)
+    assert cpu_quantizations() == ("int8",)
     with pytest.raises(InputError, match="AVX-512"):
         identify(str(tiny_qwen3_dir), device="cpu", quantize="int4")
-    monkeypatch.setattr(quantized, "_multiplies_exactly", lambda: False)
-    assert quantized.cpu_quantizations() == ()
+    monkeypatch.setattr(kernels, "can_multiply_int8", lambda: False)
+    assert cpu_quantizations() == ()
     with pytest.raises(InputError, match="VNNI"):
         identify(str(tiny_qwen3_dir), device="cpu", quantize="int8")
 
@@ -226,7 +230,7 @@ def test_a_processor_without_the_instructions_is_told_so(tiny_qwen3_dir: Path, m
 @pytest.mark.parametrize("four", FEWER_BITS)
 @pytest.mark.parametrize("many", [False, True])
 def test_no_rows_give_no_rows(linear: nn.Linear, four: bool, many: bool) -> None:
-    layer = quantized._quantized([linear], four=four, fine=False, many=many)
+    layer = quantized_linear([linear], int4=four, fine=False, many_rows=many)
     assert layer(torch.zeros(1, 0, 256)).shape == (1, 0, 128)
 
 

@@ -13,8 +13,8 @@ from qwen_agentkit import ChatQwen, QwenEmbeddings, QwenReranker
 from qwen_agentkit.engine.checkpoint.identity import identify
 from qwen_agentkit.engine.forward.decoder import pack_decoder
 from qwen_agentkit.engine.forward.packed import Segment, forward
-from qwen_agentkit.engine.weights import quantized_gpu
-from qwen_agentkit.engine.weights.quantized_gpu import quantize_on_gpu
+from qwen_agentkit.engine.weights import quantize_gpu
+from qwen_agentkit.engine.weights.quantize_gpu import quantize_on_gpu
 from qwen_agentkit.errors import InputError, MissingExtraError
 
 KINDS = ("int8", "int4", "fp8")
@@ -29,7 +29,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def test_what_is_missing_is_named(tiny_qwen3_dir: Path, gpu: pytest.MonkeyPatch) -> None:
-    gpu.setattr(quantized_gpu, "find_spec", lambda name: None)
+    gpu.setattr(quantize_gpu, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"qwen-agentkit\[torchao\]"):
         identify(str(tiny_qwen3_dir), device="cuda:0", quantize="int8")
 
@@ -71,7 +71,7 @@ def test_rounded_layers_give_nearly_the_same(save_random_model) -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", KINDS)
 def test_torchao_knows_the_settings(kind: str) -> None:
-    assert quantized_gpu._config(kind).set_inductor_config is False
+    assert quantize_gpu._config(kind).set_inductor_config is False
     assert util.find_spec("torchao")
 
 
@@ -79,7 +79,7 @@ def test_torchao_knows_the_settings(kind: str) -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_gpu_writes_and_reads_with_them(kind: str) -> None:
-    if torch.cuda.get_device_capability() < quantized_gpu._CAPABILITIES[kind]:
+    if torch.cuda.get_device_capability() < quantize_gpu._CAPABILITIES[kind]:
         pytest.skip(f"no {kind} on this GPU")
     chat = ChatQwen(model="nano", device="cuda", quantize=kind, temperature=0, max_tokens=20)
     assert chat.invoke("Say hello.").content

@@ -6,7 +6,7 @@ import weakref
 
 from torch import nn
 
-from qwen_agentkit.engine.weights.replacing import joined, replace_linears
+from qwen_agentkit.engine.weights.replacing import find_joined, replace_linears
 
 
 def test_old_layers_are_freed_one_after_the_other() -> None:
@@ -29,7 +29,7 @@ def test_old_layers_are_freed_one_after_the_other() -> None:
 def test_what_is_kept_is_not_joined() -> None:
     model = nn.ModuleDict({name: nn.Linear(8, 8) for name in ("q_proj", "k_proj", "v_proj")})
     key = model["k_proj"]
-    replace_linears(model, lambda layers: nn.Linear(8, 8 * len(layers)), kept=["k_proj"])
+    replace_linears(model, lambda layers: nn.Linear(8, 8 * len(layers)), keep=["k_proj"])
     assert model["k_proj"] is key
-    assert joined(list(model.values())) is None
-    assert joined([model["q_proj"], model["v_proj"]]) is not None
+    assert find_joined(list(model.values())) is None
+    assert find_joined([model["q_proj"], model["v_proj"]]) is not None

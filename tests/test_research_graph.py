@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 from langchain_core.documents import Document
 from langchain_core.load import dumps
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.output_parsers import PydanticOutputParser
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.runnables import Runnable
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
@@ -93,18 +96,31 @@ def test_the_plan_keeps_the_budget(settings: dict[str, Any], wanted: dict[str, A
     assert {key: given[key] for key in given if key.startswith("thinking")} == wanted
 
 
-def test_what_the_plan_thought_is_of_the_answers_budget() -> None:
+class Counted(Played):
+    """Writes objects through calls of its own, whose usage the callbacks of the run see."""
+
+    def with_structured_output(self, schema: Any, **kwargs: Any) -> Runnable[Any, Any]:
+        return self.bind(schema=schema.__name__) | PydanticOutputParser(pydantic_object=schema)
+
+    def _generate(
+        self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> ChatResult:
+        if "schema" not in kwargs:
+            return super()._generate(messages, stop, run_manager, **kwargs)
+        line = self._next(kwargs["schema"], messages, {})
+        message = line if isinstance(line, AIMessage) else AIMessage(json.dumps(line))
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+
+@pytest.mark.parametrize(("text", "found"), [(json.dumps(PLAN), PLAN["sub_questions"]), ("Hm.", None)])
+def test_what_the_plan_thought_is_of_the_answers_budget(text: str, found: list[str] | None) -> None:
     usage = {"input_tokens": 1, "output_tokens": 40, "total_tokens": 41}
-    thought = {**usage, "output_token_details": {"reasoning": 40}}
-    raw = AIMessage(json.dumps(PLAN), usage_metadata=thought)
-    model = planner(Plan=[{"raw": raw, "parsed": PLAN, "parsing_error": None}])
-    state, _ = run(create_research_graph(model, shelf(), reranker=WORDS), QUESTION, thinking_budget=100)
-    assert state["plan"] == PLAN["sub_questions"]
+    plan = AIMessage(text, usage_metadata={**usage, "output_token_details": {"reasoning": 40}})
+    model = Counted(lines=planner(Plan=[plan]).lines)
+    state, events = run(create_research_graph(model, shelf(), reranker=WORDS), QUESTION, thinking_budget=100)
+    assert state["plan"] == (found or [state["question"]])
     assert state["thought"] == 40
-    failed = planner(Plan=[{"raw": raw, "parsed": None, "parsing_error": ValueError("no object")}])
-    state, events = run(create_research_graph(failed, shelf(), reranker=WORDS), QUESTION, thinking_budget=100)
-    assert fallbacks(events)[0] == ("plan", "the question as it is")
-    assert state["thought"] == 40
+    assert fallbacks(events) == ([] if found else [("plan", "the question as it is")])
 
 
 def test_low_effort_is_one_search_and_one_call() -> None:

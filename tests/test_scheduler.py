@@ -16,9 +16,10 @@ import torch
 
 from qwen_agentkit.engine.checkpoint.loading import Loaded, load
 from qwen_agentkit.engine.decode import generate as generate_module
-from qwen_agentkit.engine.decode.generate import Sampling, Writing, generate
-from qwen_agentkit.engine.decode.lookup import Lookup
-from qwen_agentkit.engine.decode.scheduler import scheduler
+from qwen_agentkit.engine.decode.generate import TokenStream, generate
+from qwen_agentkit.engine.decode.lookup import PromptLookup
+from qwen_agentkit.engine.decode.sampler import Sampling
+from qwen_agentkit.engine.decode.scheduler import get_scheduler
 from qwen_agentkit.engine.forward.kv import KVCache, token_bytes
 from qwen_agentkit.engine.forward.prefixes import PrefixStore
 from qwen_agentkit.errors import OutOfMemoryError
@@ -36,9 +37,9 @@ def prompt(seed: int, length: int = 60) -> list[int]:
 @pytest.fixture
 def loaded(tiny_qwen3_dir: Path) -> Iterator[Loaded]:
     found = load(str(tiny_qwen3_dir), device="cpu", dtype="float32")
-    scheduler(found).prefixes.clear()
+    get_scheduler(found).prefixes.clear()
     yield found
-    assert not scheduler(found)._active, "a sequence was left behind"
+    assert not get_scheduler(found)._active, "a sequence was left behind"
 
 
 @contextmanager
@@ -56,11 +57,11 @@ def counted(loaded: Loaded) -> Iterator[list[int]]:
         hook.remove()
 
 
-def together(calls: Sequence[Callable[[], Writing]]) -> list[list[int]]:
+def together(calls: Sequence[Callable[[], TokenStream]]) -> list[list[int]]:
     """Read all of them at once, one thread each; the first steps wait until everyone has come."""
     start = threading.Barrier(len(calls))
 
-    def read(call: Callable[[], Writing]) -> list[int]:
+    def read(call: Callable[[], TokenStream]) -> list[int]:
         writing = call()
         start.wait()
         return list(writing)
@@ -79,7 +80,7 @@ def test_side_by_side_writes_what_each_writes_alone(
     loaded = load(str(save_random_model(architecture, seed=8)), device="cpu", dtype="float32")
     prompts = [prompt(seed, 20 + 15 * seed) for seed in range(6)]
     alone = [list(generate(loaded, one, sampling, max_tokens=24, lookup=False)) for one in prompts]
-    scheduler(loaded).prefixes.clear()
+    get_scheduler(loaded).prefixes.clear()
     with counted(loaded) as lengths:
         side_by_side = together(
             [lambda one=one: generate(loaded, one, sampling, max_tokens=24) for one in prompts]
@@ -92,7 +93,7 @@ def test_a_prompt_goes_on_where_an_earlier_one_ended(loaded: Loaded) -> None:
     first = prompt(1)
     answer = list(generate(loaded, first, GREEDY, max_tokens=10))
     second = [*first, *answer, *prompt(2, 9)]
-    scheduler_of = scheduler(loaded)
+    scheduler_of = get_scheduler(loaded)
     with counted(loaded) as lengths:
         writing = generate(loaded, second, GREEDY, max_tokens=10, lookup=False)
         reused = list(writing)
@@ -111,7 +112,7 @@ def test_a_branch_leaves_the_stored_prefix_alone(loaded: Loaded) -> None:
         writing = generate(loaded, branch, GREEDY, max_tokens=6)
         again.append(list(writing))
         assert writing.cached_tokens == len(trunk)
-    scheduler(loaded).prefixes.clear()
+    get_scheduler(loaded).prefixes.clear()
     assert again == [list(generate(loaded, branch, GREEDY, max_tokens=6)) for branch in branches]
 
 
@@ -126,7 +127,7 @@ def test_newcomers_share_a_prefix_that_is_being_computed(loaded: Loaded) -> None
             ]
         )
     assert sum(lengths) < 2 * len(trunk)  # without sharing, four times
-    scheduler(loaded).prefixes.clear()
+    get_scheduler(loaded).prefixes.clear()
     assert found == [list(generate(loaded, branch, GREEDY, max_tokens=5)) for branch in branches]
 
 
@@ -153,7 +154,7 @@ def test_a_wrong_guess_is_taken_back(loaded: Loaded) -> None:
     assert list(guessed) == said
     follow = [*asked, *said, 40]
     reused = list(generate(loaded, follow, GREEDY, max_tokens=8, lookup=False))
-    scheduler(loaded).prefixes.clear()
+    get_scheduler(loaded).prefixes.clear()
     assert reused == list(generate(loaded, follow, GREEDY, max_tokens=8, lookup=False))
 
 
@@ -169,7 +170,7 @@ def test_closing_stops_within_a_step(loaded: Loaded) -> None:
 def test_an_abandoned_stream_is_taken_out(loaded: Loaded) -> None:
     next(generate(loaded, prompt(9), GREEDY))
     gc.collect()
-    assert not scheduler(loaded)._active
+    assert not get_scheduler(loaded)._active
 
 
 def test_one_cancelled_call_does_not_stop_the_others(loaded: Loaded) -> None:
@@ -211,7 +212,7 @@ def test_out_of_memory_fails_one_call_and_the_others_finish(loaded: Loaded) -> N
 
     others = [prompt(seed, 30) for seed in (15, 16)]
     expected = [list(generate(loaded, one, GREEDY, max_tokens=8)) for one in others]
-    scheduler(loaded).prefixes.clear()
+    get_scheduler(loaded).prefixes.clear()
     hook = loaded.model.base_model.register_forward_pre_hook(no_memory, with_kwargs=True)
     try:
         writings = [generate(loaded, one, GREEDY, max_tokens=8) for one in (greedy_one, *others)]
@@ -232,7 +233,7 @@ def out_of_memory() -> RuntimeError:
 def test_no_memory_for_the_logits_computes_no_token_twice(loaded: Loaded, lookup: bool) -> None:
     prompts = [prompt(seed, 30) for seed in (15, 16)]
     expected = [list(generate(loaded, one, GREEDY, max_tokens=12, lookup=False)) for one in prompts]
-    scheduler(loaded).prefixes.clear()
+    get_scheduler(loaded).prefixes.clear()
     failures: list[int] = []
 
     def no_memory(module: Any, args: Any) -> None:
@@ -270,19 +271,19 @@ def test_no_memory_for_a_newcomer_fails_it_alone(loaded: Loaded, monkeypatch: py
 def test_leaving_in_the_middle_of_a_step_keeps_what_was_written(loaded: Loaded) -> None:
     repeats = (prompt(20, 10) * 4)[:36]
     told = list(generate(loaded, repeats, GREEDY, max_tokens=30, guide=Says(repeats[6:36])))
-    scheduler(loaded).prefixes.clear()
+    get_scheduler(loaded).prefixes.clear()
     writing = generate(loaded, repeats, GREEDY, max_tokens=30, guide=Says(repeats[6:36]))
     next(writing)
 
     def leave(module: Any, args: Any) -> None:
-        writing._sequence.finished = True  # as `_leave` does while another reader runs the step
+        writing._sequence.finished = True  # as `_remove` does while another reader runs the step
 
     hook = loaded.model.lm_head.register_forward_pre_hook(leave)
     try:
         list(writing)
     finally:
         hook.remove()
-    for tokens, cache in scheduler(loaded).prefixes._entries:
+    for tokens, cache in get_scheduler(loaded).prefixes._entries:
         assert cache.length == len(tokens)
         assert tokens.tolist() == [*repeats, *told][: len(tokens)]
 
@@ -292,13 +293,15 @@ def test_what_was_left_behind_counts_as_free(loaded: Loaded, monkeypatch: pytest
     writing = generate(loaded, prompt(17, 60), GREEDY, max_tokens=40)
     next(writing)
     writing.close()
-    monkeypatch.setattr(generate_module, "memory", lambda device: 10 * size)
+    monkeypatch.setattr(generate_module, "free_memory", lambda device: 10 * size)
     generate(loaded, prompt(18, 60), GREEDY, max_tokens=40)
 
 
 def test_what_cannot_fit_fails_before_it_starts(loaded: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
     size = token_bytes(loaded.model.config, loaded.dtype)
-    monkeypatch.setattr(generate_module, "memory", lambda device: 100 * size - scheduler(loaded).bytes)
+    monkeypatch.setattr(
+        generate_module, "free_memory", lambda device: 100 * size - get_scheduler(loaded).bytes
+    )
     generate(loaded, prompt(17, 60), GREEDY, max_tokens=40)
     with counted(loaded) as lengths, pytest.raises(OutOfMemoryError, match="At most 100 tokens fit"):
         generate(loaded, prompt(17, 60), GREEDY, max_tokens=41)
@@ -325,12 +328,12 @@ def test_the_store_is_bounded_and_forgets_the_oldest(loaded: Loaded) -> None:
 
 
 def test_lookup_guesses_what_followed_before() -> None:
-    lookup = Lookup()
+    lookup = PromptLookup()
     text = [1, 2, 3, 4, 5, 6, 7, 8, 9]
-    assert lookup.guess(text, 9) == []
-    assert lookup.guess([*text, 1, 2, 3], 9) == [4, 5, 6, 7]
-    lookup.judge(4, 4)
-    assert lookup.guess([*text, 1, 2, 3], 9) == [4, 5, 6, 7, 8, 9, 1, 2]
-    lookup.judge(8, 0)
-    assert lookup.guess([*text, 1, 2, 3], 9) == [4, 5]
-    assert lookup.guess([*text, 1, 2, 3], 1) == [4]
+    assert lookup.draft(text, 9) == []
+    assert lookup.draft([*text, 1, 2, 3], 9) == [4, 5, 6, 7]
+    lookup.record(4, 4)
+    assert lookup.draft([*text, 1, 2, 3], 9) == [4, 5, 6, 7, 8, 9, 1, 2]
+    lookup.record(8, 0)
+    assert lookup.draft([*text, 1, 2, 3], 9) == [4, 5]
+    assert lookup.draft([*text, 1, 2, 3], 1) == [4]

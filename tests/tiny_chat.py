@@ -27,7 +27,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from qwen_agentkit.catalog import nano_folder
 from qwen_agentkit.engine.checkpoint.loading import Loaded
 from qwen_agentkit.engine.decode import answer
-from qwen_agentkit.engine.decode.generate import Guide, Sampling
+from qwen_agentkit.engine.decode.sampler import Sampling
+from qwen_agentkit.engine.decode.sequence import Guide
 
 THOUGHT = "<think>\nEasy.\n</think>\n\n"
 

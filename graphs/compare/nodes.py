@@ -1,20 +1,17 @@
-"""The nodes that `compare` does not share: one search for each language, and their quotes side by side.
+"""The nodes of `compare`: one search for each language, and their quotes side by side.
 
-Knows that a quote stays in its language word for word, and that a translation is the model's word.
+Knows that a quote stays word for word in its language, and that only the model vouches for a translation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
-from langchain_core.documents import BaseDocumentCompressor, Document
-from langchain_core.language_models import BaseChatModel
+from langchain_core.documents import Document
 from langchain_core.messages import AIMessage
-from langchain_core.retrievers import BaseRetriever
-from langchain_core.vectorstores import VectorStore
 from langgraph.types import Send
 
 from qwen_agentkit.graphs.compare.state import (
@@ -26,186 +23,184 @@ from qwen_agentkit.graphs.compare.state import (
 )
 from qwen_agentkit.graphs.corrective_rag.nodes import CorrectiveNodes
 from qwen_agentkit.graphs.corrective_rag.state import CorrectiveContext
-from qwen_agentkit.graphs.shared.asking import translated
-from qwen_agentkit.graphs.shared.branches import NOT_OF_ONE_BRANCH, refuse_if_all_failed
-from qwen_agentkit.graphs.shared.by_language import InLanguage, document_language
-from qwen_agentkit.graphs.shared.extract import extract_answer
-from qwen_agentkit.graphs.shared.nodes import RagNodes, Stage, Update
+from qwen_agentkit.graphs.rag.nodes import RagNodes
+from qwen_agentkit.graphs.shared.answers import extract_answer, translate_sentence
+from qwen_agentkit.graphs.shared.language_retriever import LanguageRetriever, document_language
+from qwen_agentkit.graphs.shared.parallel import RAISED_BY_BRANCHES, check_not_all_failed
 from qwen_agentkit.graphs.shared.prompts import COMPARE
+from qwen_agentkit.graphs.shared.runtime import Stage, Update
 from qwen_agentkit.graphs.shared.state import RagContext
 from qwen_agentkit.text.citations import Citation
 from qwen_agentkit.text.languages import detect_language, language_name, phrase
 from qwen_agentkit.text.verification import Verification, treat_unsupported, verify_citations
 
-__all__ = ["CompareNodes", "searches"]
+__all__ = ["CompareNodes", "send_languages"]
 
-_SURVEYED = 200
-"""Candidates among which the languages are looked for: more than any one language should fill."""
-_MOST_LANGUAGES = 8
+_SURVEY_WIDTH = 200
+"""Passages among which languages are looked for: more than one language should fill."""
+_MAX_LANGUAGES = 8
 _FAILED = "[?]"
-"""Stands for what a language says when its search failed: a mark that every language reads."""
+"""Stands for the quotes of a language whose search failed: a mark that readers of every language know."""
 
 
 @dataclass(frozen=True)
 class CompareNodes:
-    """What `compare` does otherwise than `corrective_rag`."""
+    """The nodes of `compare`, over those of `rag`."""
 
-    model: BaseChatModel | None
-    retriever: BaseRetriever | VectorStore
-    reranker: BaseDocumentCompressor | None
+    rag: RagNodes
 
     @property
-    def shared(self) -> CorrectiveNodes:
-        """The nodes of `corrective_rag` over the same parts."""
-        return self._over(self.retriever)
+    def corrective(self) -> CorrectiveNodes:
+        """The nodes of `corrective_rag`."""
+        return CorrectiveNodes(self.rag)
 
     def prepare(self, state: CompareState, settings: CompareContext, stage: Stage) -> Update:
-        """Find the question, and forget the last one."""
+        """Find the question and its language, and clear the last answer and its findings."""
         fresh: Update = {"languages": [], "findings": [], "by_language": []}
-        return {**self.shared.prepare(state, _corrective(settings), stage), **fresh}
+        return {**self.corrective.prepare(state, _corrective_settings(settings), stage), **fresh}
 
     def survey(self, state: CompareState, settings: CompareContext, stage: Stage) -> Update:
-        """Find the languages to compare: those of the settings, else those of what is found."""
+        """Find the languages to compare: those of the settings, or else those of the passages found."""
         found = list(settings.languages)
         if not found:
-            wide: Any = {**state, "width": _SURVEYED}
-            documents = self.shared.retrieve(wide, _corrective(settings), stage)["retrieved"]
-            found = [document_language(document) for document in documents]
+            wide = cast(CompareState, {**state, "width": _SURVEY_WIDTH})
+            update = self.corrective.retrieve(wide, _corrective_settings(settings), stage)
+            found = [document_language(document) for document in update["retrieved"]]
         own = detect_language(state["question"])
         languages = sorted(dict.fromkeys(found), key=lambda code: code != own)
-        kept = languages if settings.languages else languages[:_MOST_LANGUAGES]
+        kept = languages if settings.languages else languages[:_MAX_LANGUAGES]
         stage.details |= {"languages": kept, "left_out": languages[len(kept) :]}
         return {"languages": kept}
 
     def search(self, state: CompareBranch, settings: CompareContext, stage: Stage) -> Update:
-        """Find, rank, quote and translate what one language says."""
+        """Search in one language, and quote and translate the best sentences."""
         finding: LanguageFinding = {"language": state["of"], "documents": [], "quotes": [], "error": ""}
         try:
-            found = self._found(state, settings, stage)
+            found = self._search_language(state, settings, stage)
             finding["documents"] = found["documents"]
-            finding["quotes"] = self._quotes(found, settings, stage)
-        except NOT_OF_ONE_BRANCH:
+            finding["quotes"] = self._quote(found, settings, stage)
+        except RAISED_BY_BRANCHES:
             raise
         except Exception as error:
-            stage.fall_back("the other languages", error)
+            stage.announce_fallback("the other languages", error)
             finding["error"] = f"{type(error).__name__}: {error}"
         stage.details |= {"language": state["of"], "kept": len(finding["documents"])}
         return {"findings": [finding]}
 
     def align(self, state: CompareState, settings: CompareContext, stage: Stage) -> Update:
-        """Put the languages side by side, their passages counted in one row."""
+        """Put the languages side by side, and number all their passages together."""
         findings = sorted(state["findings"], key=lambda one: state["languages"].index(one["language"]))
-        refuse_if_all_failed([finding["error"] for finding in findings])
+        check_not_all_failed([finding["error"] for finding in findings])
         documents: list[Document] = []
         by_language: list[LanguageFinding] = []
         for finding in findings:
-            quotes = [_moved(quote, len(documents)) for quote in finding["quotes"]]
+            quotes = [_shift_marker(quote, len(documents)) for quote in finding["quotes"]]
             by_language.append({**finding, "quotes": quotes})
             documents += finding["documents"]
         stage.details |= {"quotes": {one["language"]: len(one["quotes"]) for one in by_language}}
         return {"by_language": by_language, "documents": documents, "hard": len(findings) > 1}
 
     def generate(self, state: CompareState, settings: CompareContext, stage: Stage) -> Update:
-        """Write what the languages say; without a model the quotes stand for themselves."""
-        if self.model is None:
+        """Write a summary of the languages; without a model, and when it fails, there are only quotes."""
+        if self.rag.model is None:
             return {}
-        update = self.shared.generate(_compared(state), _corrective(settings), stage)
+        update = self.corrective.generate(_with_languages(state), _corrective_settings(settings), stage)
         return {} if update.get("citations") or update.get("abstained") else update
 
     def verify(self, state: CompareState, settings: CompareContext, stage: Stage) -> Update:
-        """Hold what the model wrote against the passages."""
+        """Check what the model wrote against the passages, and decide whether it needs repair."""
         if not state["answer"]:
             return {"move": "cite"}
-        return self.shared.verify(state, _corrective(settings), stage)
+        return self.corrective.verify(state, _corrective_settings(settings), stage)
 
     def repair(self, state: CompareState, settings: CompareContext, stage: Stage) -> Update:
-        """Ask once for better words; without them the quotes stand for themselves."""
-        update = self.shared.repair(_compared(state), _corrective(settings), stage)
+        """Ask once for a better summary; when the model fails, there are only quotes."""
+        update = self.corrective.repair(_with_languages(state), _corrective_settings(settings), stage)
         extractive = update.get("citations") or update.get("abstained")
         return {"answer": "", "verification": None} if extractive else update
 
     def cite(self, state: CompareState, settings: CompareContext, stage: Stage) -> Update:
-        """Put the quotes under the words, resolve all markers, and treat what is unsupported."""
-        words: Update = {}
+        """Join summary and quotes, treat unsupported sentences, and resolve the markers."""
+        update: Update = {}
         if state["answer"]:
-            words = self.shared.cite(state, _corrective(settings), stage)
-        written = "" if words.get("abstained") else words.get("answer", "")
-        quoted = "\n\n".join(_section(one) for one in state["by_language"] if one["quotes"])
-        checked = verify_citations(quoted, state["documents"], language=state["language"])
-        lead = written or phrase(state["language"], "from_documents")
-        kept = treat_unsupported(quoted, checked, settings.unsupported)
-        answer = "\n\n".join([lead, kept, *_silent(state)])
-        of_words = list(words["citations"]) if written else []
-        verification = _both(state["verification"], checked, len(state["answer"] or lead) + 2)
+            update = self.corrective.cite(state, _corrective_settings(settings), stage)
+        summary = "" if update.get("abstained") else update.get("answer", "")
+        lead = summary or phrase(state["language"], "from_documents")
+        quotes = "\n\n".join(_format_quotes(one) for one in state["by_language"] if one["quotes"])
+        checked = verify_citations(quotes, state["documents"], language=state["language"])
+        kept = treat_unsupported(quotes, checked, settings.unsupported)
+        answer = "\n\n".join([lead, kept, *_format_missing(state)])
+        citations = list(update["citations"]) if summary else []
+        verification = _join_verifications(state["verification"], checked, len(state["answer"] or lead) + 2)
         stage.details["verification"] = verification
         return {
-            "messages": [_message(state, answer)],
+            "messages": [_answer_message(state, answer)],
             "answer": answer,
-            "citations": of_words + [one for one in _exact(state) if one not in of_words],
+            "citations": citations + [one for one in _quote_citations(state) if one not in citations],
             "verification": verification,
             "abstained": False,
         }
 
     def abstain(self, state: CompareState, settings: CompareContext, stage: Stage) -> Update:
         """Say in the reader's language that the documents hold no answer."""
-        return self.shared.abstain(state, _corrective(settings), stage)
+        return self.corrective.abstain(state, _corrective_settings(settings), stage)
 
-    def _over(self, retriever: BaseRetriever | VectorStore) -> CorrectiveNodes:
-        return CorrectiveNodes(self.model, self.reranker, RagNodes(self.model, retriever, self.reranker))
-
-    def _found(self, state: CompareBranch, settings: CompareContext, stage: Stage) -> CompareBranch:
-        """The state after a search in one language, for the question in that language, too."""
-        source = InLanguage(
-            source=self.retriever,
+    def _search_language(self, state: CompareBranch, settings: CompareContext, stage: Stage) -> CompareBranch:
+        """The state after a search in one language, also for the question in that language."""
+        retriever = LanguageRetriever(
+            source=self.rag.retriever,
             language=state["of"],
             limit=settings.candidates,
-            announce=stage.fall_back,
+            announce=stage.announce_fallback,
         )
-        nodes, told = self._over(source), _corrective(settings, [state["of"]])
-        if self.model is not None:
-            state = _with(state, nodes.translate(state, told, stage))
-        state = _with(state, nodes.retrieve(state, told, stage))
-        return _with(state, nodes.rerank(state, told, stage))
+        nodes = CorrectiveNodes(replace(self.rag, retriever=retriever))
+        branch_settings = _corrective_settings(settings, [state["of"]])
+        if self.rag.model is not None:
+            state = _merge(state, nodes.translate(state, branch_settings, stage))
+        state = _merge(state, nodes.retrieve(state, branch_settings, stage))
+        return _merge(state, nodes.rerank(state, branch_settings, stage))
 
-    def _quotes(self, state: CompareBranch, settings: CompareContext, stage: Stage) -> list[Quote]:
+    def _quote(self, state: CompareBranch, settings: CompareContext, stage: Stage) -> list[Quote]:
         """The best sentences of the passages, each with its translation."""
         query = state["translations"].get(state["of"], state["question"])
-        quote = partial(extract_answer, language=state["language"], sentences=settings.sentences)
+        extract = partial(extract_answer, language=state["language"], sentences=settings.sentences)
         try:
-            _, citations = quote(query, state["documents"], self.reranker)
-        except NOT_OF_ONE_BRANCH:
+            _, citations = extract(query, state["documents"], self.rag.reranker)
+        except RAISED_BY_BRANCHES:
             raise
         except Exception as error:
-            stage.fall_back("first sentence", error)
-            _, citations = quote(query, state["documents"], None)
+            stage.announce_fallback("first sentence", error)
+            _, citations = extract(query, state["documents"], None)
+        return [{**one, "translation": self._translate(one["quote"], state, stage)} for one in citations]
+
+    def _translate(self, sentence: str, state: CompareBranch, stage: Stage) -> str:
+        """The sentence in the reader's language; "" if it is in that language, or there is no translation."""
         foreign = state["of"].split("-")[0] != state["language"].split("-")[0]
-        model = self.model if foreign else None
-        return [
-            {**one, "translation": translated(model, one["quote"], state["language"], stage) if model else ""}
-            for one in citations
-        ]
+        if self.rag.model is None or not foreign:
+            return ""
+        return translate_sentence(self.rag.model, sentence, state["language"], stage, "the quote alone")
 
 
-def searches(state: CompareState) -> list[Send]:
-    """A branch for each language."""
-    return [Send("search", _branch(state, language)) for language in state["languages"]]
+def send_languages(state: CompareState) -> list[Send]:
+    """Start a branch for each language."""
+    return [Send("search", _branch_state(state, language)) for language in state["languages"]]
 
 
-def _branch(state: CompareState, language: str) -> dict[str, Any]:
-    """What a branch needs to know: a search of its own, without the conversation."""
+def _branch_state(state: CompareState, language: str) -> dict[str, Any]:
+    """The state of a branch: one search, without the conversation."""
     fresh: Update = {"translations": {}, "tried": [], "retrieved": [], "documents": []}
     known = {"question": state["question"], "queries": [state["question"]], "language": state["language"]}
     return {**fresh, **known, "of": language, "width": state["width"], "timings": state["timings"]}
 
 
-def _corrective(settings: CompareContext, languages: Sequence[str] = ()) -> CorrectiveContext:
+def _corrective_settings(settings: CompareContext, languages: Sequence[str] = ()) -> CorrectiveContext:
     """The settings as the nodes of `corrective_rag` take them."""
     known = settings.model_dump(include=set(RagContext.model_fields))
     return CorrectiveContext(**known, languages=list(languages))
 
 
-def _compared(state: CompareState) -> CompareState:
-    """The state with a question for each language."""
+def _with_languages(state: CompareState) -> CompareState:
+    """The state with a question that names the languages and the markers of their passages."""
     lines, number = [], 0
     for finding in state["by_language"]:
         markers = "".join(f"[{number + place}]" for place in range(1, len(finding["documents"]) + 1))
@@ -215,7 +210,7 @@ def _compared(state: CompareState) -> CompareState:
     return cast(CompareState, {**state, "question": question})
 
 
-def _section(finding: LanguageFinding) -> str:
+def _format_quotes(finding: LanguageFinding) -> str:
     """The quotes of one language under its name."""
     lines = [f"{_endonym(finding['language'])}:"]
     for quote in finding["quotes"]:
@@ -225,8 +220,8 @@ def _section(finding: LanguageFinding) -> str:
     return "\n".join(lines)
 
 
-def _silent(state: CompareState) -> list[str]:
-    """A line for each language that says nothing, or whose search failed."""
+def _format_missing(state: CompareState) -> list[str]:
+    """A line for each language in which nothing was found, or whose search failed."""
     nothing = phrase(state["language"], "abstain")
     return [
         f"{_endonym(finding['language'])}: {_FAILED if finding['error'] else nothing}"
@@ -236,15 +231,15 @@ def _silent(state: CompareState) -> list[str]:
 
 
 def _endonym(code: str) -> str:
-    """How a language calls itself, or its code when nobody knows."""
+    """The name of a language in that language, or its code if the name is not known."""
     return code if language_name(code) == code else phrase(code, "endonym")
 
 
-def _moved(quote: Quote, places: int) -> Quote:
-    return {**quote, "marker": quote["marker"] + places}
+def _shift_marker(quote: Quote, offset: int) -> Quote:
+    return {**quote, "marker": quote["marker"] + offset}
 
 
-def _exact(state: CompareState) -> list[Citation]:
+def _quote_citations(state: CompareState) -> list[Citation]:
     return [
         {"marker": quote["marker"], "source": quote["source"], "quote": quote["quote"]}
         for finding in state["by_language"]
@@ -252,25 +247,25 @@ def _exact(state: CompareState) -> list[Citation]:
     ]
 
 
-def _both(words: Verification | None, quotes: Verification, offset: int) -> Verification:
-    """What was found about the words and about the quotes that begin `offset` characters after them."""
+def _join_verifications(summary: Verification | None, quotes: Verification, offset: int) -> Verification:
+    """The verification of the summary and of the quotes, which begin at `offset` in the answer."""
     moved = [
         {**sentence, "start": sentence["start"] + offset, "end": sentence["end"] + offset}
         for sentence in quotes["sentences"]
     ]
-    before = words or {"sentences": [], "claims": 0, "supported": 0}
+    first = summary or {"sentences": [], "claims": 0, "supported": 0}
     return {
-        "sentences": [*before["sentences"], *cast(Any, moved)],
-        "claims": before["claims"] + quotes["claims"],
-        "supported": before["supported"] + quotes["supported"],
+        "sentences": [*first["sentences"], *cast(Any, moved)],
+        "claims": first["claims"] + quotes["claims"],
+        "supported": first["supported"] + quotes["supported"],
     }
 
 
-def _message(state: CompareState, answer: str) -> AIMessage:
-    """The model's message with the whole answer, or a new one when it wrote none."""
+def _answer_message(state: CompareState, answer: str) -> AIMessage:
+    """The model's message with the whole answer as text, or a new message if the model wrote none."""
     last = state["messages"][-1]
     return last.model_copy(update={"content": answer}) if isinstance(last, AIMessage) else AIMessage(answer)
 
 
-def _with(state: CompareBranch, update: Update) -> CompareBranch:
+def _merge(state: CompareBranch, update: Update) -> CompareBranch:
     return cast(CompareBranch, {**state, **update})

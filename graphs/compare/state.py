@@ -1,4 +1,4 @@
-"""What `compare` keeps between its nodes, and the settings a caller may choose."""
+"""What `compare` keeps between its nodes, and the settings that a caller may choose. No behavior."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from qwen_agentkit.graphs.corrective_rag.state import CorrectiveState
-from qwen_agentkit.graphs.shared.branches import joined, together
+from qwen_agentkit.graphs.shared.parallel import append_or_clear, merge_timings
 from qwen_agentkit.graphs.shared.state import LanguageCode, RagContext
 from qwen_agentkit.text.citations import Citation
 
@@ -20,20 +20,20 @@ class Quote(Citation):
     """A sentence of a document, word for word.
 
     Attributes:
-        translation: into the reader's language; "" when it is in that language, or nobody translated it.
+        translation: The sentence in the reader's language; "" if it is in that language, or there is none.
     """
 
     translation: str
 
 
 class LanguageFinding(TypedDict):
-    """What the documents of one language say.
+    """The result of one branch.
 
     Attributes:
-        language: their ISO 639-1 code.
-        documents: the passages, best first; [] when nothing is relevant.
-        quotes: the sentences that answer best.
-        error: why there is nothing, or "".
+        language: ISO 639-1 code of the documents.
+        documents: The relevant passages, best first.
+        quotes: The sentences that answer best.
+        error: Why the search failed, or "".
     """
 
     language: str
@@ -43,22 +43,22 @@ class LanguageFinding(TypedDict):
 
 
 class CompareState(CorrectiveState):
-    """What the nodes of `compare` keep beside that."""
+    """State of `compare`."""
 
     languages: list[str]
-    """Languages of the documents to compare, that of the question first."""
-    findings: Annotated[list[LanguageFinding], joined]
-    """As the branches brought them; each counts its own passages."""
+    """Languages to compare, that of the question first."""
+    findings: Annotated[list[LanguageFinding], append_or_clear]
+    """Results of the branches. The markers of each count its own passages."""
     by_language: list[LanguageFinding]
-    """The same in the order of `languages`; markers are those of the answer."""
-    timings: Annotated[dict[str, float], together]
+    """The findings in the order of `languages`. The markers are those of the answer."""
+    timings: Annotated[dict[str, float], merge_timings]
 
 
 class CompareBranch(CorrectiveState):
-    """What the search in one language knows."""
+    """State of the branch of one language."""
 
     of: str
-    """The language to search in; `language` is the reader's."""
+    """The language to search in. `language` is the reader's."""
 
 
 class CompareContext(RagContext):
@@ -68,8 +68,10 @@ class CompareContext(RagContext):
         default=[],
         max_length=10,
         description=(
-            "ISO 639-1 codes of the documents' languages to compare; empty: those of what is found first"
+            "ISO 639-1 codes of the languages to compare. Empty: the languages of the passages found"
         ),
     )
     passages: int = Field(default=3, ge=1, le=20, description="Passages kept for each language")
-    sentences: int = Field(default=2, ge=1, le=10, description="Most sentences quoted for each language")
+    sentences: int = Field(
+        default=2, ge=1, le=10, description="Maximum number of sentences quoted for each language"
+    )

@@ -1,47 +1,46 @@
-"""The nodes that `corrective_rag` does not share: grading, further searches, verifying, repairing.
+"""The nodes of `corrective_rag`: those of `rag`, and grading, further searches, verifying.
 
-Knows when to search again, what replaces what fails, and that a model's word is data.
+Knows when to search again, and what replaces a step that fails.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import HumanMessage, SystemMessage
-from langgraph.constants import TAG_NOSTREAM
 from pydantic import BaseModel, Field
 
 from qwen_agentkit.errors import RetrievalError
 from qwen_agentkit.graphs.corrective_rag.state import CorrectiveContext, CorrectiveState
-from qwen_agentkit.graphs.shared.by_language import document_language
-from qwen_agentkit.graphs.shared.checks import citation_faults, language_faults
-from qwen_agentkit.graphs.shared.models import can_think, one_line, thought_for, thought_so_far
-from qwen_agentkit.graphs.shared.nodes import RagNodes, Stage, Update, abstention, numbered, relevant, settled
-from qwen_agentkit.graphs.shared.passages import as_data
+from qwen_agentkit.graphs.rag.nodes import RagNodes
+from qwen_agentkit.graphs.shared.answers import find_citation_faults, find_language_faults, finish_answer
+from qwen_agentkit.graphs.shared.language_retriever import document_language
+from qwen_agentkit.graphs.shared.models import ask_line, ask_object, plan_thought
+from qwen_agentkit.graphs.shared.passages import escape_markup, format_passages
 from qwen_agentkit.graphs.shared.prompts import GRADE, QUESTION, REWRITE, SEARCHED, TRANSLATE
-from qwen_agentkit.graphs.shared.running import NEVER_HIDDEN
+from qwen_agentkit.graphs.shared.retrieval import (
+    fuse_rankings,
+    keep_relevant,
+    relevance_score,
+    search_documents,
+)
+from qwen_agentkit.graphs.shared.runtime import ALWAYS_RAISED, Stage, Update
 from qwen_agentkit.graphs.shared.state import Move, Node
-from qwen_agentkit.retrievers import reciprocal_rank_fusion
-from qwen_agentkit.text.citations import document_source
 from qwen_agentkit.text.languages import detect_language, language_name
-from qwen_agentkit.text.verification import Verification, verify_citations
+from qwen_agentkit.text.verification import Score, Verification, verify_citations
 
 __all__ = ["CorrectiveNodes", "Grade"]
 
-Score = Callable[[list[tuple[str, str]]], Sequence[float]]
-
 _STEPS_OF_A_LOOP = 9
-"""Steps from one grading over another search to the end of the graph, this grading included."""
+"""Steps from a grading over another search to the end of the graph, this grading included."""
 _STEPS_OF_A_REPAIR = 3
-_WIDER = 3
-"""How many times as many candidates the next search has."""
-_WIDEST = 200
-_MOST_LANGUAGES = 3
-"""Translations of one question; each is a call of the model and a search."""
+_WIDENING = 3
+"""A wider search returns so many times as many passages."""
+_MAX_WIDTH = 200
+_MAX_TRANSLATIONS = 3
+"""Of one question: each costs a call of the model and a search."""
 
 
 class Grade(BaseModel):
@@ -57,192 +56,164 @@ class Grade(BaseModel):
 
 @dataclass(frozen=True)
 class CorrectiveNodes:
-    """What `corrective_rag` does otherwise than `rag`."""
+    """The nodes of `corrective_rag`, over those of `rag`."""
 
-    model: BaseChatModel | None
-    reranker: BaseDocumentCompressor | None
-    shared: RagNodes
+    rag: RagNodes
+
+    @property
+    def model(self) -> BaseChatModel | None:
+        """The chat model."""
+        return self.rag.model
 
     def prepare(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
-        """Find the question, and forget the last one."""
-        update = self.shared.prepare(state, settings, stage)
+        """Find the question and its language, and clear the last answer and its searches."""
+        update = self.rag.prepare(state, settings, stage)
         fresh = {"queries": [update["question"]], "translations": {}, "tried": [], "hard": False}
         return {**update, **fresh, "width": settings.candidates}
 
     def retrieve(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
-        """Search for every query and fuse what was found; a further search may fail."""
+        """Search for every query and fuse the rankings; a further search may fail."""
         rankings = []
         for query in state["queries"]:
             try:
-                rankings.append(self.shared.search(query, state["width"], settings.search_timeout))
+                rankings.append(
+                    search_documents(self.rag.retriever, query, state["width"], settings.search_timeout)
+                )
             except RetrievalError as error:
                 if not rankings and not state["tried"]:
                     raise
-                stage.fall_back("the other searches", error)
+                stage.announce_fallback("the other searches", error)
         rankings = rankings or [state["retrieved"]]
-        found = rankings[0] if len(rankings) == 1 else _fused(rankings)[: state["width"]]
+        found = rankings[0] if len(rankings) == 1 else fuse_rankings(rankings)[: state["width"]]
         stage.details |= {"queries": state["queries"], "found": len(found)}
         return {"retrieved": found, "documents": found}
 
     def rerank(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
-        """Keep the best relevant passages; without the reranker, the first."""
+        """Keep the best relevant passages; when the reranker fails, the first ones."""
         documents = state["retrieved"]
-        if self.reranker is not None and documents:
+        if self.rag.reranker is not None and documents:
             try:
-                documents = self._ranked(state, self.reranker, settings.min_score)
-            except NEVER_HIDDEN:
+                documents = _rerank_by_language(self.rag.reranker, state, settings.min_score)
+            except ALWAYS_RAISED:
                 raise
             except Exception as error:
-                stage.fall_back("fused order", error)
-        return {"documents": self.shared.kept(documents, state, settings)}
+                stage.announce_fallback("fused order", error)
+        return {"documents": self.rag.select_passages(documents, state, settings)}
 
     def grade(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
-        """Decide which passages answer, and where to go."""
+        """Decide which passages are relevant, and which node comes next."""
         documents = state["documents"]
-        sure = any((_score(document) or 0.0) >= settings.sure_score for document in documents)
+        sure = any((relevance_score(document) or 0.0) >= settings.sure_score for document in documents)
         grade = None
         if documents and not sure and self.model is not None:
-            grade = self._asked(self.model, state, settings, stage)
+            grade = _ask_grade(self.model, state, settings, stage)
         if grade is not None:
             documents = [one for number, one in enumerate(documents, 1) if number in grade.relevant]
-        # A question is hard if it took a second search, or if no passage answers it for sure.
+        # A question is hard if it took a second search, or if no passage is sure to answer it.
         hard = bool(state["tried"]) or (grade.hard if grade else not sure)
-        move: Move = "generate" if documents else self._correction(state, settings)
+        move: Move = "generate" if documents else self._choose_correction(state, settings)
         by = "model" if grade else "score"
         stage.details |= {"kept": len(documents), "by": by, "hard": hard, "next": move}
-        return {"documents": documents, "hard": hard, "move": move, "thought": thought_so_far(state, stage)}
+        return {"documents": documents, "hard": hard, "move": move, "thought": stage.total_thought(state)}
 
     def rewrite(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
         """Add a query in other words."""
         instruction = REWRITE.format(language=language_name(detect_language(state["question"])))
-        tried = "\n".join(f"- {query}" for query in state["queries"])
-        request = SEARCHED.format(question=as_data(state["question"]), queries=as_data(tried))
-        query = self._line("rewrite", instruction, request, state, settings, stage)
+        searched = escape_markup("\n".join(f"- {query}" for query in state["queries"]))
+        request = SEARCHED.format(question=escape_markup(state["question"]), queries=searched)
+        query = self._ask_query("rewrite", instruction, request, state, settings, stage)
         stage.details["query"] = query
         new = [query] if query and query not in state["queries"] else []
         return {
             "queries": [*state["queries"], *new],
             "tried": [*state["tried"], "rewrite"],
-            "thought": thought_so_far(state, stage),
+            "thought": stage.total_thought(state),
         }
 
     def translate(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
         """Add the question in the documents' languages."""
-        languages = _foreign(state, settings)
+        languages = _foreign_languages(state, settings)
         translations = {}
-        for language in languages[:_MOST_LANGUAGES]:
+        for language in languages[:_MAX_TRANSLATIONS]:
             instruction = TRANSLATE.format(language=language_name(language))
-            request = as_data(state["question"])
-            if query := self._line("translate", instruction, request, state, settings, stage):
+            request = escape_markup(state["question"])
+            if query := self._ask_query("translate", instruction, request, state, settings, stage):
                 translations[language] = query
-        stage.details |= {"translations": translations, "left_out": languages[_MOST_LANGUAGES:]}
+        stage.details |= {"translations": translations, "left_out": languages[_MAX_TRANSLATIONS:]}
         new = [query for query in translations.values() if query not in state["queries"]]
         return {
             "queries": [*state["queries"], *new],
             "translations": translations,
             "tried": [*state["tried"], "translate"],
-            "thought": thought_so_far(state, stage),
+            "thought": stage.total_thought(state),
         }
 
     def widen(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
-        """Let the next search find more."""
-        width = min(_WIDEST, state["width"] * _WIDER)
+        """Let the next search return more passages."""
+        width = min(_MAX_WIDTH, state["width"] * _WIDENING)
         stage.details["width"] = width
         return {"width": width, "tried": [*state["tried"], "widen"]}
 
     def generate(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
         """Write an answer, thinking if the question is hard; when the model fails twice, quote one."""
-        return self.shared.answer(state, settings, stage, hard=state["hard"])
+        return self.rag.write_or_quote(state, settings, stage, hard=state["hard"])
 
     def verify(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
-        """Hold the answer against its passages."""
+        """Check the answer against its passages, and decide whether it needs repair."""
         if state["abstained"]:
             return {"move": "cite"}
-        checked = self._verified(state["answer"], state, stage)
+        checked = self._verify(state["answer"], state, stage)
         repair = (
             self.model is not None
-            and not state["citations"]  # quotes of the documents: nothing to repair
+            and not state["citations"]  # quotes of the documents need no repair
             and state["remaining_steps"] >= _STEPS_OF_A_REPAIR
-            and bool(_faults(state["answer"], checked, state["language"]))
+            and bool(_find_faults(state["answer"], checked, state["language"]))
         )
         stage.details["verification"] = checked
         return {"verification": checked, "move": "repair" if repair else "cite"}
 
     def repair(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
-        """Ask once for a better answer; what is no better is not taken."""
-        checks = {state["answer"]: cast(Verification, state["verification"])}
+        """Ask once for a better answer, and take it if it has fewer faults."""
+        verified = {state["answer"]: cast(Verification, state["verification"])}
 
-        def check(answer: str) -> Verification:
-            if answer not in checks:
-                checks[answer] = self._verified(answer, state, stage)
-            return checks[answer]
+        def verify_once(answer: str) -> Verification:
+            if answer not in verified:
+                verified[answer] = self._verify(answer, state, stage)
+            return verified[answer]
 
-        def faults_of(answer: str) -> list[str]:
-            return _faults(answer, check(answer), state["language"])
+        def find_faults(answer: str) -> list[str]:
+            return _find_faults(answer, verify_once(answer), state["language"])
 
-        update = self.shared.mended(state, settings, stage, faults_of)
-        stage.details["verification"] = check(update.get("answer", state["answer"]))
+        update = self.rag.repair_answer(state, settings, stage, find_faults)
+        stage.details["verification"] = verify_once(update.get("answer", state["answer"]))
         return {**update, "verification": stage.details["verification"]}
 
     def cite(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
-        """Treat what is unsupported as the settings say, and resolve the markers."""
+        """Treat unsupported sentences as the settings say, and resolve the markers."""
         if state["abstained"]:
             return {}
         checked = cast(Verification, state["verification"])
         stage.details["verification"] = checked
-        return settled(state, checked, settings)
+        return finish_answer(state, checked, settings)
 
     def abstain(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
         """Say in the reader's language that the documents hold no answer."""
-        return abstention(state["language"], self.model, stage)
+        return self.rag.abstain(state, settings, stage)
 
-    def _ranked(
-        self, state: CorrectiveState, reranker: BaseDocumentCompressor, min_score: float
-    ) -> list[Document]:
-        """The relevant passages, each scored for the question in its own language where there is one."""
-        groups: dict[str, list[Document]] = {}
-        for document in state["retrieved"]:
-            query = state["translations"].get(document_language(document), state["question"])
-            groups.setdefault(query, []).append(document)
-        ranked = [
-            one for query, group in groups.items() for one in relevant(reranker, group, query, min_score)
-        ]
-        return sorted(ranked, key=lambda one: -(_score(one) or 0.0)) if len(groups) > 1 else ranked
-
-    def _asked(
-        self, model: BaseChatModel, state: CorrectiveState, settings: CorrectiveContext, stage: Stage
-    ) -> Grade | None:
-        """The model's grade of the passages, or None when it gives none."""
-        question = as_data(state["question"])
-        passages = QUESTION.format(passages=numbered(state["documents"]), question=question)
-        thought = thought_for("grade", settings, thought_so_far(state, stage))
-        given: dict[str, Any] = {"thinking": thought.thinking} if can_think(model) else {}
-        if given and thought.budget is not None:
-            given["thinking_budget"] = thought.budget
-        try:
-            grader = model.with_structured_output(Grade, **given).with_config(tags=[TAG_NOSTREAM])
-            grade = grader.invoke([SystemMessage(GRADE), HumanMessage(passages)])
-            return Grade.model_validate(grade)
-        except NEVER_HIDDEN:
-            raise
-        except Exception as error:
-            stage.fall_back("grade by score", error)
-            return None
-
-    def _correction(self, state: CorrectiveState, settings: CorrectiveContext) -> Move:
+    def _choose_correction(self, state: CorrectiveState, settings: CorrectiveContext) -> Move:
         """What to try when no passage is relevant."""
         tried = state["tried"]
         if len(tried) >= settings.attempts or state["remaining_steps"] < _STEPS_OF_A_LOOP:
             return "abstain"
-        if self.model is not None and "translate" not in tried and _foreign(state, settings):
+        if self.model is not None and "translate" not in tried and _foreign_languages(state, settings):
             return "translate"
         if self.model is not None and "rewrite" not in tried:
             return "rewrite"
-        if len(state["retrieved"]) >= state["width"] and state["width"] < _WIDEST:
+        if len(state["retrieved"]) >= state["width"] and state["width"] < _MAX_WIDTH:
             return "widen"
         return "rewrite" if self.model is not None else "abstain"
 
-    def _line(
+    def _ask_query(
         self,
         node: Node,
         instruction: str,
@@ -251,52 +222,58 @@ class CorrectiveNodes:
         settings: CorrectiveContext,
         stage: Stage,
     ) -> str:
-        """One line of the model, or "" when it fails or talks."""
-        thought = thought_for(node, settings, thought_so_far(state, stage))
+        """The model's query, or "" when it gives none."""
+        thought = plan_thought(node, settings, stage.total_thought(state))
         model = cast(BaseChatModel, self.model)
-        return one_line(model, thought, instruction, request, stage, "the queries so far")
+        return ask_line(model, thought, instruction, request, stage, "the queries so far")
 
-    def _verified(self, answer: str, state: CorrectiveState, stage: Stage) -> Verification:
-        """The answer held against its passages, with support scores where the reranker gives them."""
-        score = cast("Score | None", getattr(self.reranker, "score", None))
+    def _verify(self, answer: str, state: CorrectiveState, stage: Stage) -> Verification:
+        """Check an answer against its passages, with support scores if the reranker gives them."""
+        score: Score | None = getattr(self.rag.reranker, "score", None)
         documents, language = state["documents"], state["language"]
         try:
             return verify_citations(answer, documents, language=language, score=score)
-        except NEVER_HIDDEN:
+        except ALWAYS_RAISED:
             raise
         except Exception as error:
             if score is None:
                 raise
-            stage.fall_back("no support scores", error)
+            stage.announce_fallback("no support scores", error)
             return verify_citations(answer, documents, language=language)
 
 
-def _fused(rankings: Sequence[Sequence[Document]]) -> list[Document]:
-    """One ranking of several, each document once."""
-    documents: dict[tuple[str, str], Document] = {}
-    for ranking in rankings:
-        for document in ranking:
-            documents.setdefault(_key(document), document)
-    fused = reciprocal_rank_fusion([_key(document) for document in ranking] for ranking in rankings)
-    return [documents[key] for key in fused]
+def _rerank_by_language(
+    reranker: BaseDocumentCompressor, state: CorrectiveState, min_score: float
+) -> list[Document]:
+    """The relevant passages, each scored for the question in its own language if there is a translation."""
+    groups: dict[str, list[Document]] = {}
+    for document in state["retrieved"]:
+        query = state["translations"].get(document_language(document), state["question"])
+        groups.setdefault(query, []).append(document)
+    ranked = [
+        document
+        for query, group in groups.items()
+        for document in keep_relevant(reranker, group, query, min_score)
+    ]
+    return sorted(ranked, key=lambda one: -(relevance_score(one) or 0.0)) if len(groups) > 1 else ranked
 
 
-def _key(document: Document) -> tuple[str, str]:
-    return document_source(document), document.page_content
+def _ask_grade(
+    model: BaseChatModel, state: CorrectiveState, settings: CorrectiveContext, stage: Stage
+) -> Grade | None:
+    """The model's grade of the passages, or None when it gives none."""
+    question = escape_markup(state["question"])
+    request = QUESTION.format(passages=format_passages(state["documents"]), question=question)
+    thought = plan_thought("grade", settings, stage.total_thought(state))
+    return ask_object(Grade, model, thought, GRADE, request, stage, "grade by score")
 
 
-def _score(document: Document) -> float | None:
-    score = document.metadata.get("relevance_score")
-    return None if score is None else float(score)
-
-
-def _foreign(state: CorrectiveState, settings: CorrectiveContext) -> list[str]:
-    """Languages of the documents that the question is not in, the most frequent first."""
+def _foreign_languages(state: CorrectiveState, settings: CorrectiveContext) -> list[str]:
+    """Languages of the documents other than the question's, the most frequent first."""
     found = settings.languages or [document_language(document) for document in state["retrieved"]]
     own = detect_language(state["question"])
-    languages = sorted(set(found) - {own, own.split("-")[0]}, key=lambda code: (-found.count(code), code))
-    return languages
+    return sorted(set(found) - {own, own.split("-")[0]}, key=lambda code: (-found.count(code), code))
 
 
-def _faults(answer: str, checked: Verification, language: str) -> list[str]:
-    return citation_faults(checked) + language_faults(answer, language)
+def _find_faults(answer: str, checked: Verification, language: str) -> list[str]:
+    return find_citation_faults(checked) + find_language_faults(answer, language)

@@ -1,4 +1,4 @@
-"""What `corrective_rag` keeps between its nodes, and the settings a caller may choose."""
+"""What `corrective_rag` keeps between its nodes, and the settings that a caller may choose. No behavior."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ["CorrectiveContext", "CorrectiveState"]
 
 
 class CorrectiveState(RagState):
-    """What the nodes of `corrective_rag` keep beside that."""
+    """State of `corrective_rag`."""
 
     queries: list[str]
-    """All that is searched for, the question first."""
+    """All search queries, the question first."""
     translations: dict[str, str]
-    """The question in languages of the documents, by ISO 639-1 code."""
+    """The question in the languages of the documents, by ISO 639-1 code."""
     width: int
-    """Passages of each search."""
+    """Passages that each search returns."""
     tried: list[str]
     """Corrections so far, in order: "translate", "rewrite", "widen"."""
     hard: bool
-    """Whether grading found the question worth thinking about."""
+    """Whether the question was found to be worth thinking about."""
     remaining_steps: RemainingSteps
 
 
@@ -40,21 +40,24 @@ class CorrectiveContext(RagContext):
         default=0.7,
         ge=0,
         le=1,
-        description="Reranker score from which a passage counts as relevant without asking the chat model",
+        description="Reranker score from which a passage is relevant without asking the chat model",
     )
     attempts: int = Field(
-        default=2, ge=0, le=5, description="Further searches when nothing found answers the question"
+        default=2,
+        ge=0,
+        le=5,
+        description="Maximum number of further searches when no passage answers the question",
     )
     languages: list[LanguageCode] = Field(
         default=[],
         max_length=5,
         description=(
-            "ISO 639-1 codes of the documents' languages, to translate the question into; "
-            "empty: those of the passages found"
+            "ISO 639-1 codes of the languages to translate the question into. "
+            "Empty: the languages of the passages found"
         ),
     )
     thinking: Thinking = Field(
         default=None,
-        description="Think before answering: on, off, or auto: only when the question proves hard",
+        description="Whether to think before answering. auto: only if the question proves hard",
         json_schema_extra={"default": "auto"},
     )

@@ -1,4 +1,4 @@
-"""What `ingest` keeps between its nodes, and the settings a caller may choose."""
+"""What `ingest` keeps between its nodes, and the settings that a caller may choose. No behavior."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ __all__ = ["IngestContext", "IngestInput", "IngestState"]
 
 
 class IngestInput(TypedDict):
-    """What a caller sends: nothing. Which folders are read is not for a request to say."""
+    """What a caller sends: nothing. No request can name a folder."""
 
 
 class IngestState(TypedDict):
-    """What the nodes of `ingest` keep."""
+    """State of `ingest`."""
 
     report: dict[str, Any]
-    """What was done, in documents: added, skipped, removed, failed, and seconds."""
+    """Documents added, skipped, removed and failed, and the seconds it took."""
     gone: list[str]
-    """Stored documents whose files are no longer there."""
+    """Sources of the stored documents whose files are gone."""
     share: float
-    """Their part of the documents stored of these folders, 0 to 1."""
+    """Their share of the documents stored from these folders, 0 to 1."""
     approved: bool
     """Whether they may be deleted."""
     timings: dict[str, float]
@@ -30,7 +30,7 @@ class IngestState(TypedDict):
 
 
 class IngestContext(BaseModel):
-    """Settings of one run. They may come from a request: no folders, and no leave to delete unasked."""
+    """Settings of one run. They may come from a request: no folders, and no way around the approval."""
 
     model_config = ConfigDict(extra="forbid")
 

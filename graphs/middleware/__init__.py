@@ -1,15 +1,15 @@
-"""Middleware for LangChain's `create_agent`: each is one idea, and works in any agent.
+"""Middleware for LangChain's `create_agent`. Each class has one purpose, and works in any agent.
 
-Settings are arguments. A run's context that has a field of the same name, as `AgentContext` has, wins.
+Settings are arguments. A field of the same name in the run's context, as in `AgentContext`, has priority.
 """
 
 from qwen_agentkit.errors import missing_extra
 
 try:
     from qwen_agentkit.graphs.middleware.citations import CitationMiddleware
-    from qwen_agentkit.graphs.middleware.fall_back import ModelFallbackMiddleware
     from qwen_agentkit.graphs.middleware.history import HistoryMiddleware
     from qwen_agentkit.graphs.middleware.language import LanguageMiddleware
+    from qwen_agentkit.graphs.middleware.model_fallback import ModelFallbackMiddleware
     from qwen_agentkit.graphs.middleware.passages import PassagesMiddleware
     from qwen_agentkit.graphs.middleware.question import QuestionMiddleware
     from qwen_agentkit.graphs.middleware.search_budget import SearchBudgetMiddleware

@@ -1,4 +1,4 @@
-"""Final answers are held against the passages they cite. Knows verification, not how passages are found."""
+"""Checks final answers against the passages they cite. Knows verification, not how passages are found."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from langchain_core.messages import ToolMessage
 from langgraph.types import Command
 from typing_extensions import NotRequired
 
-from qwen_agentkit.graphs.middleware.passages import PassagesState, numbers_of
-from qwen_agentkit.graphs.middleware.repair import Outcome, RepairMiddleware, Request, Response
-from qwen_agentkit.graphs.middleware.run import (
+from qwen_agentkit.graphs.middleware.model_requests import (
+    add_instruction,
     answer_language,
     final_answer,
-    instructed,
-    setting,
+    read_setting,
     since_question,
 )
-from qwen_agentkit.graphs.shared.answers import abstains, abstention
-from qwen_agentkit.graphs.shared.checks import citation_faults
-from qwen_agentkit.graphs.shared.passages import as_data
+from qwen_agentkit.graphs.middleware.passages import PassagesState, numbers_of
+from qwen_agentkit.graphs.middleware.repair import Outcome, RepairMiddleware, Request, Response
+from qwen_agentkit.graphs.shared.answers import abstain, find_citation_faults, is_abstention
+from qwen_agentkit.graphs.shared.passages import escape_markup
 from qwen_agentkit.graphs.shared.prompts import REPAIR
-from qwen_agentkit.graphs.shared.running import NEVER_HIDDEN, Stage
+from qwen_agentkit.graphs.shared.runtime import ALWAYS_RAISED, Stage
 from qwen_agentkit.text.citations import Citation, find_markers, resolve_citations
 from qwen_agentkit.text.facts import figures
 from qwen_agentkit.text.languages import language_name, phrase
@@ -42,21 +41,21 @@ _ABSTAIN = "If the documents do not answer the question, write exactly: {abstent
 
 
 class CitedState(PassagesState):
-    """What an agent knows of its last answer."""
+    """State of an agent: its last answer."""
 
     answer: Annotated[NotRequired[str], OmitFromInput]
     citations: Annotated[NotRequired[list[Citation]], OmitFromInput]
     verification: Annotated[NotRequired[Verification | None], OmitFromInput]
-    """Every sentence as the model wrote it; None when there was nothing to verify."""
+    """Each sentence as the model wrote it; None if there was nothing to verify."""
     abstained: Annotated[NotRequired[bool], OmitFromInput]
 
 
 class CitationMiddleware(RepairMiddleware):
-    """Verifies the final answer sentence by sentence, has it mended once, and treats what stays unsupported.
+    """Verifies the final answer sentence by sentence, has it repaired once, and treats unsupported sentences.
 
-    It reads the passages that `PassagesMiddleware` numbers. Markers of no passage are taken out. A sentence
-    without marker whose figures a tool of this question gave, such as a calculator, counts as supported.
-    An answer that cites nothing, to a question for which nothing was looked up, is talk: it is not verified.
+    It reads the passages that `PassagesMiddleware` numbers. Markers without a passage are removed. A sentence
+    without a marker is supported if a tool called for this question, such as a calculator, returned its
+    figures. An answer without citations is not verified if nothing was searched for this question.
 
     Example::
 
@@ -64,8 +63,9 @@ class CitationMiddleware(RepairMiddleware):
         agent.invoke(...)["citations"], agent.invoke(...)["verification"]
 
     Args:
-        unsupported: what becomes of such sentences: "flag" with [?], "drop" or "keep".
-        score: scores pairs of (claim, passage), as a reranker's `score` does; shown with the citations.
+        unsupported: What to do with unsupported sentences: "flag" with [?], "drop" or "keep".
+        score: Scores pairs of (claim, passage), as the `score` of a reranker. The scores are in the
+            verification.
     """
 
     state_schema = CitedState
@@ -76,36 +76,40 @@ class CitationMiddleware(RepairMiddleware):
         self.score = score
 
     def prepare(self, request: Request) -> Request:
-        """Say how to abstain, in words that are known again."""
-        return instructed(request, _ABSTAIN.format(abstention=phrase(_language(request), "abstain")))
+        """Tell the model how to abstain, in words that can be recognized."""
+        return add_instruction(request, _ABSTAIN.format(abstention=phrase(_language(request), "abstain")))
 
     def faults(self, answer: str, request: Request) -> list[str]:
         """The unsupported sentences."""
-        return citation_faults(_verified(answer, request, None)) if _claims(answer, request) else []
+        if not _needs_verification(answer, request):
+            return []
+        return find_citation_faults(_verify(answer, request, None))
 
-    def plea(self, faults: list[str], request: Request) -> str:
-        """Name them."""
+    def repair_request(self, faults: list[str], request: Request) -> str:
+        """Name the faults."""
         language = _language(request)
         return REPAIR.format(
-            faults="\n".join(f"- {as_data(fault)}" for fault in faults),
+            faults="\n".join(f"- {escape_markup(fault)}" for fault in faults),
             language=language_name(language),
             abstention=phrase(language, "abstain"),
         )
 
     def finish(self, response: Response, request: Request) -> Outcome:
-        """Treat what is unsupported, resolve the markers, and note all of it in the state."""
+        """Treat unsupported sentences, resolve the markers, and write both to the state."""
         message = final_answer(response)
         if message is None:
             return response
         text, checked = message.text.strip(), None
-        if _claims(text, request):
-            checked = self._scored(text, request)
-            text = treat_unsupported(text, checked, setting(request.runtime, "unsupported", self.unsupported))
+        if _needs_verification(text, request):
+            checked = self._verify_with_scores(text, request)
+            text = treat_unsupported(
+                text, checked, read_setting(request.runtime, "unsupported", self.unsupported)
+            )
         answer, citations = resolve_citations(text, _passages(request))
-        abstained = not answer or abstains(answer, _language(request))
+        abstained = not answer or is_abstention(answer, _language(request))
         if abstained:
             stage = Stage(self.stage, request.runtime.stream_writer)
-            answer, citations = abstention(_language(request), request.model, stage)["answer"], []
+            answer, citations = abstain(_language(request), request.model, stage)["answer"], []
         request.runtime.stream_writer({"stage": self.stage, "verification": checked})
         update = {
             "answer": answer,
@@ -116,17 +120,17 @@ class CitationMiddleware(RepairMiddleware):
         result = [*response.result[:-1], message.model_copy(update={"content": answer})]
         return ExtendedModelResponse(replace(response, result=result), Command(update=update))
 
-    def _scored(self, answer: str, request: Request) -> Verification:
-        """The verification with support scores, where there are any."""
+    def _verify_with_scores(self, answer: str, request: Request) -> Verification:
+        """The verification, with support scores if they can be computed."""
         try:
-            return _verified(answer, request, self.score)
-        except NEVER_HIDDEN:
+            return _verify(answer, request, self.score)
+        except ALWAYS_RAISED:
             raise
         except Exception as error:
             if self.score is None:
                 raise
-            Stage(self.stage, request.runtime.stream_writer).fall_back("no support scores", error)
-            return _verified(answer, request, None)
+            Stage(self.stage, request.runtime.stream_writer).announce_fallback("no support scores", error)
+            return _verify(answer, request, None)
 
 
 def _language(request: Request) -> str:
@@ -138,19 +142,19 @@ def _passages(request: Request) -> list[Document]:
     return list(state.get("passages", []))
 
 
-def _claims(answer: str, request: Request) -> bool:
-    """Whether an answer is to be held against passages: it cites, or something was looked up for it."""
-    if abstains(answer, _language(request)):
+def _needs_verification(answer: str, request: Request) -> bool:
+    """Whether an answer has to be supported: it cites passages, or a search was made for it."""
+    if is_abstention(answer, _language(request)):
         return False
-    looked_up = any(
+    searched = any(
         isinstance(message, ToolMessage) and (isinstance(message.artifact, list) or numbers_of(message))
         for message in since_question(request.state["messages"])
     )
-    return looked_up or bool(_passages(request) and any(find_markers(answer)))
+    return searched or bool(_passages(request) and any(find_markers(answer)))
 
 
-def _verified(answer: str, request: Request, score: Score | None) -> Verification:
-    """The answer held against all passages, and its uncited figures against other tools' results."""
+def _verify(answer: str, request: Request, score: Score | None) -> Verification:
+    """Verify an answer against all passages, and its uncited figures against the results of other tools."""
     language = _language(request)
     checked = verify_citations(answer, _passages(request), language=language, score=score)
     results = [

@@ -1,6 +1,6 @@
-"""The part of the model where there is none: search once, then quote the best sentences.
+"""Answers without a chat model: search once, then quote the best sentences.
 
-Knows the tool search by its name, and `extract_answer`.
+Knows the tool `search` by its name, and `extract_answer`.
 """
 
 from __future__ import annotations
@@ -19,19 +19,24 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.outputs import ChatResult
 from langgraph.runtime import Runtime
 
+from qwen_agentkit.graphs.middleware.model_requests import (
+    answer_language,
+    question_text,
+    read_setting,
+    since_question,
+)
 from qwen_agentkit.graphs.middleware.passages import PassagesState, numbers_of
-from qwen_agentkit.graphs.middleware.run import answer_language, question, setting, since_question
-from qwen_agentkit.graphs.middleware.tool_limits import failure
-from qwen_agentkit.graphs.shared.branches import refuse_if_all_failed
-from qwen_agentkit.graphs.shared.extract import extract_answer
-from qwen_agentkit.graphs.shared.running import NEVER_HIDDEN, Stage
+from qwen_agentkit.graphs.middleware.tool_limits import read_failure
+from qwen_agentkit.graphs.shared.answers import extract_answer
+from qwen_agentkit.graphs.shared.parallel import check_not_all_failed
+from qwen_agentkit.graphs.shared.runtime import ALWAYS_RAISED, Stage
 from qwen_agentkit.text.languages import phrase
 
-__all__ = ["ExtractiveMiddleware", "NoModel", "searched_or_quoted"]
+__all__ = ["ExtractiveMiddleware", "NoModel", "search_or_quote"]
 
 
 class NoModel(BaseChatModel):
-    """Stands where `create_agent` wants a model; `ExtractiveMiddleware` never calls it."""
+    """Placeholder for the model that `create_agent` needs. `ExtractiveMiddleware` never calls it."""
 
     @property
     def _llm_type(self) -> str:
@@ -44,14 +49,14 @@ class NoModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        raise NotImplementedError("There is no chat model; expected ExtractiveMiddleware to answer.")
+        raise NotImplementedError("This agent has no chat model; expected ExtractiveMiddleware to answer.")
 
 
 class ExtractiveMiddleware(AgentMiddleware[PassagesState, Any, Any]):
-    """Answers in the place of a model. Has to stand last, since it calls nothing behind it.
+    """Answers instead of a model. It must be the last middleware, since it does not call the next one.
 
     Args:
-        reranker: chooses the sentences; without one the first is quoted.
+        reranker: Chooses the sentences. Without a reranker the first sentence is quoted.
     """
 
     state_schema = PassagesState
@@ -62,54 +67,54 @@ class ExtractiveMiddleware(AgentMiddleware[PassagesState, Any, Any]):
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ModelResponse[Any]:
-        """Call search, or quote what it found."""
-        return searched_or_quoted(request, self.reranker)
+        """Call the tool `search`, or quote what it found."""
+        return search_or_quote(request, self.reranker)
 
     async def awrap_model_call(
         self,
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ModelResponse[Any]:
-        """The same, off the event loop."""
-        return await asyncio.to_thread(searched_or_quoted, request, self.reranker)
+        """As `wrap_model_call`, off the event loop."""
+        return await asyncio.to_thread(search_or_quote, request, self.reranker)
 
 
-def searched_or_quoted(
+def search_or_quote(
     request: ModelRequest[Any], reranker: BaseDocumentCompressor | None
 ) -> ModelResponse[Any]:
-    """A call of search if there was none for this question, then the best sentences of what was found.
+    """Call the tool `search` if it was not called for this question; else quote the best sentences found.
 
     Args:
-        request: for the model.
-        reranker: chooses the sentences; without one, and when it fails, the first is quoted.
+        request: The request to the model.
+        reranker: Chooses the sentences. Without a reranker, and when it fails, the first one is quoted.
 
     Raises:
-        RetrievalError: every search failed: that nothing was found would not be true.
+        RetrievalError: Every search failed: an answer that nothing was found would not be true.
     """
     state: Any = request.state
-    asked, messages = question(state["messages"]), since_question(state["messages"])
+    asked, messages = question_text(state["messages"]), since_question(state["messages"])
     searches = [one for one in messages if isinstance(one, ToolMessage) and one.name == "search"]
     if not searches and "search" in [getattr(one, "name", None) for one in request.tools]:
         call = {"name": "search", "args": {"query": asked}, "id": f"search-{len(state['messages'])}"}
         return ModelResponse([AIMessage("", tool_calls=[call])])
-    refuse_if_all_failed([failure(one) for one in searches])
-    return ModelResponse([AIMessage(_quoted(asked, state, request.runtime, reranker))])
+    check_not_all_failed([read_failure(one) for one in searches])
+    return ModelResponse([AIMessage(_quote(asked, state, request.runtime, reranker))])
 
 
-def _quoted(
+def _quote(
     asked: str, state: PassagesState, runtime: Runtime[Any], reranker: BaseDocumentCompressor | None
 ) -> str:
     language = answer_language(state["messages"], runtime)
     found = [number for one in since_question(state["messages"]) for number in numbers_of(one)]
     passages = [state["passages"][number - 1] for number in found]
-    best = partial(extract_answer, language=language, sentences=setting(runtime, "sentences", 2))
+    extract = partial(extract_answer, language=language, sentences=read_setting(runtime, "sentences", 2))
     try:
-        _, citations = best(asked, passages, reranker)
-    except NEVER_HIDDEN:
+        _, citations = extract(asked, passages, reranker)
+    except ALWAYS_RAISED:
         raise
     except Exception as error:
-        Stage("model", runtime.stream_writer).fall_back("first sentence", error)
-        _, citations = best(asked, passages, None)
+        Stage("model", runtime.stream_writer).announce_fallback("first sentence", error)
+        _, citations = extract(asked, passages, None)
     lines = [f"{citation['quote']} [{found[citation['marker'] - 1]}]" for citation in citations]
     head = phrase(language, "from_documents")
     return "\n".join([head, *lines]) if lines else phrase(language, "abstain")

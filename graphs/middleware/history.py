@@ -1,6 +1,6 @@
-"""How much of the conversation the model reads before the question. Knows messages and a token budget.
+"""Limits how much of the conversation the model reads before the question.
 
-The thread itself is never cut: what is not shown stays in the state.
+Knows messages and a token budget. The thread itself is never cut: what is not shown stays in the state.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langgraph.types import Command
 from typing_extensions import NotRequired
 
-from qwen_agentkit.graphs.middleware.run import setting, since_question
-from qwen_agentkit.graphs.shared.memory import Memory, remember, tokens_in
-from qwen_agentkit.graphs.shared.models import Thought
-from qwen_agentkit.graphs.shared.passages import as_data
-from qwen_agentkit.graphs.shared.running import Stage
+from qwen_agentkit.graphs.middleware.model_requests import read_setting, since_question
+from qwen_agentkit.graphs.shared.conversation import USER, History, estimate_tokens, read_history
+from qwen_agentkit.graphs.shared.models import NO_THOUGHT
+from qwen_agentkit.graphs.shared.passages import escape_markup
+from qwen_agentkit.graphs.shared.runtime import Stage
 
 __all__ = ["HistoryMiddleware", "HistoryState"]
 
@@ -35,21 +35,21 @@ _SUMMARY = "Summary of the conversation so far: {summary}"
 
 
 class HistoryState(AgentState[Any]):
-    """What an agent remembers of a conversation that is too long to be read again."""
+    """State of an agent: the summary of a conversation that is too long to be read in full."""
 
     summary: Annotated[NotRequired[str], OmitFromInput]
     summarised: Annotated[NotRequired[str], OmitFromInput]
-    """Id of the last message in it."""
+    """Id of the last message in the summary."""
 
 
 class HistoryMiddleware(AgentMiddleware[HistoryState, Any, Any]):
-    """Shows the model earlier questions and their answers in so many tokens, the oldest as a summary.
+    """Shows the model earlier questions and answers within a token budget, the oldest as a summary.
 
-    While all of the conversation fits, it is shown as it is; then without the calls of tools and what they
-    found. Passages keep their numbers. Writing the summary is one more call of the model, without thought.
+    A conversation that fits is shown in full. A longer one is shown without the calls of tools and their
+    results. Passages keep their numbers. Writing a summary takes one call of the model, without thinking.
 
     Args:
-        history_tokens: about how many; 0: each question stands for itself.
+        history_tokens: Budget in tokens, about. 0: each question is read alone.
     """
 
     state_schema = HistoryState
@@ -58,49 +58,50 @@ class HistoryMiddleware(AgentMiddleware[HistoryState, Any, Any]):
         self.history_tokens = history_tokens
 
     def wrap_model_call(self, request: Request, handler: Callable[[Request], ModelResponse[Any]]) -> Outcome:
-        """Call the model with what it is to read."""
-        shown, update = self._shown(request)
-        return _noted(handler(shown), update)
+        """Call the model with the history that fits."""
+        limited, update = self._limit_history(request)
+        return _add_update(handler(limited), update)
 
     async def awrap_model_call(
         self, request: Request, handler: Callable[[Request], Awaitable[ModelResponse[Any]]]
     ) -> Outcome:
-        """The same."""
-        shown, update = await asyncio.to_thread(self._shown, request)
-        return _noted(await handler(shown), update)
+        """As `wrap_model_call`."""
+        limited, update = await asyncio.to_thread(self._limit_history, request)
+        return _add_update(await handler(limited), update)
 
-    def _shown(self, request: Request) -> tuple[Request, dict[str, Any]]:
-        """The request with as much of the conversation as fits, and what there is to remember of it."""
+    def _limit_history(self, request: Request) -> tuple[Request, dict[str, Any]]:
+        """The request with as much of the conversation as fits, and the update of the state."""
         state: Any = request.state
         messages = state["messages"]
         earlier = messages[: len(messages) - len(since_question(messages)) - 1]
-        budget = setting(request.runtime, "history_tokens", self.history_tokens)
-        if sum(tokens_in(message.text) for message in earlier) <= (budget if earlier else 0):
+        budget = read_setting(request.runtime, "history_tokens", self.history_tokens)
+        if sum(estimate_tokens(message.text) for message in earlier) <= (budget if earlier else 0):
             return request, {}
-        memory = self._memory(request, budget) if budget else Memory("", "", [])
+        history = self._read_history(request, budget) if budget else History()
         new = len(since_question(request.messages)) + 1
-        shown = request.override(messages=[*_told(memory), *request.messages[-new:]])
+        limited = request.override(messages=[*_as_messages(history), *request.messages[-new:]])
         known = (state.get("summary", ""), state.get("summarised", ""))
-        noted = {"summary": memory.summary, "summarised": memory.summarised}
-        return shown, noted if budget and known != (memory.summary, memory.summarised) else {}
+        update = {"summary": history.summary, "summarised": history.summarised}
+        return limited, update if budget and known != (history.summary, history.summarised) else {}
 
-    def _memory(self, request: Request, budget: int) -> Memory:
+    def _read_history(self, request: Request, budget: int) -> History:
         state: Any = request.state
         known = (state.get("summary", ""), state.get("summarised", ""))
         stage = Stage("history", request.runtime.stream_writer)
-        memory = remember(state["messages"], known, budget, request.model, Thought(False, None), stage)
+        history = read_history(state["messages"], known, budget, request.model, NO_THOUGHT, stage)
         if stage.details:
             request.runtime.stream_writer({"stage": stage.name, **stage.details})
-        return memory
+        return history
 
 
-def _told(memory: Memory) -> list[AnyMessage]:
-    summary = [HumanMessage(_SUMMARY.format(summary=as_data(memory.summary)))] if memory.summary else []
-    turns = [
-        HumanMessage(turn.text) if turn.speaker == "User" else AIMessage(turn.text) for turn in memory.turns
-    ]
-    return [*summary, *turns]
+def _as_messages(history: History) -> list[AnyMessage]:
+    messages: list[AnyMessage] = []
+    if history.summary:
+        messages.append(HumanMessage(_SUMMARY.format(summary=escape_markup(history.summary))))
+    for turn in history.turns:
+        messages.append(HumanMessage(turn.text) if turn.speaker == USER else AIMessage(turn.text))
+    return messages
 
 
-def _noted(response: ModelResponse[Any], update: dict[str, Any]) -> Outcome:
+def _add_update(response: ModelResponse[Any], update: dict[str, Any]) -> Outcome:
     return ExtendedModelResponse(response, Command(update=update)) if update else response

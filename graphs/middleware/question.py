@@ -1,4 +1,4 @@
-"""What is no question is refused before a model is asked. Knows messages."""
+"""Refuses what is no question before a model is asked. Knows messages only."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Any
 from langchain.agents.middleware import AgentMiddleware
 from langchain.agents.middleware.types import AgentState, ModelRequest, ModelResponse
 
-from qwen_agentkit.graphs.shared.memory import last_question
+from qwen_agentkit.graphs.shared.conversation import find_question
 
 __all__ = ["QuestionMiddleware"]
 
 
 class QuestionMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
-    """Refuses an empty question and one as long as a document, as the other graphs do.
+    """Refuses an empty question, and one as long as a document, as the other graphs do.
 
     Raises:
-        InputError: the last human message is one of them, or there is none.
+        InputError: There is no human message, or the last one is empty or too long.
     """
 
-    # Not `before_agent`, which would be one more node of every agent: what is refused is the same.
+    # Not `before_agent`, which would add a node to every agent.
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ModelResponse[Any]:
-        """Look at the question."""
-        last_question(request.state["messages"])
+        """Check the question."""
+        find_question(request.state["messages"])
         return handler(request)
 
     async def awrap_model_call(
@@ -33,6 +33,6 @@ class QuestionMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ModelResponse[Any]:
-        """The same."""
-        last_question(request.state["messages"])
+        """As `wrap_model_call`."""
+        find_question(request.state["messages"])
         return await handler(request)

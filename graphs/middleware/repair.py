@@ -1,6 +1,6 @@
-"""One more chance for a final answer: find its faults, ask once, keep the better one.
+"""Repairs a final answer: find its faults, ask once for a better one, keep the one with fewer faults.
 
-Knows model calls, not what a fault is. The draft and the request to mend it stay out of the conversation.
+Knows model calls, not what a fault is. The draft and the request to repair it stay out of the conversation.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from langchain.agents.middleware.types import (
 )
 from langchain_core.messages import AIMessage, HumanMessage
 
-from qwen_agentkit.graphs.middleware.run import NoTurnLeft, charged, final_answer, given_up
-from qwen_agentkit.graphs.shared.running import NEVER_HIDDEN
+from qwen_agentkit.graphs.middleware.model_requests import NoTurnLeft, add_cost, final_answer, request_again
+from qwen_agentkit.graphs.shared.runtime import ALWAYS_RAISED, Stage
 
 __all__ = ["Outcome", "RepairMiddleware"]
 
@@ -29,86 +29,85 @@ Outcome = ModelResponse[Any] | ExtendedModelResponse[Any]
 
 
 class RepairMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
-    """Base of middleware that checks final answers. A subclass says what is wrong with one."""
+    """Base class of middleware that checks final answers. A subclass defines what a fault is."""
 
     stage = "repair"
-    """Its name in the custom stream."""
+    """Name in the custom stream."""
 
     def prepare(self, request: Request) -> Request:
-        """The request as the model is to get it."""
+        """Change the request before the first call."""
         return request
 
     def faults(self, answer: str, request: Request) -> list[str]:
-        """What is wrong with a final answer; nothing: no repair."""
+        """The faults of a final answer; [] for no repair."""
         raise NotImplementedError
 
-    def plea(self, faults: list[str], request: Request) -> str:
-        """What the model is told about the faults."""
+    def repair_request(self, faults: list[str], request: Request) -> str:
+        """The message that asks the model to repair the faults."""
         raise NotImplementedError
 
     def finish(self, response: Response, request: Request) -> Outcome:
-        """The response as it goes on."""
+        """Change the response before it is returned."""
         return response
 
     def wrap_model_call(self, request: Request, handler: Callable[[Request], Response]) -> Outcome:
         """Call the model, and once more if its final answer has faults."""
         request = self.prepare(request)
         response = handler(request)
-        found, mending = self._examine(response, request)
-        if mending is not None:
+        found, second = self._find_faults(response, request)
+        if second is not None:
             try:
-                response = self._better(response, handler(mending), found, request)
-            except NEVER_HIDDEN:
+                response = self._choose_better(response, handler(second), found, request)
+            except ALWAYS_RAISED:
                 raise
             except Exception as error:
-                response = self._kept(response, error, request)
+                response = self._keep_first(response, error, request)
         return self.finish(response, request)
 
     async def awrap_model_call(
         self, request: Request, handler: Callable[[Request], Awaitable[Response]]
     ) -> Outcome:
-        """The same, with the checks off the event loop."""
+        """As `wrap_model_call`, with the checks off the event loop."""
         request = await asyncio.to_thread(self.prepare, request)
         response = await handler(request)
-        found, mending = await asyncio.to_thread(self._examine, response, request)
-        if mending is not None:
+        found, second = await asyncio.to_thread(self._find_faults, response, request)
+        if second is not None:
             try:
-                again = await handler(mending)
-                response = await asyncio.to_thread(self._better, response, again, found, request)
-            except NEVER_HIDDEN:
+                again = await handler(second)
+                response = await asyncio.to_thread(self._choose_better, response, again, found, request)
+            except ALWAYS_RAISED:
                 raise
             except Exception as error:
-                response = self._kept(response, error, request)
+                response = self._keep_first(response, error, request)
         return await asyncio.to_thread(self.finish, response, request)
 
-    def _examine(self, response: Response, request: Request) -> tuple[list[str], Request | None]:
-        """The faults of a response, and the request to mend them."""
+    def _find_faults(self, response: Response, request: Request) -> tuple[list[str], Request | None]:
+        """The faults of a response, and the request to repair them, or None."""
         answer = final_answer(response)
         found = self.faults(answer.text, request) if answer else []
         if answer is None or not found:
             return [], None
-        draft, plea = AIMessage(answer.text), HumanMessage(self.plea(found, request))
-        mending = given_up(request, answer)
-        return found, mending.override(messages=[*request.messages, draft, plea])
+        draft, repair = AIMessage(answer.text), HumanMessage(self.repair_request(found, request))
+        second = request_again(request, answer)
+        return found, second.override(messages=[*request.messages, draft, repair])
 
-    def _better(self, first: Response, again: Response, found: list[str], request: Request) -> Response:
+    def _choose_better(
+        self, first: Response, again: Response, found: list[str], request: Request
+    ) -> Response:
         """The second response if it is an answer with fewer faults."""
         answer = final_answer(again)
         left = self.faults(answer.text, request) if answer else found
         taken = len(left) < len(found)
         request.runtime.stream_writer({"stage": self.stage, "faults": found, "taken": taken, "left": left})
         kept, left_out = (again, first) if taken else (first, again)
-        return charged(kept, _said(left_out))
+        return add_cost(kept, _last_message(left_out))
 
-    def _kept(self, first: Response, error: Exception, request: Request) -> Response:
+    def _keep_first(self, first: Response, error: Exception, request: Request) -> Response:
         """The first response, when the second call failed."""
-        what = f"{type(error).__name__}: {error}"
-        request.runtime.stream_writer(
-            {"stage": self.stage, "fallback": "the answer as it was", "error": what}
-        )
-        return first if isinstance(error, NoTurnLeft) else charged(first, AIMessage(""))
+        Stage(self.stage, request.runtime.stream_writer).announce_fallback("the answer as it was", error)
+        return first if isinstance(error, NoTurnLeft) else add_cost(first, AIMessage(""))
 
 
-def _said(response: Response) -> AIMessage:
+def _last_message(response: Response) -> AIMessage:
     message = response.result[-1] if response.result else None
     return message if isinstance(message, AIMessage) else AIMessage("")

@@ -1,4 +1,4 @@
-"""At most so many searches for one question. Knows the names of tools, not what they do."""
+"""Limits the searches for one question. Knows the names of tools, not what they do."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from langchain.agents.middleware.types import AgentState, ToolCallRequest
 from langchain_core.messages import AIMessage, ToolMessage
 from langgraph.types import Command
 
-from qwen_agentkit.graphs.middleware.run import setting, since_question
+from qwen_agentkit.graphs.middleware.model_requests import read_setting, since_question
 
 __all__ = ["SearchBudgetMiddleware"]
 
-_SPENT = (
+_BUDGET_USED = (
     "The {limit} searches for this question are spent. Answer from the passages found so far, or say that "
     "the documents do not answer the question."
 )
 
 
 class SearchBudgetMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
-    """Answers searches beyond the budget with a message that says so, also when they come all at once.
+    """Refuses searches beyond the budget with a message to the model, also when they are called at once.
 
     Args:
-        searches: most for one question.
-        tools: names of the tools that search.
+        searches: Maximum number of searches for one question.
+        tools: Names of the tools that search.
     """
 
     def __init__(self, searches: int = 4, *, tools: Sequence[str] = ("search",)) -> None:
@@ -35,20 +35,20 @@ class SearchBudgetMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     def wrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]]
     ) -> ToolMessage | Command[Any]:
-        """Let the first searches through."""
-        return self._refusal(request) or handler(request)
+        """Call the tool, unless the budget is used up."""
+        return self._refuse(request) or handler(request)
 
     async def awrap_tool_call(
         self,
         request: ToolCallRequest,
         handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]],
     ) -> ToolMessage | Command[Any]:
-        """The same."""
-        return self._refusal(request) or await handler(request)
+        """As `wrap_tool_call`."""
+        return self._refuse(request) or await handler(request)
 
-    def _refusal(self, request: ToolCallRequest) -> ToolMessage | None:
-        call, limit = request.tool_call, setting(request.runtime, "searches", self.searches)
-        # Counted by their place in the conversation: calls of one turn run at the same time.
+    def _refuse(self, request: ToolCallRequest) -> ToolMessage | None:
+        call, limit = request.tool_call, read_setting(request.runtime, "searches", self.searches)
+        # Counted by their place in the conversation, since calls of one turn run at the same time.
         calls = [
             one["id"]
             for message in since_question(request.state["messages"])
@@ -59,5 +59,5 @@ class SearchBudgetMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         if call["id"] not in calls[limit:]:
             return None
         request.runtime.stream_writer({"stage": "search", "refused": call["args"], "limit": limit})
-        text = _SPENT.format(limit=limit)
+        text = _BUDGET_USED.format(limit=limit)
         return ToolMessage(text, name=call["name"], tool_call_id=call["id"], status="error")

@@ -1,4 +1,4 @@
-"""What a run does and how long it takes, in the custom stream. Knows calls, not what they are for."""
+"""Announces the calls of a run in the custom stream. Knows calls, not what they are for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from langchain.agents.middleware.types import AgentState, ModelRequest, ModelRes
 from langchain_core.messages import AIMessage, ToolMessage
 from langgraph.types import Command
 
-from qwen_agentkit.graphs.shared.running import Stage
+from qwen_agentkit.graphs.shared.runtime import Stage
 
 __all__ = ["StagesMiddleware"]
 
@@ -21,8 +21,8 @@ Result = ToolMessage | Command[Any]
 class StagesMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     """Announces each call of the model with its seconds and tokens, and each call of a tool with its seconds.
 
-    As ``{"stage": "model", "seconds", "tokens": {"input", "output"}}`` and ``{"stage": "tools", "seconds",
-    "tool"}``. Stands next to the model, so that calls to mend an answer are announced, too.
+    The events are ``{"stage": "model", "seconds", "tokens": {"input", "output"}}`` and ``{"stage": "tools",
+    "seconds", "tool"}``. Put it next to the model, so that it also announces calls that repair an answer.
     """
 
     def wrap_model_call(
@@ -39,7 +39,7 @@ class StagesMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ModelResponse[Any]:
-        """The same."""
+        """As `wrap_model_call`."""
         start = time.perf_counter()
         response = await handler(request)
         _announce_model(request, response, time.perf_counter() - start)
@@ -57,7 +57,7 @@ class StagesMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     async def awrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[Result]]
     ) -> Result:
-        """The same."""
+        """As `wrap_tool_call`."""
         start = time.perf_counter()
         result = await handler(request)
         _announce_tool(request, time.perf_counter() - start)
@@ -69,10 +69,10 @@ def _announce_model(request: ModelRequest[Any], response: ModelResponse[Any], se
     message = response.result[-1] if response.result else None
     if isinstance(message, AIMessage) and (usage := message.usage_metadata):
         stage.details["tokens"] = {"input": usage["input_tokens"], "output": usage["output_tokens"]}
-    stage.end(seconds)
+    stage.announce_end(seconds)
 
 
 def _announce_tool(request: ToolCallRequest, seconds: float) -> None:
     stage = Stage("tools", request.runtime.stream_writer)
     stage.details["tool"] = request.tool_call["name"]
-    stage.end(seconds)
+    stage.announce_end(seconds)

@@ -1,4 +1,4 @@
-"""At most so many calls of the model for one question; the last one has no tools and must answer.
+"""Limits the calls of the model for one question: the last one gets no tools and must answer.
 
 Knows messages and tool calls, not what the tools do.
 """
@@ -13,28 +13,28 @@ from langchain.agents.middleware import AgentMiddleware
 from langchain.agents.middleware.types import AgentState, ModelRequest, ModelResponse
 from langchain_core.messages import AIMessage
 
-from qwen_agentkit.graphs.middleware.run import (
+from qwen_agentkit.graphs.middleware.model_requests import (
     NoTurnLeft,
+    add_instruction,
     answer_language,
-    drafts,
-    instructed,
-    setting,
-    spent,
+    count_cost,
+    discarded_drafts,
+    read_setting,
 )
 from qwen_agentkit.text.languages import phrase
 
 __all__ = ["TurnLimitMiddleware"]
 
-_LAST = "No tool can be called any more: answer now from what was found."
+_LAST_TURN = "No tool can be called any more: answer now from what was found."
 
 
 class TurnLimitMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
-    """Ends every loop with an answer in the reader's language, if only one that there is none.
+    """Ends every loop with an answer, or with an abstention in the reader's language.
 
-    When all calls are spent, middleware that asks once more to have an answer mended gets `NoTurnLeft`.
+    When no call is left, middleware that asks for a repair gets `NoTurnLeft`.
 
     Args:
-        turns: most calls of the model for one question.
+        turns: Maximum number of calls of the model for one question.
     """
 
     def __init__(self, turns: int = 10) -> None:
@@ -43,35 +43,35 @@ class TurnLimitMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ModelResponse[Any]:
-        """Take the tools away at the last turn."""
+        """Call the model, without tools at the last turn."""
         if not self._is_last(request):
             return handler(request)
-        return _answering(handler(instructed(request, _LAST).override(tools=[])), request)
+        return _without_calls(handler(add_instruction(request, _LAST_TURN).override(tools=[])), request)
 
     async def awrap_model_call(
         self,
         request: ModelRequest[Any],
         handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]],
     ) -> ModelResponse[Any]:
-        """The same."""
+        """As `wrap_model_call`."""
         if not self._is_last(request):
             return await handler(request)
-        return _answering(await handler(instructed(request, _LAST).override(tools=[])), request)
+        return _without_calls(await handler(add_instruction(request, _LAST_TURN).override(tools=[])), request)
 
     def _is_last(self, request: ModelRequest[Any]) -> bool:
-        turns, calls = setting(request.runtime, "turns", self.turns), spent(request).calls
-        if drafts(request) and calls >= turns:
-            raise NoTurnLeft(f"the {turns} calls of the model for this question are spent")
+        turns, calls = read_setting(request.runtime, "turns", self.turns), count_cost(request).calls
+        if discarded_drafts(request) and calls >= turns:
+            raise NoTurnLeft(f"All {turns} calls of the model for this question were used.")
         return calls + 1 >= turns
 
 
-def _answering(response: ModelResponse[Any], request: ModelRequest[Any]) -> ModelResponse[Any]:
-    """The response without calls; an abstention where nothing else was said."""
+def _without_calls(response: ModelResponse[Any], request: ModelRequest[Any]) -> ModelResponse[Any]:
+    """The response without calls of tools; an abstention if it has no text."""
     message = response.result[-1]
     if isinstance(message, AIMessage) and message.tool_calls:
         request.runtime.stream_writer({"stage": "turns", "refused": message.tool_calls})
         language = answer_language(request.state["messages"], request.runtime)
         text = message.text.strip() or phrase(language, "abstain")
-        said = AIMessage(text, id=message.id, usage_metadata=message.usage_metadata)
-        return replace(response, result=[*response.result[:-1], said])
+        answer = AIMessage(text, id=message.id, usage_metadata=message.usage_metadata)
+        return replace(response, result=[*response.result[:-1], answer])
     return response

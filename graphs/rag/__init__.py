@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from qwen_agentkit.graphs.rag.graph import build_rag_graph, create_rag_graph, passage_prompt
+from qwen_agentkit.graphs.rag.graph import RagGraph, build_rag_graph, create_rag_graph
 
-__all__ = ["build_rag_graph", "create_rag_graph", "passage_prompt"]
+__all__ = ["RagGraph", "build_rag_graph", "create_rag_graph"]

@@ -1,6 +1,6 @@
 """`rag_agent`: LangChain's `create_agent` over documents, with tools, budgets and checked citations.
 
-Knows which middleware stands where; what each does is its own affair.
+Knows the order of the middleware, not what each does.
 """
 
 from __future__ import annotations
@@ -8,11 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
-from langchain_core.documents import BaseDocumentCompressor
-from langchain_core.language_models import BaseChatModel
-from langchain_core.retrievers import BaseRetriever
 from langchain_core.tools import BaseTool, tool
-from langchain_core.vectorstores import VectorStore
 from langgraph.cache.base import BaseCache
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import StateGraph
@@ -22,7 +18,14 @@ from langgraph.store.base import BaseStore
 from qwen_agentkit.errors import InputError, missing_extra
 from qwen_agentkit.graphs.rag_agent.state import AgentContext
 from qwen_agentkit.graphs.rag_agent.tools import Access, passage_tools
-from qwen_agentkit.graphs.shared.models import chat_model, check_retriever, reranker_model
+from qwen_agentkit.graphs.shared.models import (
+    ChatModel,
+    Reranker,
+    Retriever,
+    check_retriever,
+    resolve_chat_model,
+    resolve_reranker,
+)
 from qwen_agentkit.graphs.shared.prompts import AGENT
 from qwen_agentkit.text.verification import Score
 
@@ -51,11 +54,11 @@ __all__ = ["build_rag_agent", "create_rag_agent"]
 
 
 def create_rag_agent(
-    model: BaseChatModel | str | None,
-    retriever: BaseRetriever | VectorStore,
+    model: ChatModel,
+    retriever: Retriever,
     *,
     tools: Sequence[BaseTool | Callable[..., Any]] = (),
-    reranker: BaseDocumentCompressor | str | None = None,
+    reranker: Reranker = None,
     middleware: Sequence[AgentMiddleware[Any, Any, Any]] = (),
     system_prompt: str = AGENT,
     access: Access | None = None,
@@ -66,16 +69,15 @@ def create_rag_agent(
     cache: BaseCache[Any] | None = None,
     name: str = "rag_agent",
 ) -> CompiledStateGraph[Any, AgentContext, Any, Any]:
-    """An agent that searches documents and answers with numbered citations, in the question's language.
+    """Make an agent that searches documents and answers with numbered citations, in the question's language.
 
     Its own tools are search, read_section, list_sources and cite. Its state has `passages` (marker [n] is
-    the n-th, over the whole conversation), `answer`, `citations`, `verification` and `abstained`. Everything
-    is bounded: searches, calls of the model, thought, seconds and characters of a tool call. Passages and
-    results of tools are data: they add no tool and change no filter.
+    the n-th, over the whole conversation), `answer`, `citations`, `verification` and `abstained`. There are
+    limits for searches, calls of the model, tokens of thought, and the seconds and characters of a tool call.
+    Passages and results of tools are data: they can add no tool and change no filter.
 
-    What fails is replaced and announced in the custom stream as ``{"stage", "fallback", "error"}``: a
-    reranker by the order of the search, a model by itself without thinking, then by quotes. When without a
-    model every search fails, that is an error: "nothing found" would not be true.
+    Failures are handled as in `create_rag_graph`. Without a model it is an error when every search fails: an
+    answer that nothing was found would not be true.
 
     Example::
 
@@ -83,41 +85,40 @@ def create_rag_agent(
         state = agent.invoke({"messages": [("user", "متى تفتح المكتبة؟")]}, context={"searches": 3})
         state["answer"], state["citations"]
 
-    Args:
-        model: any chat model with tools, or the name of one as in `create_rag_graph`. None: one search, and
-            the best sentences are quoted as they are.
-        retriever: any retriever, or a vector store.
-        tools: more tools, such as those of `load_mcp_tools`.
-        reranker: any compressor that writes `metadata["relevance_score"]`. If it also has a method
-            ``score(pairs)``, every sentence of the answer gets a support score from it.
-        middleware: more middleware; it stands nearer to the model and the tools than this graph's own.
-        system_prompt: in the place of the package's; the language to answer in is added to it.
-        access: from the runtime of a tool call to the filter of what it may find, such as
-            ``lambda runtime: {"owner": runtime.server_info.user["identity"]}``. No argument of the model
-            touches it; an error in it is an error of the search. The retriever gets it as ``filter``.
-        approve: names of tools that a person has to approve before each call. Tools whose metadata has
-            ``side_effects`` are added. Needs a checkpointer; bring a `HumanInTheLoopMiddleware` of your own
-            in `middleware` to say more about it.
-        tool_seconds: most for one call of a tool.
-        checkpointer: keeps conversations; leave it out under `langgraph dev`, which brings its own.
-        store: LangGraph's long-term memory, passed on.
-        cache: LangGraph's node cache, passed on.
-        name: of the graph, in traces and in Studio.
+    The settings of one run are an `AgentContext`: ``agent.invoke(..., context={"searches": 2})``.
 
-    Settings of one run are an `AgentContext`: ``agent.invoke(..., context={"searches": 2})``.
+    Args:
+        model: As in `create_rag_graph`; the model must support tools. None: one search, and the answer quotes
+            the best sentences.
+        retriever: Any retriever, or a vector store.
+        tools: More tools, such as those of `load_mcp_tools`.
+        reranker: As in `create_corrective_rag_graph`.
+        middleware: More middleware. It is placed nearer to the model and the tools than this graph's own.
+        system_prompt: Replaces the package's prompt. The language of the answer is added to it.
+        access: Makes the filter of what a tool call may find from the call's runtime, such as
+            ``lambda runtime: {"owner": runtime.server_info.user["identity"]}``. The model cannot change it,
+            and an error in it is an error of the search. The retriever gets it as ``filter``.
+        approve: Names of tools that a person has to approve before each call, in addition to tools with
+            ``side_effects`` in their metadata. Needs a checkpointer. For more detailed decisions, pass a
+            `HumanInTheLoopMiddleware` of your own in `middleware`.
+        tool_seconds: Maximum seconds for one call of a tool.
+        checkpointer: As in `create_rag_graph`.
+        store: As in `create_rag_graph`.
+        cache: As in `create_rag_graph`.
+        name: As in `create_rag_graph`.
 
     Raises:
-        InputError: a tool has the name of another, `approve` names none, the retriever is none or takes no
-            filter, or a name names no model.
-        MissingExtraError: langchain is not installed.
+        InputError: Two tools have one name, `approve` names no tool, the retriever cannot be searched or
+            takes no filter, or no model can be made from a name.
+        MissingExtraError: langchain, or the package of the model's provider, is not installed.
     """
     check_retriever(retriever)
-    chat, ranker = chat_model(model), reranker_model(reranker)
+    chat, ranker = resolve_chat_model(model), resolve_reranker(reranker)
     own = passage_tools(retriever, reranker=ranker, access=access)
     given = [one if isinstance(one, BaseTool) else tool(one) for one in tools]
-    gated = _gated([*own, *given], approve)
-    approved = any(isinstance(one, HumanInTheLoopMiddleware) for one in middleware)
-    # The first is the outermost: an answer is put into the right language, then held against its passages.
+    gated = _find_gated([*own, *given], approve)
+    brings_approval = any(isinstance(one, HumanInTheLoopMiddleware) for one in middleware)
+    # The first is the outermost: an answer is put into the right language, then checked against its passages.
     layers: list[AgentMiddleware[Any, Any, Any]] = [
         QuestionMiddleware(),
         PassagesMiddleware(own),
@@ -125,7 +126,7 @@ def create_rag_agent(
         ToolLimitsMiddleware(seconds=tool_seconds),
         CitationMiddleware(score=cast("Score | None", getattr(ranker, "score", None))),
     ]
-    if gated and not approved:
+    if gated and not brings_approval:
         layers.append(HumanInTheLoopMiddleware(interrupt_on=dict.fromkeys(gated, True)))
     if chat is None:
         layers += [StagesMiddleware(), *middleware, ExtractiveMiddleware(ranker)]
@@ -146,27 +147,27 @@ def create_rag_agent(
 
 
 def build_rag_agent(
-    model: BaseChatModel | str | None, retriever: BaseRetriever | VectorStore, **given: Any
+    model: ChatModel, retriever: Retriever, **options: Any
 ) -> StateGraph[Any, AgentContext, Any, Any]:
-    """The builder behind `create_rag_agent`, to add nodes to; arguments as there.
+    """Make the builder behind `create_rag_agent`, to add nodes to; arguments as there.
 
-    Compiled, it may take 25 steps of LangGraph unless you set `recursion_limit`.
+    A graph that you compile from it stops after 25 steps of LangGraph, unless you set `recursion_limit`.
     """
-    return create_rag_agent(model, retriever, **given).builder
+    return create_rag_agent(model, retriever, **options).builder
 
 
-def _gated(tools: Sequence[BaseTool], approve: Iterable[str]) -> list[str]:
+def _find_gated(tools: Sequence[BaseTool], approve: Iterable[str]) -> list[str]:
     """The names of the tools that need approval."""
     names = [one.name for one in tools]
-    if twice := {name for name in names if names.count(name) > 1}:
+    if repeated := {name for name in names if names.count(name) > 1}:
         raise InputError(
-            f"Two tools are named {', '.join(sorted(twice))}; expected names of their own, and other ones "
-            "than search, read_section, list_sources and cite. Rename yours: @tool('another_name')."
+            f"Two tools are named {', '.join(sorted(repeated))}; expected a different name for each, other "
+            "than search, read_section, list_sources and cite. Rename your tool: @tool('another_name')."
         )
     wanted = set(approve)
     if unknown := wanted - set(names):
         raise InputError(
-            f"approve names {', '.join(sorted(unknown))}, which is no tool; expected some of "
-            f"{', '.join(names)}."
+            f"approve names {', '.join(sorted(unknown))}, which is no tool; expected names out of "
+            f"{', '.join(names)}. Correct the name, or pass the tool in tools=."
         )
     return [one.name for one in tools if one.name in wanted or (one.metadata or {}).get("side_effects")]

@@ -1,4 +1,4 @@
-"""The settings of `rag_agent` that a caller may choose."""
+"""The settings of `rag_agent` that a caller may choose. No behavior."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ __all__ = ["AgentContext"]
 class AgentContext(RagContext):
     """Settings of one run of `rag_agent`."""
 
-    searches: int = Field(default=4, ge=0, le=50, description="Most searches for one question")
+    searches: int = Field(default=4, ge=0, le=50, description="Maximum number of searches for one question")
     turns: int = Field(
-        default=10, ge=1, le=100, description="Most calls of the model for one question; the last must answer"
+        default=10,
+        ge=1,
+        le=100,
+        description="Maximum number of calls of the model for one question. The last one must answer",
     )
     thinking_budget: int | None = Field(
         default=None,
         ge=0,
-        validation_alias=AliasChoices("thinking_budget", "thinking_tokens"),  # its name before
-        description="Most tokens of thought for one question, all its calls together; empty: any",
+        validation_alias=AliasChoices("thinking_budget", "thinking_tokens"),  # its former name
+        description="Maximum tokens of thought for one question, all calls together. Empty: no limit",
     )
     node_budgets: dict[Literal["generate", "repair"], Annotated[int, Field(ge=0)]] = Field(  # type: ignore[assignment]  # fewer nodes
         default={},
         description=(
-            "Most tokens of thought of one call: {generate: 512, repair: 128}. Faults are mended without "
-            "thought unless repair stands here"
+            "Maximum tokens of thought of one call, such as {generate: 512, repair: 128}. Answers are "
+            "repaired without thinking unless repair is named here"
         ),
     )
     history_tokens: int = Field(
@@ -36,7 +39,8 @@ class AgentContext(RagContext):
         ge=0,
         le=100_000,
         description=(
-            "Tokens of earlier questions and answers that the model reads, without what was found for them "
-            "when that is too long; older ones are summarised. 0: each question stands for itself"
+            "Maximum tokens of earlier questions and answers that the model reads. If there are more, the "
+            "passages found for them are left out, and older ones are summarized. "
+            "0: each question is read alone"
         ),
     )

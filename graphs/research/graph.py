@@ -1,4 +1,4 @@
-"""`research`: a question is planned, its parts are searched for side by side, what is missing again.
+"""`research`: a question is planned, its parts are searched for side by side, and what is missing again.
 
 prepare -> plan -> (approve) -> research, once for each sub-question -> review -> generate -> verify ->
 (repair) -> cite, or abstain; from review back to research as often as the settings and the step limit allow.
@@ -8,10 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from langchain_core.documents import BaseDocumentCompressor
-from langchain_core.language_models import BaseChatModel
-from langchain_core.retrievers import BaseRetriever
-from langchain_core.vectorstores import VectorStore
 from langgraph.cache.base import BaseCache
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
@@ -21,28 +17,40 @@ from langgraph.store.base import BaseStore
 from langgraph.types import Send
 
 from qwen_agentkit.graphs.corrective_rag.nodes import CorrectiveNodes
-from qwen_agentkit.graphs.research.nodes import ResearchNodes, searches
+from qwen_agentkit.graphs.rag.nodes import RagNodes
+from qwen_agentkit.graphs.research.nodes import ResearchNodes, send_sub_questions
 from qwen_agentkit.graphs.research.state import ResearchContext, ResearchState
-from qwen_agentkit.graphs.shared.models import chat_model, check_retriever, reranker_model
-from qwen_agentkit.graphs.shared.nodes import RagNodes, timed
+from qwen_agentkit.graphs.shared.models import (
+    ChatModel,
+    Reranker,
+    Retriever,
+    check_retriever,
+    resolve_chat_model,
+    resolve_reranker,
+)
+from qwen_agentkit.graphs.shared.runtime import add_nodes
 from qwen_agentkit.graphs.shared.state import RagInput
 
 __all__ = ["ResearchGraph", "build_research_graph", "create_research_graph"]
 
 ResearchGraph = StateGraph[ResearchState, ResearchContext, RagInput, ResearchState]
+_NODES = (
+    *("prepare", "plan", "approve", "research", "review"),
+    *("generate", "verify", "repair", "cite", "abstain"),
+)
 
 
 def create_research_graph(
-    model: BaseChatModel | str | None,
-    retriever: BaseRetriever | VectorStore,
+    model: ChatModel,
+    retriever: Retriever,
     *,
-    reranker: BaseDocumentCompressor | str | None = None,
+    reranker: Reranker = None,
     checkpointer: BaseCheckpointSaver[Any] | None = None,
     store: BaseStore | None = None,
     cache: BaseCache[Any] | None = None,
     name: str = "research",
 ) -> CompiledStateGraph[ResearchState, ResearchContext, RagInput, ResearchState]:
-    """A graph for questions that take several searches, with a plan that a person may approve first.
+    """Make a graph for questions that take several searches, with a plan that a person may approve first.
 
     Example::
 
@@ -50,69 +58,68 @@ def create_research_graph(
         state = graph.invoke({"messages": [("user", "...")]}, context={"effort": "high"})
         state["plan"], state["answer"], state["citations"]
 
-    With the setting `approve_plan` and a checkpointer, the graph stops with the plan in ``__interrupt__``. Go
-    on with ``Command(resume={"type": "approve"})``, ``{"type": "edit", "plan": [...]}`` or
-    ``{"type": "reject"}``, after which there is no answer, and with the same `context`: LangGraph keeps none.
+    With the setting `approve_plan` and a checkpointer, the graph stops with the plan in ``__interrupt__``.
+    Continue with ``Command(resume={"type": "approve"})``, ``{"type": "edit", "plan": [...]}`` or
+    ``{"type": "reject"}``; after a rejection there is no answer. Pass the same `context` again, since
+    LangGraph does not keep it.
 
-    What fails is replaced and announced in the custom stream as ``{"stage", "fallback", "error"}``: a plan by
-    the question itself, a search by the others, the rest as in `corrective_rag`.
+    Failures are handled as in `create_corrective_rag_graph`; a plan is replaced by the question itself, and
+    a search that fails by the other searches.
+
+    The settings of one run are a `ResearchContext`.
 
     Args:
-        model: any chat model, best one with structured output, or the name of one as in `create_rag_graph`.
-            None: the question is its own only sub-question, and the best sentences are quoted.
-        retriever: any retriever, or a vector store. It is asked by several threads at once.
-        reranker: any compressor that writes `metadata["relevance_score"]`. If it also has a method
-            ``score(pairs)``, every sentence of the answer gets a support score from it.
-        checkpointer: keeps conversations; leave it out under `langgraph dev`, which brings its own.
-        store: LangGraph's long-term memory, passed on.
-        cache: LangGraph's node cache, passed on.
-        name: of the graph, in traces and in Studio.
+        model: As in `create_rag_graph`; best a model with structured output. None: the question is its own
+            only sub-question, and the answer quotes the best sentences.
+        retriever: Any retriever, or a vector store. Several threads call it at once.
+        reranker: As in `create_corrective_rag_graph`.
+        checkpointer: As in `create_rag_graph`. `approve_plan` needs one.
+        store: As in `create_rag_graph`.
+        cache: As in `create_rag_graph`.
+        name: As in `create_rag_graph`.
 
-    Settings of one run are a `ResearchContext`.
+    Raises:
+        InputError: As in `create_rag_graph`.
+        MissingExtraError: As in `create_rag_graph`.
     """
     graph = build_research_graph(model, retriever, reranker=reranker)
     return graph.compile(checkpointer=checkpointer, store=store, cache=cache, name=name)
 
 
 def build_research_graph(
-    model: BaseChatModel | str | None,
-    retriever: BaseRetriever | VectorStore,
-    *,
-    reranker: BaseDocumentCompressor | str | None = None,
+    model: ChatModel, retriever: Retriever, *, reranker: Reranker = None
 ) -> ResearchGraph:
-    """The builder behind `create_research_graph`, to add nodes to; arguments as there."""
+    """Make the builder behind `create_research_graph`, to add nodes to; arguments as there."""
     check_retriever(retriever)
-    chat, ranker = chat_model(model), reranker_model(reranker)
-    shared = CorrectiveNodes(chat, ranker, RagNodes(chat, retriever, ranker))
-    nodes = ResearchNodes(chat, shared)
+    rag = RagNodes(resolve_chat_model(model), retriever, resolve_reranker(reranker))
     graph = StateGraph(ResearchState, context_schema=ResearchContext, input_schema=RagInput)
-    for name in (
-        *("prepare", "plan", "approve", "research", "review"),
-        *("generate", "verify", "repair", "cite", "abstain"),
-    ):
-        graph.add_node(name, timed(name, getattr(nodes, name), ResearchContext))
+    add_nodes(graph, ResearchNodes(CorrectiveNodes(rag)), _NODES, ResearchContext)
     graph.add_edge(START, "prepare")
     graph.add_edge("prepare", "plan")
-    graph.add_conditional_edges("plan", _planned, ["approve", "research"])
-    graph.add_conditional_edges("approve", _approved, ["research", END])
+    graph.add_conditional_edges("plan", _route_after_plan, ["approve", "research"])
+    graph.add_conditional_edges("approve", _route_after_approve, ["research", END])
     graph.add_edge("research", "review")
-    graph.add_conditional_edges("review", _reviewed, ["research", "generate", "abstain"])
+    graph.add_conditional_edges("review", _route_after_review, ["research", "generate", "abstain"])
     graph.add_edge("generate", "verify")
-    graph.add_conditional_edges("verify", lambda state: state["move"], ["repair", "cite"])
+    graph.add_conditional_edges("verify", _follow_move, ["repair", "cite"])
     graph.add_edge("repair", "cite")
     graph.add_edge("cite", END)
     graph.add_edge("abstain", END)
     return graph
 
 
-def _planned(state: ResearchState, runtime: Runtime[ResearchContext]) -> str | list[Send]:
+def _route_after_plan(state: ResearchState, runtime: Runtime[ResearchContext]) -> str | list[Send]:
     asks = runtime.context is not None and runtime.context.approve_plan
-    return "approve" if asks else searches(state)
+    return "approve" if asks else send_sub_questions(state)
 
 
-def _approved(state: ResearchState) -> str | list[Send]:
-    return searches(state) or END
+def _route_after_approve(state: ResearchState) -> str | list[Send]:
+    return send_sub_questions(state) or END
 
 
-def _reviewed(state: ResearchState) -> str | list[Send]:
-    return searches(state) or ("generate" if state["documents"] else "abstain")
+def _route_after_review(state: ResearchState) -> str | list[Send]:
+    return send_sub_questions(state) or ("generate" if state["documents"] else "abstain")
+
+
+def _follow_move(state: ResearchState) -> str:
+    return state["move"]

@@ -1,4 +1,4 @@
-"""What `research` keeps between its nodes, and the settings a caller may choose."""
+"""What `research` keeps between its nodes, and the settings that a caller may choose. No behavior."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from pydantic import BaseModel, Field, model_validator
 from typing_extensions import TypedDict
 
 from qwen_agentkit.graphs.corrective_rag.state import CorrectiveContext, CorrectiveState
-from qwen_agentkit.graphs.shared.branches import joined, together
+from qwen_agentkit.graphs.shared.parallel import append_or_clear, merge_timings
 from qwen_agentkit.graphs.shared.state import Effort
 
 __all__ = ["Finding", "PlanDecision", "ResearchContext", "ResearchState"]
 
-_MOST_SUB_QUESTIONS = 10
+_MAX_SUB_QUESTIONS = 10
 
 
 class Finding(TypedDict):
-    """What one search of the research brought.
+    """The result of one branch.
 
     Attributes:
-        question: what was looked for.
-        queries: what was searched for, translations included.
-        documents: its passages, best first; [] when nothing is relevant.
-        error: why there is none, or "".
+        question: The sub-question.
+        queries: The search queries, translations included.
+        documents: The relevant passages, best first.
+        error: Why the search failed, or "".
     """
 
     question: str
@@ -34,17 +34,17 @@ class Finding(TypedDict):
 
 
 class ResearchState(CorrectiveState):
-    """What the nodes of `research` keep beside that."""
+    """State of `research`."""
 
     plan: list[str]
     """Sub-questions made from the question alone."""
     further: list[str]
-    """Sub-questions of later rounds. They are searched for, but never shown to the model that answers: a
-    passage may have put them there."""
-    findings: Annotated[list[Finding], joined]
+    """Sub-questions of further rounds. They are searched for, but never shown to the model that answers: a
+    passage may have suggested them."""
+    findings: Annotated[list[Finding], append_or_clear]
     rounds: int
-    """Further rounds so far."""
-    timings: Annotated[dict[str, float], together]
+    """Number of further rounds so far."""
+    timings: Annotated[dict[str, float], merge_timings]
 
 
 class ResearchContext(CorrectiveContext):
@@ -58,46 +58,49 @@ class ResearchContext(CorrectiveContext):
     effort: Effort = Field(
         default="medium",
         description=(
-            "low: one search for the question as it is; medium: a plan of sub-questions and one further "
-            "round; high: more of both, and the model judges what is missing. A setting of its own wins"
+            "low: one search for the question as it is. medium: a plan of sub-questions and one further "
+            "round. high: more of both, and the model judges what is missing. A setting that is given has "
+            "priority"
         ),
     )
     sub_questions: int = Field(
         default=4,
         ge=1,
-        le=_MOST_SUB_QUESTIONS,
-        description="Most sub-questions of a plan, and of each further round; 1: the question as it is",
+        le=_MAX_SUB_QUESTIONS,
+        description="Maximum number of sub-questions per round. 1: the question as it is",
     )
-    attempts: int = Field(default=1, ge=0, le=5, description="Further rounds when something is missing")
+    attempts: int = Field(
+        default=1, ge=0, le=5, description="Maximum number of further rounds when something is missing"
+    )
     passages: int = Field(default=3, ge=1, le=20, description="Passages kept for each sub-question")
-    evidence: int = Field(default=12, ge=1, le=60, description="Most passages of the answer")
+    evidence: int = Field(default=12, ge=1, le=60, description="Maximum number of passages of the answer")
     sure_score: float = Field(
         default=0.7,
         ge=0,
         le=1,
         description=(
-            "Reranker score from which a passage counts as an answer to its sub-question; when all have "
-            "one, the chat model is not asked what is missing"
+            "Reranker score from which a passage answers its sub-question. When each sub-question has such a "
+            "passage, the chat model is not asked what is missing"
         ),
     )
     approve_plan: bool = Field(
         default=False,
-        description="Wait for a person to approve, edit or reject the plan; needs a checkpointer",
+        description="Wait for a person to approve, edit or reject the plan. Needs a checkpointer",
     )
 
 
 class PlanDecision(BaseModel):
-    """What a person says to a plan, as ``Command(resume={"type": "approve"})`` sends it."""
+    """A person's decision about a plan, as ``Command(resume={"type": "approve"})`` sends it."""
 
     type: Literal["approve", "edit", "reject"]
     plan: list[str] = Field(
         default=[],
-        max_length=_MOST_SUB_QUESTIONS,
-        description="Sub-questions to search for instead, for an edit",
+        max_length=_MAX_SUB_QUESTIONS,
+        description="For an edit: the sub-questions to search for instead",
     )
 
     @model_validator(mode="after")
-    def _edited(self) -> PlanDecision:
+    def _check_edit(self) -> PlanDecision:
         if self.type == "edit" and not any(one.strip() for one in self.plan):
-            raise ValueError('an edit needs sub-questions: {"type": "edit", "plan": ["When ...?"]}')
+            raise ValueError('An edit needs sub-questions, as in {"type": "edit", "plan": ["When ...?"]}.')
         return self

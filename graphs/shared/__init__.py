@@ -1,1 +1,1 @@
-"""What the graphs share: their nodes, state, prompts, and how a node runs."""
+"""What several graphs share: state, models, retrieval, passages, answers, and how a node runs."""

@@ -1,108 +1,196 @@
-"""What becomes of an answer: written or quoted, in the reader's language, its markers resolved, or none.
+"""Answers: quoting, abstaining, translating and finishing them, and finding their faults.
 
-Knows states, languages and citations; what asks for an answer, and what replaces one, is `nodes.py`.
+Knows citations, their verification, and languages. Does not know how passages are found or when a node asks.
 """
 
 from __future__ import annotations
 
-from langchain_core.documents import BaseDocumentCompressor
+import re
+from collections.abc import Sequence
+
+from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 
-from qwen_agentkit.graphs.shared.checks import in_another_language
-from qwen_agentkit.graphs.shared.extract import extract_answer
-from qwen_agentkit.graphs.shared.models import Thought, bound, one_line, said
-from qwen_agentkit.graphs.shared.passages import passage_prompt
-from qwen_agentkit.graphs.shared.prompts import TRANSLATE_QUOTE
-from qwen_agentkit.graphs.shared.running import Stage, Update
+from qwen_agentkit.graphs.shared.models import NO_THOUGHT, ask_text
+from qwen_agentkit.graphs.shared.passages import escape_markup
+from qwen_agentkit.graphs.shared.prompts import OTHER_LANGUAGE, TRANSLATE_QUOTE
+from qwen_agentkit.graphs.shared.retrieval import relevance_score
+from qwen_agentkit.graphs.shared.runtime import Stage, Update
 from qwen_agentkit.graphs.shared.state import RagContext, RagState
-from qwen_agentkit.graphs.shared.usage import thought_in
-from qwen_agentkit.text.citations import resolve_citations, without_markers
-from qwen_agentkit.text.languages import has_phrase, language_name, phrase
+from qwen_agentkit.text.citations import Citation, document_source, resolve_citations, without_markers
+from qwen_agentkit.text.languages import detect_language, has_phrase, language_name, phrase
+from qwen_agentkit.text.sentences import split_sentences
 from qwen_agentkit.text.verification import Verification, treat_unsupported
 
-__all__ = ["abstains", "abstention", "extracted", "settled", "written"]
+__all__ = [
+    "abstain",
+    "extract_answer",
+    "find_citation_faults",
+    "find_language_faults",
+    "finish_answer",
+    "is_abstention",
+    "is_other_language",
+    "translate_sentence",
+]
+
+_NEAR_BEST = 0.9
+"""A further sentence is quoted only if it scores at least this part of the best score."""
+_QUOTATION = re.compile('“[^”]*”|"[^"]*"|«[^»]*»|「[^」]*」')
+# Too similar to be told apart in one sentence.
+_SIMILAR_LANGUAGES = ({"no", "da"}, {"id", "ms"}, {"hr", "sr", "bs"}, {"cs", "sk"})
+_MIN_LETTERS = 12
+"""A shorter answer is a name or a number, which says more about the passage than about the language."""
 
 
-def abstention(language: str, model: BaseChatModel | None = None, stage: Stage | None = None) -> Update:
-    """An answer that says that there is none.
+def extract_answer(
+    question: str,
+    documents: Sequence[Document],
+    reranker: BaseDocumentCompressor | None,
+    *,
+    language: str,
+    sentences: int,
+) -> tuple[str, list[Citation]]:
+    """Quote the sentences of `documents` that answer `question` best.
+
+    Without a reranker the first sentence of the first document is quoted.
 
     Args:
-        language: to say it in.
-        model: translates it where the language has no phrase for it; without one, or when it fails, it is
-            said in English.
-        stage: where that failure is announced.
+        question: What is asked.
+        documents: The passages; marker [n] is the n-th.
+        reranker: Any compressor that writes `metadata["relevance_score"]`.
+        language: Language of the words around the quotes.
+        sentences: Maximum number of sentences to quote.
+
+    Returns:
+        The answer and its citations, in the same order; ("", []) when no document has a sentence.
+    """
+    candidates = [
+        sentence
+        for number, document in enumerate(documents, 1)
+        for sentence in _split_passage(number, document)
+    ]
+    if reranker is None or not candidates:
+        best = candidates[:1]
+    else:
+        best = _keep_best(reranker.compress_documents(candidates, question))[:sentences]
+    if not best:
+        return "", []
+    citations: list[Citation] = [
+        {"marker": s.metadata["marker"], "source": s.metadata["source"], "quote": s.page_content}
+        for s in best
+    ]
+    lines = [f"{c['quote']} [{c['marker']}]" for c in citations]
+    return "\n".join([phrase(language, "from_documents"), *lines]), citations
+
+
+def _split_passage(number: int, document: Document) -> list[Document]:
+    """The sentences of a passage without its title and headings, which match much and say little."""
+    metadata = document.metadata
+    headings = {str(metadata.get("title", "")), *str(metadata.get("section", "")).split(" > ")}
+    known = {"marker": number, "source": document_source(document), "passage_score": _score(document)}
+    found = []
+    for text, start, _ in split_sentences(document.page_content):
+        line = document.page_content[:start].rpartition("\n")[2]
+        if text not in headings and not line.lstrip().startswith("#"):
+            found.append(Document(text, metadata=dict(known)))
+    return found
+
+
+def _keep_best(ranked: Sequence[Document]) -> list[Document]:
+    """The sentences whose own score times their passage's score is near the best, best first."""
+    scored = [(_score(sentence) * sentence.metadata["passage_score"], sentence) for sentence in ranked]
+    scored.sort(key=lambda pair: -pair[0])
+    return [sentence for score, sentence in scored if score >= _NEAR_BEST * scored[0][0]]
+
+
+def _score(document: Document) -> float:
+    score = relevance_score(document)
+    return 1.0 if score is None else score
+
+
+def abstain(language: str, model: BaseChatModel | None = None, stage: Stage | None = None) -> Update:
+    """Make the answer that the documents hold no answer.
+
+    Args:
+        language: Language of the answer.
+        model: Translates the answer if the package has no phrase in this language. Without a model, and when
+            it fails, the answer is in English.
+        stage: Where a failure is announced.
     """
     answer = phrase(language, "abstain")
     if model is not None and stage is not None and not has_phrase(language, "abstain"):
-        answer = _in_words_of(model, answer, language, stage) or answer
+        answer = translate_sentence(model, answer, language, stage, "English") or answer
     return {"messages": [AIMessage(answer)], "answer": answer, "abstained": True}
 
 
-def _in_words_of(model: BaseChatModel, sentence: str, language: str, stage: Stage) -> str:
-    """The sentence as the model translates it, or "" when it fails or writes another language."""
-    instruction, instead = TRANSLATE_QUOTE.format(language=language_name(language)), "English"
-    text = one_line(model, Thought(False, None), instruction, sentence, stage, instead)
-    if text and in_another_language(text, language):
-        stage.fall_back(instead, f"The model does not write {language_name(language)}.")
-        return ""
-    return text
+def is_abstention(answer: str, language: str) -> bool:
+    """Whether an answer is a fixed phrase of abstention, with or without markers and quotation marks."""
+    words = without_markers(answer).strip(" \n\"'“”«»「」")
+    return words in {phrase(language, key) for key in ("abstain", "nano_abstain")}
 
 
-def abstains(answer: str, language: str) -> bool:
-    """Whether an answer is a fixed phrase that there is none, whatever marker or quotation mark is on it."""
-    said = without_markers(answer).strip(" \n\"'“”«»「」")
-    return said in {phrase(language, key) for key in ("abstain", "nano_abstain")}
-
-
-def extracted(state: RagState, settings: RagContext, reranker: BaseDocumentCompressor | None) -> Update:
-    """An answer of quoted sentences; its citations are exact."""
-    answer, citations = extract_answer(
-        state["question"],
-        state["documents"],
-        reranker,
-        language=state["language"],
-        sentences=settings.sentences,
-    )
-    if not citations:
-        return abstention(state["language"])
-    return {"messages": [AIMessage(answer)], "answer": answer, "citations": citations}
-
-
-def written(
-    model: BaseChatModel,
-    state: RagState,
-    thinking: bool | None,
-    *,
-    budget: int | None = None,
-    stage: Stage | None = None,
-) -> Update:
-    """An answer of the model, as it wrote it.
+def translate_sentence(model: BaseChatModel, sentence: str, language: str, stage: Stage, instead: str) -> str:
+    """Translate a sentence into `language`.
 
     Args:
-        model: any chat model.
-        state: with the question, its language and the passages.
-        thinking: whether to think, where the model can be told; None leaves it to the model.
-        budget: most tokens of thought.
-        stage: of the node that asks; through it a run that was cancelled ends the answer.
+        model: Any chat model.
+        sentence: In any language.
+        language: ISO 639-1 code.
+        stage: Where a failure is announced.
+        instead: What is done without a translation.
+
+    Returns:
+        The translation, or "" when the model fails or writes another language.
     """
-    stage = stage or Stage("generate", lambda event: None)
-    message = said(bound(model, Thought(thinking, budget)), passage_prompt(state), stage)
-    reasoning = str(message.additional_kwargs.get("reasoning_content", ""))
-    thought = state.get("thought", 0) + thought_in(message)
-    return {"messages": [message], "answer": message.text, "reasoning": reasoning, "thought": thought}
+    instruction = TRANSLATE_QUOTE.format(language=language_name(language))
+    text = ask_text(model, NO_THOUGHT, instruction, escape_markup(sentence), stage, instead)
+    if is_other_language(text, language):
+        stage.announce_fallback(instead, f"The model does not write {language_name(language)}.")
+        return ""
+    return " ".join(text.split())
 
 
-def settled(state: RagState, checked: Verification, settings: RagContext) -> Update:
-    """The answer treated as the settings say, with its citations; an abstention if nothing is left."""
+def finish_answer(state: RagState, checked: Verification, settings: RagContext) -> Update:
+    """Treat unsupported sentences as the settings say, and resolve the markers.
+
+    An answer of which nothing is left becomes an abstention.
+    """
     if state["citations"]:
-        return {"verification": checked}  # extracted: quotes with exact citations
+        return {"verification": checked}  # quotes, whose citations are exact
     text = treat_unsupported(state["answer"], checked, settings.unsupported)
     answer, citations = resolve_citations(text, state["documents"])
     last = state["messages"][-1]
-    if abstains(state["answer"], state["language"]) or (state["answer"].strip() and not answer):
-        update = abstention(state["language"])
+    if is_abstention(state["answer"], state["language"]) or (state["answer"].strip() and not answer):
+        update = abstain(state["language"])
         message = last.model_copy(update={"content": update["answer"]})
         return {**update, "messages": [message], "verification": checked}
     message = last.model_copy(update={"content": answer})
     return {"messages": [message], "answer": answer, "citations": citations, "verification": checked}
+
+
+def find_citation_faults(checked: Verification) -> list[str]:
+    """Describe the sentences that their passages do not support, for the model that repairs the answer."""
+    found = []
+    for sentence in checked["sentences"]:
+        if sentence["verdict"] == "uncited":
+            found.append(f"No passage is cited: {sentence['text']}")
+        elif sentence["verdict"] == "unsupported":
+            missing = ", ".join(item["text"] for item in sentence["missing"]) or "the cited passage"
+            found.append(f"Not in the passages cited ({missing}): {sentence['text']}")
+    return found
+
+
+def find_language_faults(answer: str, language: str) -> list[str]:
+    """Describe that an answer is in another language; [] if it is not."""
+    wrong = is_other_language(answer, language)
+    return [OTHER_LANGUAGE.format(language=language_name(language))] if wrong else []
+
+
+def is_other_language(answer: str, language: str) -> bool:
+    """Whether an answer's own words, without quotes and markers, are clearly not in `language`."""
+    words = without_markers(_QUOTATION.sub("", answer))
+    if sum(char.isalpha() for char in words) < _MIN_LETTERS:
+        return False
+    found, wanted = detect_language(words, language).split("-")[0], language.split("-")[0]
+    return found != wanted and not any({found, wanted} <= similar for similar in _SIMILAR_LANGUAGES)

@@ -1,4 +1,4 @@
-"""What the graphs keep between nodes, and the settings a caller may choose."""
+"""What the graphs keep between nodes, and the settings that a caller may choose. No behavior."""
 
 from __future__ import annotations
 
@@ -37,76 +37,76 @@ Node = Literal["prepare", "grade", "rewrite", "translate", "generate", "repair"]
 """A node that asks the chat model."""
 Effort = Literal["low", "medium", "high"]
 
-_SWITCH = {"off": False, "on": True, "auto": None}
+_THINKING_WORDS = {"off": False, "on": True, "auto": None}
 
 
-def _switched(value: Any) -> Any:
-    return _SWITCH.get(value, value) if isinstance(value, str) else value
+def _parse_thinking(value: Any) -> Any:
+    return _THINKING_WORDS.get(value, value) if isinstance(value, str) else value
 
 
 Thinking = Annotated[
     bool | None,
-    BeforeValidator(_switched),
+    BeforeValidator(_parse_thinking),
     WithJsonSchema({"enum": ["auto", "off", "on"], "type": "string"}),
 ]
 """Whether to think: "on" or True, "off" or False, "auto" or None."""
 
-# It stands in prompts, and it may come from a request.
+# Checked strictly: it is written into prompts, and it may come from a request.
 LanguageCode = Annotated[
     str, StringConstraints(strip_whitespace=True, to_lower=True, pattern=r"^[a-zA-Z]{2,3}(-[a-zA-Z]{2,8})?$")
 ]
 
 
-def _or_none(value: Any) -> Any:
+def _blank_to_none(value: Any) -> Any:
     return None if isinstance(value, str) and not value.strip() else value
 
 
-def _known(code: str) -> str:
+def _check_language(code: str) -> str:
     if language_name(code) == code:
-        raise ValueError(f"{code!r} is no language this package has a name for; try en, ar or zh")
+        raise ValueError(f"The language {code!r} is not known. Expected an ISO 639-1 code: try en, ar or zh.")
     return code
 
 
 class RagInput(MessagesState):
-    """What a caller sends: the conversation, whose last human message is the question."""
+    """What a caller sends: a conversation. Its last human message is the question."""
 
 
 class RagState(MessagesState):
-    """What the nodes of `rag` keep."""
+    """State of `rag`."""
 
     asked: str
-    """The question as it was written."""
+    """The question as the user wrote it."""
     question: str
-    """The same so that it can be understood without the conversation."""
+    """The question in words that can be understood without the conversation."""
     language: str
-    """Language to answer in, as an ISO 639-1 code."""
+    """Language of the answer, as an ISO 639-1 code."""
     retrieved: list[Document]
-    """First stage, in its order."""
+    """Passages that the search found, in its order."""
     documents: list[Document]
-    """The passages of the answer; marker [n] is the n-th."""
+    """Passages of the answer. Marker [n] is the n-th."""
     answer: str
     reasoning: str
-    """What the model thought, or ""."""
+    """The model's thoughts, or ""."""
     citations: list[Citation]
     verification: Verification | None
-    """Every sentence of the answer as the model wrote it, and whether its passages support it."""
+    """Each sentence of the answer as the model wrote it, and whether its passages support it."""
     abstained: bool
     timings: dict[str, float]
     """Seconds of each stage."""
     thought: int
     """Tokens of thought so far."""
     move: Move
-    """Where the graph goes next."""
+    """The node that comes next."""
     before: list[str]
-    """What the passages of the last answer were, as hashes in their order."""
+    """Keys of the passages of the last answer, in their order."""
     summary: str
-    """The conversation's oldest turns, when they are too long to be read again."""
+    """Summary of the oldest turns, when the conversation is too long to be read in full."""
     summarised: str
-    """Id of the last message in it."""
+    """Id of the last message in the summary."""
 
 
 class RagContext(BaseModel):
-    """Settings of one run. They may come from a request: no paths, no secrets, no filters."""
+    """Settings of one run of `rag`. They may come from a request: no paths, no secrets, no filters."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -114,31 +114,37 @@ class RagContext(BaseModel):
         "low": {"thinking": False, "candidates": 10},
         "high": {"thinking": True, "candidates": 40, "passages": 5},
     }
-    """What an effort changes of the defaults."""
+    """Defaults that each effort changes."""
 
     effort: Effort = Field(
         default="medium",
-        description="Sets thinking, candidates and passages together; a setting of its own wins",
+        description="Sets thinking, candidates and passages together. A setting that is given has priority",
     )
-    candidates: int = Field(default=20, ge=1, le=200, description="Passages of the first stage")
-    passages: int = Field(default=3, ge=1, le=20, description="Passages kept after reranking")
+    candidates: int = Field(
+        default=20, ge=1, le=200, description="Maximum number of passages that the search returns"
+    )
+    passages: int = Field(default=3, ge=1, le=20, description="Maximum number of passages of the answer")
     min_score: float = Field(
-        default=0.3, ge=0, le=1, description="Reranker score under which a passage is irrelevant"
+        default=0.3, ge=0, le=1, description="Lowest reranker score of a relevant passage"
     )
-    sentences: int = Field(default=2, ge=1, le=10, description="Most sentences of an extractive answer")
+    sentences: int = Field(
+        default=2, ge=1, le=10, description="Maximum number of sentences in an answer of quotes"
+    )
     thinking: Thinking = Field(
         default=None,
-        description="Think before answering: on, off, or auto: as the model does",
+        description="Whether to think before answering. auto: as the model does by default",
         json_schema_extra={"default": "auto"},
     )
     thinking_budget: int | None = Field(
-        default=None, ge=0, description="Most tokens of thought of a run, all its calls together; empty: any"
+        default=None,
+        ge=0,
+        description="Maximum tokens of thought in all calls of a run. Empty: no limit",
     )
     node_budgets: dict[Node, Annotated[int, Field(ge=0)]] = Field(
         default={},
         description=(
-            "Most tokens of thought of one call, by node, such as {generate: 512, repair: 128}; other "
-            "nodes than generate think only when they stand here"
+            "Maximum tokens of thought of one call, by node, such as {generate: 512, repair: 128}. A node "
+            "other than generate thinks only if it is named here"
         ),
     )
     history_tokens: int = Field(
@@ -146,8 +152,8 @@ class RagContext(BaseModel):
         ge=0,
         le=100_000,
         description=(
-            "Tokens of the conversation that are read to understand a further question; older turns are "
-            "summarised. 0: each question stands for itself"
+            "Maximum tokens of the conversation that are read to understand a follow-up question. Older "
+            "turns are summarized. 0: each question is read alone"
         ),
     )
     search_timeout: float = Field(
@@ -155,19 +161,22 @@ class RagContext(BaseModel):
         gt=0,
         le=3600,
         allow_inf_nan=False,
-        description="Seconds after which a search is given up",
+        description="Seconds after which a search fails",
     )
     answer_language: Annotated[
-        Annotated[LanguageCode, AfterValidator(_known)] | None, BeforeValidator(_or_none)
-    ] = Field(default=None, description="ISO 639-1 code of the answer's language; empty: the question's")
+        Annotated[LanguageCode, AfterValidator(_check_language)] | None, BeforeValidator(_blank_to_none)
+    ] = Field(
+        default=None,
+        description="ISO 639-1 code of the answer's language. Empty: the language of the question",
+    )
     unsupported: Unsupported = Field(
         default="flag",
-        description="Sentences that their passages do not support: flag with [?], drop, or keep",
+        description="Sentences that their passages do not support: flag them with [?], drop or keep them",
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _as_the_effort_says(cls, given: Any) -> Any:
+    def _apply_effort(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
         return {**cls.efforts.get(str(given.get("effort")), {}), **given}

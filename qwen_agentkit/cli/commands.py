@@ -18,7 +18,8 @@ from qwen_agentkit.cli.trace import Recorder, render_page
 from qwen_agentkit.engine.checkpoint.identity import identify
 from qwen_agentkit.engine.checkpoint.loading import load_tokenizer
 from qwen_agentkit.errors import InputError
-from qwen_agentkit.graphs.rag.graph import RagGraph, passage_prompt
+from qwen_agentkit.graphs.rag.graph import RagGraph
+from qwen_agentkit.graphs.shared.passages import passage_prompt
 from qwen_agentkit.graphs.shared.state import RagContext, RagState
 from qwen_agentkit.ingest import IngestReport, discover
 from qwen_agentkit.ingest import ingest as ingest_paths

@@ -1,4 +1,4 @@
-"""Writing: `engine.generate` against transformers' `generate`, on the 0.6B shape in bf16.
+"""TokenStream: `engine.generate` against transformers' `generate`, on the 0.6B shape in bf16.
 
 Weights are random, so what is written is decided beforehand and forced on everyone: all write the same
 tokens, and how many guesses come true is a matter of the text, not of the weights.
@@ -18,8 +18,9 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, LogitsProcessor, LogitsProcessorList
 
 from qwen_agentkit.engine.checkpoint.loading import Loaded, load
-from qwen_agentkit.engine.decode.generate import Sampling, generate
-from qwen_agentkit.engine.decode.scheduler import scheduler
+from qwen_agentkit.engine.decode.generate import generate
+from qwen_agentkit.engine.decode.sampler import Sampling
+from qwen_agentkit.engine.decode.scheduler import get_scheduler
 from tests.benchmarks import shape
 from tests.benchmarks.machine import Timed, computed, interleaved, machine, read_gigabytes, say
 from tests.benchmarks.work import Effort
@@ -59,7 +60,7 @@ class Bench:
         return list(generate(self.loaded, prompt, GREEDY, max_tokens=len(said), guide=Says(said), **options))
 
     def forget(self) -> None:
-        scheduler(self.loaded).prefixes.clear()
+        get_scheduler(self.loaded).prefixes.clear()
 
     @computed
     def theirs(

@@ -25,7 +25,7 @@ from langchain_core.retrievers import BaseRetriever
 from qwen_agentkit import ChatQwen
 from qwen_agentkit.catalog import nano_folder
 from qwen_agentkit.cli.commands import handbook_folder, ingest, load_demo_questions
-from qwen_agentkit.engine.decode.scheduler import scheduler
+from qwen_agentkit.engine.decode.scheduler import get_scheduler
 from qwen_agentkit.graphs import create_rag_graph
 from qwen_agentkit.stack import Stack
 from tests.benchmarks import shape
@@ -152,7 +152,7 @@ def _at_once(rounds: int) -> dict[str, Any]:
             ),
         ):
             graph = create_rag_graph(model, store, reranker=stack.reranker)
-            forget = scheduler(model._load()).prefixes.clear if model else lambda: None
+            forget = get_scheduler(model._load()).prefixes.clear if model else lambda: None
             results[name] = _compared(graph, questions, settings, rounds, forget)
             print(name, results[name], flush=True)
     shutil.rmtree(folder.parent)
@@ -220,7 +220,7 @@ def _second_question(rounds: int) -> dict[str, Any]:
     """
     llm = ChatQwen(model=str(_chat_shape()), device="cpu", thinking=False, max_tokens=4, temperature=0)
     graph = create_rag_graph(llm, Found(documents=PAGES[:3]))
-    prefixes = scheduler(llm._load()).prefixes
+    prefixes = get_scheduler(llm._load()).prefixes
 
     def first_token(question: str) -> float:
         timer = FirstToken()

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 import psutil
 import torch
 
-from qwen_agentkit.engine.computing import compute
+from qwen_agentkit.engine.device_thread import run_on_device
 
 OURS = "qwen_agentkit"
 
@@ -45,12 +45,12 @@ def computed(function: Callable[P, T]) -> Callable[P, T]:
     """Run a peer's work where ours is computed.
 
     Every thread that computes has workers of its own in torch, and two teams slow each other down: see
-    `qwen_agentkit.engine.computing`.
+    `qwen_agentkit.engine.device_thread`.
     """
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        return compute("cpu", partial(function, *args, **kwargs))
+        return run_on_device("cpu", partial(function, *args, **kwargs))
 
     return run
 

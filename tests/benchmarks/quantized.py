@@ -14,7 +14,7 @@ import numpy as np
 
 from qwen_agentkit import QwenEmbeddings
 from qwen_agentkit.engine.checkpoint.loading import Loaded, load
-from qwen_agentkit.engine.weights.quantized import cpu_quantizations
+from qwen_agentkit.engine.weights.quantize import cpu_quantizations
 from tests.benchmarks import peers, shape
 from tests.benchmarks.chat import Bench, _rates
 from tests.benchmarks.machine import OURS, Timed, interleaved, machine, read_gigabytes, say
@@ -31,7 +31,8 @@ def resident():
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from qwen_agentkit.engine.checkpoint.loading import load
-from qwen_agentkit.engine.decode.generate import Sampling, generate
+from qwen_agentkit.engine.decode.generate import generate
+from qwen_agentkit.engine.decode.sampler import Sampling
 
 folder, kind = sys.argv[1:]
 before = resident()

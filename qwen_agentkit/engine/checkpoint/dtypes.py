@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from transformers import PretrainedConfig
 
-from qwen_agentkit.engine.weights.kernels import bf16_is_fast, has_layouts
+from qwen_agentkit.engine.weights.bf16_speed import bf16_is_fast
+from qwen_agentkit.engine.weights.kernels import can_pack
 from qwen_agentkit.errors import InputError
 
 __all__ = [
@@ -47,6 +48,6 @@ def choose_dtype(
         return stored
     if size < _SMALL_BYTES:
         return torch.float32
-    if size > _LARGE_BYTES or (chat and has_layouts(torch.bfloat16)) or bf16_is_fast():
+    if size > _LARGE_BYTES or (chat and can_pack(torch.bfloat16)) or bf16_is_fast():
         return stored
     return torch.float32

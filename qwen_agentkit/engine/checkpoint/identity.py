@@ -13,7 +13,7 @@ from qwen_agentkit.engine.checkpoint.adapters import Adapter, find_adapter
 from qwen_agentkit.engine.checkpoint.dtypes import choose_dtype
 from qwen_agentkit.engine.checkpoint.finding import find, revision_of, weight_files
 from qwen_agentkit.engine.checkpoint.gguf_files import gguf_config, gguf_size, is_gguf
-from qwen_agentkit.engine.weights.quantized import check_quantization
+from qwen_agentkit.engine.weights.quantize import check_quantization
 from qwen_agentkit.errors import InputError, ModelUnsupportedError
 
 __all__ = ["Identity", "identify"]

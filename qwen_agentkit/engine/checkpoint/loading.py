@@ -29,12 +29,12 @@ from transformers import logging as transformers_logging
 from qwen_agentkit.engine.checkpoint.adapters import merge
 from qwen_agentkit.engine.checkpoint.gguf_files import gguf_model, gguf_tokenizer, is_gguf
 from qwen_agentkit.engine.checkpoint.identity import Identity, identify
-from qwen_agentkit.engine.computing import compute
+from qwen_agentkit.engine.device_thread import run_on_device
 from qwen_agentkit.engine.forward.decoder import pack_decoder
-from qwen_agentkit.engine.weights.kernels import has_layouts
+from qwen_agentkit.engine.weights.kernels import can_pack
 from qwen_agentkit.engine.weights.linear import pack_linears
-from qwen_agentkit.engine.weights.quantized import quantize_model
-from qwen_agentkit.engine.weights.quantized_gpu import quantize_on_gpu
+from qwen_agentkit.engine.weights.quantize import quantize_model
+from qwen_agentkit.engine.weights.quantize_gpu import quantize_on_gpu
 from qwen_agentkit.errors import ModelUnsupportedError
 
 __all__ = ["Loaded", "load", "load_tokenizer"]
@@ -64,8 +64,8 @@ class Loaded:
     packed: bool = True
 
     def compute(self, function: Callable[[], T]) -> T:
-        """Run what uses the model: see `computing.compute`."""
-        return compute(self.device, function)
+        """Run what uses the model: see `device_thread.run_on_device`."""
+        return run_on_device(self.device, function)
 
     @cached_property
     def device(self) -> torch.device:
@@ -172,7 +172,8 @@ def load(
     with _loading:
         held = _loaded.get(key)
         if held is None:
-            held = _loaded[key] = compute(identity.device, partial(_load, identity, head=head, chat=chat))
+            work = partial(_load, identity, head=head, chat=chat)
+            held = _loaded[key] = run_on_device(identity.device, work)
         return held
 
 
@@ -195,7 +196,7 @@ def _load(identity: Identity, *, head: bool, chat: bool) -> Loaded:
         # Rounded activations cost a vector little, but change the order of documents that score alike.
         fine = identity.quantize == "int4" or (head and not chat)
         quantize_model(model, identity.quantize, identity.dtype, with_tables=chat, fine=fine)
-    elif identity.device == "cpu" and has_layouts(identity.dtype):
+    elif identity.device == "cpu" and can_pack(identity.dtype):
         pack_linears(model if chat else model.base_model)  # a reranker reads two rows of its head
     if identity.packed:
         pack_decoder(model)

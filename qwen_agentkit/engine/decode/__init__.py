@@ -1,1 +1,1 @@
-"""Tokens after a prompt: many answers in each step, sampled, guessed, and read as they come."""
+"""Generating tokens after a prompt: many answers in each step, sampled, drafted ahead, and parsed."""

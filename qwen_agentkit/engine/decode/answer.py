@@ -16,21 +16,22 @@ from qwen_agentkit.engine.checkpoint.loading import Loaded
 from qwen_agentkit.engine.checkpoint.template import ChatTemplate, Prompt
 from qwen_agentkit.engine.checkpoint.tokens import end_ids
 from qwen_agentkit.engine.decode.detokenize import Detokenizer
-from qwen_agentkit.engine.decode.generate import Sampling, generate
-from qwen_agentkit.engine.grammar.guide import TurnGuide
+from qwen_agentkit.engine.decode.generate import generate
+from qwen_agentkit.engine.decode.sampler import Sampling
 from qwen_agentkit.engine.grammar.lark import Tags
-from qwen_agentkit.engine.grammar.masking import Matcher, compile_grammar
-from qwen_agentkit.engine.grammar.turns import Turn, turn_grammar
+from qwen_agentkit.engine.grammar.matcher import Matcher, compile_grammar
+from qwen_agentkit.engine.grammar.turn_grammar import Turn, turn_grammar
+from qwen_agentkit.engine.grammar.turn_guide import TurnGuide
 
 __all__ = ["answer", "prompt_length"]
 
 
 def answer(loaded: Loaded, request: Request, cancelled: threading.Event) -> Iterator[Event | Done]:
-    """Answer a chat: events while the model writes, then one `Done`.
+    """Answer a chat: yield events while the model generates, then one `Done`.
 
     Args:
         loaded: A chat checkpoint.
-        request: What is asked.
+        request: The messages, tools and settings.
         cancelled: Set it from another thread to stop within one forward.
 
     Raises:
@@ -38,69 +39,50 @@ def answer(loaded: Loaded, request: Request, cancelled: threading.Event) -> Iter
         ModelUnsupportedError: The checkpoint cannot do what is asked.
     """
     template = ChatTemplate(loaded)
-    prompt = _prompt(template, request)
+    prompt = _render_prompt(template, request)
     room = max(0, loaded.context - len(prompt.tokens))
-    limit = room if request.max_tokens is None else min(request.max_tokens, room)
     guide = TurnGuide(
         loaded,
         prompt,
-        limit=limit,
+        limit=room if request.max_tokens is None else min(request.max_tokens, room),
         budget=request.thinking_budget,
-        matcher=_matcher(loaded, request, template, prompt),
+        matcher=_compile_matcher(loaded, request, template, prompt),
     )
     tokens = generate(
         loaded,
         prompt.tokens,
-        _sampling(loaded, request, template, thinking=prompt.thinking),
+        _choose_sampling(loaded, request, template, thinking=prompt.thinking),
         max_tokens=request.max_tokens,
         guide=guide,
         cancelled=cancelled,
     )
-    reader = _Reader(request, prompt, template.dialect if request.tools else "none")
-    stops, detokenizer, ends = StopStrings(request.stop), Detokenizer(loaded.tokenizer), end_ids(loaded)
-    written = reasoning = calls = 0
-    ended = False
+    reader = _TokenReader(loaded, request, prompt, template.dialect if request.tools else "none")
     with closing(tokens):
         for token in tokens:
-            written += 1
-            ended = token in ends
-            if ended:
+            yield from reader.feed(token)
+            if reader.ended:
                 break
-            thought = reader.in_thought
-            piece = detokenizer.feed(token)
-            events = reader.feed(stops.release() + piece if thought else stops.feed(piece))
-            reasoning += thought or reader.in_thought
-            if thought and not reader.in_thought:
-                stops.pass_newlines()
-            calls += sum(isinstance(event, CallEvent) for event in events)
-            yield from events
-            if stops.reached:
-                ended = True
-                break
-    cut_thought = reader.in_thought and not ended
-    last = [*reader.feed(stops.release()), *reader.close()]
-    calls += sum(isinstance(event, CallEvent) for event in last)
-    yield from last
+    yield from reader.close()
     yield Done(
         input_tokens=len(prompt.tokens),
         cached_tokens=tokens.cached_tokens,
-        output_tokens=written,
-        reasoning_tokens=reasoning,
-        finish_reason="length" if not ended else "tool_calls" if calls else "stop",
-        thinking_truncated=guide.truncated or cut_thought,
+        output_tokens=reader.tokens,
+        reasoning_tokens=reader.reasoning_tokens,
+        finish_reason="length" if not reader.ended else "tool_calls" if reader.calls else "stop",
+        thinking_truncated=guide.truncated or reader.thought_is_cut,
     )
 
 
 def prompt_length(loaded: Loaded, request: Request) -> int:
-    """Tokens that the model reads before it answers.
+    """Return the number of tokens that the model reads before it answers.
 
     Raises:
         InputError: The messages do not fit the template.
     """
-    return len(_prompt(ChatTemplate(loaded), request).tokens)
+    return len(_render_prompt(ChatTemplate(loaded), request).tokens)
 
 
-def _prompt(template: ChatTemplate, request: Request) -> Prompt:
+def _render_prompt(template: ChatTemplate, request: Request) -> Prompt:
     return template.prompt(
         request.messages,
         request.tools,
@@ -110,8 +92,10 @@ def _prompt(template: ChatTemplate, request: Request) -> Prompt:
     )
 
 
-def _matcher(loaded: Loaded, request: Request, template: ChatTemplate, prompt: Prompt) -> Matcher | None:
-    """Return what holds the answer to the request's tools and schema; None if it has neither."""
+def _compile_matcher(
+    loaded: Loaded, request: Request, template: ChatTemplate, prompt: Prompt
+) -> Matcher | None:
+    """Return what holds the answer to the tools and the schema of the request; None if it has neither."""
     names = {request.forced_tool} if request.forced_tool else {_name(tool) for tool in request.tools}
     turn = Turn(
         tools=[tool for tool in request.tools if _name(tool) in names],
@@ -130,8 +114,53 @@ def _name(tool: Mapping[str, Any]) -> str:
     return str(tool.get("function", tool)["name"])
 
 
-class _Reader:
-    """Reads what is written; text that has to be JSON holds no tags, whatever its strings say."""
+class _TokenReader:
+    """Turns the tokens of an answer into events.
+
+    Attributes:
+        tokens: How many were read.
+        reasoning_tokens: How many of them belong to thoughts.
+        calls: Tool calls so far.
+        ended: Whether the answer came to its end: the model ended its turn, or a stop string came.
+        thought_is_cut: Whether the answer ends inside a thought; known after `close`.
+    """
+
+    def __init__(self, loaded: Loaded, request: Request, prompt: Prompt, dialect: Dialect) -> None:
+        self.tokens = self.reasoning_tokens = self.calls = 0
+        self.ended = self.thought_is_cut = False
+        self._ends = end_ids(loaded)
+        self._detokenizer = Detokenizer(loaded.tokenizer)
+        self._stops = StopStrings(request.stop)
+        self._text = _TextReader(request, prompt, dialect)
+
+    def feed(self, token: int) -> list[Event]:
+        """Take the next token and return the events that it completes."""
+        self.tokens += 1
+        if token in self._ends:
+            self.ended = True
+            return []
+        stops, was_thought = self._stops, self._text.in_thought
+        piece = self._detokenizer.feed(token)
+        # Stop strings do not count in thoughts.
+        events = self._text.feed(stops.release() + piece if was_thought else stops.feed(piece))
+        self.reasoning_tokens += was_thought or self._text.in_thought
+        if was_thought and not self._text.in_thought:
+            stops.pass_newlines()
+        self.ended = stops.reached
+        return self._count(events)
+
+    def close(self) -> list[Event]:
+        """Take the end of the answer and return the events that were still open."""
+        self.thought_is_cut = self._text.in_thought and not self.ended
+        return self._count([*self._text.feed(self._stops.release()), *self._text.close()])
+
+    def _count(self, events: list[Event]) -> list[Event]:
+        self.calls += sum(isinstance(event, CallEvent) for event in events)
+        return events
+
+
+class _TextReader:
+    """Parses the text of an answer. Text that has to be JSON holds no tags, whatever its strings contain."""
 
     def __init__(self, request: Request, prompt: Prompt, dialect: Dialect) -> None:
         self._parser = StreamParser(thinking=prompt.opened, tools=request.tools, dialect=dialect)
@@ -144,20 +173,21 @@ class _Reader:
         return self._parser.in_thought and not self._json
 
     def feed(self, piece: str) -> list[Event]:
-        """Take the next piece of text and return what it settles."""
+        """Take the next piece of text and return the events that it completes."""
         if self._undecided and not self.in_thought and (text := piece.strip()) not in ("", "<think>"):
             self._undecided = False
-            self._json = not text.startswith("<")  # else a call
+            self._json = not text.startswith("<")  # otherwise it is a call
         if not self._json:
             return self._parser.feed(piece)
         return [ContentEvent(piece)] if piece else []
 
     def close(self) -> list[Event]:
-        """Say that no more text comes and return what was still open."""
+        """Take the end of the text and return the events that were still open."""
         return self._parser.close()
 
 
-def _sampling(loaded: Loaded, request: Request, template: ChatTemplate, *, thinking: bool) -> Sampling:
+def _choose_sampling(loaded: Loaded, request: Request, template: ChatTemplate, *, thinking: bool) -> Sampling:
+    """Return the settings of the request, and for the rest those recommended for the checkpoint."""
     config = loaded.model.generation_config
     row = recommended(
         loaded.model.config.model_type,

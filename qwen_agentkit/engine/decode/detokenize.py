@@ -1,23 +1,35 @@
-"""Tokens back to text while they are being written. Knows vocabularies, not models."""
+"""Tokens to text while they are being generated. Knows vocabularies, not models."""
 
 from __future__ import annotations
 
 import codecs
+from typing import TYPE_CHECKING
 
-from transformers import PreTrainedTokenizerFast
-from transformers.convert_slow_tokenizer import bytes_to_unicode
+if TYPE_CHECKING:  # slow to import
+    from transformers import PreTrainedTokenizerFast
 
 __all__ = ["Detokenizer"]
 
-_LETTERS = bytes_to_unicode()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
-_BYTES = {letter: byte for byte, letter in _LETTERS.items()}
+
+def _byte_alphabet() -> dict[str, int]:
+    """Return the byte that each letter of a byte-level BPE vocabulary stands for.
+
+    It is the alphabet of GPT-2: printable characters of Latin-1 stand for themselves, and the other bytes, in
+    their order, are the characters from U+0100 on.
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(0x100 + n): byte for n, byte in enumerate(others)}
+
+
+_BYTES = _byte_alphabet()
 
 
 class Detokenizer:
-    """Turns tokens into text as soon as whole characters are there.
+    """Turns tokens into text as soon as its characters are complete.
 
     A character of several bytes may be spread over tokens; it comes out with the last of them. A character
-    that the end of the output cut in two is left out.
+    that the end of the output cuts in two is left out.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:

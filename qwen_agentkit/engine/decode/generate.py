@@ -1,4 +1,4 @@
-"""Writing tokens after a prompt. Knows token ids, not text or chats."""
+"""Generating tokens after a prompt. Knows token ids, not text or chats."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ from collections.abc import Iterator, Sequence
 from qwen_agentkit.engine.checkpoint.loading import Loaded
 from qwen_agentkit.engine.checkpoint.tokens import end_ids
 from qwen_agentkit.engine.decode.sampler import Sampling
-from qwen_agentkit.engine.decode.scheduler import memory, scheduler
+from qwen_agentkit.engine.decode.scheduler import get_scheduler
 from qwen_agentkit.engine.decode.sequence import Guide, SequenceState
+from qwen_agentkit.engine.device_memory import free_memory
 from qwen_agentkit.engine.forward.kv import token_bytes
 from qwen_agentkit.errors import InputTooLongError, OutOfMemoryError
 
-__all__ = ["Guide", "Sampling", "Writing", "generate"]
+__all__ = ["TokenStream", "generate"]
 
 
-class Writing(Iterator[int]):
-    """Tokens as they are written. The last is one of `end_ids` unless the writing was cut off.
+class TokenStream(Iterator[int]):
+    """Tokens as they are generated. The last is one of `tokens.end_ids` unless a limit cut the answer off.
 
-    Nothing is computed before the first is asked for.
+    Nothing is computed before the first token is asked for.
     """
 
     def __init__(self, loaded: Loaded, sequence: SequenceState) -> None:
         self._sequence = sequence
-        self._tokens = scheduler(loaded).run(loaded, sequence)
+        self._tokens = get_scheduler(loaded).run(loaded, sequence)
 
     @property
     def cached_tokens(self) -> int:
-        """Tokens of the prompt that were not computed again; known with the first token."""
+        """Tokens of the prompt that did not have to be computed; known with the first token."""
         return self._sequence.cached_tokens
 
     def __next__(self) -> int:
@@ -48,20 +49,20 @@ def generate(
     guide: Guide | None = None,
     cancelled: threading.Event | None = None,
     lookup: bool = True,
-) -> Writing:
-    """Write after a prompt until the model ends its turn.
+) -> TokenStream:
+    """Generate tokens after a prompt until the model ends its turn.
 
-    Calls side by side share the model's steps. Keys and values of earlier prompts that begin alike are used
-    again, here and in every other call with this model.
+    Concurrent calls share the steps of the model. Keys and values of earlier prompts that begin alike are
+    reused, in this and in every other call with this model.
 
     Args:
         loaded: The model and its tokenizer.
         prompt: Token ids, at least one.
         sampling: How tokens are chosen.
-        max_tokens: Most tokens to write; None, or more than the context has room for, fills the context.
-        guide: What is put into the output, and what may not come.
+        max_tokens: Most tokens to generate; None, or more than the context has room for, fills the context.
+        guide: Constrains the answer.
         cancelled: Set it from another thread to stop within one step.
-        lookup: Guess tokens that repeat the prompt; the tokens written are the same, only sooner.
+        lookup: Draft tokens that repeat the prompt; the tokens are the same, but come sooner.
 
     Raises:
         InputTooLongError: The prompt leaves no room; raised before anything is computed.
@@ -85,12 +86,12 @@ def generate(
         lookup=lookup and loaded.packed,
         cancelled=cancelled,
     )
-    return Writing(loaded, sequence)
+    return TokenStream(loaded, sequence)
 
 
 def _check_memory(loaded: Loaded, tokens: int) -> None:
     size = token_bytes(loaded.model.config.get_text_config(), loaded.dtype)
-    free = memory(loaded.device) + scheduler(loaded).bytes
+    free = free_memory(loaded.device) + get_scheduler(loaded).bytes
     if tokens * size > free:
         raise OutOfMemoryError(
             f"{tokens} tokens of {loaded.name!r} need {tokens * size / 1e9:.1f} GB of keys and values "

@@ -1,41 +1,41 @@
-"""Guessing the next tokens from the text so far: an answer that quotes repeats its prompt. Knows token ids.
+"""Prompt lookup decoding: drafts the next tokens from the text so far. Knows token ids.
 
-Prompt lookup decoding: a guess costs little beside the token that is computed anyway, and a wrong one
-changes nothing (https://github.com/apoorvumang/prompt-lookup-decoding).
+An answer that quotes repeats its prompt. Running a draft costs little beside the token that is computed
+anyway, and a wrong draft changes nothing (https://github.com/apoorvumang/prompt-lookup-decoding).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["Lookup"]
+__all__ = ["PromptLookup"]
 
-_GRAM = 3  # tokens that have to repeat before the ones after them are guessed
-_FEWEST, _MOST = 2, 16
+_GRAM = 3  # tokens that have to repeat before the ones after them are drafted
+_SHORTEST, _LONGEST = 2, 16
 
 
-class Lookup:
-    """Finds the last place where the latest tokens stood before, and guesses what followed there.
+class PromptLookup:
+    """Finds the last place where the latest tokens stood before, and drafts what followed there.
 
-    Guesses grow longer while they come true and shorter when they do not.
+    Drafts grow longer while all of their tokens are accepted, and shorter when some are not.
     """
 
     def __init__(self) -> None:
-        self._after: dict[tuple[int, ...], int] = {}  # the tokens, and where what follows them begins
+        self._after: dict[tuple[int, ...], int] = {}  # tokens, and where what follows them begins
         self._indexed = _GRAM
         self._length = 4
 
-    def guess(self, tokens: Sequence[int], most: int) -> list[int]:
-        """Guess what follows `tokens`, which only ever grow from call to call; at most `most` tokens."""
+    def draft(self, tokens: Sequence[int], limit: int) -> list[int]:
+        """Return what may follow `tokens`, at most `limit` tokens; `tokens` only grow from call to call."""
         for end in range(self._indexed, len(tokens)):
             self._after[tuple(tokens[end - _GRAM : end])] = end
         self._indexed = max(self._indexed, len(tokens))
         start = self._after.get(tuple(tokens[-_GRAM:]))
-        return [] if start is None else list(tokens[start : start + min(self._length, most)])
+        return [] if start is None else list(tokens[start : start + min(self._length, limit)])
 
-    def judge(self, guessed: int, right: int) -> None:
-        """Learn how many tokens of the last guess came true."""
-        if guessed and right == guessed:
-            self._length = min(2 * self._length, _MOST)
-        elif guessed:
-            self._length = max(_FEWEST, right)
+    def record(self, drafted: int, accepted: int) -> None:
+        """Adapt the length of drafts to how many tokens of the last one were accepted."""
+        if drafted and accepted == drafted:
+            self._length = min(2 * self._length, _LONGEST)
+        elif drafted:
+            self._length = max(_SHORTEST, accepted)

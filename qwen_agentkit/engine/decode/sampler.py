@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Sampling", "choose"]
+__all__ = ["Sampling", "choose_token"]
 
 
 @dataclass(frozen=True)
@@ -16,11 +16,11 @@ class Sampling:
     """How the next token is chosen.
 
     Attributes:
-        temperature: Divides the logits; 0 takes the likeliest token.
+        temperature: Divides the logits; 0 takes the most probable token.
         top_p: Share of the probability mass that is kept, 0..1.
         top_k: Tokens that are kept; 0 keeps all.
         min_p: Smallest probability kept, as a share of the largest, 0..1.
-        presence_penalty: Taken from the logit of each token already written.
+        presence_penalty: Subtracted from the logit of each token that was generated before.
         repetition_penalty: Divides the positive and multiplies the negative logits of tokens of the prompt
             and the answer (CTRL, arXiv:1909.05858, as transformers does it).
         seed: Makes the choices repeatable; None draws a new one.
@@ -35,29 +35,29 @@ class Sampling:
     seed: int | None = None
 
 
-def choose(
+def choose_token(
     logits: Tensor,
     sampling: Sampling,
-    written: Collection[int],
-    dice: torch.Generator,
+    generated: Collection[int],
+    generator: torch.Generator,
     prompt: Collection[int] = (),
 ) -> int:
-    """Choose a token.
+    """Return the next token.
 
     Args:
         logits: (vocabulary,), fp32; changed in place.
-        sampling: How.
-        written: Tokens of the answer so far.
-        dice: Where randomness comes from; not used at temperature 0.
+        sampling: How to choose.
+        generated: Tokens of the answer so far.
+        generator: Source of randomness; not used at temperature 0.
         prompt: Tokens before the answer.
     """
     if sampling.repetition_penalty != 1:
-        known = list({*prompt, *written})
+        known = list({*prompt, *generated})
         seen = logits[known]
         penalty = sampling.repetition_penalty
         logits[known] = torch.where(seen > 0, seen / penalty, seen * penalty)
-    if sampling.presence_penalty and written:
-        logits[list(written)] -= sampling.presence_penalty
+    if sampling.presence_penalty and generated:
+        logits[list(generated)] -= sampling.presence_penalty
     if sampling.temperature == 0:
         return int(logits.argmax())
     scores, tokens = (logits / sampling.temperature).topk(min(sampling.top_k or len(logits), len(logits)))
@@ -65,4 +65,4 @@ def choose(
     before = shares.cumsum(-1) - shares
     kept = (before < sampling.top_p) & (shares >= sampling.min_p * shares[0])
     kept[0] = True  # top_p=0 keeps one token
-    return int(tokens[torch.multinomial(shares * kept, 1, generator=dice)])
+    return int(tokens[torch.multinomial(shares * kept, 1, generator=generator)])

@@ -1,4 +1,4 @@
-"""One answer while it is being written: its tokens, its rules, its guesses. Knows token ids and logits."""
+"""One answer while it is being generated: its tokens, its guide, its drafts. Knows token ids and logits."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from qwen_agentkit.engine.decode.lookup import Lookup
-from qwen_agentkit.engine.decode.sampler import Sampling, choose
+from qwen_agentkit.engine.decode.lookup import PromptLookup
+from qwen_agentkit.engine.decode.sampler import Sampling, choose_token
 from qwen_agentkit.engine.forward.kv import KVCache
 from qwen_agentkit.engine.forward.stock import StockCache
 
@@ -19,7 +19,7 @@ __all__ = ["Guide", "SequenceState"]
 
 
 class Guide(Protocol):
-    """Has a say in an answer: puts tokens into it, and forbids others.
+    """Constrains an answer: it inserts tokens, and forbids others.
 
     Its methods are called for one token after the other, maybe from different threads.
     """
@@ -28,26 +28,26 @@ class Guide(Protocol):
         """Return the tokens that the answer begins with."""
 
     def after(self, token: int) -> Sequence[int]:
-        """Return the tokens that follow this one, whoever chose it; none leaves the choice to the model."""
+        """Return the tokens to insert after this one, whoever chose it; none lets the model choose."""
 
     def mask(self, logits: Tensor) -> None:
         """Set the logits (vocabulary,) of tokens that may not come next to -inf, in place."""
 
 
 class SequenceState:
-    """A prompt and what has been written after it.
+    """A prompt and the answer to it so far.
 
     Attributes:
-        tokens: All token ids so far, the prompt's first.
-        prompt_length: How many of them are the prompt's.
-        most: How many there are when the writing ends at the latest.
-        cache: Keys and values of the first of them; None before the first step.
-        cached_tokens: Tokens of the prompt that were not computed again.
-        guesses: Tokens run on trust in the current step, behind the known ones.
-        ready: Written tokens that the reader has not fetched.
-        finished: Whether nothing more will be written.
+        tokens: All token ids so far, the prompt first.
+        prompt_length: Tokens of the prompt.
+        max_length: Tokens after which the answer ends at the latest, prompt included.
+        cache: Keys and values of the first of `tokens`; None before the first step.
+        cached_tokens: Tokens of the prompt that did not have to be computed.
+        drafts: Tokens that the current step tries, after the known ones.
+        ready: Generated tokens that the reader has not fetched yet.
+        finished: Whether no more tokens will come.
         error: Why it failed, if it did.
-        cancelled: Set it from any thread to stop the writing.
+        cancelled: Set it from any thread to stop.
     """
 
     def __init__(
@@ -64,74 +64,74 @@ class SequenceState:
     ) -> None:
         self.tokens = list(prompt)
         self.prompt_length = len(prompt)
+        self.max_length = self.prompt_length + limit
         self.cache: KVCache | StockCache | None = None
         self.cached_tokens = 0
-        self.guesses: list[int] = []
+        self.drafts: list[int] = []
         self.ready: deque[int] = deque()
         self.finished = limit < 1
         self.error: BaseException | None = None
         self.cancelled = cancelled or threading.Event()
         self._sampling = sampling
-        self.most = self.prompt_length + limit
         self._ends = ends
         self._guide = guide
-        self._lookup = Lookup() if lookup else None
-        self._dice = torch.Generator(device)
-        self._dice.seed() if sampling.seed is None else self._dice.manual_seed(sampling.seed)
-        self._written: set[int] = set()
-        self._asked = frozenset(prompt)
+        self._lookup = PromptLookup() if lookup else None
+        self._generator = torch.Generator(device)
+        self._generator.seed() if sampling.seed is None else self._generator.manual_seed(sampling.seed)
+        self._generated: set[int] = set()
+        self._prompt_ids = frozenset(prompt)
         if guide:
-            self._write(guide.start())
+            self._append(guide.start())
 
     @property
-    def unread(self) -> int:
-        """Known tokens that the model has not run yet."""
+    def pending(self) -> int:
+        """Number of known tokens that the model has not run yet."""
         return len(self.tokens) - (self.cache.length if self.cache else 0)
 
-    def plan(self, room: int) -> list[int]:
-        """Return the tokens to run next: at most `room` known ones, with guesses behind the last of them."""
+    def next_tokens(self, limit: int) -> list[int]:
+        """Return the tokens of the next step: at most `limit` known ones, and drafts if all of them fit."""
         start = self.cache.length if self.cache else 0
-        known = self.tokens[start : start + room]
-        self.guesses = []
-        if self._lookup and len(known) == self.unread < room:
-            most = min(room - len(known), self.most - len(self.tokens) - 1)
-            self.guesses = self._lookup.guess(self.tokens, most)
-        return known + self.guesses
+        known = self.tokens[start : start + limit]
+        self.drafts = []
+        if self._lookup and len(known) == self.pending < limit:
+            room = min(limit - len(known), self.max_length - len(self.tokens) - 1)
+            self.drafts = self._lookup.draft(self.tokens, room)
+        return known + self.drafts
 
-    def absorb(self, logits: Tensor) -> None:
-        """Write on after a step.
+    def append_sampled(self, logits: Tensor) -> None:
+        """Append the tokens that the logits of a step give: one, and one more for each right draft.
 
         Args:
-            logits: (1 + guesses, vocabulary), after the last known token and after each guess.
+            logits: (1 + drafts, vocabulary), after the last known token and after each draft.
         """
-        known, right = len(self.tokens), 0
-        for row, guess in zip(logits, [*self.guesses, None], strict=True):
+        known, accepted = len(self.tokens), 0
+        for row, draft in zip(logits, [*self.drafts, None], strict=True):
             if self._guide:
                 self._guide.mask(row)
-            token = choose(row, self._sampling, self._written, self._dice, self._asked)
-            right += token == guess
-            written = len(self.tokens) + 1
-            self._write([token])
-            if self.finished or token != guess or len(self.tokens) > written:
+            token = choose_token(row, self._sampling, self._generated, self._generator, self._prompt_ids)
+            accepted += token == draft
+            length = len(self.tokens) + 1
+            self._append([token])
+            if self.finished or token != draft or len(self.tokens) > length:
                 break
         if self._lookup:
-            self._lookup.judge(len(self.guesses), right)
-        if self.guesses and self.cache:
-            # Whoever leaves in the middle of a step ends the writing before the last right guess is in.
-            self.cache.truncate(min(known + right, len(self.tokens)))
+            self._lookup.record(len(self.drafts), accepted)
+        if self.drafts and self.cache:
+            # If the reader leaves during the step, the answer ends before the last right draft is appended.
+            self.cache.truncate(min(known + accepted, len(self.tokens)))
 
     def fail(self, error: BaseException) -> None:
         """End with an error, which the reader gets after the tokens that are ready."""
         self.error, self.finished = error, True
 
-    def _write(self, tokens: Iterable[int]) -> None:
-        """Append tokens, and those that the guide puts behind them."""
+    def _append(self, tokens: Iterable[int]) -> None:
+        """Append tokens, and those that the guide inserts after them."""
         queue = deque(tokens)
         while queue and not self.finished:
             token = queue.popleft()
             self.tokens.append(token)
             self.ready.append(token)
-            self._written.add(token)
-            self.finished = token in self._ends or len(self.tokens) == self.most
+            self._generated.add(token)
+            self.finished = token in self._ends or len(self.tokens) == self.max_length
             if self._guide and not self.finished:
                 queue.extend(self._guide.after(token))

@@ -1,6 +1,6 @@
-"""Attention over a packed row. Knows tensors.
+"""Attention over a packed row of several sequences. Knows tensors.
 
-Every segment of the row attends to itself and to its cached keys and values, to no other segment.
+Each segment of the row attends to itself and to its cached keys and values, and to no other segment.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from torch.nn.attention.bias import causal_lower_right
 from torch.nn.functional import scaled_dot_product_attention
 
 from qwen_agentkit.engine.forward.kv import KVCache, LayerCache
-from qwen_agentkit.engine.weights.kernels import bf16_is_fast
+from qwen_agentkit.engine.weights.bf16_speed import bf16_is_fast
 
 __all__ = ["Segment", "attend"]
 
-# Query rows scored at once on CPU: bounds the score matrix, and skips the upper triangle beyond a chunk.
+# Query rows in one product on CPU: it bounds the score matrix, and what lies after a chunk is not computed.
 _CHUNK = 64
 
-# Rows of a text without a past up to which torch's own kernel is faster on CPU: it is one operation.
+# Up to so many rows without a past, torch's own kernel is faster on CPU, because it is one operation.
 _SHORT = 16
 
-# Query rows from which fp32 keys and values, where the CPU multiplies them faster, are worth being made.
+# From so many query rows on, converting keys and values to fp32 pays where the CPU is faster with it.
 _WORTH_FP32 = 32
 
 
@@ -35,11 +35,11 @@ class Segment:
     """One sequence of a packed row.
 
     Attributes:
-        tokens: ids to run, at least one.
-        cache: what came before them; None when nothing did.
-        keep: append the keys and values of `tokens` to `cache`. False lets many segments of one
-            forward share a prefix that none of them changes.
-        read: positions at the end whose hidden states are wanted.
+        tokens: Token ids to run, at least one.
+        cache: Keys and values of the tokens before them; None if there are none.
+        keep: Append the keys and values of `tokens` to `cache`. If False, many segments of one forward can
+            share a prefix, which none of them changes.
+        read: How many hidden states at the end to return.
     """
 
     tokens: Sequence[int]
@@ -48,7 +48,7 @@ class Segment:
     read: int = 1
 
     def layers(self, count: int) -> Sequence[LayerCache | None]:
-        """What it sees in the cache in each of `count` layers."""
+        """Return the view of the cache in each of `count` layers."""
         return self.cache.layers(len(self.tokens) if self.keep else 0) if self.cache else [None] * count
 
 
@@ -66,32 +66,32 @@ def attend(
     Args:
         query: (heads, T, dim).
         key: (key/value heads, T, dim).
-        value: as `key`.
-        scaling: factor on the scores.
-        lengths: tokens of each segment of the row.
-        caches: what each segment sees of its cache, and where it puts what is new.
+        value: Like `key`.
+        scaling: Factor of the scores.
+        lengths: Tokens of each segment.
+        caches: Each segment's view of its cache; its new keys and values are stored there.
 
     Returns:
         (T, heads, dim).
     """
-    many = _attend_cpu if query.device.type == "cpu" else _attend_sdpa
+    attend_many = _attend_cpu if query.device.type == "cpu" else _attend_sdpa
     rows = query.transpose(0, 1)
     out = torch.empty_like(rows)
     start = 0
     for length, layer in zip(lengths, caches, strict=True):
         end = start + length
-        keys, values = _seen(layer, key[:, start:end], value[:, start:end])
+        keys, values = _with_past(layer, key[:, start:end], value[:, start:end])
         if length == 1:
             out[start] = _attend_one(rows[start], keys, values, scaling)
         else:
-            attend_all = _attend_sdpa if length == keys.shape[1] <= _SHORT else many
+            attend_all = _attend_sdpa if length == keys.shape[1] <= _SHORT else attend_many
             out[start:end] = attend_all(query[:, start:end], keys, values, scaling).transpose(0, 1)
         start = end
     return out
 
 
-def _seen(layer: LayerCache | None, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-    """Keys and values of a segment's past and of its new tokens, which are stored where there is room."""
+def _with_past(layer: LayerCache | None, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    """Return keys and values of the past and of the new tokens, and store the new ones if there is room."""
     if layer is None:
         return key, value
     if not layer.room.shape[2]:
@@ -101,10 +101,10 @@ def _seen(layer: LayerCache | None, key: Tensor, value: Tensor) -> tuple[Tensor,
 
 
 def _attend_one(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
-    """Attention of one new token, which sees everything: query heads that share keys become rows of one head.
+    """Attention of one new token, which attends to all others.
 
-    torch's kernel then reads keys and values once and copies nothing. `query` and the result are (heads,
-    dim), the others as in `_attend_cpu`.
+    Query heads with the same keys become rows of one head, so that torch's kernel reads keys and values once
+    and copies nothing. `query` and the result are (heads, dim), the others as in `_attend_cpu`.
     """
     heads, dim = query.shape
     grouped = query.reshape(1, keys.shape[0], heads // keys.shape[0], dim)
@@ -112,15 +112,15 @@ def _attend_one(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> 
 
 
 def _attend_cpu(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
-    """Chunked grouped matrix products with an fp32 softmax, all in fp32 where that is faster.
+    """Attention by matrix products in chunks, with an fp32 softmax; all in fp32 where that is faster.
 
     torch's CPU kernel runs bf16 attention at about a tenth of the speed of its matrix products.
 
     Args:
         query: (heads, new, dim).
         keys: (key/value heads, past + new, dim); the last `new` belong to the query rows.
-        values: as `keys`.
-        scaling: factor on the scores.
+        values: Like `keys`.
+        scaling: Factor of the scores.
     """
     heads, new, dim = query.shape
     groups = keys.shape[0]
@@ -132,10 +132,10 @@ def _attend_cpu(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> 
     if new >= _WORTH_FP32 and query.dtype == torch.bfloat16 and not bf16_is_fast():
         query, keys, values = query.float(), keys.float(), values.float()
     grouped = (query * scaling).view(groups, share, new, dim)
-    # Made once: memory of this size, given back after every chunk, would be asked of the system every time.
+    # Allocated once: memory of this size, freed after every chunk, would be asked of the system every time.
     memory = query.new_empty(heads * min(new, _CHUNK) * keys.shape[1])
     wide = memory if memory.dtype == torch.float32 else torch.empty_like(memory, dtype=torch.float32)
-    # The last first: each is smaller than the one before, and fits into the memory that that one gave back.
+    # The last chunk comes first, because the memory that it frees is large enough for the others.
     for begin in reversed(range(0, new, _CHUNK)):
         stop = min(new, begin + _CHUNK)
         rows, seen = stop - begin, past + stop
@@ -147,7 +147,7 @@ def _attend_cpu(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> 
         if wide is not memory:
             scores.copy_(weights)
         if rows > 1:
-            scores.view(groups, share, rows, seen)[..., past + begin :].add_(_future()[:rows, :rows])
+            scores.view(groups, share, rows, seen)[..., past + begin :].add_(_causal_mask()[:rows, :rows])
         torch.softmax(scores, -1, out=scores)
         if wide is not memory:
             weights.copy_(scores)
@@ -156,16 +156,16 @@ def _attend_cpu(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> 
 
 
 @cache
-def _future() -> Tensor:
-    """-inf for what no row of a chunk may see, else 0: adding takes an eighth of the time of filling.
+def _causal_mask() -> Tensor:
+    """Return the mask of a chunk: -inf for later tokens, else 0. Adding it takes an eighth of masked filling.
 
-    Not made while importing, which is not the computing thread's.
+    It is made at the first call, because imports do not run in the thread that computes.
     """
     return torch.full((_CHUNK, _CHUNK), float("-inf")).triu_(1)
 
 
 def _attend_sdpa(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
-    """The same through torch's fused kernel; shapes as in `_attend_cpu`."""
+    """Attention by torch's fused kernel; shapes as in `_attend_cpu`."""
     new, total = query.shape[1], keys.shape[1]
     mask: Any = causal_lower_right(new, total) if 1 < new < total else None
     return scaled_dot_product_attention(

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from qwen_agentkit.engine.computing import stop_if_unwanted
+from qwen_agentkit.engine.device_thread import raise_if_cancelled
 from qwen_agentkit.engine.forward.attention import Segment, attend
 from qwen_agentkit.engine.forward.kv import LayerCache
-from qwen_agentkit.engine.weights.replacing import joined
+from qwen_agentkit.engine.weights.replacing import find_joined
 
 __all__ = ["Decoder", "pack_decoder"]
 
@@ -64,7 +64,7 @@ class Decoder:
         lengths = [len(segment.tokens) for segment in segments]
         caches = [segment.layers(last + 1) for segment in segments]
         for number, layer in enumerate(self._layers):
-            stop_if_unwanted()
+            raise_if_cancelled()
             seen = [of_layers[number] for of_layers in caches]
             attended = layer.attention(layer.before(rows), cos, sin, lengths=lengths, caches=seen)
             if number == last:
@@ -159,7 +159,7 @@ class _Mlp:
 
 def _cut(layers: Sequence[nn.Module], sizes: list[int] | None = None) -> _Projection | None:
     """The product of joined layers, cut to these sizes, by default each layer's; None if they are apart."""
-    whole = joined(layers)
+    whole = find_joined(layers)
     if whole is None:
         return None
     product: Callable[[Tensor], Tensor] = whole.layer.forward

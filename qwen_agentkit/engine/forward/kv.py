@@ -1,19 +1,21 @@
-"""Keys and values of one token sequence, preallocated. Knows tensors and lengths, not tokens."""
+"""Keys and values of one token sequence, in preallocated memory. Knows tensors and lengths, no tokens."""
 
 from __future__ import annotations
 
 import copy
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
-from transformers import PretrainedConfig
+
+if TYPE_CHECKING:  # slow to import
+    from transformers import PretrainedConfig
 
 __all__ = ["KVCache", "LayerCache", "token_bytes"]
 
 
 def token_bytes(config: PretrainedConfig, dtype: torch.dtype) -> int:
-    """Memory of the keys and values of one token in all layers that keep them, in bytes."""
+    """Return the bytes of the keys and values of one token in all layers that store them."""
     kinds = getattr(config, "layer_types", None)
     layers = kinds.count("full_attention") if kinds else config.num_hidden_layers
     numbers: int = 2 * layers * config.num_key_value_heads * _head_dim(config)
@@ -25,12 +27,12 @@ def _head_dim(config: PretrainedConfig) -> int:
 
 
 class LayerCache(NamedTuple):
-    """What a step sees of one layer of a cache.
+    """Views of one layer of a cache, for one step.
 
     Attributes:
-        room: where its new keys and values go, (key or value, heads, new, head dimension).
-        keys: of the past and of `room`, (heads, tokens, head dimension).
-        values: as `keys`.
+        room: Place for the new keys and values, (key or value, heads, new, head dimension).
+        keys: Keys of the past and of `room`, (heads, tokens, head dimension).
+        values: Values, like `keys`.
     """
 
     room: Tensor
@@ -39,12 +41,12 @@ class LayerCache(NamedTuple):
 
 
 class KVCache:
-    """The keys and values of one sequence in every layer, in one slab that grows by doubling.
+    """The keys and values of one sequence in all layers, in one tensor that grows by doubling.
 
-    transformers' own cache concatenates, which copies everything at every decoding step.
+    The cache of transformers concatenates, which copies everything at every decoding step.
 
     Attributes:
-        length: tokens stored so far, the same in every layer.
+        length: Tokens stored so far, the same in all layers.
     """
 
     def __init__(self, config: PretrainedConfig, dtype: torch.dtype, device: torch.device) -> None:
@@ -57,11 +59,11 @@ class KVCache:
 
     @property
     def bytes(self) -> int:
-        """Memory held by the slab, in bytes."""
+        """Memory of the cache, in bytes."""
         return self._slab.numel() * self._slab.element_size()
 
     def reserve(self, capacity: int) -> None:
-        """Make room for `capacity` tokens in all, keeping what is stored."""
+        """Make room for `capacity` tokens in all, and keep what is stored."""
         layers, two, heads, held, dim = self._slab.shape
         if capacity <= held:
             return
@@ -70,7 +72,7 @@ class KVCache:
         self._slab = grown
 
     def copy(self, length: int, capacity: int = 0) -> KVCache:
-        """Return a cache of its own memory that holds the first `length` tokens, with room for `capacity`."""
+        """Return a cache with memory of its own, the first `length` tokens, and room for `capacity`."""
         other = copy.copy(self)
         layers, two, heads, _, dim = self._slab.shape
         other._slab = self._slab.new_empty(layers, two, heads, max(length, capacity), dim)
@@ -79,23 +81,23 @@ class KVCache:
         return other
 
     def shrink(self) -> None:
-        """Give back memory beyond an eighth more than what is stored."""
+        """Free the room for more tokens if it is over an eighth of what is stored."""
         if self._slab.shape[3] > self.length + self.length // 8:
             self._slab = self._slab[..., : self.length, :].clone()
 
     def truncate(self, length: int) -> None:
-        """Forget everything after the first `length` tokens; their memory is kept for reuse."""
+        """Drop everything after the first `length` tokens; the memory is kept for new ones."""
         self.length = min(self.length, length)
 
     def extend(self, new: int) -> None:
-        """Add `new` tokens, whose keys and values are to be written into the room that `layers` gives."""
+        """Add `new` tokens; their keys and values have to be written into the `room` of `layers`."""
         self.reserve(self.length + new)
         self.length += new
 
     def layers(self, new: int) -> list[LayerCache]:
-        """Views of every layer; their room is that of the last `new` tokens.
+        """Return views of all layers, with the last `new` tokens as their room.
 
-        Made for all layers at once, which takes a tenth of the time of slicing each when its turn comes.
+        Slicing all layers at once takes a tenth of the time of slicing one after the other.
         """
         room = self._slab[:, :, :, self.length - new : self.length].unbind()
         keys, values = self._slab[:, :, :, : self.length].unbind(1)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from qwen_agentkit.engine.computing import spread
+from qwen_agentkit.engine.device_thread import spread_over_cores
 from qwen_agentkit.engine.forward.attention import Segment
 from qwen_agentkit.engine.forward.decoder import Decoder
 
@@ -50,7 +50,7 @@ def _forward(model: PreTrainedModel, segments: Sequence[Segment]) -> Tensor:
     parts = _parts(model, segments)
     if len(parts) == 1:
         return _run(model, segments)
-    found = spread([partial(_run, model, [segments[index] for index in part]) for part in parts])
+    found = spread_over_cores([partial(_run, model, [segments[index] for index in part]) for part in parts])
     rows: dict[int, Tensor] = {}
     for part, read in zip(parts, found, strict=True):
         wanted = [segments[index].read for index in part]

@@ -1,4 +1,4 @@
-"""Keys and values of earlier prompts, kept for prompts that begin alike. Knows token ids and slabs."""
+"""Keys and values of earlier prompts, kept for prompts with the same prefix. Knows token ids and caches."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from numpy.typing import NDArray
 
 from qwen_agentkit.engine.forward.kv import KVCache
 
-__all__ = ["PrefixStore", "SharedPrefixes", "common"]
+__all__ = ["PrefixStore", "SharedPrefixes", "common_length"]
 
 Tokens = Sequence[int] | NDArray[np.int64]
 
-# Shorter prefixes are recomputed in less time than they are looked after.
+# Computing a shorter prefix again takes less time than storing it.
 _SHORTEST = 8
 
 
-def common(left: Tokens, right: Tokens) -> int:
-    """Tokens that two sequences begin with alike."""
+def common_length(left: Tokens, right: Tokens) -> int:
+    """Return the length of the longest common prefix of two sequences."""
     length = min(len(left), len(right))
     differ = np.asarray(left[:length]) != np.asarray(right[:length])
     return int(differ.argmax()) if differ.any() else length
 
 
 class PrefixStore:
-    """Remembers sequences with their keys and values, the least recently used forgotten first.
+    """Stores sequences with their keys and values; the least recently used ones are dropped first.
 
     Attributes:
-        limit: Most bytes to hold.
+        limit: Most bytes to store.
     """
 
     def __init__(self, limit: int) -> None:
@@ -39,34 +39,34 @@ class PrefixStore:
 
     @property
     def bytes(self) -> int:
-        """Memory held, in bytes."""
+        """Memory of all stored keys and values, in bytes."""
         return sum(cache.bytes for _, cache in self._entries)
 
     def longest(self, tokens: Sequence[int]) -> int:
-        """Tokens of the longest stored beginning of `tokens`."""
-        return max((common(held, tokens) for held, _ in self._entries), default=0)
+        """Return the length of the longest stored prefix of `tokens`."""
+        return max((common_length(held, tokens) for held, _ in self._entries), default=0)
 
     def take(self, tokens: Sequence[int], capacity: int = 0) -> KVCache | None:
-        """Return a cache of the caller's own that holds the longest stored beginning of `tokens`.
+        """Return a cache with the longest stored prefix of `tokens`, for the caller to change; None if none.
 
-        Where it has to be copied, the copy has room for `capacity` tokens.
+        If it has to be copied, the copy has room for `capacity` tokens.
         """
-        found = [common(held, tokens) for held, _ in self._entries]
+        found = [common_length(held, tokens) for held, _ in self._entries]
         length = max(found, default=0)
         if length < _SHORTEST:
             return None
         entry = self._entries.pop(found.index(length))
         if length == len(entry[0]):
-            return entry[1]  # the caller goes on where it ended: nothing to copy
+            return entry[1]  # the caller continues where it ended, so nothing is copied
         self._entries.append(entry)
         return entry[1].copy(length, capacity)
 
     def put(self, tokens: Sequence[int], cache: KVCache) -> None:
-        """Remember a cache and the tokens it holds; the cache is the store's from now on."""
+        """Store a cache and its tokens; the caller must not use the cache any more."""
         if len(tokens) < _SHORTEST:
             return
         ids = np.asarray(tokens, dtype=np.int64)
-        self._entries = [entry for entry in self._entries if common(entry[0], ids) < len(entry[0])]
+        self._entries = [entry for entry in self._entries if common_length(entry[0], ids) < len(entry[0])]
         self._entries.append((ids, cache))
         for _, held in self._entries if self.bytes > self.limit else ():
             held.shrink()  # room to grow saves copying, while there is memory for it
@@ -74,15 +74,15 @@ class PrefixStore:
             self._entries.pop(0)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop everything."""
         self._entries.clear()
 
 
 class SharedPrefixes:
-    """Remembers whole prefixes that many sequences read and none changes, the least recently used forgotten.
+    """Stores whole prefixes that many sequences read and none changes; drops the least recently used first.
 
     Args:
-        limit: Most bytes to hold.
+        limit: Most bytes to store.
     """
 
     def __init__(self, limit: int) -> None:
@@ -99,13 +99,13 @@ class SharedPrefixes:
             return self._held.get(key)
 
     def put(self, tokens: Sequence[int], cache: KVCache) -> None:
-        """Remember a cache, which nobody may change from now on."""
+        """Store a cache, which nobody may change from now on."""
         with self._lock:
             self._held[tuple(tokens)] = cache
             while self._held and sum(held.bytes for held in self._held.values()) > self._limit:
                 self._held.popitem(last=False)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop everything."""
         with self._lock:
             self._held.clear()

@@ -1,37 +1,43 @@
-"""Architectures that the packed forward cannot run, such as hybrids with linear attention. Knows tensors.
+"""The forward of transformers, for architectures that the packed forward cannot run. Knows tensors.
 
-They keep transformers' own attention and cache, one sequence at a time. A state that sums up all earlier
-tokens cannot be cut back, so there are no guesses and no shared prefixes for them.
+Such are hybrids with linear attention. They run with transformers' own attention and cache, one sequence at a
+time. A state that sums up all earlier tokens cannot be truncated, so they have no drafts and no shared
+prefixes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PretrainedConfig, PreTrainedModel
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
 
 __all__ = ["StockCache", "forward"]
 
 
 class StockCache:
-    """What transformers remembers of one sequence.
+    """The cache of transformers for one sequence.
 
     Attributes:
-        length: tokens stored so far.
+        length: Tokens stored so far.
     """
 
     def __init__(self, config: PretrainedConfig) -> None:
+        from transformers import DynamicCache  # slow to import, and most checkpoints do not need it
+
         self.layers = DynamicCache(config=config)
         self.length = 0
 
     def truncate(self, length: int) -> None:
-        """Do nothing: nothing is ever run on trust."""
+        """Do nothing, because there are no drafts to take back."""
 
 
 def forward(model: PreTrainedModel, tokens: Sequence[int], cache: StockCache) -> Tensor:
-    """Run the tokens after those in the cache; returns the hidden state of the last, (1, hidden)."""
+    """Run the tokens after those in the cache and return the hidden state of the last, (1, hidden)."""
     with torch.inference_mode():
         hidden: Tensor = model.base_model(
             input_ids=torch.tensor([tokens], device=model.device),

@@ -1,1 +1,1 @@
-"""Grammars that an answer is held to, and the masks of tokens they become."""
+"""Grammars that constrain an answer: for tool calls, JSON schemas and thoughts, down to masks of tokens."""

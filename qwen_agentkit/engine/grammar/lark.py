@@ -1,4 +1,4 @@
-"""Pieces of llguidance's dialect of Lark: texts, tags, JSON. Knows vocabularies, no tools or chats."""
+"""Building blocks of grammars in llguidance's Lark: tags, text, JSON. Knows vocabularies, no tools."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import json
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llguidance import LLMatcher
-from transformers import PreTrainedTokenizerFast
 
-from qwen_agentkit.engine.grammar.schemas import prepare
+from qwen_agentkit.engine.grammar.json_schemas import prepare_schema
 from qwen_agentkit.errors import InputError
 
-__all__ = ["Tags", "json_rule", "quote", "without"]
+if TYPE_CHECKING:  # slow to import
+    from transformers import PreTrainedTokenizerFast
 
-# JSON as `json.dumps` and the chat templates write it: the one form that the models were trained on, with no
-# way to fill an answer with blanks. Without \u nothing can write half of a surrogate pair.
+__all__ = ["Tags", "exclude", "json_rule", "quote"]
+
+# JSON as `json.dumps` and the chat templates write it: it is the form that the models were trained on, and an
+# answer cannot be filled with blanks. Without \u no answer can hold half of a surrogate pair.
 _JSON_FORM = {
     "whitespace_flexible": False,
     "item_separator": ", ",
@@ -27,10 +29,10 @@ _JSON_FORM = {
 
 
 class Tags:
-    """Spells tags, and texts without them, for one vocabulary.
+    """Rules for tags, and for text without them, in one vocabulary.
 
-    A tag that is one token is only ever written as this token, never letter by letter: what a grammar takes
-    for a tag and what a parser takes for one are then the same.
+    A tag that is one token is only ever generated as this token, never letter by letter, so that grammar and
+    parser agree on what is a tag.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -38,70 +40,70 @@ class Tags:
         self._added = {token.content: number for number, token in added if not token.special}
 
     def tag(self, tag: str) -> str:
-        """Return what stands for a tag in a rule."""
+        """Return a tag as it is written in a rule."""
         return f"<[{self._added[tag]}]>" if tag in self._added else quote(tag)
 
     def until(self, name: str, tag: str, *forbidden: str) -> list[str]:
-        """Return rules: `name` is any text up to the first such tag, with the tag.
+        """Return rules that define `name` as any text up to and including the first such tag.
 
         Args:
-            name: A name for the rule.
-            tag: Where the text ends.
-            forbidden: Regular expressions of what the text does not spell letter by letter.
+            name: The name of the rule.
+            tag: Ends the text.
+            forbidden: Regular expressions that match nothing in the text.
         """
         if tag not in self._added:
             return [f"{name}[lazy]: {name.upper()}", f"{name.upper()}: /(?s:.*)/ {quote(tag)}"]
         return [f"{name}: {name}_text? {self.tag(tag)}", *self.text(f"{name}_text", tag, *forbidden)]
 
     def text(self, name: str, tag: str, *forbidden: str) -> list[str]:
-        """Return rules: `name` is some text without such a tag.
+        """Return rules that define `name` as text, at least one character, without such a tag.
 
         Args:
-            name: A name for the rule.
-            tag: What the text does not hold.
-            forbidden: Regular expressions of what it does not spell letter by letter.
+            name: The name of the rule.
+            tag: Does not occur in the text.
+            forbidden: Regular expressions that match nothing in the text.
         """
         words = name.upper()
         others = ",".join(str(number) for content, number in self._added.items() if content != tag)
         mixed = f" | {words}? (<[{others}]> {words}?)+" if others else ""
         patterns = [re.escape(content) for content in self._added if content in (tag, "<think>")]
-        kept_out = "".join(map(without, [*patterns, *forbidden]))
-        return [f"{name}: {words}{mixed}", f"{words}: /(?s:.+)/{kept_out}"]
+        excluded = "".join(map(exclude, [*patterns, *forbidden]))
+        return [f"{name}: {words}{mixed}", f"{words}: /(?s:.+)/{excluded}"]
 
 
 def json_rule(owner: str, schema: Mapping[str, Any]) -> str:
-    """Return what stands for JSON of a schema in a rule.
+    """Return the right side of a rule that matches JSON of a schema.
 
     Args:
-        owner: Whose schema it is, for errors.
+        owner: Names the owner of the schema in errors.
         schema: A JSON schema.
 
     Raises:
-        InputError: No grammar can hold an answer to it; the message names the part.
+        InputError: A grammar cannot express it; the message names the part.
     """
-    prepared = json.dumps({**prepare(owner, schema), "x-guidance": _JSON_FORM}, ensure_ascii=False)
-    if wrong := _wrong(prepared):
+    prepared = json.dumps({**prepare_schema(owner, schema), "x-guidance": _JSON_FORM}, ensure_ascii=False)
+    if problem := _find_problem(prepared):
         raise InputError(
-            f"No grammar can hold an answer to the schema of {owner}: {wrong}. "
+            f"A grammar cannot express the schema of {owner}: {problem}. "
             "Simplify that part, or leave it out and check the answer yourself."
         )
     return f"%json {prepared}"
 
 
 def quote(text: str) -> str:
-    """Return a text as a literal."""
+    """Return a text as a literal of a rule."""
     return json.dumps(text, ensure_ascii=False)
 
 
-def without(pattern: str) -> str:
-    """Return what keeps a regular expression out of the terminal that it is added to."""
+def exclude(pattern: str) -> str:
+    """Return what to append to a terminal so that a regular expression matches nothing in it."""
     escaped = pattern.replace("/", r"\/")
     return f" & ~/(?s:.*){escaped}(?s:.*)/"
 
 
 @lru_cache
-def _wrong(schema: str) -> str:
-    """Return what llguidance finds wrong with a JSON schema, empty if nothing."""
+def _find_problem(schema: str) -> str:
+    """Return what llguidance finds wrong with a JSON schema; empty if nothing."""
     failed, messages = LLMatcher.validate_grammar_with_warnings(LLMatcher.grammar_from_json_schema(schema))
     first, *more = messages[0].splitlines() if failed else [""]
     return " ".join([first, *more[-1:]])

@@ -1,10 +1,10 @@
-"""Weights laid out as oneDNN reads them. Knows torch modules, nothing of language models.
+"""Linear layers whose weights are in oneDNN's layout. Knows torch modules, no language models.
 
-torch multiplies a single bf16 row by a plain weight matrix at about half the speed of the memory; oneDNN's
-own blocked layout is read at full speed. Many rows gain a tenth in bf16, and on a processor of AMD they were
-multiplied 2.4 times as fast in fp32 as by MKL, which torch asks otherwise. Where the CPU multiplies fp32
-faster than bf16, many bf16 rows are multiplied in fp32: products and sums are the same, bf16 numbers added up
-in fp32.
+torch multiplies a single bf16 row by a weight in the usual layout at about half the speed of the memory;
+oneDNN's blocked layout is read at full speed. Many bf16 rows gain a tenth. On an AMD processor many fp32 rows
+were multiplied 2.4 times as fast as by MKL, which torch uses otherwise. Where the CPU multiplies fp32 faster
+than bf16, many bf16 rows are multiplied in fp32: bf16 kernels add up their products in fp32, too, so the
+result is the same.
 """
 
 from __future__ import annotations
@@ -13,24 +13,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from qwen_agentkit.engine.weights.kernels import bf16_is_fast
-from qwen_agentkit.engine.weights.replacing import biases, replace_linears
+from qwen_agentkit.engine.weights.bf16_speed import bf16_is_fast
+from qwen_agentkit.engine.weights.kernels import multiply_packed, pack, unpack
+from qwen_agentkit.engine.weights.replacing import join_biases, replace_linears
 
 __all__ = ["pack_linears"]
 
-# Rows from which undoing the layout, some milliseconds a weight, costs less than fp32 saves.
+# From so many rows on, undoing the layout (some milliseconds for a weight) takes less time than fp32 saves.
 _MANY_ROWS = 192
 
-# Numbers of an fp32 weight that oneDNN takes longer to begin with, 10 microseconds, than MKL to multiply.
+# Numbers of an fp32 weight that MKL multiplies in less time than oneDNN takes to begin, 10 microseconds.
 _TINY = 2**15
 
 
 class _PlainLinear(nn.Module):
-    """A linear layer whose weight, (out, in), is as it was."""
+    """A linear layer whose weight, (out, in), is in the usual layout."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
-        self._weight = weight.clone()  # a small view would keep the whole file in memory
+        self._weight = weight.clone()  # a view would keep the whole file of weights in memory
         self._bias = bias
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -39,12 +40,11 @@ class _PlainLinear(nn.Module):
 
 
 class _PackedLinear(nn.Module):
-    """A linear layer of a CPU whose weight, (out, in), is in oneDNN's blocked layout."""
+    """A linear layer of a CPU whose weight, (out, in), is in oneDNN's layout."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
-        # The layout that oneDNN chooses for many rows is as good for one; in fp32 not the other way round.
-        self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, 512)
+        self._packed = pack(weight)
         self._bias = bias
         slow = weight.dtype == torch.bfloat16 and not bf16_is_fast()
         self._many_rows = _MANY_ROWS if slow else torch.inf
@@ -53,24 +53,26 @@ class _PackedLinear(nn.Module):
         """Multiply; (..., in) to (..., out)."""
         if rows.shape[:-1].numel() >= self._many_rows:
             bias = None if self._bias is None else self._bias.float()
-            return linear(rows.float(), self._packed.to_dense(torch.float32), bias).to(rows.dtype)
-        out: Tensor = torch.ops.mkldnn._linear_pointwise(rows, self._packed, self._bias, "none", [], "")
-        return out
+            return linear(rows.float(), unpack(self._packed), bias).to(rows.dtype)
+        return multiply_packed(rows, self._packed, self._bias)
 
 
 def pack_linears(model: nn.Module) -> None:
-    """Replace the plain linear layers of a model in place; if they were not shared, their memory is freed."""
-    replace_linears(model, _packed)
+    """Replace the plain linear layers of a model in place; the memory of weights that nobody shares is freed.
+
+    Ask `kernels.can_pack` first.
+    """
+    replace_linears(model, _pack_layers)
     for weight in model.parameters():
-        # A copy, since one small view would keep the whole file of weights in memory.
+        # A copy, because a view would keep the whole file of weights in memory.
         weight.data = weight.data.clone()
 
 
-def _packed(layers: list[nn.Linear]) -> nn.Module:
-    """One layer that gives what these give, one after the other."""
+def _pack_layers(layers: list[nn.Linear]) -> nn.Module:
+    """Return one layer whose result is the results of these layers, one after the other."""
     weights = [layer.weight.detach() for layer in layers]
     weight = torch.cat(weights) if len(weights) > 1 else weights[0]
-    bias = biases(layers)
+    bias = join_biases(layers)
     if weight.dtype == torch.float32 and weight.numel() < _TINY:
         return _PlainLinear(weight, bias)
     return _PackedLinear(weight, bias)

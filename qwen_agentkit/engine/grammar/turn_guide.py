@@ -1,4 +1,4 @@
-"""The say in an output: budgets of thought, and grammars. Knows token ids and prompts, no messages."""
+"""Limits of a turn while it is generated: thinking budget and grammar. Knows token ids, no messages."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from torch import Tensor
 
 from qwen_agentkit.engine.checkpoint.loading import Loaded
 from qwen_agentkit.engine.checkpoint.template import Prompt
-from qwen_agentkit.engine.grammar.masking import Matcher
+from qwen_agentkit.engine.grammar.matcher import Matcher
 
 __all__ = ["TurnGuide"]
 
-# The words of Qwen's own guide to thinking budgets; other words would be another model.
+# The words of Qwen's own description of thinking budgets; the models were not measured with others.
 _CLOSING = (
     "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking "
     "directly now.\n</think>\n\n"
 )
 
-# Of the tokens that an answer may have, what a thought leaves for the text after it: a quarter, at most this.
+# Most tokens that a thought has to leave for the text after it; a short limit leaves a quarter.
 _RESERVE = 1024
 
 
 class TurnGuide:
-    """Closes a thought that grows too long, and holds what is written to a grammar.
+    """Closes a thought that grows too long, and keeps the output inside a grammar.
 
-    A thought is closed when its budget is spent, or when it would leave the answer less than a quarter of all
-    tokens (1,024 at most). The closing words count as written. Where not even they would fit, the thought is
-    left to be cut off.
+    A thought is closed when its budget is spent, or when it would leave less than a quarter of all tokens
+    (1,024 at most) to the text after it. The closing words count as output. If they do not fit either, the
+    thought is not closed, and the limit cuts it off.
 
     Args:
-        loaded: Whose tokens are written.
-        prompt: What they follow.
+        loaded: The model that generates.
+        prompt: The prompt that it answers.
         limit: Most tokens of the output.
-        budget: Most tokens of thought; None for as many as leave room for the answer.
+        budget: Most tokens of the thought; None for as many as leave room for the answer.
         matcher: Follows the output through a grammar; None leaves it free.
 
     Attributes:
@@ -53,18 +53,18 @@ class TurnGuide:
         self._budget = budget
         self._matcher = matcher
         self._forced: deque[int] = deque()
-        self._blank = not prompt.opened  # nothing but blanks so far: a think block may begin
+        self._blank = not prompt.opened  # only blanks so far, so a think block may begin
         self._thinking = prompt.opened
-        self._written = self._thought = 0
+        self._length = self._thought = 0
         self.truncated = False
 
     def start(self) -> Sequence[int]:
-        """Begin the output as far as it is certain."""
-        return self._next()
+        """Return the tokens that the output has to begin with, one at a time."""
+        return self._next_forced()
 
     def after(self, token: int) -> Sequence[int]:
-        """Follow the output; one token at a time is put into it."""
-        self._written += 1
+        """Take a token of the output and return the one to insert after it, if any."""
+        self._length += 1
         if self._matcher:
             self._matcher.accept(token)
         if self._blank and token == self._open:
@@ -74,14 +74,14 @@ class TurnGuide:
         elif self._thinking:
             self._thought += 1
         self._blank = self._blank and not str(self._decode([token])).strip()
-        return self._next()
+        return self._next_forced()
 
     def mask(self, logits: Tensor) -> None:
-        """Forbid what the grammar does not have."""
+        """Set the logits of tokens that the grammar does not allow to -inf, in place."""
         if self._matcher:
             self._matcher.mask(logits)
 
-    def _next(self) -> list[int]:
+    def _next_forced(self) -> list[int]:
         if not self._forced:
             if self._thinking and self._too_long() and not self.truncated:
                 self.truncated = True
@@ -91,4 +91,4 @@ class TurnGuide:
         return [self._forced.popleft()] if self._forced else []
 
     def _too_long(self) -> bool:
-        return self._written >= self._last or (self._budget is not None and self._thought >= self._budget)
+        return self._length >= self._last or (self._budget is not None and self._thought >= self._budget)

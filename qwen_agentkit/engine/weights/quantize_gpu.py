@@ -1,24 +1,28 @@
-"""Weights in 8 and in 4 bits on NVIDIA GPUs, by torchao. Knows torch modules, no prompts.
+"""Weights in 8 and 4 bits on NVIDIA GPUs, by torchao. Knows torch modules, no prompts.
 
-"int8" rounds each row of a weight, and products read it widened again: half the memory, not more speed.
-"int4" has groups of 32 weights, which torch's own kernel reads as they are. "fp8" also rounds activations,
-row by row, for the tensor cores that multiply 8-bit floats. Embeddings and the head stay as they are.
+- "int8" rounds each row of a weight, and products widen it again: half the memory, but no more speed.
+- "int4" rounds groups of 32 weights, which torch's own kernel reads as they are.
+- "fp8" also rounds activations, row by row, for tensor cores that multiply 8-bit floats.
+
+Embeddings and the head stay as they are.
 """
 
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
 
 from qwen_agentkit.errors import InputError, MissingExtraError
 
+if TYPE_CHECKING:  # slow to import
+    from transformers import PreTrainedModel
+
 __all__ = ["check_gpu_quantization", "quantize_on_gpu"]
 
-# The oldest compute capability whose tensor cores each needs.
+# The oldest compute capability whose tensor cores run each.
 _CAPABILITIES = {"int8": (7, 5), "int4": (8, 0), "fp8": (8, 9)}
 
 # Weights that share a scale in 4 bits, as on CPUs; kernels for tensor cores take multiples of it, too.
@@ -26,11 +30,11 @@ _GROUP = 32
 
 
 def check_gpu_quantization(wanted: str, device: str) -> None:
-    """Refuse what a GPU cannot run, and what torchao is needed for where it is not installed.
+    """Refuse a quantization that a GPU cannot run, or that needs torchao where it is not installed.
 
     Raises:
-        InputError: the GPU is too old.
-        MissingExtraError: the extra `torchao` is not installed.
+        InputError: The GPU is too old.
+        MissingExtraError: The extra `torchao` is not installed.
     """
     if find_spec("torchao") is None:
         raise MissingExtraError(
@@ -47,14 +51,14 @@ def check_gpu_quantization(wanted: str, device: str) -> None:
 
 
 def quantize_on_gpu(model: PreTrainedModel, quantization: str, device: torch.device) -> None:
-    """Move a model to a device, its linear layers one after the other, each rounded before the next comes.
+    """Move a model to a device; each linear layer is rounded there before the next one comes.
 
-    The device never holds all of them in 16 bits. Layers whose size no kernel takes stay as they are.
+    The device never holds all layers in 16 bits. Layers with sizes that no kernel takes stay as they are.
 
     Args:
-        model: as it was loaded.
+        model: As it was loaded.
         quantization: "int8", "int4" or "fp8".
-        device: a GPU; "int8" runs anywhere.
+        device: A GPU; "int8" runs anywhere.
     """
     from torchao.quantization import quantize_  # an extra
 
@@ -63,14 +67,14 @@ def quantize_on_gpu(model: PreTrainedModel, quantization: str, device: torch.dev
             return False
         return module.out_features % _GROUP == 0 == module.in_features % _GROUP
 
-    for weight in model.parameters():  # and no buffers: the frequencies of positions stay in fp32
+    for weight in model.parameters():  # not buffers: the frequencies of positions stay in fp32
         weight.data = weight.data.to(torch.bfloat16)  # the only type that the kernels of torchao take
     quantize_(model.base_model, _config(quantization), filter_fn=fits, device=device)
-    nn.Module.to(model, device)  # transformers' own has no types
+    nn.Module.to(model, device)  # transformers' own method has no types
 
 
 def _config(quantization: str) -> Any:
-    """How torchao rounds; without the settings of `torch.compile`, which are the whole process's."""
+    """Return how torchao rounds, without its settings for `torch.compile`, which are global."""
     from torchao.quantization import (
         Float8DynamicActivationFloat8WeightConfig,
         Int4WeightOnlyConfig,

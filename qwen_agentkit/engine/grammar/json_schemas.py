@@ -1,4 +1,4 @@
-"""JSON schemas made ready for a grammar that promises them. Knows JSON schema, no tokens or models."""
+"""JSON schemas prepared for a grammar. Knows JSON Schema and what llguidance reads of it, no tokens."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from qwen_agentkit.errors import InputError
 
-__all__ = ["ANY_STRING", "CALENDAR", "prepare"]
+__all__ = ["ANY_STRING", "CALENDAR", "prepare_schema"]
 
 _DATE = (
     "(?:(?:[0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)-(?:"
@@ -21,55 +21,55 @@ _TIME = (
 )
 
 CALENDAR = {"date": _DATE, "time": _TIME, "date-time": f"{_DATE}T{_TIME}"}
-"""Patterns of the dates and times that exist: no 29 February of other years, no year 0, no leap seconds."""
+"""Patterns of valid dates and times: 29 February only in leap years, no year 0, no leap seconds."""
 
 ANY_STRING = ("binary", "password", "path")
-"""Formats that any string has."""
+"""Formats that every string satisfies."""
 
-# What schema writers say of names although every name of JSON has it.
+# Values of `propertyNames` that every name satisfies; some libraries write them.
 _ANY_NAME: tuple[Any, ...] = ({"type": "string"}, {}, True)
 
-# What llguidance skips without a word: keywords of older drafts.
-_SKIPPED = ("additionalItems", "disallow", "divisibleBy", "extends")
+# Keywords of older drafts, which llguidance ignores silently.
+_IGNORED = ("additionalItems", "disallow", "divisibleBy", "extends")
 
-# Keywords that make a value fit two schemas at once, when they stand beside others.
+# Keywords that, beside others, make a value satisfy two schemas at once.
 _COMBINING = ("$ref", "allOf", "anyOf", "oneOf")
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "const")
-_OF_OBJECTS = ("properties", "patternProperties", "additionalProperties", "required")
+_OBJECT_KEYS = ("properties", "patternProperties", "additionalProperties", "required")
 
-# llguidance writes exponents only where there are no bounds.
+# llguidance allows exponents only in numbers without bounds.
 _PLAIN_NUMBER = {"anyOf": [{"minimum": 0}, {"maximum": 0}]}
 
 _LOOKAROUND = re.compile(r"\(\?<?[=!]")
 
 
-def prepare(owner: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schema with everything said that the grammar has to know; what fits it fits the schema.
+def prepare_schema(owner: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stricter schema that says explicitly what the grammar has to know.
 
-    Objects hold the properties they declare and no others, unless the schema says that there may be more.
-    Dates and times are those of the calendar, and numbers have no exponent, which could overflow. A choice
-    that the grammar cannot express is left out where another remains.
+    Objects have only the properties that they declare, unless the schema allows others. Dates and times are
+    valid ones, and numbers have no exponent, which could overflow. An alternative that the grammar cannot
+    express is left out if another one remains.
 
     Args:
-        owner: Whose schema it is, for errors.
-        schema: A JSON schema, left as it is.
+        owner: Names the owner of the schema in errors.
+        schema: A JSON schema; it is not changed.
 
     Raises:
-        InputError: A keyword that the grammar would skip.
+        InputError: The schema has a keyword that the grammar would ignore.
     """
     nodes = list(_nodes(schema))
     for node in nodes:
-        _refuse(owner, node)
+        _check_keywords(owner, node)
     close = not any(_combines(node) for node in nodes)
-    prepared: dict[str, Any] = _map(dict(schema), close)
+    prepared: dict[str, Any] = _prepare(dict(schema), close)
     return prepared
 
 
-def _map(node: Any, close: bool) -> Any:
-    """Copy a schema with each schema in it made ready."""
+def _prepare(node: Any, close: bool) -> Any:
+    """Return a prepared copy of a schema and of all schemas in it."""
     if not isinstance(node, Mapping):
         return node
-    copy = {key: _map_value(key, value, close) for key, value in node.items()}
+    copy = {key: _prepare_value(key, value, close) for key, value in node.items()}
     if close and isinstance(copy.get("properties"), dict) and "patternProperties" not in copy:
         copy.setdefault("additionalProperties", False)
     if copy.get("propertyNames") in _ANY_NAME:
@@ -92,12 +92,12 @@ def _types(node: Mapping[str, Any]) -> list[Any]:
     return kinds if isinstance(kinds, list) else [kinds]
 
 
-def _map_value(key: str, value: Any, close: bool) -> Any:
+def _prepare_value(key: str, value: Any, close: bool) -> Any:
     if key in _SCHEMAS_BY_NAME and isinstance(value, Mapping):
-        return {name: _map(schema, close) for name, schema in value.items()}
+        return {name: _prepare(schema, close) for name, schema in value.items()}
     if key in _LISTS_OF_SCHEMAS and isinstance(value, list):
-        return [_map(schema, close) for schema in value]
-    return _map(value, close) if key in _SCHEMAS else value
+        return [_prepare(schema, close) for schema in value]
+    return _prepare(value, close) if key in _SCHEMAS else value
 
 
 _SCHEMAS_BY_NAME = ("properties", "patternProperties", "$defs", "definitions")
@@ -106,7 +106,7 @@ _SCHEMAS = ("items", "additionalProperties")
 
 
 def _nodes(node: Any) -> Iterator[Mapping[str, Any]]:
-    """Every schema in a schema, itself first."""
+    """Yield a schema and every schema in it."""
     if not isinstance(node, Mapping):
         return
     yield node
@@ -121,11 +121,11 @@ def _nodes(node: Any) -> Iterator[Mapping[str, Any]]:
             yield from _nodes(value)
 
 
-def _refuse(owner: str, node: Mapping[str, Any]) -> None:
-    for key in _SKIPPED:
+def _check_keywords(owner: str, node: Mapping[str, Any]) -> None:
+    for key in _IGNORED:
         if key in node:
             raise InputError(
-                f"The schema of {owner} uses {key!r}, which no grammar here can hold an answer to. "
+                f"The schema of {owner} uses {key!r}, which a grammar cannot express here. "
                 "Expected JSON Schema 2020-12; leave it out, or say it in a description and check the answer."
             )
     others = node.get("additionalProperties", "properties" not in node)
@@ -133,14 +133,14 @@ def _refuse(owner: str, node: Mapping[str, Any]) -> None:
     if open_keys and node.get("minProperties", 0) > 1:
         raise InputError(
             f"The schema of {owner} asks for minProperties={node['minProperties']} where keys are free, and "
-            "no grammar here keeps free keys from repeating. Name the properties, or ask for a list of pairs."
+            "a grammar cannot keep free keys from repeating. Name the properties, or ask for a list of pairs."
         )
 
 
 def _combines(node: Mapping[str, Any]) -> bool:
-    """Whether objects have to fit several schemas at once, so that none may be closed on its own."""
+    """Whether objects have to satisfy several schemas at once, so that none may forbid other properties."""
     combining = [key for key in _COMBINING if key in node]
-    beside = len(combining) > 1 or any(key in node for key in _OF_OBJECTS)
+    beside = len(combining) > 1 or any(key in node for key in _OBJECT_KEYS)
     return bool(combining and beside) or len(node.get("allOf", ())) > 1
 
 

@@ -1,4 +1,4 @@
-"""Grammars of tool calls in the two dialects the Qwen families write. Knows tool schemas, no vocabularies."""
+"""Grammars of tool calls in the two dialects of the Qwen families. Knows tool schemas, no vocabularies."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 from llguidance import regex_to_lark
 
 from qwen_agentkit.chat.dialects import Dialect
-from qwen_agentkit.engine.grammar.lark import json_rule, quote, without
-from qwen_agentkit.engine.grammar.schemas import ANY_STRING, CALENDAR
+from qwen_agentkit.engine.grammar.json_schemas import ANY_STRING, CALENDAR
+from qwen_agentkit.engine.grammar.lark import exclude, json_rule, quote
 from qwen_agentkit.errors import InputError
 
 __all__ = ["call_rules"]
 
-# What ends a parameter in the XML dialect. The value cannot hold the tag: nothing there can be escaped.
+# Ends a parameter in the XML dialect. A value cannot contain the tag, because the dialect has no escapes.
 _END_VALUE = "\n</parameter>\n"
-_ANY_VALUE = "/(?s:.*)/" + without("</parameter>")
+_ANY_TEXT = "/(?s:.*)/" + exclude("</parameter>")
 
-# Texts that the reader of the XML dialect takes for something else than a string.
+# Texts that the parser of the XML dialect does not read as strings.
 _NULL = "/(?i:null)/"
-_NO_STRING = r"/\s*[-+.\p{Nd}\[{](?s:.*)/ | /(?i:true|false)/"
+_NOT_A_STRING = r"/\s*[-+.\p{Nd}\[{](?s:.*)/ | /(?i:true|false)/"
 
 _UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 _BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
@@ -37,82 +37,90 @@ _FORMATS = {
     **dict.fromkeys(ANY_STRING, "(?s:.*)"),
 }
 
-_CHOICES = ("$ref", "anyOf", "oneOf", "allOf")
+_ALTERNATIVES = ("$ref", "anyOf", "oneOf", "allOf")
 _STRING_KEYS = {"enum", "const", "minLength", "maxLength", "pattern", "format"}
-_NOTES = {"type", "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly"}
-_PARAMETER_KEYS = {"type", "properties", "required", "additionalProperties", "$defs", "definitions", *_NOTES}
+_ANNOTATIONS = {"type", "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly"}
+_PARAMETER_KEYS = {
+    "type",
+    "properties",
+    "required",
+    "additionalProperties",
+    "$defs",
+    "definitions",
+    *_ANNOTATIONS,
+}
 
 
 def call_rules(
     dialect: Dialect, tools: Sequence[Mapping[str, Any]], close: str, *, strict: bool
 ) -> list[str]:
-    """Return rules: `call` is a call of one of the tools, without the tag that opens it.
+    """Return rules that define `call` as a call of one of the tools, without the tag that opens it.
 
     Args:
         dialect: How the model writes calls; "auto" means JSON.
         tools: Tool schemas in the OpenAI form, at least one.
-        close: What stands for the closing tag in a rule.
-        strict: Refuse a tool whose schema no grammar can hold a call to; else its calls are held to its name
-            and to some arguments, with a warning.
+        close: The closing tag as it is written in a rule.
+        strict: Refuse a tool whose schema a grammar cannot express. Otherwise such a tool may be called with
+            any arguments, and a warning says so.
 
     Raises:
-        InputError: A name that no grammar can hold a call to, or such a schema if `strict`.
+        InputError: A grammar cannot express a name, or, if `strict`, a schema.
     """
-    write = _xml if dialect == "xml" else _json
+    rules_of = _xml_rules if dialect == "xml" else _json_rules
     rules = ["call: " + " | ".join(f"call_{number}" for number in range(len(tools)))]
     for number, tool in enumerate(tools):
         function = tool.get("function", tool)
         parameters = function.get("parameters") or {"type": "object", "properties": {}}
         try:
-            body, *more = write(f"call_{number}", function["name"], parameters)
+            body, *more = rules_of(f"call_{number}", function["name"], parameters)
         except InputError as error:
             if strict:
                 raise
             warnings.warn(f"Arguments of {function['name']!r} can be anything: {error}", stacklevel=2)
-            body, *more = write(f"call_{number}", function["name"], _anything(dialect, parameters))
+            body, *more = rules_of(f"call_{number}", function["name"], _without_types(dialect, parameters))
         rules += [f"call_{number}: {body} {close}", *more]
     return rules
 
 
-def _anything(dialect: Dialect, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a schema that says nothing of the arguments but, for the XML dialect, their names."""
+def _without_types(dialect: Dialect, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schema that allows any arguments; for the XML dialect, with the given names."""
     names = parameters.get("properties", {}) if dialect == "xml" else ()
     return {"type": "object", "properties": {name: {} for name in names}} if names else {"type": "object"}
 
 
-def _json(rule: str, name: str, parameters: Mapping[str, Any]) -> list[str]:
+def _json_rules(rule: str, name: str, parameters: Mapping[str, Any]) -> list[str]:
     begin = quote(f'\n{{"name": {quote(name)}, "arguments": ')
     return [f"{begin} {json_rule(f'tool {name!r}', parameters)} {quote('}' + chr(10))}"]
 
 
-def _xml(rule: str, name: str, parameters: Mapping[str, Any]) -> list[str]:
+def _xml_rules(rule: str, name: str, parameters: Mapping[str, Any]) -> list[str]:
     if unknown := sorted(parameters.keys() - _PARAMETER_KEYS):
         raise InputError(
-            f"The parameters of tool {name!r} use {unknown[0]!r}, which calls in this model's XML dialect "
-            "cannot be held to. Expected an object with properties; say the rest in the description."
+            f"The parameters of tool {name!r} use {unknown[0]!r}, which a grammar cannot express in this "
+            "model's XML dialect. Expected an object with properties; put the rest into the description."
         )
     required = parameters.get("required", ())
     body, rules = [quote(f"\n<function={_tag_name(name)}>\n")], []
     for number, (key, schema) in enumerate(parameters.get("properties", {}).items()):
         begin = quote(f"<parameter={_tag_name(key)}>\n")
-        choices, more = _value(f"{rule}_{number}", f"{name}.{key}", schema, parameters)
+        choices, more = _value_rules(f"{rule}_{number}", f"{name}.{key}", schema, parameters)
         body.append(f"({begin} ({choices}))" + ("" if key in required else "?"))
         rules += more
     return [" ".join([*body, quote("</function>\n")]), *rules]
 
 
-def _value(rule: str, path: str, schema: Any, root: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """Return what stands for a value: strings as they are, everything else as JSON."""
+def _value_rules(rule: str, path: str, schema: Any, root: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Return the right side of a rule for a value, and more rules: strings as text, all else as JSON."""
     definitions = {key: root[key] for key in ("$defs", "definitions") if key in root}
     if isinstance(schema, Mapping):
-        json_rule(f"parameter {path}", {**schema, **definitions})  # refuses what no grammar can hold
+        json_rule(f"parameter {path}", {**schema, **definitions})  # raises if a grammar cannot express it
     branches = list(_branches(path, schema, root))
     strings = [branch for branch in branches if _is_string(branch)]
     choices, rules = [], []
     for number, branch in enumerate(branches):
         if branch in strings:
             choices.append(f"{rule}_{number}")
-            text = _text(path, branch, mixed=len(strings) < len(branches))
+            text = _string_terminal(path, branch, mixed=len(strings) < len(branches))
             terminal = f"{rule}_{number}".upper()
             rules += [f"{rule}_{number}[lazy]: {terminal}", f"{terminal}: {text} {quote(_END_VALUE)}"]
         else:
@@ -121,15 +129,15 @@ def _value(rule: str, path: str, schema: Any, root: Mapping[str, Any]) -> tuple[
 
 
 def _branches(path: str, schema: Any, root: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the choices that a schema leaves, references to definitions followed, strings apart."""
+    """Yield the alternatives of a schema, with references resolved and string literals apart from others."""
     if not isinstance(schema, Mapping):
         yield {}
         return
-    beside = sorted(schema.keys() - _NOTES - {"discriminator"})
-    if any(key in _CHOICES for key in beside):
+    beside = sorted(schema.keys() - _ANNOTATIONS - {"discriminator"})
+    if any(key in _ALTERNATIVES for key in beside):
         if len(beside) > 1:
             raise _inexpressible(path, f"{beside[0]} beside {beside[1]}")
-        yield from _chosen(path, schema, root)
+        yield from _alternatives(path, schema, root)
     elif isinstance(kinds := schema.get("type"), list):
         for kind in kinds:
             yield {**schema, "type": kind}
@@ -142,14 +150,17 @@ def _branches(path: str, schema: Any, root: Mapping[str, Any]) -> Iterator[Mappi
             yield schema
 
 
-def _chosen(path: str, schema: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _alternatives(
+    path: str, schema: Mapping[str, Any], root: Mapping[str, Any]
+) -> Iterator[Mapping[str, Any]]:
+    """Yield the branches of a schema that is a reference or a choice."""
     if "$ref" in schema:
         _, kind, name = (*str(schema["$ref"]).split("/", 2), "", "")[:3]
         if name not in root.get(kind, {}):
             raise _inexpressible(path, f"$ref {schema['$ref']}")
         choices = [root[kind][name]]
     else:
-        choices = next(schema[key] for key in _CHOICES if key in schema)
+        choices = next(schema[key] for key in _ALTERNATIVES if key in schema)
         if "allOf" in schema and len(choices) > 1:
             raise _inexpressible(path, "allOf")
     for choice in choices:
@@ -161,24 +172,30 @@ def _literals(schema: Mapping[str, Any]) -> list[Any]:
 
 
 def _is_string(schema: Mapping[str, Any]) -> bool:
-    """Whether values of the schema are strings, as far as the reader is told; it keeps untyped ones."""
+    """Whether the parser reads values of the schema as strings, as it does with values without a type."""
     kind = schema.get("type", "string")
     return kind == "string" and all(isinstance(literal, str) for literal in _literals(schema))
 
 
-def _text(path: str, schema: Mapping[str, Any], *, mixed: bool) -> str:
-    """Return a terminal for the strings of a schema; among other kinds, for those that look like none."""
-    if unknown := sorted(schema.keys() - _STRING_KEYS - _NOTES):
+def _string_terminal(path: str, schema: Mapping[str, Any], *, mixed: bool) -> str:
+    """Return a terminal for the strings of a schema.
+
+    Args:
+        path: Names the parameter in errors.
+        schema: The schema.
+        mixed: Other types are allowed, too: leave out strings that would be read as one of them.
+    """
+    if unknown := sorted(schema.keys() - _STRING_KEYS - _ANNOTATIONS):
         raise _inexpressible(path, unknown[0])
-    parts = [_ANY_VALUE, f"~{_NULL}"]
+    parts = [_ANY_TEXT, f"~{_NULL}"]
     if mixed:
-        parts.append(f"~({_NO_STRING})")
+        parts.append(f"~({_NOT_A_STRING})")
     if literals := _literals(schema):
         parts.append(f"({' | '.join(map(quote, literals))})")
     if "minLength" in schema or "maxLength" in schema:
         parts.append(f"/(?s:.{{{schema.get('minLength', 0)},{schema.get('maxLength', '')}}})/")
     if "pattern" in schema:
-        parts.append(f"/{_anywhere(path, str(schema['pattern']))}/")
+        parts.append(f"/{_search_pattern(path, str(schema['pattern']))}/")
     if (kind := schema.get("format")) is not None:
         if kind not in _FORMATS:
             raise _inexpressible(path, f"format {kind}")
@@ -186,13 +203,13 @@ def _text(path: str, schema: Mapping[str, Any], *, mixed: bool) -> str:
     return f"({' & '.join(parts)})"
 
 
-def _anywhere(path: str, pattern: str) -> str:
-    """Return a regular expression for whole texts in which the pattern is found."""
+def _search_pattern(path: str, pattern: str) -> str:
+    """Return a regular expression that matches a whole text if the pattern is found in it."""
     body = pattern.removeprefix("^")
     start = "" if body != pattern else "(?s:.*)"
     closed = re.search(r"(?<!\\)(?:\\\\)*\$$", body)
     body, end = (body[:-1], "") if closed else (body, "(?s:.*)")
-    plain = re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]", "", body)  # without what is escaped or in a class
+    plain = re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]", "", body)  # without escapes and character classes
     anchored = not (start and end)
     if re.search(r"[\^$]|\(\?<?[=!]", plain) or (anchored and "|" in re.sub(r"\([^()]*\)", "", plain)):
         raise _inexpressible(path, f"pattern {pattern}")
@@ -201,15 +218,15 @@ def _anywhere(path: str, pattern: str) -> str:
 
 def _inexpressible(path: str, part: str) -> InputError:
     return InputError(
-        f"The parameter {path} uses {part!r}, which calls in this model's XML dialect cannot be held to. "
-        "Say it in the description, and check the value in the tool."
+        f"The parameter {path} uses {part!r}, which a grammar cannot express in this model's XML dialect. "
+        "Put it into the description, and check the value in the tool."
     )
 
 
 def _tag_name(name: str) -> str:
     if re.search(r"[<>\n]", name):
         raise InputError(
-            f"The name {name!r} cannot stand in a tag, which is how this model calls tools. "
+            f"The name {name!r} cannot stand in a tag, and this model writes the names of tools in tags. "
             "Expected a name without '<', '>' and line breaks."
         )
     return name

@@ -15,15 +15,15 @@ from functools import partial
 import pytest
 import torch
 
-from qwen_agentkit.engine.computing import compute, spread, stop_if_unwanted
+from qwen_agentkit.engine.device_thread import raise_if_cancelled, run_on_device, spread_over_cores
 
 
 def test_all_callers_share_one_thread_that_is_not_theirs() -> None:
     with ThreadPoolExecutor(8) as pool:
-        names = set(pool.map(lambda _: compute("cpu", threading.get_ident), range(100)))
+        names = set(pool.map(lambda _: run_on_device("cpu", threading.get_ident), range(100)))
     assert len(names) == 1
     assert threading.get_ident() not in names
-    assert compute("another", threading.get_ident) not in names
+    assert run_on_device("another", threading.get_ident) not in names
 
 
 def test_work_is_never_side_by_side_and_none_is_lost() -> None:
@@ -38,18 +38,18 @@ def test_work_is_never_side_by_side_and_none_is_lost() -> None:
         return number
 
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(lambda n: compute("cpu", lambda: work(n)), range(100))) == list(range(100))
+        assert list(pool.map(lambda n: run_on_device("cpu", lambda: work(n)), range(100))) == list(range(100))
     assert most == 1
 
 
 def test_errors_come_to_who_asked_and_the_thread_goes_on() -> None:
     with pytest.raises(ZeroDivisionError):
-        compute("cpu", lambda: 1 // 0)
-    assert compute("cpu", lambda: 3) == 3
+        run_on_device("cpu", lambda: 1 // 0)
+    assert run_on_device("cpu", lambda: 3) == 3
 
 
 def test_work_inside_of_work_runs_at_once() -> None:
-    assert compute("cpu", lambda: compute("cpu", lambda: 5)) == 5
+    assert run_on_device("cpu", lambda: run_on_device("cpu", lambda: 5)) == 5
 
 
 def test_settings_of_who_asks_count() -> None:
@@ -58,10 +58,10 @@ def test_settings_of_who_asks_count() -> None:
     try:
         for cores in (1, 2, 1):
             torch.set_num_threads(cores)
-            assert compute("cpu", torch.get_num_threads) == cores
+            assert run_on_device("cpu", torch.get_num_threads) == cores
     finally:
         torch.set_num_threads(before)
-    assert compute("cpu", language.get) == "ar"
+    assert run_on_device("cpu", language.get) == "ar"
 
 
 def test_parts_run_side_by_side_on_one_core_each_and_come_back_in_order(two_cores) -> None:
@@ -71,19 +71,24 @@ def test_parts_run_side_by_side_on_one_core_each_and_come_back_in_order(two_core
         meeting.wait(10)  # breaks if they are not there together
         return number, torch.get_num_threads()
 
-    found = compute("cpu", lambda: spread([partial(part, number) for number in range(6)]))
+    found = run_on_device("cpu", lambda: spread_over_cores([partial(part, number) for number in range(6)]))
     assert found == [(number, 1) for number in range(6)]
 
 
 def test_spreading_changes_the_threads_of_nobody_else(two_cores) -> None:
-    found = compute("cpu", lambda: [spread([torch.get_num_threads] * 2), torch.get_num_threads()])
+    found = run_on_device(
+        "cpu", lambda: [spread_over_cores([torch.get_num_threads] * 2), torch.get_num_threads()]
+    )
     assert found == [[1, 1], 2]
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(torch.get_num_threads).result() == 2
 
 
 def test_parts_may_ask_for_what_their_device_computes(two_cores) -> None:
-    assert compute("cpu", lambda: spread([lambda: compute("cpu", lambda: 5)] * 2)) == [5, 5]
+    assert run_on_device("cpu", lambda: spread_over_cores([lambda: run_on_device("cpu", lambda: 5)] * 2)) == [
+        5,
+        5,
+    ]
 
 
 def test_an_error_of_a_part_is_raised_when_none_runs_any_more(two_cores) -> None:
@@ -96,12 +101,12 @@ def test_an_error_of_a_part_is_raised_when_none_runs_any_more(two_cores) -> None
         ended.append(number)
 
     with pytest.raises(ZeroDivisionError):
-        compute("cpu", lambda: spread([partial(part, number) for number in range(50)]))
+        run_on_device("cpu", lambda: spread_over_cores([partial(part, number) for number in range(50)]))
     seen = list(ended)
     time.sleep(0.3)
     assert ended == seen
     assert len(seen) <= 2
-    assert compute("cpu", lambda: spread([lambda: 1] * 3)) == [1, 1, 1]
+    assert run_on_device("cpu", lambda: spread_over_cores([lambda: 1] * 3)) == [1, 1, 1]
 
 
 def test_an_interrupt_ends_every_part(two_cores) -> None:
@@ -117,7 +122,7 @@ def test_an_interrupt_ends_every_part(two_cores) -> None:
 _INTERRUPTED = """
 import signal, threading, time
 import torch
-from qwen_agentkit.engine.computing import compute, spread, stop_if_unwanted
+from qwen_agentkit.engine.device_thread import raise_if_cancelled, run_on_device, spread_over_cores
 
 torch.set_num_threads(2)
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -125,14 +130,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def part():
     try:
         while True:
-            stop_if_unwanted()
+            raise_if_cancelled()
             time.sleep(0.001)
     finally:
         print("ended", flush=True)
 
 threading.Timer(0.5, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
 try:
-    compute("cpu", lambda: spread([part, part]))
+    run_on_device("cpu", lambda: spread_over_cores([part, part]))
 except KeyboardInterrupt:
     print("interrupted")
 """
@@ -150,18 +155,18 @@ def test_an_interrupt_ends_the_work_before_it_is_raised() -> None:
         signal.pthread_kill(main, signal.SIGINT)
         try:
             while True:
-                stop_if_unwanted()
+                raise_if_cancelled()
                 time.sleep(0.001)
         finally:
             ended.set()
 
     try:
         with pytest.raises(KeyboardInterrupt):
-            compute("cpu", endless)
+            run_on_device("cpu", endless)
     finally:
         signal.signal(signal.SIGINT, before)
     assert ended.is_set()
-    assert compute("cpu", lambda: 1) == 1
+    assert run_on_device("cpu", lambda: 1) == 1
 
 
 _ONE_TEAM = """
@@ -169,7 +174,7 @@ import os
 import torch
 from langchain_core.documents import Document
 from qwen_agentkit import ChatQwen, QwenEmbeddings, QwenReranker
-from qwen_agentkit.engine.weights.quantized import cpu_quantizations
+from qwen_agentkit.engine.weights.quantize import cpu_quantizations
 
 torch.set_num_threads(2)
 for quantize in (None, *cpu_quantizations()):
@@ -201,8 +206,8 @@ def test_nothing_has_workers_in_the_thread_of_the_caller() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_process_gets_a_thread_of_its_own() -> None:
-    compute("cpu", lambda: 1)
-    child = multiprocessing.get_context("fork").Process(target=compute, args=("cpu", lambda: 2))
+    run_on_device("cpu", lambda: 1)
+    child = multiprocessing.get_context("fork").Process(target=run_on_device, args=("cpu", lambda: 2))
     child.start()
     child.join(10)
     code = child.exitcode

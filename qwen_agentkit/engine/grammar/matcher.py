@@ -1,24 +1,27 @@
-"""Grammars at work: which tokens may come next. Knows vocabularies and Lark grammars, no chats or models."""
+"""Compiled grammars: which tokens may come next. Knows vocabularies and Lark grammars, no chats or models."""
 
 from __future__ import annotations
 
 import json
 import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import torch
 from llguidance import LLMatcher, LLTokenizer
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
 
 from qwen_agentkit.engine.checkpoint.loading import Loaded
 from qwen_agentkit.engine.checkpoint.tokens import end_ids
 from qwen_agentkit.errors import InputError, ModelError
 
+if TYPE_CHECKING:  # slow to import
+    from transformers import PreTrainedTokenizerFast
+
 __all__ = ["Matcher", "compile_grammar", "read_vocabulary"]
 
-# Prototypes kept per vocabulary: an agent has a handful of tool sets and answer forms.
+# Compiled grammars kept for each vocabulary: an agent has a handful of tool sets and answer schemas.
 _MOST_GRAMMARS = 64
 
 
@@ -26,8 +29,8 @@ class Matcher:
     """Follows one output through a grammar.
 
     Args:
-        matcher: At its start; not shared.
-        vocabulary: What it was compiled for.
+        matcher: At its start, and not shared.
+        vocabulary: The vocabulary that it was compiled for.
     """
 
     def __init__(self, matcher: LLMatcher, vocabulary: LLTokenizer) -> None:
@@ -36,16 +39,16 @@ class Matcher:
         self._allowed = torch.zeros((vocabulary.vocab_size + 31) // 32, dtype=torch.int32)
 
     def accept(self, token: int) -> None:
-        """Go on by one token.
+        """Take the next token of the output.
 
         Raises:
-            ModelError: The token may not come here.
+            ModelError: The grammar does not allow the token here.
         """
         if not self._matcher.consume_token(token):
-            raise ModelError(self._gave_up())
+            raise ModelError(self._failure())
 
     def forced(self) -> list[int]:
-        """Return the tokens that have to come next, as far as they are certain; at the end, the end token."""
+        """Return the tokens that have to come next; at the end of the grammar, the end token."""
         if self._matcher.is_stopped():
             return [self._end]
         return list(self._matcher.compute_ff_tokens())
@@ -54,29 +57,29 @@ class Matcher:
         """Set the logits (vocabulary,) of tokens that may not come next to -inf, in place.
 
         Raises:
-            ModelError: The grammar grew over its limits.
+            ModelError: The grammar exceeded its limits.
         """
         packed = self._allowed
         self._matcher.unsafe_compute_mask_ptr(packed.data_ptr(), packed.numel() * packed.element_size())
         if self._matcher.is_error():
-            raise ModelError(self._gave_up())
+            raise ModelError(self._failure())
         with torch.inference_mode():
             bits = torch.arange(32, dtype=torch.int32, device=logits.device)
             allowed = (packed.to(logits.device)[:, None] >> bits & 1).flatten()[: len(logits)] != 0
             logits[: len(allowed)].masked_fill_(~allowed, -torch.inf)
             logits[len(allowed) :] = -torch.inf  # padding after the vocabulary
 
-    def _gave_up(self) -> str:
+    def _failure(self) -> str:
         reason = self._matcher.get_error().partition("\n")[0]
-        return f"The grammar of the answer could not be followed: {reason}. Use a simpler schema, or none."
+        return f"The answer cannot follow its grammar: {reason}. Use a simpler schema, or none."
 
 
 def compile_grammar(loaded: Loaded, lark: str) -> Matcher:
-    """Compile a grammar for a checkpoint's vocabulary, or copy what was compiled before.
+    """Compile a grammar for the vocabulary of a checkpoint, or copy one that was compiled before.
 
     Args:
-        loaded: Whose tokens are meant; the ones that end its turns may follow a complete output.
-        lark: The grammar in llguidance's dialect of Lark.
+        loaded: The checkpoint; a token that ends its turns may follow a complete output.
+        lark: The grammar, in llguidance's dialect of Lark.
 
     Raises:
         InputError: The grammar is too large, or cannot be expressed.
@@ -85,26 +88,27 @@ def compile_grammar(loaded: Loaded, lark: str) -> Matcher:
         grammars = _grammars.get(loaded.tokenizer)
         if grammars is None:
             grammars = _grammars[loaded.tokenizer] = _Grammars(loaded)
-        return Matcher(grammars.matcher(lark), grammars.vocabulary)
+        return Matcher(grammars.copy(lark), grammars.vocabulary)
 
 
 def read_vocabulary(tokenizer: PreTrainedTokenizerFast, ends: Sequence[int]) -> LLTokenizer:
     """Return llguidance's view of a vocabulary, which takes a second or two for the 150,000 tokens of Qwen.
 
-    Added tokens get names that no text spells. With their own, a name like `<tool_call>` that a schema has as
-    a property would be forced as the tag's token, which is not allowed there. Grammars call them by number.
+    Added tokens get names that occur in no text, and grammars refer to them by number. With its own name, the
+    token of `<tool_call>` would be forced where a schema has a property of that name, and it is not allowed
+    there.
 
     Args:
-        tokenizer: Whose vocabulary.
+        tokenizer: The tokenizer with the vocabulary.
         ends: Tokens that may follow a complete output, the usual one first.
     """
-    written = json.loads(tokenizer.backend_tokenizer.to_str())
-    names = {added["content"]: f"<\ufdd0{added['id']}>" for added in written["added_tokens"]}
-    for added in written["added_tokens"]:
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    names = {added["content"]: f"<\ufdd0{added['id']}>" for added in state["added_tokens"]}
+    for added in state["added_tokens"]:
         added["content"] = names[added["content"]]
-    vocabulary = written["model"]["vocab"]
-    written["model"]["vocab"] = {names.get(token, token): number for token, number in vocabulary.items()}
-    return LLTokenizer(json.dumps(written), eos_token=list(ends))
+    vocabulary = state["model"]["vocab"]
+    state["model"]["vocab"] = {names.get(token, token): number for token, number in vocabulary.items()}
+    return LLTokenizer(json.dumps(state), eos_token=list(ends))
 
 
 class _Grammars:
@@ -112,13 +116,15 @@ class _Grammars:
 
     def __init__(self, loaded: Loaded) -> None:
         find = loaded.tokenizer.backend_tokenizer.token_to_id
-        ends = sorted(end_ids(loaded), key=lambda token: token != find("<|im_end|>"))  # the template's first
+        # The token with which the chat template ends a turn comes first.
+        ends = sorted(end_ids(loaded), key=lambda token: token != find("<|im_end|>"))
         self.vocabulary = read_vocabulary(loaded.tokenizer, ends)
         self._compiled: dict[str, LLMatcher] = {}
 
-    def matcher(self, lark: str) -> LLMatcher:
+    def copy(self, lark: str) -> LLMatcher:
+        """Return a matcher at the start of a grammar, which is compiled if it is new."""
         compiled = self._compiled.pop(lark, None) or _compile(self.vocabulary, lark)
-        self._compiled[lark] = compiled  # the last used stand last
+        self._compiled[lark] = compiled  # the most recently used ones are last
         if len(self._compiled) > _MOST_GRAMMARS:
             del self._compiled[next(iter(self._compiled))]
         return compiled.deep_copy()
@@ -132,5 +138,5 @@ def _compile(vocabulary: LLTokenizer, lark: str) -> LLMatcher:
     matcher = LLMatcher(vocabulary, LLMatcher.grammar_from_lark(lark), log_level=0)
     if matcher.is_error():
         reason = matcher.get_error().partition("\n")[0]
-        raise InputError(f"No grammar can hold the answer: {reason}. Offer fewer tools or a simpler schema.")
+        raise InputError(f"No grammar fits the answer: {reason}. Offer fewer tools or a simpler schema.")
     return matcher

@@ -1,6 +1,6 @@
 """A search in the documents of one language, over any retriever.
 
-Knows how retrievers and stores are told a language, and that a filter of theirs must never be replaced.
+Knows how retrievers and stores take a language, and that a filter of theirs must never be replaced.
 """
 
 from __future__ import annotations
@@ -16,22 +16,23 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from qwen_agentkit.graphs.shared.branches import NOT_OF_ONE_BRANCH
+from qwen_agentkit.graphs.shared.parallel import RAISED_BY_BRANCHES
 from qwen_agentkit.graphs.shared.state import LanguageCode
 from qwen_agentkit.text.languages import detect_language
 
-__all__ = ["InLanguage", "document_language"]
+__all__ = ["LanguageRetriever", "document_language"]
 
 _CODE: TypeAdapter[str] = TypeAdapter(LanguageCode)
 Search = Callable[[str], list[Document]]
 
 
-class InLanguage(BaseRetriever):
-    """What a retriever finds in one language.
+class LanguageRetriever(BaseRetriever):
+    """Finds documents of one language.
 
-    A vector store is told the language as the filter ``{"language": ...}``, and so is its retriever, beside
-    the filter that it has. Another retriever is told it if its search takes a keyword `language`. Of the
-    rest, and where that fails or finds nothing, all that is found is sorted by language afterwards.
+    A vector store gets the filter ``{"language": ...}``. The retriever of a vector store gets it in addition
+    to its own filter. Another retriever gets the keyword `language`, if its search has one. Where no search
+    in one language is possible, and where it fails or finds nothing, a search in all languages is filtered
+    afterwards.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -40,34 +41,35 @@ class InLanguage(BaseRetriever):
     language: str
     """ISO 639-1 code, as in the documents' metadata."""
     limit: int
+    """Maximum number of documents to return."""
     announce: Callable[[str, Exception], None]
-    """Told what is done instead when the filter fails."""
+    """Called with what is done instead and the error when the search in one language fails."""
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun
     ) -> list[Document]:
-        narrow = _narrow(self.source, self.language, self.limit)
+        search = _search_one_language(self.source, self.language, self.limit)
         found: list[Document] = []
-        if narrow is not None:
+        if search is not None:
             try:
-                found = self._own(narrow(query))
-            except NOT_OF_ONE_BRANCH:
+                found = self._keep_own(search(query))
+            except RAISED_BY_BRANCHES:
                 raise
             except Exception as error:
                 self.announce("a search in all languages", error)
-        return (found or self._own(_wide(self.source, self.limit)(query)))[: self.limit]
+        return (found or self._keep_own(_search_all(self.source, self.limit)(query)))[: self.limit]
 
-    def _own(self, found: list[Document]) -> list[Document]:
+    def _keep_own(self, found: list[Document]) -> list[Document]:
         return [document for document in found if document_language(document) == self.language]
 
 
-def _narrow(source: BaseRetriever | VectorStore, language: str, limit: int) -> Search | None:
-    """A search in one language, or None where there is no way to ask for it that leaves other filters be."""
+def _search_one_language(source: BaseRetriever | VectorStore, language: str, limit: int) -> Search | None:
+    """A search in one language, or None where none is possible without replacing another filter."""
     wanted: dict[str, Any] = {"language": language}
     if isinstance(source, VectorStore):
         return source.as_retriever(search_kwargs={"k": limit, "filter": wanted}).invoke
     if isinstance(source, VectorStoreRetriever):
-        # What it has may keep the documents of one tenant from another: it stays, whatever form it has.
+        # Its filter may separate the documents of tenants: it stays, whatever its form.
         own = source.search_kwargs.get("filter")
         if own is not None and (not isinstance(own, dict) or "language" in own):
             return None
@@ -78,15 +80,15 @@ def _narrow(source: BaseRetriever | VectorStore, language: str, limit: int) -> S
     return None
 
 
-def _wide(source: BaseRetriever | VectorStore, limit: int) -> Search:
-    """A search in all languages, deep enough for each to be found."""
+def _search_all(source: BaseRetriever | VectorStore, limit: int) -> Search:
+    """A search in all languages, deep enough to find documents of each."""
     if isinstance(source, VectorStore):
         return source.as_retriever(search_kwargs={"k": max(limit, 200)}).invoke
     return source.invoke
 
 
 def document_language(document: Document) -> str:
-    """Of a document; its metadata is text like any other until it is a code."""
+    """The language of a document: from its metadata if that is a valid code, or else detected."""
     try:
         return _CODE.validate_python(document.metadata.get("language"))
     except ValidationError:

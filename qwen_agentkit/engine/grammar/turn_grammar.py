@@ -7,27 +7,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from qwen_agentkit.chat.dialects import OPEN_CALL, Dialect
-from qwen_agentkit.engine.grammar.calls import call_rules
 from qwen_agentkit.engine.grammar.lark import Tags, json_rule
+from qwen_agentkit.engine.grammar.tool_calls import call_rules
 
 __all__ = ["Turn", "turn_grammar"]
 
 _CLOSE_CALL = "</tool_call>"
 _OPEN_THINK, _CLOSE_THINK = "<think>", "</think>"
 
-# Models of the XML dialect at times forget the tag, and the parser takes this for a call.
+# Models of the XML dialect sometimes forget the tag, and the parser reads this as a call, too.
 _BARE_CALL = r"<function=[^<>\n]+>\s*<"
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What a turn may be.
+    """What a turn may contain.
 
     Attributes:
-        tools: Tools that may be called, in the OpenAI form; none allows no call.
-        must_call: The turn is one or more calls and nothing else.
+        tools: Tools that may be called, in the OpenAI form; if empty, no call is allowed.
+        must_call: The turn has to be one or more calls and nothing else.
         parallel: There may be several calls.
-        schema: JSON schema of the answer; None leaves it free text.
+        schema: JSON schema of the answer; None for free text.
     """
 
     tools: Sequence[Mapping[str, Any]] = ()
@@ -37,24 +37,24 @@ class Turn:
 
     @property
     def free(self) -> bool:
-        """Whether the model may write text as it likes."""
+        """Whether the answer may be any text."""
         return self.schema is None and not self.must_call
 
 
 def turn_grammar(turn: Turn, tags: Tags, dialect: Dialect, *, thinking: bool, opened: bool) -> str:
     """Return the grammar of a turn, in llguidance's dialect of Lark.
 
-    Thoughts are free text, and calls drafted in them are no calls. What follows them is held to the turn.
+    A thought is free text, and a call inside it is no call. What follows the thought is constrained.
 
     Args:
-        turn: What it may be; with neither tools nor a schema there is nothing to hold it to.
-        tags: Of the model's vocabulary.
+        turn: What it may contain; it needs no grammar if it has neither tools nor a schema.
+        tags: The tags of the model's vocabulary.
         dialect: How the model writes calls; "auto" means JSON.
         thinking: Whether the model will think first.
         opened: Whether the prompt has opened the think block.
 
     Raises:
-        InputError: A schema or name that no grammar can hold an answer to.
+        InputError: A grammar cannot express a schema or a name.
     """
     rules = [_start(tags, thinking=thinking, opened=opened, free=turn.free)]
     rules += tags.until("thought", _CLOSE_THINK)
@@ -81,7 +81,7 @@ def turn_grammar(turn: Turn, tags: Tags, dialect: Dialect, *, thinking: bool, op
 
 
 def _start(tags: Tags, *, thinking: bool, opened: bool, free: bool) -> str:
-    # Left to itself a model may skip the thought; what its answer is held to says where the answer begins.
+    # In a free turn the model may skip the thought; else the grammar has to know where the answer begins.
     answer = "answer" if free else r'"\n\n" answer'
     if opened:
         return f"start: thought {answer}"
