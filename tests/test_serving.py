@@ -1,4 +1,4 @@
-"""The commands that start servers: one for each family, and the page that shows them."""
+"""The commands that start servers: one for each family."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from qwen_agentkit.cli.serving import SERVERS, serve_lines
 from qwen_agentkit.cli.serving import ServeOptions as Options
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.server.flavors import FLAVORS
-from tests.server_page import PAGE, page
 
 
 def command(model: str, server: str, options: Options | None = None) -> list[str]:
@@ -22,10 +21,6 @@ def command(model: str, server: str, options: Options | None = None) -> list[str
 
 def value(words: list[str], flag: str) -> str | None:
     return words[words.index(flag) + 1] if flag in words else None
-
-
-def test_the_page_is_what_the_command_prints() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "run `python -m tests.server_page`"
 
 
 @pytest.mark.parametrize("row", CHECKPOINTS, ids=lambda row: row.name)

@@ -12,7 +12,6 @@ from langgraph.graph.state import CompiledStateGraph
 from qwen_agentkit.cli.commands import ingest
 from qwen_agentkit.errors import StoreNotFoundError
 from qwen_agentkit.stack import Stack
-from tests import pictures
 
 CONFIG = json.loads((Path(__file__).parent.parent / "langgraph.json").read_text())
 
@@ -40,18 +39,3 @@ def test_a_graph_over_a_store_answers(tmp_path: Path) -> None:
     ingest(stack, [tmp_path / "boat.md"])
     state = graph.invoke(question)
     assert state["citations"][0]["quote"] == "يغادر القارب في السابعة والنصف."
-
-
-def test_the_readme_shows_the_graphs_as_they_are() -> None:
-    readme = pictures.README.read_text(encoding="utf-8")
-    assert pictures.drawn(readme) == readme, "type: python -m tests.pictures"
-    assert readme.count("```mermaid") == len(CONFIG["graphs"])
-    assert {name: pictures.shown(name) for name in pictures.SERVED} == {
-        name: pictures.mermaid(name) for name in pictures.SERVED
-    }, "type: python -m tests.pictures"
-
-
-def test_a_picture_is_painted_from_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures, "FOLDER", tmp_path)
-    pictures.paint("research")
-    assert pictures.shown("research") == pictures.mermaid("research")

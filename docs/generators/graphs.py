@@ -1,14 +1,12 @@
-"""Draws every graph of langgraph.json into the README and examples/pictures: python -m tests.pictures
+"""The graphs of langgraph.json: Mermaid text for Markdown viewers, and PNG pictures for the others.
 
-Mermaid, which Markdown viewers draw themselves, and PNG for those that do not. LangGraph makes PNGs only by a
-service or a browser, so networkx lays them out here. A PNG holds the Mermaid text that it shows, by which a
-test knows whether it is of today.
+LangGraph makes PNG files only with a web service or a browser, so networkx and matplotlib draw them here. A
+PNG holds the Mermaid text that it shows; so a check can tell whether it is up to date.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
@@ -19,43 +17,38 @@ from langchain_core.runnables.graph import Graph
 from matplotlib.figure import Figure
 from PIL import Image
 
-ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
-FOLDER = ROOT / "examples" / "pictures"
-PLACE = re.compile(r"(?<=<!-- graphs -->\n).*?(?=<!-- end of graphs -->)", re.DOTALL)
-_CONFIG = json.loads((ROOT / "langgraph.json").read_text(encoding="utf-8"))
-SERVED: dict[str, dict[str, str]] = _CONFIG["graphs"]
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "docs" / "pictures"
+SERVED: dict[str, dict[str, str]] = json.loads((ROOT / "langgraph.json").read_text(encoding="utf-8"))[
+    "graphs"
+]
 
 
-def drawn(readme: str) -> str:
-    """The README with every graph that the server serves, each a block that opens on a click."""
-    blocks = "".join(
-        f"<details><summary><code>{name}</code>: {entry['description']}</summary>\n\n"
-        f"```mermaid\n{mermaid(name)}\n```\n\n[PNG](examples/pictures/{name}.png)\n\n</details>\n"
+def sections() -> str:
+    """Return a section for each graph: its description and its Mermaid text."""
+    return "".join(
+        f"\n## {name}\n\n{entry['description']}\n\n"
+        f"```mermaid\n{mermaid(name)}\n```\n\n[The same as a PNG picture](pictures/{name}.png)\n"
         for name, entry in SERVED.items()
     )
-    text, places = PLACE.subn(lambda _: blocks, readme)
-    assert places == 1, "the README has lost its <!-- graphs --> markers"
-    return text
 
 
 def mermaid(name: str) -> str:
-    """A graph in Mermaid's words."""
-    return _graph(name).draw_mermaid(with_styles=False).strip().replace("\t", "  ")
+    """Return a graph as Mermaid text."""
+    return _load_graph(name).draw_mermaid(with_styles=False).strip().replace("\t", "  ")
 
 
-def shown(name: str) -> str:
-    """The graph in Mermaid's words that the PNG was drawn from."""
-    with Image.open(FOLDER / f"{name}.png") as picture:
-        return str(picture.info.get("Description"))
+def stale_pictures() -> list[str]:
+    """Return the names of the graphs whose PNG is missing or shows another graph."""
+    return [name for name in SERVED if _read_picture(name) != mermaid(name)]
 
 
-def paint(name: str) -> None:
-    """Write the PNG of a graph: dashed where it may go one way or another."""
+def draw_picture(name: str) -> None:
+    """Write the PNG of a graph; edges that depend on a condition are dashed."""
     network = nx.DiGraph()
-    for edge in _graph(name).edges:
+    for edge in _load_graph(name).edges:
         network.add_edge(edge.source, edge.target, dashed=edge.conditional)
-    layers = _layers(network)
+    layers = _compute_layers(network)
     places: dict[Any, tuple[float, float]] = {}
     for layer, group in groupby(sorted(layers, key=lambda node: layers[node]), key=lambda node: layers[node]):
         nodes = list(group)
@@ -80,12 +73,19 @@ def paint(name: str) -> None:
     box = {"boxstyle": "round,pad=0.35", "facecolor": "#eef2ff", "edgecolor": "#5b6ee1"}
     names = {node: node.strip("_") for node in network}
     nx.draw_networkx_labels(network, places, names, ax=axes, font_size=10, bbox=box)
-    FOLDER.mkdir(exist_ok=True)
     figure.savefig(FOLDER / f"{name}.png", dpi=90, metadata={"Description": mermaid(name), "Software": None})
 
 
-def _layers(network: Any) -> dict[str, int]:
-    """How many steps each node is from the start, by the longest way that does not go back."""
+def _read_picture(name: str) -> str | None:
+    path = FOLDER / f"{name}.png"
+    if not path.is_file():
+        return None
+    with Image.open(path) as picture:
+        return picture.info.get("Description")
+
+
+def _compute_layers(network: Any) -> dict[str, int]:
+    """Return for each node its distance from the start, along the longest path without backward edges."""
     order = list(nx.dfs_postorder_nodes(network, "__start__"))[::-1]
     layers = dict.fromkeys(order, 0)
     for n, node in enumerate(order):
@@ -94,13 +94,7 @@ def _layers(network: Any) -> dict[str, int]:
     return layers
 
 
-def _graph(name: str) -> Graph:
+def _load_graph(name: str) -> Graph:
     module, _, variable = SERVED[name]["path"].partition(":")
-    found: Graph = getattr(import_module(module), variable)().get_graph()
-    return found
-
-
-if __name__ == "__main__":
-    README.write_text(drawn(README.read_text(encoding="utf-8")), encoding="utf-8")
-    for each in SERVED:
-        paint(each)
+    graph: Graph = getattr(import_module(module), variable)().get_graph()
+    return graph

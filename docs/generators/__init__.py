@@ -1,0 +1,1 @@
+"""One generated part of the documentation a file."""
