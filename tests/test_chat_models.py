@@ -287,9 +287,11 @@ def test_messages_for_the_template() -> None:
             "role": "assistant",
             "content": "",
             "reasoning_content": "Hm.",
-            "tool_calls": [{"type": "function", "function": {"name": "get_weather", "arguments": CALLED}}],
+            "tool_calls": [
+                {"type": "function", "id": "1", "function": {"name": "get_weather", "arguments": CALLED}}
+            ],
         },
-        {"role": "tool", "content": "Error: sunny"},
+        {"role": "tool", "content": "Error: sunny", "tool_call_id": "1"},
         {"role": "assistant", "content": "Sunny.", "reasoning_content": "So."},
     ]
 

@@ -55,7 +55,7 @@ def test_roles_and_texts() -> None:
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": ""},
         {"role": "assistant", "content": "Hello."},
-        {"role": "tool", "content": "12:00"},
+        {"role": "tool", "content": "12:00", "tool_call_id": "now"},
         {"role": "assistant", "content": "", "reasoning_content": "So."},
     ]
 
@@ -77,7 +77,7 @@ def test_what_a_text_model_cannot_read(message: Any, wrong: str) -> None:
 
 
 def test_an_image_that_a_tool_returns() -> None:
-    with pytest.raises(InputError, match="reads text only"):
+    with pytest.raises(InputError, match="expected text, which is all"):
         result([{"type": "image_url", "image_url": {"url": "data:,"}}])
 
 
@@ -122,8 +122,8 @@ def test_calls_of_tools_known_and_unknown() -> None:
         "role": "assistant",
         "content": "Let me see.",
         "tool_calls": [
-            {"type": "function", "function": {"name": "nonesuch", "arguments": {"城市": "北京"}}},
-            {"type": "function", "function": {"name": "now", "arguments": {}}},
+            {"type": "function", "id": "1", "function": {"name": "nonesuch", "arguments": {"城市": "北京"}}},
+            {"type": "function", "id": "2", "function": {"name": "now", "arguments": {}}},
         ],
     }
 
@@ -166,9 +166,11 @@ def test_messages_of_other_providers(content: list[Any], listed: bool) -> None:
             "role": "assistant",
             "content": "Look.",
             "reasoning_content": "Hm.",
-            "tool_calls": [{"type": "function", "function": {"name": "search", "arguments": {"q": "cats"}}}],
+            "tool_calls": [
+                {"type": "function", "id": "1", "function": {"name": "search", "arguments": {"q": "cats"}}}
+            ],
         },
-        {"role": "tool", "content": "Tom"},
+        {"role": "tool", "content": "Tom", "tool_call_id": "1"},
     ]
 
 
