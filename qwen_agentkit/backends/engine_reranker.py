@@ -175,7 +175,7 @@ class EngineReranker:
         """
         model = self.loaded.model
         if hasattr(model, "score"):
-            weight = model.get_parameter("score.weight")
+            weight: Tensor = model.get_parameter("score.weight")
             if len(weight) != 1:
                 raise ModelUnsupportedError(
                     f"{self._model!r} classifies into {len(weight)} labels; a reranker's head has one, whose "
