@@ -20,6 +20,14 @@ from transformers import (
 from qwen_agentkit.catalog import nano_folder
 from tests import real_tokenizer as real_tokenizer_module
 
+# Where fixtures of several files are defined. `loopback` imports `server`, which therefore stands first.
+pytest_plugins = [
+    "tests.fakes.server",
+    "tests.fakes.command_line",
+    "tests.fakes.loopback",
+    "tests.fakes.scripted_chat",
+]
+
 # Tiny models: handing work to a second thread costs more than the work.
 torch.set_num_threads(1)
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from qwen_agentkit.graphs import RagContext, create_rag_graph
 from qwen_agentkit.text.languages import phrase
-from tests.graph_parts import Played, Shelf, fallbacks, run
+from tests.fakes.graphs import Played, Shelf, fallbacks, run
 
 AMHARIC = "ሰነዶቹ ለዚህ ጥያቄ መልስ አልያዙም።"
 

@@ -12,7 +12,7 @@ from langgraph.runtime import Runtime, ServerInfo
 from qwen_agentkit.errors import AccessError
 from qwen_agentkit.graphs import GroupRetriever, create_rag_graph, group_filter
 from qwen_agentkit.vectorstores.store import QwenVectorStore
-from tests.fakes import BagOfWords
+from tests.fakes.embedders import BagOfWords
 
 QUESTION: Any = {"messages": [("user", "When does the library open?")]}
 

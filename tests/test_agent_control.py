@@ -15,8 +15,8 @@ from qwen_agentkit.errors import AccessError, InputError, ModelNotFoundError, Re
 from qwen_agentkit.graphs import AgentContext, create_rag_agent
 from qwen_agentkit.graphs.rag_agent.graph import build_rag_agent
 from qwen_agentkit.text.languages import phrase
-from tests.graph_parts import ByScore, fallbacks
-from tests.test_rag_agent import GOOD, HOURS, THREAD, Played, Shelf, ask, calls, results, run, search
+from tests.fakes.agents import GOOD, HOURS, THREAD, Played, Shelf, ask, calls, results, run, search
+from tests.fakes.graphs import ByScore, fallbacks
 
 QUOTED = f"{phrase('en', 'from_documents')}\n{HOURS.page_content} [1]"
 WRONG = "It opens at 9:45 [1]."

@@ -21,7 +21,7 @@ from pyarrow import parquet
 
 from qwen_agentkit.rerankers import QwenReranker
 from qwen_agentkit.server.connections import close_connections
-from tests.fake_server import listed
+from tests.fakes.server import listed
 
 pytestmark = pytest.mark.enable_socket
 

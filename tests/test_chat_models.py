@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
-from weakref import WeakKeyDictionary
+from typing import Any
 
 import pytest
 import torch
@@ -25,16 +23,13 @@ from langchain_core.messages import (
 )
 from langchain_tests.unit_tests import ChatModelUnitTests
 from pydantic import BaseModel, ValidationError
-from torch import Tensor
 
 from qwen_agentkit.chat.messages import to_template
 from qwen_agentkit.chat.threads import side_by_side
 from qwen_agentkit.chat.tool_choice import read_choice
 from qwen_agentkit.chat_models import ChatQwen
-from qwen_agentkit.engine.checkpoint.loading import Loaded, load
-from qwen_agentkit.engine.checkpoint.template import Prompt
-from qwen_agentkit.engine.grammar.turn_guide import TurnGuide
 from qwen_agentkit.errors import InputError, InputTooLongError, ModelNotFoundError
+from tests.fakes.scripted_chat import Scripted
 
 
 class TestConformance(ChatModelUnitTests):
@@ -50,56 +45,6 @@ class TestConformance(ChatModelUnitTests):
     def init_from_env_params(self) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
         # The class reads no environment: a stray variable changes nothing.
         return {"QWEN_AGENTKIT_API_KEY": "secret"}, {"model": "nano"}, {"model": "nano-chat", "api_key": None}
-
-
-class Script(TurnGuide):
-    """Makes a model want to write a given text, whatever it thinks; what is forbidden stays forbidden."""
-
-    texts: ClassVar[WeakKeyDictionary[Loaded, str]] = WeakKeyDictionary()
-
-    def __init__(self, loaded: Loaded, prompt: Prompt, **settings: Any) -> None:
-        super().__init__(loaded, prompt, **settings)
-        self._loaded = loaded
-        self._seen: list[int] = []
-
-    def after(self, token: int) -> Sequence[int]:
-        self._seen.append(token)
-        return super().after(token)
-
-    def mask(self, logits: Tensor) -> None:
-        logits.clamp_(-1e3, 1e3)
-        super().mask(logits)
-        logits[self._wanted()] += 1e6
-
-    def _wanted(self) -> int:
-        text, seen = self.texts[self._loaded], self._loaded.tokenizer.decode(self._seen)
-        tokens = self._loaded.encode_prompt(text)
-        if tokens[: len(self._seen)] == self._seen:  # the text may end inside a character
-            return [*tokens, self._loaded.token_id("<|im_end|>")][len(self._seen)]
-        if not text.startswith(seen):  # its thought was closed, or its call put right
-            tag = "</tool_call>" if "</tool_call>" in seen else "</think>\n\n"
-            text, seen = (part.rpartition(tag)[2] for part in (text, seen))
-        tokens = self._loaded.encode_prompt(text.removeprefix(seen))
-        return tokens[0] if tokens else self._loaded.token_id("<|im_end|>")
-
-
-Scripted = Callable[..., ChatQwen]
-
-
-@pytest.fixture
-def scripted(tiny_qwen3_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Scripted:
-    """A `ChatQwen` that writes the given text, at temperature 0."""
-    shared = load(str(tiny_qwen3_dir), device="cpu", dtype="float32")
-    monkeypatch.setattr("qwen_agentkit.engine.decode.answer.TurnGuide", Script)
-
-    def make(text: str, **settings: Any) -> ChatQwen:
-        loaded = replace(shared)  # with a scheduler of its own
-        Script.texts[loaded] = text
-        llm = ChatQwen(model=str(tiny_qwen3_dir), **{"temperature": 0, **settings})
-        llm._held[llm._key()] = loaded
-        return llm
-
-    return make
 
 
 def get_weather(city: str, days: int = 1) -> str:

@@ -7,9 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
@@ -18,39 +16,7 @@ from qwen_agentkit.cli import commands, terminal
 from qwen_agentkit.cli import entry as cli
 from qwen_agentkit.cli.commands import handbook_folder, load_demo_questions
 from qwen_agentkit.text.languages import phrase
-
-
-class Ran(NamedTuple):
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Run = Callable[..., Ran]
-
-
-@pytest.fixture
-def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run `qwen-agentkit` in this process."""
-
-    def run(*arguments: str | Path) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["qwen-agentkit", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        sys.stdout.flush()
-        out, err = capfd.readouterr()
-        return Ran(code, out, err)
-
-    return run
+from tests.fakes.command_line import Run
 
 
 @pytest.fixture(scope="session")
@@ -252,7 +218,8 @@ def test_a_store_of_another_embedder_is_refused(run: Run, tmp_path: Path, tiny_q
 HOLD = """
 import sys, time
 from qwen_agentkit.vectorstores import QwenVectorStore
-from tests.fakes import BagOfWords
+from tests.fakes.command_line import Run
+from tests.fakes.embedders import BagOfWords
 store = QwenVectorStore(BagOfWords(), path=sys.argv[1], create=False)
 store.count()
 print("held", flush=True)

@@ -22,8 +22,8 @@ from qwen_agentkit.graphs import build_compare_graph, create_compare_graph
 from qwen_agentkit.graphs.shared.language_retriever import LanguageRetriever
 from qwen_agentkit.stack import Stack
 from qwen_agentkit.text.languages import phrase
-from tests.fakes import BagOfWords
-from tests.played import ByScore, Played, Searched, fallbacks, run, stages
+from tests.fakes.embedders import BagOfWords
+from tests.fakes.research import ByScore, Played, Searched, fallbacks, run, stages
 
 EN = Document("The QX-200 kiln reaches 1230 degrees.", metadata={"source": "en.md", "language": "en"})
 AR = Document("يصل فرن QX-200 إلى 1250 درجة.", metadata={"source": "ar.md", "language": "ar"})

@@ -18,7 +18,7 @@ from qwen_agentkit.graphs import CorrectiveContext, build_corrective_rag_graph, 
 from qwen_agentkit.rerankers import QwenReranker
 from qwen_agentkit.text.languages import detect_language, phrase
 from tests.clock import Heartbeat
-from tests.graph_parts import (
+from tests.fakes.graphs import (
     BOAT,
     FILLER,
     HOURS,

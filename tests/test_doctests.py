@@ -11,7 +11,7 @@ import pytest
 from langchain_core.documents import Document
 
 import qwen_agentkit
-from tests.test_package import modules
+from tests.source_tree import modules
 
 TEXTS = {"hours.md": "The library opens at nine.", "boat.md": "The boat leaves at half past seven."}
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from qwen_agentkit.cli.doctor import examine_model
+from qwen_agentkit.cli.doctor import check_model
 from qwen_agentkit.errors import ModelNotFoundError
 
 CLASSES = ("ChatQwen", "QwenEmbeddings", "QwenReranker")
 
 
 def ways(model: str | Path) -> list[str]:
-    found = examine_model(str(model))
+    found = check_model(str(model))
     return [found[name] for name in CLASSES]
 
 
@@ -59,4 +59,4 @@ def save_hybrid(tmp_path: Path) -> Path:
 
 def test_a_model_that_is_not_here_is_not_downloaded() -> None:
     with pytest.raises(ModelNotFoundError, match="doctor downloads nothing"):
-        examine_model("nobody/no-such-model")
+        check_model("nobody/no-such-model")

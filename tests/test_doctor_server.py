@@ -10,10 +10,8 @@ import pytest
 
 from qwen_agentkit.cli.doctor import check_server
 from qwen_agentkit.errors import ServerAccessError, ServerModelError
-from tests.fake_server import URL, FakeServer, Serve, call, delta, serve, sse, usage
-from tests.test_cli import Run, run
-
-__all__ = ["run", "serve"]
+from tests.fakes.command_line import Run
+from tests.fakes.server import URL, FakeServer, Serve, call, delta, sse, usage
 
 CHAT, EMBED = "/v1/chat/completions", "/v1/embeddings"
 CHAT_ABILITIES = ("chat", "thoughts", "tools", "tool choice", "objects")

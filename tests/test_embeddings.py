@@ -19,11 +19,12 @@ from transformers import AutoModel, AutoTokenizer, Qwen2Config, Qwen2Model
 from qwen_agentkit import QwenEmbeddings, embeddings
 from qwen_agentkit.backends import engine_embedder
 from qwen_agentkit.backends.engine_embedder import EngineEmbedder
-from qwen_agentkit.engine.checkpoint.loading import Loaded, load
+from qwen_agentkit.engine.checkpoint.loading import load
 from qwen_agentkit.engine.checkpoint.tokens import encode
 from qwen_agentkit.engine.forward.packed import Segment, forward
 from qwen_agentkit.errors import InputError, InputTooLongError, ModelError
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION, embedding_query
+from tests.fakes.tokenizer_spy import count_characters
 
 TEXTS = [
     "The library opens at nine.",
@@ -243,19 +244,6 @@ def test_special_tokens_in_a_text_are_plain_text(tiny: QwenEmbeddings) -> None:
     assert not {*map(tiny._backend.loaded.token_id, ("<|endoftext|>", "<|im_end|>"))} & set(ids)
     vectors = tiny.embed_array([attack, ""])
     assert not np.allclose(*vectors, atol=1e-2)
-
-
-def count_characters(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Lengths of all texts that are tokenised from now on."""
-    lengths: list[int] = []
-    encode_data = Loaded.encode_data
-
-    def spy(self: Loaded, texts: list[str]) -> list[list[int]]:
-        lengths.extend(map(len, texts))
-        return encode_data(self, texts)
-
-    monkeypatch.setattr(Loaded, "encode_data", spy)
-    return lengths
 
 
 def test_a_text_of_millions_of_characters_is_cut_before_it_is_tokenised(

@@ -10,9 +10,7 @@ from pydantic import BaseModel
 
 from qwen_agentkit import ChatQwen
 from qwen_agentkit.errors import ServerUnsupportedError
-from tests.fake_server import URL, Serve, call, delta, serve, sse
-
-__all__ = ["serve"]
+from tests.fakes.server import URL, Serve, call, delta, sse
 
 CHAT = "/v1/chat/completions"
 WORDS_ONLY = ["lmstudio", "llama.cpp"]

@@ -32,7 +32,7 @@ from qwen_agentkit.graphs import CorrectiveContext, RagContext, create_correctiv
 from qwen_agentkit.graphs.shared.models import plan_thought, resolve_chat_model, resolve_reranker
 from qwen_agentkit.graphs.shared.runtime import DeadlineExceeded, run_with_deadline
 from qwen_agentkit.text.languages import phrase
-from tests.graph_parts import (
+from tests.fakes.graphs import (
     BOAT,
     HOURS,
     QUESTION,

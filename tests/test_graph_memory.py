@@ -11,7 +11,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from qwen_agentkit.graphs import create_corrective_rag_graph, create_rag_graph
 from qwen_agentkit.graphs.shared.conversation import estimate_tokens
 from qwen_agentkit.graphs.shared.followups import has_content_words
-from tests.graph_parts import BOAT, HOURS, KILN, ByScore, Played, Shelf, run
+from tests.fakes.graphs import BOAT, HOURS, KILN, ByScore, Played, Shelf, run
 
 FIRST = HumanMessage("When does the library open?", id="q1")
 ANSWERED = AIMessage("It opens at nine [1].", id="a1")

@@ -8,7 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from tests.test_package import modules
+from tests.source_tree import modules
 
 ROOT = Path(__file__).parent.parent
 

@@ -13,7 +13,7 @@ from langchain_core.indexing import InMemoryRecordManager, aindex, index
 
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.vectorstores.store import QwenVectorStore
-from tests.fakes import BagOfWords
+from tests.fakes.embedders import BagOfWords
 
 
 @pytest.fixture(params=["folder", "memory"])

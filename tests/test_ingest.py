@@ -22,7 +22,7 @@ from qwen_agentkit.errors import InputError, LoadError
 from qwen_agentkit.ingest import discover, ingest, pipeline, read_document, split
 from qwen_agentkit.text.sentences import split_sentences
 from qwen_agentkit.vectorstores.store import QwenVectorStore
-from tests.fakes import BagOfWords, count_words
+from tests.fakes.embedders import BagOfWords, count_words
 
 ROOT = Path(__file__).parents[1]
 
@@ -242,7 +242,7 @@ import sys, time
 from pathlib import Path
 from qwen_agentkit.ingest import ingest, pipeline
 from qwen_agentkit.vectorstores import QwenVectorStore
-from tests.fakes import BagOfWords
+from tests.fakes.embedders import BagOfWords
 
 class Slow(BagOfWords):
     def embed_array(self, texts):

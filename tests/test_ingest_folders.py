@@ -12,7 +12,7 @@ import pytest
 
 from qwen_agentkit.ingest import ingest, stored_sources
 from qwen_agentkit.vectorstores.store import QwenVectorStore
-from tests.fakes import BagOfWords
+from tests.fakes.embedders import BagOfWords
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.graphs import create_ingest_graph
 from qwen_agentkit.vectorstores.store import QwenVectorStore
-from tests.fakes import BagOfWords
+from tests.fakes.embedders import BagOfWords
 
 THREAD: Any = {"configurable": {"thread_id": "1"}}
 

@@ -10,9 +10,9 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from qwen_agentkit.graphs import create_compare_graph, create_rag_agent, create_research_graph
-from tests import test_rag_agent as agents
-from tests.graph_parts import HOURS, ByScore, Played, Shelf, run
-from tests.test_injection import ATTACKS, LEAKS, OTHER, QUESTIONS, SECRET, Attack, asked, poisoned, tenants
+from tests.fakes import agents
+from tests.fakes.attacks import ATTACKS, LEAKS, OTHER, QUESTIONS, SECRET, Attack, asked, poisoned, tenants
+from tests.fakes.graphs import HOURS, ByScore, Played, Shelf, run
 
 GREY = ByScore(of=lambda query, text: 0.5)
 TOKENS = re.compile(r"<\||</?(think|tool_call|tool_response|function|parameter)\b")

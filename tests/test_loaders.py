@@ -26,7 +26,7 @@ from pptx.util import Inches
 from qwen_agentkit.errors import LoadError
 from qwen_agentkit.ingest import SUFFIXES, Part, ingest, loaders, office, read_document, split
 from qwen_agentkit.vectorstores.store import QwenVectorStore
-from tests.fakes import BagOfWords, count_words
+from tests.fakes.embedders import BagOfWords, count_words
 
 ROOT = Path(__file__).parents[1]
 WORD = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'

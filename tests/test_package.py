@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 import qwen_agentkit
-
-ROOT = Path(__file__).parent.parent
+from tests.source_tree import ROOT, modules
 
 # The layer table, bottom first: rooms, and what else they may import. A room imports its own layer and those
 # before it.
@@ -66,16 +65,6 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
 BLIND_TO_MODELS = {"retrieval", "graphs"}
 
 LAYER_OF = {name: number for number, (_, names, _) in enumerate(LAYERS) for name in names}
-
-
-def modules() -> list[tuple[str, Path]]:
-    """Every module as (name inside the package, file)."""
-    found = []
-    for folder, prefix in ((ROOT / "qwen_agentkit", ""), (ROOT / "graphs", "graphs.")):
-        for file in sorted(folder.rglob("*.py")):
-            parts = file.relative_to(folder).with_suffix("").parts
-            found.append((prefix + ".".join(part for part in parts if part != "__init__"), file))
-    return [(name.rstrip("."), file) for name, file in found if name]
 
 
 def imported(file: Path) -> set[str]:

@@ -18,7 +18,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.graphs import RagContext, create_rag_graph
 from qwen_agentkit.text.languages import phrase
-from tests.fakes import BagOfWords
+from tests.fakes.embedders import BagOfWords
 
 PAGES = [
     Document("# Hours\n\nThe library opens at nine. It closes at five.", metadata={"source": "en/hours.md"}),

@@ -37,7 +37,7 @@ from qwen_agentkit.errors import (
 from qwen_agentkit.ingest import ingest
 from qwen_agentkit.ray import Embed, Rerank, _connect_cluster, _share_resources
 from qwen_agentkit.vectorstores.shards import ShardedEmbeddings
-from tests.fakes import BagOfWords
+from tests.fakes.embedders import BagOfWords
 
 ROOT = Path(__file__).parents[1]
 WHERE = "beside the kiln and the loom, where the children read on rainy afternoons until the boat leaves"

@@ -20,7 +20,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from pydantic import BaseModel
 
 from qwen_agentkit import ChatQwen, QwenEmbeddings
-from qwen_agentkit.cli.doctor import examine_server
+from qwen_agentkit.cli.doctor import check_server
 from qwen_agentkit.errors import InputTooLongError, ServerModelError, ServerUnsupportedError
 from tests.conftest import bundled
 from tests.gguf_files import write_gguf
@@ -135,7 +135,7 @@ def test_what_it_cannot_do_is_an_error(chat_url: str) -> None:
 
 
 def test_doctor_knows_it(chat_url: str) -> None:
-    found = examine_server(chat_url, None, None)
+    found = check_server(chat_url, None, None)
     assert found["server"] == "llama-cpp-python"
     assert [found[ability] for ability in ("chat", "thoughts", "objects")] == ["yes"] * 3
 

@@ -10,7 +10,7 @@ import pytest
 
 from qwen_agentkit.vectorstores.search import relevance
 from qwen_agentkit.vectorstores.store import QwenVectorStore
-from tests.fakes import BagOfWords
+from tests.fakes.embedders import BagOfWords
 
 TEXTS = ["The library opens at nine.", "Fines are ten cents a day.", "The kiln cools at five."]
 

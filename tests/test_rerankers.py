@@ -20,7 +20,7 @@ from qwen_agentkit.backends.interfaces import Reading
 from qwen_agentkit.engine.checkpoint.loading import load
 from qwen_agentkit.errors import InputError, InputTooLongError, ModelError, ModelUnsupportedError
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION, RERANK_PREFIX, RERANK_SUFFIX
-from tests.test_embeddings import count_characters
+from tests.fakes.tokenizer_spy import count_characters
 from tests.weights import weights_of
 
 QUERY = "When does the library open?"

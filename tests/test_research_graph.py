@@ -24,7 +24,7 @@ from qwen_agentkit.errors import ModelNotFoundError, RetrievalError, StoreNotFou
 from qwen_agentkit.graphs import ResearchContext, build_research_graph, create_research_graph
 from qwen_agentkit.text.languages import phrase
 from tests.clock import Heartbeat
-from tests.played import ByScore, Played, Searched, fallbacks, run, shared_words, stages
+from tests.fakes.research import ByScore, Played, Searched, fallbacks, run, shared_words, stages
 
 PAGES = [
     Document("The library opens at nine.", metadata={"source": "library.md", "language": "en"}),

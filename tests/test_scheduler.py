@@ -24,7 +24,7 @@ from qwen_agentkit.engine.forward.kv import KVCache, token_bytes
 from qwen_agentkit.engine.forward.prefixes import PrefixStore
 from qwen_agentkit.errors import OutOfMemoryError
 from tests.conftest import SaveModel
-from tests.guides import Says
+from tests.fakes.guides import Says
 
 GREEDY = Sampling()
 

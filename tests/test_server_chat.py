@@ -28,9 +28,7 @@ from qwen_agentkit.errors import (
 )
 from qwen_agentkit.server import connections
 from qwen_agentkit.server.flavors import FLAVORS
-from tests.fake_server import URL, Serve, call, delta, listed, serve, sse, usage
-
-__all__ = ["serve"]
+from tests.fakes.server import URL, Serve, call, delta, listed, sse, usage
 
 CHAT = "/v1/chat/completions"
 HELLO = sse([delta(role="assistant", content=""), delta(content="Hel"), delta("stop", content="lo"), usage()])

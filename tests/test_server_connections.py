@@ -17,7 +17,7 @@ import pytest
 
 from qwen_agentkit.server.connections import CancellableStream, client_for, close_connections
 from qwen_agentkit.server.http import Server
-from tests.fake_server import listed
+from tests.fakes.server import listed
 
 
 def test_httpx_has_every_error_of_httpcore() -> None:

@@ -22,7 +22,7 @@ from qwen_agentkit.errors import (
 )
 from qwen_agentkit.server import http
 from qwen_agentkit.server.address import shown_address
-from tests.fake_server import FakeServer, delta, listed, sse
+from tests.fakes.server import FakeServer, delta, listed, sse
 
 HELLO = sse([delta(content="Hello"), delta("stop")])
 HOST = "http://server.test"

@@ -10,10 +10,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Too
 from pydantic import BaseModel
 
 from qwen_agentkit.chat_models import ChatQwen
-from tests.fake_server import URL, Serve, call, delta, serve, sse, usage
-from tests.test_chat_models import Scripted, scripted
-
-__all__ = ["scripted", "serve"]
+from tests.fakes.scripted_chat import Scripted
+from tests.fakes.server import URL, Serve, call, delta, sse, usage
 
 CHAT = "/v1/chat/completions"
 

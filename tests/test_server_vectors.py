@@ -13,7 +13,7 @@ import pytest
 from langchain_core.documents import Document
 from pydantic import ValidationError
 
-from qwen_agentkit.cli.doctor import examine_server
+from qwen_agentkit.cli.doctor import check_server
 from qwen_agentkit.embeddings import QwenEmbeddings
 from qwen_agentkit.errors import (
     InputError,
@@ -25,9 +25,7 @@ from qwen_agentkit.errors import (
 )
 from qwen_agentkit.prompts import RERANK_PREFIX, RERANK_SUFFIX
 from qwen_agentkit.rerankers import QwenReranker
-from tests.fake_server import URL, FakeServer, Serve, delta, serve, sse, usage
-
-__all__ = ["serve"]
+from tests.fakes.server import URL, FakeServer, Serve, delta, sse, usage
 
 EMBED = "/v1/embeddings"
 EMBEDDER, RANKER = "Qwen/Qwen3-Embedding-0.6B", "Qwen/Qwen3-Reranker-0.6B"
@@ -289,7 +287,7 @@ def test_scores_that_are_none_are_refused(serve: Serve, answer: Any) -> None:
 
 def test_doctor_says_what_a_server_can_do(serve: Serve) -> None:
     serve({EMBED: vectors}, model=EMBEDDER)
-    found = examine_server(URL, None, None)
+    found = check_server(URL, None, None)
     assert found["server"] == "vllm"
     assert found["models"] == [{"name": EMBEDDER, "context": "not said"}]
     assert found["embeddings"] == "yes, 8 dimensions"
@@ -297,7 +295,7 @@ def test_doctor_says_what_a_server_can_do(serve: Serve) -> None:
     assert found["use"] == f"QwenEmbeddings(model={EMBEDDER!r}, base_url={URL!r})"
     stream = [delta(reasoning="Hm."), delta("stop", content="Nine"), usage()]
     serve({"/v1/chat/completions": sse(stream)}, owner="llamacpp", model="qwen3-8b.gguf")
-    found = examine_server(URL, "qwen3-8b.gguf", None)
+    found = check_server(URL, "qwen3-8b.gguf", None)
     abilities = ("chat", "thoughts", "tools", "thinking budget")
     assert [found[name] for name in abilities] == [
         "yes",
@@ -307,7 +305,7 @@ def test_doctor_says_what_a_server_can_do(serve: Serve) -> None:
     ]
     serve({"/v1/models": httpx.Response(404)})
     with pytest.raises(InputError, match="--model"):
-        examine_server(URL, None, None)
+        check_server(URL, None, None)
 
 
 def test_a_server_that_ranks_nothing_is_refused(serve: Serve) -> None:

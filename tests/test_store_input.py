@@ -11,7 +11,7 @@ import pytest
 
 from qwen_agentkit.errors import InputError, StoreError
 from qwen_agentkit.vectorstores.store import QwenVectorStore
-from tests.fakes import BagOfWords
+from tests.fakes.embedders import BagOfWords
 
 
 @pytest.fixture(params=["folder", "memory"])

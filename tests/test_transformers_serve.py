@@ -15,7 +15,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from qwen_agentkit import ChatQwen
-from qwen_agentkit.cli.doctor import examine_server
+from qwen_agentkit.cli.doctor import check_server
 from qwen_agentkit.errors import ServerModelError
 from tests.conftest import bundled
 
@@ -92,6 +92,6 @@ def test_what_it_does_not_have_is_an_error(url: str) -> None:
 
 
 def test_doctor_knows_it(url: str) -> None:
-    found = examine_server(url, FOLDER, None)
+    found = check_server(url, FOLDER, None)
     assert found["server"] == "transformers"
     assert found["chat"].startswith("yes")

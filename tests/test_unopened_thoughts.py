@@ -10,9 +10,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from pydantic import BaseModel
 
 from qwen_agentkit import ChatQwen
-from tests.fake_server import URL, Serve, delta, serve, sse
-
-__all__ = ["serve"]
+from tests.fakes.server import URL, Serve, delta, sse
 
 CHAT = "/v1/chat/completions"
 NAMES = ["my-qwen", "qwen3", "default", "Qwen/QwQ-32B", "Qwen3_5-4B", "Qwen/Qwen3-8B"]

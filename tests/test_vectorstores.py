@@ -38,7 +38,7 @@ from qwen_agentkit.errors import (
 from qwen_agentkit.vectorstores import client_backend
 from qwen_agentkit.vectorstores.points import Point
 from qwen_agentkit.vectorstores.store import QwenVectorStore
-from tests.fakes import BagOfWords, Broken
+from tests.fakes.embedders import BagOfWords, Broken
 
 Place = dict[str, Any]
 
@@ -379,7 +379,8 @@ def test_threads_write_together_and_lose_nothing(store: QwenVectorStore) -> None
 def in_another_process(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from tests.fakes import BagOfWords\nfrom qwen_agentkit.vectorstores import QwenVectorStore\n" + code
+        "from tests.fakes.embedders import BagOfWords\n"
+        "from qwen_agentkit.vectorstores import QwenVectorStore\n" + code
     )
     command = [sys.executable, "-c", program, str(Path(__file__).parents[1]), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

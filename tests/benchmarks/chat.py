@@ -24,7 +24,7 @@ from qwen_agentkit.engine.decode.scheduler import get_scheduler
 from tests.benchmarks import shape
 from tests.benchmarks.machine import Timed, computed, interleaved, machine, read_gigabytes, say
 from tests.benchmarks.work import Effort
-from tests.guides import Says
+from tests.fakes.guides import Says
 
 GREEDY = Sampling()
 

@@ -22,7 +22,7 @@ from qwen_agentkit import ChatQwen
 from qwen_agentkit.server.connections import close_connections
 from tests.benchmarks.machine import OURS, interleaved, machine, say
 from tests.benchmarks.work import Effort
-from tests.test_server_loopback import Handler
+from tests.fakes.loopback import Handler
 
 CALLS, TOKENS, AT_ONCE = 200, 2000, 64
 
