@@ -380,7 +380,7 @@ async def test_several_answers(tiny_qwen3_dir: Path, how: str) -> None:
     used = [message.usage_metadata["output_tokens"] for message in messages]
     assert used == [6, 6, 6]
     assert result.llm_output is not None
-    with pytest.raises(InputError, match="stream with n=1"):
+    with pytest.raises(InputError, match="Stream with n=1"):
         next(llm.stream("Hello"))
     with pytest.raises(ValidationError, match="n\n"):
         ChatQwen(n=0)

@@ -33,8 +33,11 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
     ("server", ["server"], {"httpcore", "httpx", "httpx_sse", "numpy"}),
     (
         "models",
-        ["embeddings", "embedding_cache", "rerankers", "chat_models"],
-        {"langchain_core", "numpy", "pydantic", "torch", "tqdm", "transformers"},
+        ["backends", "embeddings", "embedding_cache", "rerankers", "chat_models"],
+        {
+            *("langchain_core", "numpy", "pydantic", "sentence_transformers", "tokenizers", "torch", "tqdm"),
+            "typing_extensions",
+        },
     ),
     (
         "retrieval",
