@@ -13,8 +13,10 @@ import torch
 import transformers
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedTokenizerFast
 
+from qwen_agentkit.engine.checkpoint.identity import identify
 from qwen_agentkit.engine.checkpoint.jinja import compile_template
 from qwen_agentkit.engine.checkpoint.loading import load
+from qwen_agentkit.engine.checkpoint.models import build_model
 from qwen_agentkit.engine.checkpoint.template import chat_template
 from qwen_agentkit.engine.checkpoint.tokenizer import read_tokenizer
 from qwen_agentkit.engine.forward.packed import Segment, forward
@@ -75,6 +77,13 @@ def test_hidden_states_and_logits(name: str, tied: bool, tmp_path: Path) -> None
         torch.testing.assert_close(hidden, expected, atol=1e-5, rtol=1e-5)
         logits = loaded.model.lm_head(hidden)
         torch.testing.assert_close(logits, stock.lm_head(expected), atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_tied_head_is_the_table_of_the_embeddings(tied: bool, tmp_path: Path) -> None:
+    save("qwen3", tmp_path, tie_word_embeddings=tied)
+    model = build_model(identify(str(tmp_path), device="cpu"), head=True)
+    assert (model.lm_head.weight is model.model.embed_tokens.weight) == tied
 
 
 def test_a_checkpoint_without_a_head_is_an_embedder(tmp_path: Path) -> None:

@@ -264,7 +264,6 @@ def test_a_prompt_begins_with_the_last_one_and_its_answer(
     family: Family, nano: Loaded, name: str, thinking: bool
 ) -> None:
     template = ChatTemplate(nano) if name == "nano" else family(getattr(families, name))
-    loaded = template
     chat, seen = [{"role": "system", "content": "Be kind."}, asked("Where?")], []
     for text, thought, args in TURNS:
         prompt = template.prompt(chat, [TOOL], thinking=thinking, keep_thoughts=True)
@@ -274,7 +273,7 @@ def test_a_prompt_begins_with_the_last_one_and_its_answer(
         turn = said(text, thought if thinking else "", **args)
         block = f"<think>\n{thought}\n</think>\n\n" if thinking else ""
         block = block.removeprefix("<think>\n") if prompt.opened else block
-        seen = prompt.tokens + loaded.encode_prompt(block + written(template, turn) + "<|im_end|>")
+        seen = prompt.tokens + template._tokenizer.encode(block + written(template, turn) + "<|im_end|>")
         chat += [turn, result("Nothing.") if args else asked("And now?")]
 
 

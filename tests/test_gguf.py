@@ -113,7 +113,7 @@ def test_a_ranker_for_llama_cpp_is_refused(save_random_model, tmp_path: Path) ->
 
 def test_a_quantisation_that_is_not_read_is_named(save_random_model, tmp_path: Path) -> None:
     file = write_gguf(save_random_model(seed=26), tmp_path / "five.gguf", kind="Q5_0")
-    with pytest.raises(ModelUnsupportedError, match=r"quantised in a way.*Q8_0.*llama-server"):
+    with pytest.raises(ModelUnsupportedError, match=r"has a quantization.*Q8_0.*llama-server"):
         load(str(file))
 
 

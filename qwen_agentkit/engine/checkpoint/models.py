@@ -52,6 +52,9 @@ def _own_model(identity: Identity, config: ModelConfig, head: str | None) -> Qwe
     expected = model.state_dict()
     _check(identity, weights, expected)
     model.load_state_dict({name: weights[name] for name in expected}, assign=True)
+    if head == "lm_head" and weights[_HEAD] is weights[_TABLE]:
+        # One parameter, not two of the same memory: it is copied and quantized once.
+        model.lm_head.weight = model.model.embed_tokens.weight
     model.model.rotary_emb = Rotary(config.rope_parameters, config.head_dim, torch.device("cpu"))
     return model
 
