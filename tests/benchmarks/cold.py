@@ -51,7 +51,10 @@ def measure(rounds: int, before: Path | None) -> dict[str, Any]:
 def _run(command: Sequence[str]) -> tuple[float, float, float]:
     """Run a command; seconds, processor seconds and peak megabytes."""
     begin = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # Elsewhere than here, where `python -c` would import the package of this folder.
+    process = subprocess.Popen(
+        command, cwd=tempfile.gettempdir(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - begin
     process.returncode = os.waitstatus_to_exitcode(status)
