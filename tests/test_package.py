@@ -59,8 +59,8 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
         "edge",
         ["ray", "stack", "studio", "cli"],
         {
-            *("huggingface_hub", "jinja2", "langchain_core", "numpy", "psutil", "pyarrow", "pydantic", "ray"),
-            *("rich", "torch", "typer"),
+            *("huggingface_hub", "jinja2", "langchain_core", "langgraph", "numpy", "psutil", "pyarrow"),
+            *("pydantic", "ray", "rich", "torch", "typer"),
         },
     ),
 ]

@@ -7,7 +7,9 @@ prefixes.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -35,13 +37,20 @@ class StockCache:
         """Do nothing, because there are no drafts to take back."""
 
 
-def forward(model: Model, tokens: Sequence[int], cache: StockCache) -> Tensor:
+def forward(model: Model, tokens: Sequence[int], kept: StockCache) -> Tensor:
     """Run the tokens after those in the cache and return the hidden state of the last, (1, hidden)."""
     with torch.inference_mode():
         hidden: Tensor = model.base_model(
             input_ids=torch.tensor([tokens], device=model.device),
-            past_key_values=cache.layers,
             use_cache=True,
+            **{_cache_argument(type(model.base_model)): kept.layers},
         ).last_hidden_state[0, -1:]
-    cache.length += len(tokens)
+    kept.length += len(tokens)
     return hidden
+
+
+@cache
+def _cache_argument(model_class: type[Any]) -> str:
+    """Return the name of the argument that takes the cache: transformers 5.24 renamed it."""
+    parameters = inspect.signature(model_class.forward).parameters
+    return "cache" if "cache" in parameters else "past_key_values"
