@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import json
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -48,19 +47,25 @@ def measure(rounds: int, before: Path | None) -> dict[str, Any]:
     return {version: {name: _medians(runs[version, name]) for name in commands} for version in pythons}
 
 
+# Linux counts the memory of a process from that of the one that started it, so a small one has to.
+_STARTER = """
+import json, resource, subprocess, sys, time
+begin = time.perf_counter()
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+seconds, usage = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([code, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024]))
+"""
+
+
 def _run(command: Sequence[str]) -> tuple[float, float, float]:
     """Run a command; seconds, processor seconds and peak megabytes."""
-    begin = time.perf_counter()
+    starter = [sys.executable, "-S", "-c", _STARTER, *command]
     # Elsewhere than here, where `python -c` would import the package of this folder.
-    process = subprocess.Popen(
-        command, cwd=tempfile.gettempdir(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - begin
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{command!r} ended with {process.returncode}; run it by hand to see why.")
-    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    output = subprocess.run(starter, cwd=tempfile.gettempdir(), capture_output=True, check=True).stdout
+    code, seconds, cpu_seconds, megabytes = json.loads(output)
+    if code:
+        raise RuntimeError(f"{command!r} ended with {code}; run it by hand to see why.")
+    return seconds, cpu_seconds, megabytes
 
 
 def _medians(runs: Sequence[tuple[float, float, float]]) -> dict[str, float]:
