@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,7 +46,9 @@ STRICT = """{%- if messages[0].role not in ('user', 'system') %}{{ raise_excepti
 def llm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ChatQwen:
     llm = ChatQwen(model="nano", temperature=0, max_tokens=1)
     if request.param == "strict":
-        monkeypatch.setattr(llm._load().tokenizer, "chat_template", STRICT)
+        loaded = llm._load()
+        strict = replace(loaded, tokenizer=replace(loaded.tokenizer, chat_template=STRICT))
+        monkeypatch.setitem(llm._held, llm._key(), strict)
     return llm
 
 
