@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import torch
@@ -43,14 +42,13 @@ def forward(model: Model, tokens: Sequence[int], kept: StockCache) -> Tensor:
         hidden: Tensor = model.base_model(
             input_ids=torch.tensor([tokens], device=model.device),
             use_cache=True,
-            **{_cache_argument(type(model.base_model)): kept.layers},
+            **{_cache_argument(model.base_model): kept.layers},
         ).last_hidden_state[0, -1:]
     kept.length += len(tokens)
     return hidden
 
 
-@cache
-def _cache_argument(model_class: type[Any]) -> str:
+def _cache_argument(model: Model) -> str:
     """Return the name of the argument that takes the cache: transformers 5.24 renamed it."""
-    parameters = inspect.signature(model_class.forward).parameters
+    parameters = inspect.signature(model.forward).parameters
     return "cache" if "cache" in parameters else "past_key_values"
