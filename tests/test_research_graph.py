@@ -451,8 +451,8 @@ def test_branches_run_at_the_same_time_and_count_once() -> None:
             return super()._get_relevant_documents(query, run_manager=run_manager)
 
     graph = create_research_graph(planner(), Slow(documents=PAGES), reranker=WORDS)
-    state = beat.run(graph.ainvoke(QUESTION))
-    assert list(state["timings"]).count("research") == 1
+    beat.run(graph.ainvoke(QUESTION))
+    assert beat.waits == 2, "a search failed: nothing ran beside it, or the loop was blocked"
 
 
 def test_the_state_is_json_and_a_further_question_starts_afresh() -> None:

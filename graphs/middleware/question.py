@@ -1,4 +1,4 @@
-"""Refuses what is no question before a model is asked. Knows messages only."""
+"""Refuses a turn without a question before the model is called. Knows messages only."""
 
 from __future__ import annotations
 
