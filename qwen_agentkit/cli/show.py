@@ -43,6 +43,10 @@ def print_report(found: IngestReport) -> None:
     )
     for failure in found.failed:
         console(stderr=True).print(f"failed: {failure['source']}: {failure['reason']}", style="red")
+    for warning in found.warnings:
+        page = f", page {warning['page']}" if warning["page"] else ""
+        text = f"warning: {warning['source']}{page}: {warning['reason']}"
+        console(stderr=True).print(text, style="yellow")
 
 
 def print_results(found: Sequence[SearchResult]) -> None:

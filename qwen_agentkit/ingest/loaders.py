@@ -14,7 +14,7 @@ from qwen_agentkit.ingest.tables import read_csv, read_jsonl, read_tsv
 from qwen_agentkit.ingest.webpages import read_html
 from qwen_agentkit.ingest.word import read_docx
 
-__all__ = ["Part", "read_document"]
+__all__ = ["Part", "has_text", "read_document"]
 
 
 def read_document(data: bytes, suffix: str) -> list[Part]:
@@ -25,8 +25,8 @@ def read_document(data: bytes, suffix: str) -> list[Part]:
         suffix: The ending of its name, such as ".md", in any case.
 
     Returns:
-        The parts that hold text, in order. Their metadata may have "title" and "page": the number of the
-        page, slide, sheet or line, from 1.
+        The parts that hold text or a warning, in order. Their metadata may have "title" and "page": the
+        number of the page, slide, sheet or line, from 1.
 
     Raises:
         LoadError: The bytes do not match the ending, are encrypted or hold no text, or the extra `office`
@@ -38,10 +38,20 @@ def read_document(data: bytes, suffix: str) -> list[Part]:
             f"There is no reader for {suffix!r} files; expected one of {', '.join(sorted(_READERS))}. "
             "Convert the file."
         )
-    parts = [part for part in reader(data) if any(char.isalnum() for char in part.text)]
-    if not parts:
-        raise LoadError("The file holds no text. If it is a scanned document, run text recognition first.")
+    parts = [part for part in reader(data) if part.warnings or has_text(part)]
+    if not any(map(has_text, parts)):
+        reasons = [warning for part in parts for warning in part.warnings]
+        raise LoadError(
+            reasons[0]
+            if reasons
+            else "The file holds no text. If it is a scanned document, run text recognition first."
+        )
     return parts
+
+
+def has_text(part: Part) -> bool:
+    """Tell whether a part holds a letter or a digit."""
+    return any(char.isalnum() for char in part.text)
 
 
 def _read_text(data: bytes) -> list[Part]:

@@ -11,10 +11,15 @@ __all__ = ["Part", "decode_text", "replace_surrogates"]
 
 
 class Part(NamedTuple):
-    """A part of a document with metadata of its own, such as a page."""
+    """A part of a document with metadata of its own, such as a page.
+
+    A part without text is not stored; its warnings are reported.
+    """
 
     text: str
     metadata: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+    """What could not be read here, or was read with doubt: sentences for the report."""
 
 
 def decode_text(data: bytes, declared: str = "") -> str:

@@ -20,7 +20,8 @@ from langchain_core.documents import Document
 
 from qwen_agentkit.errors import LoadError
 from qwen_agentkit.ingest.discovery import SourceFile, discover
-from qwen_agentkit.ingest.loaders import read_document
+from qwen_agentkit.ingest.loaders import has_text, read_document
+from qwen_agentkit.ingest.parts import Part
 from qwen_agentkit.ingest.registry import StoredDocument, read_registry, sources_in, sources_without_file
 from qwen_agentkit.ingest.splitting import CountTokens, split
 from qwen_agentkit.text.documents import chunk_ids, document_hash
@@ -43,12 +44,15 @@ _MIN_LETTERS = 20
 
 @dataclass
 class IngestReport:
-    """The result of a run, in documents. A changed document counts as added; failures have reasons."""
+    """The result of a run, in documents. A changed document counts as added."""
 
     added: int = 0
     skipped: int = 0
     removed: int = 0
     failed: list[dict[str, str]] = field(default_factory=list)
+    """Files that could not be read: "source" and "reason"."""
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+    """Parts of added documents that could not be read, or with doubt: "source", "page" or None, "reason"."""
     seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -176,7 +180,13 @@ def _read_update(
                 "that holds both, or use another store, or delete the old document: "
                 f"store.delete(filter={{'source': {file.source!r}}})."
             )
-        return _Update(_make_chunks(file, data, current, chunking), stored)
+        parts = read_document(data, file.path.suffix)
+        report.warnings += [
+            {"source": file.source, "page": part.metadata.get("page"), "reason": warning}
+            for part in parts
+            for warning in part.warnings
+        ]
+        return _Update(_make_chunks(file, list(filter(has_text, parts)), current, chunking), stored)
     except (OSError, LoadError) as error:
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
         report.failed.append({"source": file.source, "reason": reason})
@@ -204,8 +214,9 @@ def _check_place(file: SourceFile, *, groups: bool) -> None:
             )
 
 
-def _make_chunks(file: SourceFile, data: bytes, current: str, chunking: _Chunking) -> list[Document]:
-    parts = read_document(data, file.path.suffix)
+def _make_chunks(
+    file: SourceFile, parts: Sequence[Part], current: str, chunking: _Chunking
+) -> list[Document]:
     language = detect_language("\n".join(part.text for part in parts))
     pieces = [
         (part, chunk)
