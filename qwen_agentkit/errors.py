@@ -68,6 +68,7 @@ __all__ = [
     "StoreWriteError",
     "WorkerError",
     "missing_extra",
+    "too_old",
 ]
 
 
@@ -203,4 +204,22 @@ def missing_extra(error: ModuleNotFoundError, package: str, extra: str) -> Impor
     return MissingExtraError(
         f"{package} is not installed; expected the extra {extra!r}. "
         f"Type: pip install 'qwen-agentkit[{extra}]'"
+    )
+
+
+def too_old(error: ModuleNotFoundError, module: str, requirement: str) -> ImportError:
+    """Return the error to raise for a module that only newer versions of a dependency have.
+
+    Args:
+        error: The import error that was caught.
+        module: The module.
+        requirement: What to install, such as "langchain-core>=1.8".
+
+    Returns:
+        An import error that says so, or `error` itself if another module is missing.
+    """
+    if error.name != module:
+        return error
+    return MissingExtraError(
+        f"{module} is not installed; expected {requirement}. Type: pip install '{requirement}'"
     )

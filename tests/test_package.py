@@ -33,7 +33,7 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
     ("server", ["server"], {"httpcore", "httpx", "httpx_sse", "numpy"}),
     (
         "models",
-        ["backends", "embeddings", "embedding_cache", "rerankers", "chat_models"],
+        ["backends", "embeddings", "embedding_cache", "rerankers", "chat_models", "decisions"],
         {
             *("langchain_core", "numpy", "pydantic", "sentence_transformers", "tokenizers", "torch", "tqdm"),
             "typing_extensions",
