@@ -1,4 +1,4 @@
-"""LangChain's agents ask `QwenDecisions` whether a call is risky, and which model answers.
+"""Agents and graphs ask `QwenDecisions`: whether a call is risky, which model answers, which passages help.
 
 The decisions are those of a server that answers by what stands in the state.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import httpx
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import AutoModeMiddleware
@@ -16,6 +17,8 @@ from langchain_core.messages import ToolMessage
 from langchain_core.tools import tool
 
 from qwen_agentkit import QwenDecisions
+from qwen_agentkit.graphs import create_corrective_rag_graph
+from tests.fakes import graphs
 from tests.fakes.agents import Played, calls
 from tests.fakes.server import URL, Serve
 
@@ -79,3 +82,25 @@ def test_the_model_is_chosen_by_the_task(decisions: QwenDecisions, question: str
     result = agent.invoke({"messages": [("user", question)]})
     assert result["messages"][-1].content == model
     assert result["model_route"].confidence == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("decisions", [("library", "Yes")], indirect=True)
+def test_passages_are_graded_without_the_chat_model(decisions: QwenDecisions) -> None:
+    model = graphs.Played(lines={"answer": ["It opens at nine [1]."]})
+    unsure = graphs.ByScore(of=lambda query, text: 0.5)
+    graph = create_corrective_rag_graph(model, graphs.Shelf(), reranker=unsure, decisions=decisions)
+    state, _ = graphs.run(graph, passages=1)
+    assert [task for task, _, _ in model.asked] == ["answer"]
+    assert state["answer"] == "It opens at nine [1]."
+    assert state["hard"]
+
+
+def test_a_decision_model_that_fails_is_announced(serve: Serve) -> None:
+    serve({"/v1/chat/completions": httpx.Response(400, json={"error": "no"})})
+    decisions = QwenDecisions(model="Qwen/Qwen3-8B", base_url=URL)
+    model = graphs.Played(lines={"answer": ["It opens at nine [1]."]})
+    unsure = graphs.ByScore(of=lambda query, text: 0.5)
+    graph = create_corrective_rag_graph(model, graphs.Shelf(), reranker=unsure, decisions=decisions)
+    state, events = graphs.run(graph, passages=1)
+    assert "grade by score" in str(graphs.fallbacks(events))
+    assert state["answer"] == "It opens at nine [1]."

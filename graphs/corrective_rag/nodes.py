@@ -6,14 +6,14 @@ Knows when to search again, and what replaces a step that fails.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.language_models import BaseChatModel
-from pydantic import BaseModel, Field
 
 from qwen_agentkit.errors import RetrievalError
-from qwen_agentkit.graphs.corrective_rag.state import CorrectiveContext, CorrectiveState
+from qwen_agentkit.graphs.corrective_rag.grading import decide_grade
+from qwen_agentkit.graphs.corrective_rag.state import CorrectiveContext, CorrectiveState, Grade
 from qwen_agentkit.graphs.rag.nodes import RagNodes
 from qwen_agentkit.graphs.shared.answers import find_citation_faults, find_language_faults, finish_answer
 from qwen_agentkit.graphs.shared.language_retriever import document_language
@@ -31,7 +31,10 @@ from qwen_agentkit.graphs.shared.state import Move, Node
 from qwen_agentkit.text.languages import detect_language, language_name
 from qwen_agentkit.text.verification import Score, Verification, verify_citations
 
-__all__ = ["CorrectiveNodes", "Grade"]
+if TYPE_CHECKING:  # langchain-core has it from 1.8 on
+    from langchain_core.decisions import BaseDecisionModel
+
+__all__ = ["CorrectiveNodes"]
 
 _STEPS_OF_A_LOOP = 9
 """Steps from a grading over another search to the end of the graph, this grading included."""
@@ -43,22 +46,12 @@ _MAX_TRANSLATIONS = 3
 """Of one question: each costs a call of the model and a search."""
 
 
-class Grade(BaseModel):
-    """Which passages help to answer the question."""
-
-    relevant: list[int] = Field(
-        description="Numbers of the passages that hold the answer or a part of it; empty if none does"
-    )
-    hard: bool = Field(
-        description="Whether passages have to be combined, compared or computed with to answer"
-    )
-
-
 @dataclass(frozen=True)
 class CorrectiveNodes:
     """The nodes of `corrective_rag`, over those of `rag`."""
 
     rag: RagNodes
+    decisions: BaseDecisionModel | None = None
 
     @property
     def model(self) -> BaseChatModel | None:
@@ -105,16 +98,33 @@ class CorrectiveNodes:
         documents = state["documents"]
         sure = any((relevance_score(document) or 0.0) >= settings.sure_score for document in documents)
         grade = None
-        if documents and not sure and self.model is not None:
-            grade = _ask_grade(self.model, state, settings, stage)
+        if documents and not sure:
+            grade = self._ask_grade(state, settings, stage)
         if grade is not None:
             documents = [one for number, one in enumerate(documents, 1) if number in grade.relevant]
         # A question is hard if it took a second search, or if no passage is sure to answer it.
         hard = bool(state["tried"]) or (grade.hard if grade else not sure)
         move: Move = "generate" if documents else self._choose_correction(state, settings)
-        by = "model" if grade else "score"
+        by = "score" if grade is None else "model" if self.decisions is None else "decisions"
         stage.details |= {"kept": len(documents), "by": by, "hard": hard, "next": move}
         return {"documents": documents, "hard": hard, "move": move, "thought": stage.total_thought(state)}
+
+    def _ask_grade(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Grade | None:
+        """Return the grade of the decision model or else of the chat model, None when neither gives one."""
+        if self.decisions is not None:
+            try:
+                return decide_grade(self.decisions, state["question"], state["documents"])
+            except ALWAYS_RAISED:
+                raise
+            except Exception as error:
+                stage.announce_fallback("grade by score", error)
+                return None
+        if self.model is None:
+            return None
+        question = escape_markup(state["question"])
+        request = QUESTION.format(passages=format_passages(state["documents"]), question=question)
+        thought = plan_thought("grade", settings, stage.total_thought(state))
+        return ask_object(Grade, self.model, thought, GRADE, request, stage, "grade by score")
 
     def rewrite(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
         """Add a query in other words."""
@@ -256,16 +266,6 @@ def _rerank_by_language(
         for document in keep_relevant(reranker, group, query, min_score)
     ]
     return sorted(ranked, key=lambda one: -(relevance_score(one) or 0.0)) if len(groups) > 1 else ranked
-
-
-def _ask_grade(
-    model: BaseChatModel, state: CorrectiveState, settings: CorrectiveContext, stage: Stage
-) -> Grade | None:
-    """The model's grade of the passages, or None when it gives none."""
-    question = escape_markup(state["question"])
-    request = QUESTION.format(passages=format_passages(state["documents"]), question=question)
-    thought = plan_thought("grade", settings, stage.total_thought(state))
-    return ask_object(Grade, model, thought, GRADE, request, stage, "grade by score")
 
 
 def _foreign_languages(state: CorrectiveState, settings: CorrectiveContext) -> list[str]:
