@@ -30,6 +30,7 @@ Each message says what was wrong, what was expected, and what to do.
     │   ├── ServerUnsupportedError       it cannot do what was asked, or did not do it
     │   └── ServerAnswerError            its response was truncated or empty
     ├── AccessError (PermissionError)    the groups of the user are unknown
+    ├── ToolServerError                  an MCP server
     ├── WorkerError                      workers on a Ray cluster
     ├── LoadError (ValueError)           a document that cannot be read
     └── MissingExtraError (ImportError)  an optional dependency is not installed
@@ -66,6 +67,7 @@ __all__ = [
     "StoreMismatchError",
     "StoreNotFoundError",
     "StoreWriteError",
+    "ToolServerError",
     "WorkerError",
     "missing_extra",
     "too_old",
@@ -174,6 +176,10 @@ class ServerAnswerError(ServerError):
 
 class AccessError(QwenAgentKitError, PermissionError):
     """Documents belong to groups, and the groups of the user are unknown."""
+
+
+class ToolServerError(QwenAgentKitError):
+    """An MCP server does not start, does not answer in time, or does not speak MCP."""
 
 
 class WorkerError(QwenAgentKitError):

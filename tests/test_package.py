@@ -51,7 +51,7 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
         "graphs",
         ["graphs"],
         {
-            *("langchain", "langchain_core", "langchain_mcp_adapters", "langgraph"),
+            *("fastmcp", "langchain", "langchain_core", "langgraph"),
             *("pydantic", "typing_extensions"),
         },
     ),
