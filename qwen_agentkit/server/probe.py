@@ -21,7 +21,7 @@ from qwen_agentkit.errors import (
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION
 from qwen_agentkit.server.chat import ChatServer
 from qwen_agentkit.server.embeddings import EmbeddingServer
-from qwen_agentkit.server.flavors import detect_server
+from qwen_agentkit.server.flavors import context_of, detect_server
 from qwen_agentkit.server.http import Server
 from qwen_agentkit.server.rerank import RerankServer
 
@@ -68,10 +68,10 @@ def probe_server(server: Server, model: str | None = None) -> dict[str, Any]:
         if not models:
             raise InputError(f"{server.root} lists no models; say which one to ask, with --model NAME.")
         model = str(models[0]["id"])
-    context = next((_context(row) for row in models if row["id"] == model), None)
+    context = next((context_of(row) for row in models if row["id"] == model), None)
     return {
         "server": flavor.name,
-        "models": [{"name": row["id"], "context": _context(row) or "not said"} for row in models],
+        "models": [{"name": row["id"], "context": context_of(row) or "not said"} for row in models],
         "asked": model,
         "thinking switch": {"template": "chat_template_kwargs", "effort": "reasoning_effort"}.get(
             flavor.switch or "", "no"
@@ -80,18 +80,6 @@ def probe_server(server: Server, model: str | None = None) -> dict[str, Any]:
         "cannot be asked for": ", ".join(sorted(flavor.ignores)) or "nothing that ChatQwen has",
         **_abilities(server, _Chat(ChatServer(server, model, flavor.name), context), model),
     }
-
-
-def _context(row: dict[str, Any]) -> Any:
-    """Return the context in tokens, as vLLM, SGLang, LM Studio or llama.cpp name it."""
-    meta = row.get("meta") or {}
-    found = (
-        row.get("max_model_len"),
-        row.get("max_context_length"),
-        meta.get("n_ctx"),
-        meta.get("n_ctx_train"),
-    )
-    return next((value for value in found if value), None)
 
 
 def _abilities(server: Server, chat: _Chat, model: str) -> dict[str, str]:
