@@ -20,7 +20,7 @@ from qwen_agentkit.errors import (
 )
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION
 from qwen_agentkit.server.chat import ChatServer
-from qwen_agentkit.server.embeddings import EmbeddingServer
+from qwen_agentkit.server.embeddings import LOST_END, EmbeddingServer
 from qwen_agentkit.server.flavors import context_of, detect_server
 from qwen_agentkit.server.http import Server
 from qwen_agentkit.server.rerank import RerankServer
@@ -84,7 +84,7 @@ def probe_server(server: Server, model: str | None = None) -> dict[str, Any]:
 
 def _abilities(server: Server, chat: _Chat, model: str) -> dict[str, str]:
     chats = _try(chat.try_answer)
-    embeds = _try(lambda: f"yes, {EmbeddingServer(server, model).dimensions} dimensions")
+    embeds = _try(lambda: _try_embedding(server, model))
     # Both, since a server may also say of one route alone that it does not have the model there.
     if isinstance(chats, _REFUSED) and isinstance(embeds, _REFUSED):
         raise chats
@@ -201,6 +201,12 @@ def _has_hour(text: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return isinstance(value, dict) and type(value.get("hour")) is int
+
+
+def _try_embedding(server: Server, model: str) -> str:
+    asked = EmbeddingServer(server, model)
+    found = f"yes, {asked.dimensions} dimensions"
+    return f"{found}, but {LOST_END}" if asked.loses_end else found
 
 
 def _try_reranking(server: Server, model: str) -> str:
