@@ -143,6 +143,10 @@ def ask(
     think: Think = None,
     candidates: Candidates = 20,
     passages: Annotated[int, typer.Option(help="Passages kept after reranking.", min=1, max=20)] = 3,
+    min_score: Annotated[
+        float | None,
+        typer.Option(help="Lowest score of a passage that answers. Default: as calibrated.", min=0, max=1),
+    ] = None,
     trace: Annotated[
         Path | None,
         typer.Option(help="Write a report of the run to this file, as one HTML page.", metavar="FILE"),
@@ -154,7 +158,7 @@ def ask(
         from qwen_agentkit.cli import commands, show  # loads torch: only when a command runs
 
     stack = _stack(preset, store)
-    settings = {"candidates": candidates, "passages": passages}
+    settings = {"candidates": candidates, "passages": passages, "min_score": min_score}
     if as_json:
         _print_json(commands.ask(stack, question, thinking=think, settings=settings, trace=trace))
         return

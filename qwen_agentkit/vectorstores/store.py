@@ -242,9 +242,7 @@ class QwenVectorStore(VectorStore):
         conditions = parse_filter(filter)
         vector = self._embed_query(query)
         backend, fusion = self._backend, self.fusion
-        hits = search_hits(
-            backend, self.mode, query, vector, k, conditions, fusion=fusion, with_vectors=True
-        )
+        hits = search_hits(backend, self.mode, query, vector, k, conditions, fusion=fusion, with_vectors=True)
         return [(hit.document(), relevance(vector, hit.vector)) for hit in hits]
 
     async def _asimilarity_search_with_relevance_scores(
