@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -22,13 +22,14 @@ from qwen_agentkit.vectorstores.filters import Condition
 from qwen_agentkit.vectorstores.points import Hit
 
 __all__ = [
+    "Legs",
     "Mode",
     "check_k",
     "check_query_text",
-    "fuse_ranks",
-    "fuse_scores",
+    "is_language",
     "relevance",
     "search_hits",
+    "search_legs",
 ]
 
 Mode = Literal["hybrid", "dense", "sparse"]
@@ -60,63 +61,78 @@ def search_hits(
         with_vectors: Whether the hits carry their dense vectors.
     """
     # A collection without a maker is langchain-qdrant's: its sparse vectors have other term ids.
-    if backend.maker is None and mode != "sparse":
-        return backend.search(vector, k, conditions, with_vectors)
-    if mode == "dense":
-        return backend.search(vector, k, conditions, with_vectors)
-    language = detect_language(query)
-    terms = sparse_query(query, language)
     if mode == "sparse":
+        terms = sparse_query(query, detect_language(query))
         return backend.search(terms, k, conditions, with_vectors) if backend.maker is not None else []
+    if mode == "dense" or backend.maker is None:
+        return backend.search(vector, k, conditions, with_vectors)
     limit = max(2 * k, 50)
-    dense = backend.search(vector, limit, conditions, with_vectors or fusion is not None)
-    sparse = backend.search(terms, limit, conditions, with_vectors or fusion is not None)
-    if fusion is None:
-        return fuse_ranks(dense, sparse)[:k]
-    most = sum(terms[1]) * LARGEST_TERM * _largest_rarity(backend.count([]))
-    return fuse_scores(dense, sparse, fusion, vector, language, most)[:k]
+    legs = search_legs(backend, query, vector, limit, conditions, with_vectors or fusion is not None)
+    return legs.fuse(fusion)[:k]
 
 
-def fuse_ranks(dense: Sequence[Hit], sparse: Sequence[Hit]) -> list[Hit]:
-    """Fuse two rankings half and half by reciprocal rank, for an embedder of which nothing is known."""
-    hits = {hit.id: hit for hit in [*dense, *sparse]}
-    scores = reciprocal_rank_fusion([[hit.id for hit in dense], [hit.id for hit in sparse]])
-    return [replace(hits[id], score=score) for id, score in scores.items()]
+@dataclass(frozen=True)
+class Legs:
+    """What both searches of a question found, before they are fused.
 
-
-def fuse_scores(
-    dense: Sequence[Hit],
-    sparse: Sequence[Hit],
-    fusion: Fusion,
-    vector: Sequence[float],
-    language: str,
-    most: float,
-) -> list[Hit]:
-    """Fuse two searches by their scores: the share of the question's words, plus the weighted cosine.
-
-    This is a convex combination with a theoretical maximum, which loses less than ranks do: Bruch, Gai and
-    Ingber, 2023, https://doi.org/10.1145/3596512.
-
-    Args:
-        dense: Hits with their vectors, from the search by meaning.
-        sparse: Hits with their vectors, from the search by words, with BM25 scores.
-        fusion: The weights.
+    Attributes:
         vector: The vector of the question.
         language: The language of the question.
-        most: What a passage would score in BM25 that held each word of the question many times, and alone.
+        most: The BM25 score of a passage that held each word of the question many times, and alone.
+        dense: Hits of the search by meaning; scores are cosines.
+        words: Hits of the search by words; scores are BM25's.
     """
-    words = {hit.id: hit.score for hit in sparse}
-    hits = {hit.id: hit for hit in [*sparse, *dense]}
-    fused = []
-    for id, hit in hits.items():
-        share = min(1.0, words.get(id, 0.0) / most) if most else 0.0
-        weight = fusion.same if _is_language(hit, language) else fusion.other
-        cosine = max(0.0, relevance(vector, hit.vector) - fusion.floor)
-        fused.append(replace(hit, score=min(1.0, share + weight * cosine)))
-    return sorted(fused, key=lambda hit: -hit.score)
+
+    vector: Sequence[float]
+    language: str
+    most: float
+    dense: list[Hit]
+    words: list[Hit]
+
+    def fuse(self, fusion: Fusion | None) -> list[Hit]:
+        """Return all hits with their fused scores, best first.
+
+        With weights the score is the share of the question's words in the passage plus the weighted cosine,
+        0 to 1; the hits need their vectors. This is a convex combination with a theoretical maximum, which
+        loses less than ranks do: Bruch, Gai and Ingber, 2023, https://doi.org/10.1145/3596512. Without
+        weights, nothing is known of the embedder, and the ranks are fused half and half.
+        """
+        hits = {hit.id: hit for hit in [*self.words, *self.dense]}
+        if fusion is None:
+            rankings = [[hit.id for hit in self.dense], [hit.id for hit in self.words]]
+            scores = reciprocal_rank_fusion(rankings)
+            return [replace(hits[id], score=score) for id, score in scores.items()]
+        shares = self.shares()
+        fused = []
+        for id, hit in hits.items():
+            weight = fusion.same if is_language(hit, self.language) else fusion.other
+            cosine = max(0.0, relevance(self.vector, hit.vector) - fusion.floor)
+            fused.append(replace(hit, score=min(1.0, shares.get(id, 0.0) + weight * cosine)))
+        return sorted(fused, key=lambda hit: -hit.score)
+
+    def shares(self) -> dict[str, float]:
+        """Return the share of the question's words that each hit by words holds, 0 to 1, by its id."""
+        return {hit.id: min(1.0, hit.score / self.most) for hit in self.words}
 
 
-def _is_language(hit: Hit, language: str) -> bool:
+def search_legs(
+    backend: Backend,
+    query: str,
+    vector: list[float],
+    limit: int,
+    conditions: Sequence[Condition],
+    with_vectors: bool,
+) -> Legs:
+    """Search by meaning and by words; arguments as in `search_hits`."""
+    language = detect_language(query)
+    terms = sparse_query(query, language)
+    most = sum(terms[1]) * LARGEST_TERM * _largest_rarity(backend.count([]))
+    dense = backend.search(vector, limit, conditions, with_vectors)
+    words = backend.search(terms, limit, conditions, with_vectors)
+    return Legs(vector, language, most or 1.0, dense, words)
+
+
+def is_language(hit: Hit, language: str) -> bool:
     """Whether a passage is in a language, or does not say which it is in."""
     found = (hit.payload.get("metadata") or {}).get("language")
     return not isinstance(found, str) or found.split("-")[0] == language.split("-")[0]

@@ -27,7 +27,15 @@ from qwen_agentkit.vectorstores.backend import Backend, open_backend
 from qwen_agentkit.vectorstores.embedder_guard import EmbedderGuard
 from qwen_agentkit.vectorstores.filters import Condition, Filter, parse_filter
 from qwen_agentkit.vectorstores.points import Hit, make_payload, make_point
-from qwen_agentkit.vectorstores.search import Mode, check_k, check_query_text, relevance, search_hits
+from qwen_agentkit.vectorstores.search import (
+    Legs,
+    Mode,
+    check_k,
+    check_query_text,
+    relevance,
+    search_hits,
+    search_legs,
+)
 
 __all__ = ["QwenVectorStore"]
 
@@ -231,6 +239,22 @@ class QwenVectorStore(VectorStore):
         vector = [] if self.mode == "sparse" else self._embed_query(query)
         hits = search_hits(self._backend, self.mode, query, vector, k, conditions, fusion=self.fusion)
         return [(hit.document(), hit.score) for hit in hits]
+
+    def search_legs(self, query: str, k: int = 50, *, vector: list[float] | None = None) -> Legs:
+        """Return what each search of mode "hybrid" finds, before they are fused; for evaluation.
+
+        Args:
+            query: The question.
+            k: The number of documents that each search finds.
+            vector: The vector of the question; None embeds it.
+        """
+        check_query_text(query)
+        check_k(k)
+        if vector is None:
+            vector = self._embed_query(query)
+        else:
+            self._guard.check_query(vector)
+        return search_legs(self._backend, query, vector, k, [], with_vectors=True)
 
     def _similarity_search_with_relevance_scores(
         self, query: str, k: int = 4, filter: Filter | None = None, **kwargs: Any
