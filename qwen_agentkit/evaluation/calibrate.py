@@ -92,8 +92,8 @@ def fit_calibration(
         wide = 1.96 * (0.25 / max(1, len(answerable))) ** 0.5
         raise InputError(
             f"There are {len(answerable)} answerable questions with passages or quotes, from which a share "
-            f"is known to ±{wide:.2f} only; expected {FEWEST} or more. Write more, or let `qwen-agentkit eval "
-            "make` propose some."
+            f"is known to ±{wide:.2f} only; expected {FEWEST} or more. Write more, or let "
+            "`qwen-agentkit eval make` propose some."
         )
     cases = _search(questions, finder, progress)
     fusion = _fit_fusion(cases)

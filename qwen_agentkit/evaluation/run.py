@@ -19,7 +19,7 @@ from qwen_agentkit.evaluation.finders import Finder, Found, passage_key
 from qwen_agentkit.evaluation.questions import Question
 from qwen_agentkit.text.documents import document_source
 
-__all__ = ["Row", "matching_gold", "read_run", "run_questions"]
+__all__ = ["Row", "matching_gold", "plain_text", "read_run", "run_questions"]
 
 Row = dict[str, Any]
 """What is known of one question; see `_make_row`."""
@@ -36,6 +36,7 @@ def run_questions(
     finder: Finder,
     folder: Path,
     *,
+    settings: dict[str, Any],
     total: int,
     answer: Answer | None = None,
     progress: Progress | None = None,
@@ -49,6 +50,7 @@ def run_questions(
         questions: The questions, each id once.
         finder: What finds passages.
         folder: Where the rows and the settings go.
+        settings: What else decides the rows, such as a digest of the questions.
         total: The number of questions, for the progress.
         answer: Answers a question; what it returns is kept in the row.
         progress: Called with "questions", the number done, and `total`.
@@ -56,7 +58,7 @@ def run_questions(
     Raises:
         InputError: The folder holds a run of other settings, or the store changed during this one.
     """
-    before = {**finder.settings(), "answers": answer is not None}
+    before = {**finder.settings(), **settings, "answers": answer is not None}
     done = _open_run(folder, before)
     new = 0
     left = (question for question in questions if question.id not in done)
@@ -68,9 +70,9 @@ def run_questions(
             out.flush()
             if progress:
                 progress("questions", len(done) + new, total)
-    after = {**finder.settings(), "answers": answer is not None}
+    after = {**before, **finder.settings()}
     if after != before:
-        changed = [name for name in before if before[name] != after.get(name)]
+        changed = [name for name in before if before[name] != after[name]]
         raise InputError(
             f"{changed[0]} changed during the run, from {before[changed[0]]!r} to {after[changed[0]]!r}; "
             f"expected a store that nobody writes to. Delete {str(folder)!r} and run it again."
@@ -109,8 +111,8 @@ def matching_gold(question: Question, document: Document) -> str | None:
         return None
     if not question.quotes:
         return named[0] if named else None
-    text = _plain(document.page_content)
-    return next((quote for quote in question.quotes if _plain(quote) in text), None)
+    text = plain_text(document.page_content)
+    return next((quote for quote in question.quotes if plain_text(quote) in text), None)
 
 
 def _run_batch(batch: Sequence[Question], finder: Finder, answer: Answer | None) -> Iterator[Row]:
@@ -181,7 +183,8 @@ def _name(question: Question, documents: Sequence[Document]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _plain(text: str) -> str:
+def plain_text(text: str) -> str:
+    """Return a text without differences of case and space, to look for one in another."""
     return " ".join(text.casefold().split())
 
 

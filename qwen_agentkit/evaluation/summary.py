@@ -49,6 +49,7 @@ class Summary:
         worst: The pair with the lowest MRR of the last stage; "" without pairs.
         worst_questions: The ids and words of questions whose passages were not found.
         notes: What the numbers leave out.
+        failed: Questions whose model failed.
         seconds: Mean seconds of a search.
         settings: Of the run.
     """
@@ -60,6 +61,7 @@ class Summary:
     worst: str = ""
     worst_questions: list[dict[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    failed: int = 0
     seconds: float = 0.0
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -78,6 +80,7 @@ def summarize(rows: Sequence[Row], settings: Mapping[str, Any]) -> Summary:
     good = [row for row in rows if "stages" in row]
     ranked = [row for row in good if row["gold"] and not row["unanswerable"]]
     summary = Summary(settings=dict(settings), notes=_notes(rows, good, ranked))
+    summary.failed = sum("error" in row for row in rows)
     if good:
         summary.seconds = float(np.mean([row["seconds"] for row in good]))
     values = stage_values(ranked)
