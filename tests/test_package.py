@@ -57,10 +57,10 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
     ),
     (
         "edge",
-        ["ray", "stack", "studio", "cli"],
+        ["calibration", "stack", "ray", "studio", "evaluation", "cli"],
         {
             *("huggingface_hub", "jinja2", "langchain_core", "langgraph", "numpy", "psutil", "pyarrow"),
-            *("pydantic", "ray", "rich", "torch", "typer"),
+            *("ir_measures", "matplotlib", "pydantic", "ray", "rich", "torch", "typer"),
         },
     ),
 ]

@@ -21,9 +21,11 @@ from qwen_agentkit.graphs.shared.models import ask_line, ask_object, plan_though
 from qwen_agentkit.graphs.shared.passages import escape_markup, format_passages
 from qwen_agentkit.graphs.shared.prompts import GRADE, QUESTION, REWRITE, SEARCHED, TRANSLATE
 from qwen_agentkit.graphs.shared.retrieval import (
+    describe_nearest,
+    drop_irrelevant,
     fuse_rankings,
-    keep_relevant,
     relevance_score,
+    relevance_threshold,
     search_documents,
 )
 from qwen_agentkit.graphs.shared.runtime import ALWAYS_RAISED, Stage, Update
@@ -83,15 +85,18 @@ class CorrectiveNodes:
 
     def rerank(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
         """Keep the best relevant passages; when the reranker fails, the first ones."""
-        documents = state["retrieved"]
-        if self.rag.reranker is not None and documents:
+        documents, nearest = state["retrieved"], []
+        reranker = self.rag.reranker
+        if reranker is not None and documents:
             try:
-                documents = _rerank_by_language(self.rag.reranker, state, settings.min_score)
+                ranked = _rerank_by_language(reranker, state)
+                documents = drop_irrelevant(ranked, relevance_threshold(reranker, settings.min_score))
+                nearest = [] if documents else describe_nearest(ranked)
             except ALWAYS_RAISED:
                 raise
             except Exception as error:
                 stage.announce_fallback("fused order", error)
-        return {"documents": self.rag.select_passages(documents, state, settings)}
+        return {"documents": self.rag.select_passages(documents, state, settings), "nearest": nearest}
 
     def grade(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
         """Decide which passages are relevant, and which node comes next."""
@@ -252,18 +257,14 @@ class CorrectiveNodes:
             return verify_citations(answer, documents, language=language)
 
 
-def _rerank_by_language(
-    reranker: BaseDocumentCompressor, state: CorrectiveState, min_score: float
-) -> list[Document]:
-    """The relevant passages, each scored for the question in its own language if there is a translation."""
+def _rerank_by_language(reranker: BaseDocumentCompressor, state: CorrectiveState) -> list[Document]:
+    """The passages, best first; each scored for the question in its own language if that was translated."""
     groups: dict[str, list[Document]] = {}
     for document in state["retrieved"]:
         query = state["translations"].get(document_language(document), state["question"])
         groups.setdefault(query, []).append(document)
     ranked = [
-        document
-        for query, group in groups.items()
-        for document in keep_relevant(reranker, group, query, min_score)
+        document for query, group in groups.items() for document in reranker.compress_documents(group, query)
     ]
     return sorted(ranked, key=lambda one: -(relevance_score(one) or 0.0)) if len(groups) > 1 else ranked
 

@@ -33,7 +33,12 @@ from qwen_agentkit.graphs.shared.models import (
 )
 from qwen_agentkit.graphs.shared.passages import escape_markup, passage_prompt
 from qwen_agentkit.graphs.shared.prompts import REPAIR
-from qwen_agentkit.graphs.shared.retrieval import keep_relevant, search_documents
+from qwen_agentkit.graphs.shared.retrieval import (
+    describe_nearest,
+    drop_irrelevant,
+    relevance_threshold,
+    search_documents,
+)
 from qwen_agentkit.graphs.shared.runtime import ALWAYS_RAISED, Stage, Update, count_thought
 from qwen_agentkit.graphs.shared.state import RagContext, RagState
 from qwen_agentkit.text.documents import document_key
@@ -81,6 +86,7 @@ class RagNodes:
             "citations": [],
             "verification": None,
             "abstained": False,
+            "nearest": [],
             "thought": stage.usage.thought,
             "timings": {},
         }
@@ -94,15 +100,17 @@ class RagNodes:
 
     def rerank(self, state: RagState, settings: RagContext, stage: Stage) -> Update:
         """Keep the best relevant candidates; when the reranker fails, the first ones."""
-        documents = state["retrieved"]
+        documents, nearest = state["retrieved"], []
         if self.reranker is not None and documents:
             try:
-                documents = keep_relevant(self.reranker, documents, state["question"], settings.min_score)
+                ranked = self.reranker.compress_documents(documents, state["question"])
+                documents = drop_irrelevant(ranked, relevance_threshold(self.reranker, settings.min_score))
+                nearest = [] if documents else describe_nearest(ranked)
             except ALWAYS_RAISED:
                 raise
             except Exception as error:
                 stage.announce_fallback("retrieved order", error)
-        return {"documents": self.select_passages(documents, state, settings)}
+        return {"documents": self.select_passages(documents, state, settings), "nearest": nearest}
 
     def generate(self, state: RagState, settings: RagContext, stage: Stage) -> Update:
         """Write an answer; without a model, quote one."""

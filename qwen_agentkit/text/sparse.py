@@ -7,11 +7,13 @@ that do not separate words, and Korean, whose particles are attached to nouns, a
 pairs.
 
 Knows nothing of the collection: the store multiplies by the inverse document frequency (Qdrant's
-``Modifier.IDF``), which also replaces stop words.
+``Modifier.IDF``). Words that say little, such as "how" and "of", weigh a tenth in a query: their frequency
+alone tells them apart in a large collection of the query's language, but not in a small or a foreign one.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import unicodedata
@@ -19,6 +21,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
+from importlib.resources import files
 from typing import Any
 
 import snowballstemmer
@@ -33,6 +36,10 @@ B = 0.75
 """BM25 length normalization, 0 to 1."""
 AVERAGE_LENGTH = 200
 """Terms in a typical chunk of 320 tokens. A constant, so that new documents change no stored vector."""
+LARGEST_TERM = K1 + 1
+"""What the value of a term in a passage approaches when it is repeated without end."""
+STOP_WORD = 0.1
+"""Weight of a stop word in a query; others weigh 1."""
 
 _STEMMERS = {
     "ca": "catalan", "cs": "czech", "da": "danish", "de": "german", "el": "greek",
@@ -53,6 +60,9 @@ _PAIRED = (
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af\u3041-\u30ff\uac00-\ud7a3"
     "\u0e01-\u0eff\u0f40-\u0fbc\u1000-\u109f\u1780-\u17d3"
 )
+# Their words have about five characters, those of Han and Hangul about two: a word weighs the same in all.
+_LONG_PAIRED = re.compile("[\u0e01-\u0eff\u0f40-\u0fbc\u1000-\u109f\u1780-\u17d3]")
+_LONG_PAIR = 0.4
 # Python's \w excludes combining accents and the vowel signs of Indic scripts.
 _MARKS = "\u0300-\u036f\u0900-\u0963\u0971-\u0dff"
 _TOKEN = re.compile(rf"(?P<paired>[{_PAIRED}]+)|(?:(?![{_PAIRED}_])[\w{_MARKS}])+")
@@ -91,7 +101,8 @@ def sparse_query(text: str, language: str) -> tuple[list[int], list[float]]:
     """Return the sparse vector of a query.
 
     A word has a weight of 2: 1 for its plain form and 1 shared by its stem or n-grams, so that long words of
-    languages without a stemmer do not outweigh the others.
+    languages without a stemmer do not outweigh the others. A pair of characters has a weight of 1, or of 0.4
+    in scripts such as Thai, whose words are long. Stop words have a tenth.
 
     Args:
         text: The query.
@@ -101,10 +112,10 @@ def sparse_query(text: str, language: str) -> tuple[list[int], list[float]]:
         Ascending 32-bit term indices, and as many weights.
     """
     weights: Counter[str] = Counter()
-    for plain, *others in _words(text, language):
-        weights[plain] += 1
+    for (plain, *others), weight in _weighted_words(text, language):
+        weights[plain] += weight  # type: ignore[assignment]  # Counter is typed for int only.
         for term in others:
-            weights[term] += 1 / len(others)  # type: ignore[assignment]  # Counter is typed for int only.
+            weights[term] += weight / len(others)  # type: ignore[assignment]
     return _merge(sorted((_index(term), float(weight)) for term, weight in weights.items()))
 
 
@@ -118,15 +129,53 @@ def _merge(vector: list[tuple[int, float]]) -> tuple[list[int], list[float]]:
 
 def _words(text: str, language: str) -> Iterator[tuple[str, ...]]:
     """Yield the terms of each word: the plain form first, then stem or n-grams."""
-    text = _IGNORED.sub("", unicodedata.normalize("NFKC", separate_raised(text)).casefold())
-    text = _OTHER_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
-    for match in _TOKEN.finditer(text):
+    for match in _TOKEN.finditer(_normalize(text)):
         run = match[0]
         if match["paired"]:
-            # A single character on its own is a word.
-            yield from ((run[i : i + 2],) for i in range(max(1, len(run) - 1)))
+            yield from ((pair,) for pair in _pairs(run))
         else:
             yield _terms(run, language)
+
+
+def _weighted_words(text: str, language: str) -> Iterator[tuple[tuple[str, ...], float]]:
+    """Yield the terms of each word of a query, and the weight of the word."""
+    stops, inside = _stop_words(language)
+    for match in _TOKEN.finditer(_normalize(text)):
+        run = match[0]
+        if match["paired"]:
+            full = _LONG_PAIR if _LONG_PAIRED.match(run) else 1.0
+            said = {place for found in inside.finditer(run) for place in range(*found.span())}
+            for place, pair in enumerate(_pairs(run)):
+                stop = all(place + offset in said for offset in range(len(pair)))
+                yield (pair,), full * STOP_WORD if stop else full
+        else:
+            terms = _terms(run, language)
+            yield terms, STOP_WORD if terms[0] in stops else 1.0
+
+
+def _normalize(text: str) -> str:
+    text = _IGNORED.sub("", unicodedata.normalize("NFKC", separate_raised(text)).casefold())
+    return _OTHER_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
+
+
+def _pairs(run: str) -> list[str]:
+    """Return the pairs of neighboring characters; a single character on its own is a word."""
+    return [run[i : i + 2] for i in range(max(1, len(run) - 1))]
+
+
+@lru_cache
+def _stop_words(language: str) -> tuple[frozenset[str], re.Pattern[str]]:
+    """Return the stop words of a language, and a pattern that finds them where words are not separated."""
+    table = _load_stop_words()
+    words = [_fold(_normalize(word)) for word in table.get(language, table.get(language.split("-")[0], []))]
+    long = sorted((word for word in words if len(word) > 1), key=len, reverse=True)
+    return frozenset(words), re.compile("|".join(map(re.escape, long)) or r"(?!)")
+
+
+@lru_cache
+def _load_stop_words() -> dict[str, list[str]]:
+    text = (files("qwen_agentkit") / "data" / "stop_words.json").read_text(encoding="utf-8")
+    return {language: words.split() for language, words in json.loads(text).items()}
 
 
 @lru_cache(maxsize=1 << 16)

@@ -19,6 +19,7 @@ from langchain_core.runnables import run_in_executor
 from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
+from qwen_agentkit.catalog import FUSIONS, Fusion
 from qwen_agentkit.errors import InputError, StoreError
 from qwen_agentkit.retrievers import ScoredRetriever
 from qwen_agentkit.text.documents import chunk_ids, point_id
@@ -26,7 +27,15 @@ from qwen_agentkit.vectorstores.backend import Backend, open_backend
 from qwen_agentkit.vectorstores.embedder_guard import EmbedderGuard
 from qwen_agentkit.vectorstores.filters import Condition, Filter, parse_filter
 from qwen_agentkit.vectorstores.points import Hit, make_payload, make_point
-from qwen_agentkit.vectorstores.search import Mode, check_k, check_query_text, relevance, search_hits
+from qwen_agentkit.vectorstores.search import (
+    Legs,
+    Mode,
+    check_k,
+    check_query_text,
+    relevance,
+    search_hits,
+    search_legs,
+)
 
 __all__ = ["QwenVectorStore"]
 
@@ -53,6 +62,8 @@ class QwenVectorStore(VectorStore):
         collection: The name of the collection.
         mode: "hybrid", "dense" (meaning only) or "sparse" (words only).
         create: Whether the store may be missing; False is for readers.
+        fusion: Weights of both searches in mode "hybrid". None takes those of the embedder from
+            `qwen_agentkit.catalog.FUSIONS`; one that is not there has its ranks fused half and half.
 
     Raises:
         InputError: Not exactly one of `path` and `url` is given, or `mode` or `collection` is invalid.
@@ -76,6 +87,7 @@ class QwenVectorStore(VectorStore):
         collection: str = "documents",
         mode: Mode = "hybrid",
         create: bool = True,
+        fusion: Fusion | None = None,
     ) -> None:
         if mode not in ("hybrid", "dense", "sparse"):
             raise InputError(f"mode is {mode!r}; expected 'hybrid', 'dense' or 'sparse'.")
@@ -83,6 +95,7 @@ class QwenVectorStore(VectorStore):
             raise InputError(f"collection is {collection!r}; expected letters, digits, '_', '-' and '.'.")
         self.embedding = embedding
         self.mode: Mode = mode
+        self.fusion = fusion or FUSIONS.get(str(getattr(embedding, "model", "")))
         self._store = open_backend(path, url, api_key, collection, create=create)
         self._guard = EmbedderGuard(embedding, self._store)
         # A store that nobody closes releases its lock when it is collected or the process ends.
@@ -211,9 +224,11 @@ class QwenVectorStore(VectorStore):
     ) -> list[tuple[Document, float]]:
         """Return the k best documents with their scores, best first.
 
-        The score depends on the mode: "hybrid" adds ``1 / (60 + rank)`` of both searches (0 to 0.033),
-        "dense" gives the cosine (-1 to 1), "sparse" gives BM25 (0 and up). It only ranks the documents of one
-        query; `similarity_search_with_relevance_scores` gives a score that means relevance.
+        The score depends on the mode: "dense" gives the cosine (-1 to 1), "sparse" gives BM25 (0 and up).
+        "hybrid" gives, with weights (see `fusion`), the share of the question's words in the document plus
+        the weighted cosine (0 to 1), which means relevance. Without weights it adds ``1 / (60 + rank)`` of
+        both searches (0 to 0.033), which only ranks the documents of one query;
+        `similarity_search_with_relevance_scores` gives a score that means relevance.
 
         Arguments and errors are those of `similarity_search`.
         """
@@ -222,8 +237,24 @@ class QwenVectorStore(VectorStore):
         check_k(k)
         conditions = parse_filter(filter)
         vector = [] if self.mode == "sparse" else self._embed_query(query)
-        hits = search_hits(self._backend, self.mode, query, vector, k, conditions)
+        hits = search_hits(self._backend, self.mode, query, vector, k, conditions, fusion=self.fusion)
         return [(hit.document(), hit.score) for hit in hits]
+
+    def search_legs(self, query: str, k: int = 50, *, vector: list[float] | None = None) -> Legs:
+        """Return what each search of mode "hybrid" finds, before they are fused; for evaluation.
+
+        Args:
+            query: The question.
+            k: The number of documents that each search finds.
+            vector: The vector of the question; None embeds it.
+        """
+        check_query_text(query)
+        check_k(k)
+        if vector is None:
+            vector = self._embed_query(query)
+        else:
+            self._guard.check_query(vector)
+        return search_legs(self._backend, query, vector, k, [], with_vectors=True)
 
     def _similarity_search_with_relevance_scores(
         self, query: str, k: int = 4, filter: Filter | None = None, **kwargs: Any
@@ -234,7 +265,8 @@ class QwenVectorStore(VectorStore):
         check_k(k)
         conditions = parse_filter(filter)
         vector = self._embed_query(query)
-        hits = search_hits(self._backend, self.mode, query, vector, k, conditions, with_vectors=True)
+        backend, fusion = self._backend, self.fusion
+        hits = search_hits(backend, self.mode, query, vector, k, conditions, fusion=fusion, with_vectors=True)
         return [(hit.document(), relevance(vector, hit.vector)) for hit in hits]
 
     async def _asimilarity_search_with_relevance_scores(
