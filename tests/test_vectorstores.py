@@ -576,7 +576,7 @@ def test_requests_to_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(dense["query"]["nearest"]) == 64
     assert sparse["using"] == "langchain-sparse"
     assert len(sparse["query"]["nearest"]["indices"]) == 2
-    condition = {"key": 'metadata."language"', "match": {"value": "ar"}}
+    condition = {"key": 'metadata."language"', "match": {"any": ["ar"]}}
     for body in (dense, sparse):
         assert (body["limit"], body["with_payload"]) == (50, True)
         assert body["filter"]["must"][0]["should"] == [condition]

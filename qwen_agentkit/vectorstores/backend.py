@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from qwen_agentkit.errors import InputError
+from qwen_agentkit.vectorstores.conditions import Condition
 from qwen_agentkit.vectorstores.edge_backend import EdgeBackend
-from qwen_agentkit.vectorstores.filters import Condition
 from qwen_agentkit.vectorstores.points import Hit, Point, SparseVector
 
 __all__ = ["Backend", "open_backend"]
@@ -40,8 +40,8 @@ class Backend(Protocol):
     def delete(self, ids: Sequence[str]) -> None:
         """Delete points; unknown ids are ignored."""
 
-    def delete_matching(self, conditions: Sequence[Condition]) -> None:
-        """Delete the points that meet all conditions."""
+    def delete_matching(self, condition: Condition) -> None:
+        """Delete the points that meet a condition."""
 
     def retrieve(self, ids: Sequence[str]) -> list[Hit]:
         """Return the points that exist, in the order of the ids."""
@@ -50,16 +50,16 @@ class Backend(Protocol):
         self,
         query: list[float] | SparseVector,
         limit: int,
-        conditions: Sequence[Condition],
+        condition: Condition,
         with_vectors: bool = False,
     ) -> list[Hit]:
         """Return the nearest points, best first: by cosine for a dense query, by BM25 for a sparse one."""
 
-    def scroll(self, conditions: Sequence[Condition]) -> Iterator[Hit]:
-        """Yield every point that meets all conditions."""
+    def scroll(self, condition: Condition) -> Iterator[Hit]:
+        """Yield every point that meets a condition."""
 
-    def count(self, conditions: Sequence[Condition]) -> int:
-        """Count the points that meet all conditions."""
+    def count(self, condition: Condition) -> int:
+        """Count the points that meet a condition."""
 
     def close(self) -> None:
         """Release files and connections."""

@@ -31,6 +31,7 @@ from qwen_agentkit.errors import (
     StoreNotFoundError,
     StoreWriteError,
 )
+from qwen_agentkit.vectorstores.conditions import Condition
 from qwen_agentkit.vectorstores.edge_points import (
     create_shard,
     dense_vector,
@@ -38,7 +39,6 @@ from qwen_agentkit.vectorstores.edge_points import (
     edge_payload,
     edge_point,
 )
-from qwen_agentkit.vectorstores.filters import Condition
 from qwen_agentkit.vectorstores.points import DENSE, SPARSE, Hit, Point, SparseVector
 
 __all__ = ["EdgeBackend"]
@@ -146,11 +146,11 @@ class EdgeBackend:
             with self._translated():
                 shard.update(edge.UpdateOperation.delete_points(list(ids)))
 
-    def delete_matching(self, conditions: Sequence[Condition]) -> None:
-        """Delete the points that meet all conditions."""
+    def delete_matching(self, condition: Condition) -> None:
+        """Delete the points that meet a condition."""
         if (shard := self._opened()) is not None:
             with self._translated():
-                shard.update(edge.UpdateOperation.delete_points_by_filter(edge_filter(conditions)))
+                shard.update(edge.UpdateOperation.delete_points_by_filter(edge_filter(condition)))
 
     def retrieve(self, ids: Sequence[str]) -> list[Hit]:
         """Return the points that exist, in the order of the ids."""
@@ -164,7 +164,7 @@ class EdgeBackend:
         self,
         query: list[float] | SparseVector,
         limit: int,
-        conditions: Sequence[Condition],
+        condition: Condition,
         with_vectors: bool = False,
     ) -> list[Hit]:
         """Return the nearest points, best first."""
@@ -177,7 +177,7 @@ class EdgeBackend:
         request = edge.QueryRequest(
             limit=limit,
             query=nearest,
-            filter=edge_filter(conditions),
+            filter=edge_filter(condition),
             with_payload=True,
             with_vector=[DENSE] if with_vectors else False,
         )
@@ -185,24 +185,24 @@ class EdgeBackend:
             found = shard.query(request)
         return [Hit(str(p.id), p.payload or {}, p.score, dense_vector(p.vector)) for p in found]
 
-    def scroll(self, conditions: Sequence[Condition]) -> Iterator[Hit]:
-        """Yield every point that meets all conditions."""
+    def scroll(self, condition: Condition) -> Iterator[Hit]:
+        """Yield every point that meets a condition."""
         offset, more = None, self._opened() is not None
         while more:
             request = edge.ScrollRequest(
-                offset=offset, limit=_PAGE, filter=edge_filter(conditions), with_payload=True
+                offset=offset, limit=_PAGE, filter=edge_filter(condition), with_payload=True
             )
             with self._translated():
                 page, offset = self._require().scroll(request)
             yield from (Hit(str(record.id), record.payload or {}) for record in page)
             more = offset is not None
 
-    def count(self, conditions: Sequence[Condition]) -> int:
-        """Count the points that meet all conditions."""
+    def count(self, condition: Condition) -> int:
+        """Count the points that meet a condition."""
         if (shard := self._opened()) is None:
             return 0
         with self._translated():
-            return int(shard.count(edge.CountRequest(exact=True, filter=edge_filter(conditions))))
+            return int(shard.count(edge.CountRequest(exact=True, filter=edge_filter(condition))))
 
     def _opened(self) -> edge.EdgeShard | None:
         """Return the shard. A missing one is looked for again: another process may have created it."""

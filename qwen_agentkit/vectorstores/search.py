@@ -16,7 +16,7 @@ from qwen_agentkit.retrievers import reciprocal_rank_fusion
 from qwen_agentkit.text.languages import detect_language
 from qwen_agentkit.text.sparse import sparse_query
 from qwen_agentkit.vectorstores.backend import Backend
-from qwen_agentkit.vectorstores.filters import Condition
+from qwen_agentkit.vectorstores.conditions import Condition
 from qwen_agentkit.vectorstores.points import Hit
 
 __all__ = ["Mode", "check_k", "check_query_text", "relevance", "search_hits"]
@@ -32,7 +32,7 @@ def search_hits(
     query: str,
     vector: list[float],
     k: int,
-    conditions: Sequence[Condition],
+    condition: Condition,
     *,
     with_vectors: bool = False,
 ) -> list[Hit]:
@@ -44,17 +44,17 @@ def search_hits(
         query: The question; mode "dense" does not use it.
         vector: The vector of the question; mode "sparse" does not use it.
         k: The number of hits.
-        conditions: The conditions that all hits meet.
+        condition: The condition that all hits meet.
         with_vectors: Whether the hits carry their dense vectors.
     """
     rankings = []
     limit = k if mode != "hybrid" else max(2 * k, 50)
     if mode != "sparse":
-        rankings.append(backend.search(vector, limit, conditions, with_vectors))
+        rankings.append(backend.search(vector, limit, condition, with_vectors))
     # A collection without a maker is langchain-qdrant's: its sparse vectors have other term ids.
     if mode != "dense" and backend.maker is not None:
         terms = sparse_query(query, detect_language(query))
-        rankings.append(backend.search(terms, limit, conditions, with_vectors))
+        rankings.append(backend.search(terms, limit, condition, with_vectors))
     if mode != "hybrid":
         return [hit for ranking in rankings for hit in ranking]
     hits = {hit.id: hit for ranking in rankings for hit in ranking}

@@ -23,8 +23,9 @@ from qwen_agentkit.errors import InputError, StoreError
 from qwen_agentkit.retrievers import ScoredRetriever
 from qwen_agentkit.text.documents import chunk_ids, point_id
 from qwen_agentkit.vectorstores.backend import Backend, open_backend
+from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition
 from qwen_agentkit.vectorstores.embedder_guard import EmbedderGuard
-from qwen_agentkit.vectorstores.filters import Condition, Filter, parse_filter
+from qwen_agentkit.vectorstores.filters import Filter, parse_filter
 from qwen_agentkit.vectorstores.points import Hit, make_payload, make_point
 from qwen_agentkit.vectorstores.search import Mode, check_k, check_query_text, relevance, search_hits
 
@@ -166,12 +167,13 @@ class QwenVectorStore(VectorStore):
                 deleted then.
         """
         _refuse_unknown(kwargs)
-        if (ids is None) == (not filter):
+        condition = parse_filter(filter)
+        if (ids is None) == (condition == EVERYTHING):
             raise InputError(
                 f"delete got ids={ids!r} and filter={filter!r}; expected exactly one. Write ids=[...]."
             )
-        if filter:
-            self._backend.delete_matching(parse_filter(filter))
+        if ids is None:
+            self._backend.delete_matching(condition)
         elif ids:
             self._backend.delete([point_id(id) for id in ids])
         return True
@@ -197,7 +199,8 @@ class QwenVectorStore(VectorStore):
             query: The question.
             k: The number of documents.
             filter: Metadata that must all match: ``{"language": "ar"}``, ``{"language": ["ar", "en"]}``,
-                ``{"year": {"gte": 2020, "lt": 2025}}``.
+                ``{"year": {"gte": 2020, "lt": 2025}}``, ``{"or": [...]}``. All operators are listed in
+                `qwen_agentkit.vectorstores.filters`.
             **kwargs: Not accepted.
 
         Raises:
@@ -220,9 +223,9 @@ class QwenVectorStore(VectorStore):
         _refuse_unknown(kwargs)
         check_query_text(query)
         check_k(k)
-        conditions = parse_filter(filter)
+        condition = parse_filter(filter)
         vector = [] if self.mode == "sparse" else self._embed_query(query)
-        hits = search_hits(self._backend, self.mode, query, vector, k, conditions)
+        hits = search_hits(self._backend, self.mode, query, vector, k, condition)
         return [(hit.document(), hit.score) for hit in hits]
 
     def _similarity_search_with_relevance_scores(
@@ -232,9 +235,9 @@ class QwenVectorStore(VectorStore):
         _refuse_unknown(kwargs)
         check_query_text(query)
         check_k(k)
-        conditions = parse_filter(filter)
+        condition = parse_filter(filter)
         vector = self._embed_query(query)
-        hits = search_hits(self._backend, self.mode, query, vector, k, conditions, with_vectors=True)
+        hits = search_hits(self._backend, self.mode, query, vector, k, condition, with_vectors=True)
         return [(hit.document(), relevance(vector, hit.vector)) for hit in hits]
 
     async def _asimilarity_search_with_relevance_scores(
@@ -340,10 +343,10 @@ class QwenVectorStore(VectorStore):
         return vector
 
     def _nearest(
-        self, vector: list[float], limit: int, conditions: Sequence[Condition], with_vectors: bool = False
+        self, vector: list[float], limit: int, condition: Condition, with_vectors: bool = False
     ) -> list[Hit]:
         self._guard.check_query(vector)
-        return self._backend.search(vector, limit, conditions, with_vectors)
+        return self._backend.search(vector, limit, condition, with_vectors)
 
 
 def _refuse_unknown(kwargs: dict[str, Any]) -> None:
