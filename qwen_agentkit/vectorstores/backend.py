@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Protocol
 
-from qwen_agentkit.errors import InputError
-from qwen_agentkit.vectorstores.conditions import Condition
+from qwen_agentkit.errors import InputError, StoreError, StoreLockedError, StoreWriteError
+from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition
 from qwen_agentkit.vectorstores.edge_backend import EdgeBackend
 from qwen_agentkit.vectorstores.points import Hit, Point, SparseVector
 
@@ -30,6 +32,16 @@ class Backend(Protocol):
 
     def create(self, dimensions: int, maker: dict[str, Any]) -> None:
         """Create the collection unless it exists."""
+
+    @property
+    def has_tenants(self) -> bool:
+        """Whether points may belong to tenants."""
+
+    def index_tenants(self) -> None:
+        """Prepare the collection for tenants."""
+
+    def atomically(self) -> AbstractContextManager[None]:
+        """Let readers in other processes see all changes of a block, or none, if the back end can."""
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Write points; points of the same id are replaced."""
@@ -52,8 +64,12 @@ class Backend(Protocol):
         limit: int,
         condition: Condition,
         with_vectors: bool = False,
+        corpus: Condition = EVERYTHING,
     ) -> list[Hit]:
-        """Return the nearest points, best first: by cosine for a dense query, by BM25 for a sparse one."""
+        """Return the nearest points, best first: by cosine for a dense query, by BM25 for a sparse one.
+
+        BM25 counts words in the points that meet `corpus`.
+        """
 
     def scroll(self, condition: Condition) -> Iterator[Hit]:
         """Yield every point that meets a condition."""
@@ -77,10 +93,25 @@ def open_backend(
     if (path is None) == (url is None):
         raise InputError(f"Got path={path!r} and url={url!r}; expected exactly one. Write path='store'.")
     if path is not None and path != ":memory:":
-        return EdgeBackend.acquire(path, collection, create=create)
+        return _open_folder(path, collection, create=create)
     # Imported here because it takes over a second, and the embedded store does not need it.
     from qwen_agentkit.vectorstores.client_backend import ClientBackend
 
     if url is None:
         return ClientBackend.memory(collection, create=create)
     return ClientBackend.server(url, api_key, collection, create=create)
+
+
+def _open_folder(path: str | os.PathLike[str], collection: str, *, create: bool) -> Backend:
+    """Open an embedded store, or a copy: for readers of one that is in use, for all of a read-only one."""
+    try:
+        return EdgeBackend.acquire(path, collection, create=create)
+    except StoreLockedError as error:
+        if create:
+            raise
+        reason: StoreError = error
+    except StoreWriteError as error:
+        reason = error
+    from qwen_agentkit.vectorstores.edge_copy import CopyBackend
+
+    return CopyBackend(Path(path).expanduser().resolve() / collection, reason)

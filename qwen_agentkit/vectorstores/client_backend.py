@@ -17,7 +17,7 @@ from qdrant_client.http.exceptions import ApiException, ResponseHandlingExceptio
 
 from qwen_agentkit.errors import StoreError, StoreNotFoundError, StoreWriteError
 from qwen_agentkit.vectorstores.client_filters import client_filter
-from qwen_agentkit.vectorstores.conditions import Condition, json_path
+from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition, json_path
 from qwen_agentkit.vectorstores.points import DENSE, SPARSE, Hit, Point, SparseVector
 
 __all__ = ["ClientBackend"]
@@ -92,6 +92,18 @@ class ClientBackend:
                 )
                 self._index()
 
+    @property
+    def has_tenants(self) -> bool:
+        """Whether points may belong to tenants: other processes may add some at any time."""
+        return self.maker is not None
+
+    def index_tenants(self) -> None:
+        """Do nothing: `create` has made the index."""
+
+    def atomically(self) -> AbstractContextManager[None]:
+        """Do nothing: a server has no such blocks."""
+        return nullcontext()
+
     def upsert(self, points: Sequence[Point]) -> None:
         """Write points; points of the same id are replaced."""
         rows = [models.PointStruct(id=p.id, vector=_vectors(p), payload=p.payload) for p in points]
@@ -105,7 +117,8 @@ class ClientBackend:
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete points; unknown ids are ignored."""
-        self._delete(models.PointIdsList(points=list(ids)))
+        if ids:  # A server refuses an empty list.
+            self._delete(models.PointIdsList(points=list(ids)))
 
     def delete_matching(self, condition: Condition) -> None:
         """Delete the points that meet a condition."""
@@ -127,6 +140,7 @@ class ClientBackend:
         limit: int,
         condition: Condition,
         with_vectors: bool = False,
+        corpus: Condition = EVERYTHING,
     ) -> list[Hit]:
         """Return the nearest points, best first."""
         if self.dimensions is None:
@@ -141,6 +155,7 @@ class ClientBackend:
                 using=SPARSE if sparse else None,
                 limit=limit,
                 query_filter=client_filter(condition),
+                search_params=_search_params(corpus) if sparse else None,
                 with_payload=True,
                 with_vectors=with_vectors,
             ).points
@@ -214,6 +229,13 @@ class ClientBackend:
         except ApiException as error:
             kind = StoreWriteError if "disk" in str(error).lower() else StoreError
             raise kind(f"The Qdrant server at {self.where!r} refused the request: {error}") from error
+
+
+def _search_params(corpus: Condition) -> models.SearchParams | None:
+    """Return the parameters of a search by words; without any, the server counts words in all points."""
+    if corpus == EVERYTHING:
+        return None
+    return models.SearchParams(idf=models.IdfCorpusParams(corpus=client_filter(corpus)))
 
 
 def _vectors(point: Point) -> dict[str, Any]:

@@ -39,13 +39,14 @@ def _convert(condition: Condition) -> _Part:
             return models.Filter(must=[_convert(part) for part in parts])
         case AnyOf(parts):
             return models.Filter(should=[_convert(part) for part in parts])
+        case Not(Exists(path)):
+            return models.Filter(must=[_is_empty(path)])
         case Not(part):
             return models.Filter(must_not=[_convert(part)])
         case Match(path, values):
             return models.Filter(should=_matches(path, values))
         case Exists(path):
-            empty = models.IsEmptyCondition(is_empty=models.PayloadField(key=json_path(path)))
-            return models.Filter(must_not=[empty])
+            return models.Filter(must_not=[_is_empty(path)])
         case Contains(path, text):
             return _field(path, match=models.MatchSubstring(substring=text))
         case Prefix(path, text):
@@ -68,6 +69,10 @@ def _matches(path: Path, values: Sequence[Scalar]) -> list[_Part]:
         *(_field(path, match=models.MatchValue(value=value)) for value in flags),
         *(_convert(numbers) for value in values if (numbers := as_range(path, value))),
     ]
+
+
+def _is_empty(path: Path) -> models.IsEmptyCondition:
+    return models.IsEmptyCondition(is_empty=models.PayloadField(key=json_path(path)))
 
 
 def _field(

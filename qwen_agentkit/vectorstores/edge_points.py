@@ -92,6 +92,8 @@ def _convert(condition: Condition) -> edge.Filter | edge.FieldCondition:
             return edge.Filter(must=[_convert(part) for part in parts])
         case AnyOf(parts):
             return edge.Filter(should=[_convert(part) for part in parts])
+        case Not(Exists(path)):
+            return edge.Filter(must=[edge.IsEmptyCondition(json_path(path))])
         case Not(part):
             return edge.Filter(must_not=[_convert(part)])
         case Match(path, values):
