@@ -256,11 +256,12 @@ def _store_updates(updates: Sequence[_Update], store: QwenVectorStore, report_pr
     done = 0
     while waiting:
         batch = new[done : done + _BATCH_SIZE]
-        store.add_documents(batch)
-        done += len(batch)
-        report_progress("embed", done, len(new))
-        while waiting and waiting[0][0] <= done:
-            waiting.popleft()[1].finish(store)
+        with store.atomically():  # Readers see no document twice: the new version, or the old one.
+            store.add_documents(batch)
+            done += len(batch)
+            report_progress("embed", done, len(new))
+            while waiting and waiting[0][0] <= done:
+                waiting.popleft()[1].finish(store)
 
 
 def _estimate_tokens(texts: Sequence[str]) -> list[int]:

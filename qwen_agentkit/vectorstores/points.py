@@ -17,10 +17,22 @@ from qwen_agentkit.text.documents import point_id
 from qwen_agentkit.text.languages import detect_language
 from qwen_agentkit.text.sparse import sparse_document
 
-__all__ = ["DENSE", "LARGEST_INTEGER", "SPARSE", "Hit", "Point", "SparseVector", "make_payload", "make_point"]
+__all__ = [
+    "DENSE",
+    "LARGEST_INTEGER",
+    "SPARSE",
+    "TENANT",
+    "Hit",
+    "Point",
+    "SparseVector",
+    "make_payload",
+    "make_point",
+]
 
 DENSE = ""
 SPARSE = "langchain-sparse"
+TENANT = "tenant"
+"""Where a payload names the tenant of its point."""
 LARGEST_INTEGER = 2**63 - 1
 """The largest integer that a back end stores and filters."""
 

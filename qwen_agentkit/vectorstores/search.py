@@ -18,7 +18,7 @@ from qwen_agentkit.retrievers import reciprocal_rank_fusion
 from qwen_agentkit.text.languages import detect_language
 from qwen_agentkit.text.sparse import LARGEST_TERM, sparse_query
 from qwen_agentkit.vectorstores.backend import Backend
-from qwen_agentkit.vectorstores.filters import Condition
+from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition
 from qwen_agentkit.vectorstores.points import Hit
 
 __all__ = [
@@ -43,7 +43,7 @@ def search_hits(
     query: str,
     vector: list[float],
     k: int,
-    conditions: Sequence[Condition],
+    condition: Condition,
     *,
     fusion: Fusion | None = None,
     with_vectors: bool = False,
@@ -56,18 +56,18 @@ def search_hits(
         query: The question; mode "dense" does not use it.
         vector: The vector of the question; mode "sparse" does not use it.
         k: The number of hits.
-        conditions: The conditions that all hits meet.
+        condition: The condition that all hits meet.
         fusion: The weights of both searches; None fuses their ranks, half and half.
         with_vectors: Whether the hits carry their dense vectors.
     """
     # A collection without a maker is langchain-qdrant's: its sparse vectors have other term ids.
     if mode == "sparse":
         terms = sparse_query(query, detect_language(query))
-        return backend.search(terms, k, conditions, with_vectors) if backend.maker is not None else []
+        return backend.search(terms, k, condition, with_vectors) if backend.maker is not None else []
     if mode == "dense" or backend.maker is None:
-        return backend.search(vector, k, conditions, with_vectors)
+        return backend.search(vector, k, condition, with_vectors)
     limit = max(2 * k, 50)
-    legs = search_legs(backend, query, vector, limit, conditions, with_vectors or fusion is not None)
+    legs = search_legs(backend, query, vector, limit, condition, with_vectors or fusion is not None)
     return legs.fuse(fusion)[:k]
 
 
@@ -120,15 +120,15 @@ def search_legs(
     query: str,
     vector: list[float],
     limit: int,
-    conditions: Sequence[Condition],
+    condition: Condition,
     with_vectors: bool,
 ) -> Legs:
     """Search by meaning and by words; arguments as in `search_hits`."""
     language = detect_language(query)
     terms = sparse_query(query, language)
-    most = sum(terms[1]) * LARGEST_TERM * _largest_rarity(backend.count([]))
-    dense = backend.search(vector, limit, conditions, with_vectors)
-    words = backend.search(terms, limit, conditions, with_vectors)
+    most = sum(terms[1]) * LARGEST_TERM * _largest_rarity(backend.count(EVERYTHING))
+    dense = backend.search(vector, limit, condition, with_vectors)
+    words = backend.search(terms, limit, condition, with_vectors)
     return Legs(vector, language, most or 1.0, dense, words)
 
 
