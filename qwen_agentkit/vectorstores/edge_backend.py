@@ -32,6 +32,7 @@ from qwen_agentkit.errors import (
     StoreWriteError,
 )
 from qwen_agentkit.vectorstores.edge_points import (
+    LANGUAGE_PATH,
     create_shard,
     dense_vector,
     edge_filter,
@@ -39,7 +40,7 @@ from qwen_agentkit.vectorstores.edge_points import (
     edge_point,
 )
 from qwen_agentkit.vectorstores.filters import Condition
-from qwen_agentkit.vectorstores.points import DENSE, SPARSE, Hit, Point, SparseVector
+from qwen_agentkit.vectorstores.points import DENSE, MOST_LANGUAGES, SPARSE, Hit, Point, SparseVector
 
 __all__ = ["EdgeBackend"]
 
@@ -203,6 +204,21 @@ class EdgeBackend:
             return 0
         with self._translated():
             return int(shard.count(edge.CountRequest(exact=True, filter=edge_filter(conditions))))
+
+    def set_words(self, id: str, words: SparseVector) -> None:
+        """Replace the BM25 vector of one point."""
+        vector = edge.PointVectors(id, {SPARSE: edge.SparseVector(*words)})
+        with self._translated():
+            self._require().update(edge.UpdateOperation.update_vectors([vector]))
+
+    def languages(self, conditions: Sequence[Condition]) -> list[str]:
+        """Return the languages of the points that meet all conditions, the most frequent first."""
+        if (shard := self._opened()) is None:
+            return []
+        request = edge.FacetRequest(LANGUAGE_PATH, MOST_LANGUAGES, True, edge_filter(conditions))
+        with self._translated():
+            hits = shard.facet(request).hits
+        return [str(hit.value) for hit in sorted(hits, key=lambda hit: (-hit.count, str(hit.value)))]
 
     def _opened(self) -> edge.EdgeShard | None:
         """Return the shard. A missing one is looked for again: another process may have created it."""

@@ -53,7 +53,8 @@ def search_hits(
         rankings.append(backend.search(vector, limit, conditions, with_vectors))
     # A collection without a maker is langchain-qdrant's: its sparse vectors have other term ids.
     if mode != "dense" and backend.maker is not None:
-        terms = sparse_query(query, detect_language(query))
+        language = detect_language(query, among=backend.languages(conditions))
+        terms = sparse_query(query, language)
         rankings.append(backend.search(terms, limit, conditions, with_vectors))
     if mode != "hybrid":
         return [hit for ranking in rankings for hit in ranking]

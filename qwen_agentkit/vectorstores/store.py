@@ -25,7 +25,7 @@ from qwen_agentkit.text.documents import chunk_ids, point_id
 from qwen_agentkit.vectorstores.backend import Backend, open_backend
 from qwen_agentkit.vectorstores.embedder_guard import EmbedderGuard
 from qwen_agentkit.vectorstores.filters import Condition, Filter, parse_filter
-from qwen_agentkit.vectorstores.points import Hit, make_payload, make_point
+from qwen_agentkit.vectorstores.points import Hit, make_payload, make_point, make_words
 from qwen_agentkit.vectorstores.search import Mode, check_k, check_query_text, relevance, search_hits
 
 __all__ = ["QwenVectorStore"]
@@ -148,7 +148,10 @@ class QwenVectorStore(VectorStore):
         return given
 
     def update_metadata(self, documents: Iterable[Document]) -> None:
-        """Replace the metadata of stored documents, found by their ids. Their texts must be unchanged."""
+        """Replace the metadata and the word vectors of stored documents, found by their ids.
+
+        Their texts must be unchanged.
+        """
         new = {point_id(d.id or ""): make_payload(d.id or "", d.page_content, d.metadata) for d in documents}
         missing = new.keys() - {hit.id for hit in self._backend.retrieve(list(new))}
         if missing:
@@ -157,6 +160,8 @@ class QwenVectorStore(VectorStore):
             )
         for id, payload in new.items():
             self._backend.set_payload(id, payload)
+            # The words depend on the language, and on the version of this package.
+            self._backend.set_words(id, make_words(payload))
 
     def delete(self, ids: list[str] | None = None, *, filter: Filter | None = None, **kwargs: Any) -> bool:
         """Delete documents by id, or all that match a filter. Unknown ids are ignored.
@@ -183,6 +188,13 @@ class QwenVectorStore(VectorStore):
     def count(self, filter: Filter | None = None) -> int:
         """Count the documents that match a filter."""
         return self._backend.count(parse_filter(filter))
+
+    def languages(self, filter: Filter | None = None) -> list[str]:
+        """Return the languages (`metadata["language"]`) of the documents that match a filter.
+
+        The most frequent comes first. A short question is looked for in these languages first.
+        """
+        return self._backend.languages(parse_filter(filter))
 
     def scroll(self, filter: Filter | None = None) -> Iterator[Document]:
         """Yield every document that matches a filter, in no particular order."""
