@@ -133,7 +133,9 @@ class CorrectiveNodes:
 
     def rewrite(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
         """Add a query in other words."""
-        instruction = REWRITE.format(language=language_name(detect_language(state["question"])))
+        instruction = REWRITE.format(
+            language=language_name(detect_language(state["question"], among=[state["language"]]))
+        )
         searched = escape_markup("\n".join(f"- {query}" for query in state["queries"]))
         request = SEARCHED.format(question=escape_markup(state["question"]), queries=searched)
         query = self._ask_query("rewrite", instruction, request, state, settings, stage)
@@ -272,7 +274,7 @@ def _rerank_by_language(reranker: BaseDocumentCompressor, state: CorrectiveState
 def _foreign_languages(state: CorrectiveState, settings: CorrectiveContext) -> list[str]:
     """Languages of the documents other than the question's, the most frequent first."""
     found = settings.languages or [document_language(document) for document in state["retrieved"]]
-    own = detect_language(state["question"])
+    own = detect_language(state["question"], among=[state["language"]])
     return sorted(set(found) - {own, own.split("-")[0]}, key=lambda code: (-found.count(code), code))
 
 

@@ -23,6 +23,7 @@ from qwen_agentkit.graphs.shared.answers import (
     is_other_language,
 )
 from qwen_agentkit.graphs.shared.conversation import History, find_question, read_history, rewrite_followup
+from qwen_agentkit.graphs.shared.language_retriever import stored_languages
 from qwen_agentkit.graphs.shared.models import (
     NO_THOUGHT,
     Retriever,
@@ -70,8 +71,7 @@ class RagNodes:
         question = rewrite_followup(asked, history, self.model, thought, stage)
         if question != asked:
             stage.details["question"] = question
-        # A question too short to tell is in the language of the question before.
-        language = settings.answer_language or detect_language(asked, state.get("language") or "en")
+        language = settings.answer_language or self._detect_language(asked, state, settings)
         return {
             "asked": asked,
             "question": question,
@@ -90,6 +90,13 @@ class RagNodes:
             "thought": stage.usage.thought,
             "timings": {},
         }
+
+    def _detect_language(self, asked: str, state: RagState, settings: RagContext) -> str:
+        """A question too short to tell is in the language of the question before, or of the documents."""
+        before = state.get("language")
+        stored = stored_languages(self.retriever, settings.search_timeout)
+        among = [before, *stored] if before else stored
+        return detect_language(asked, before or "en", among)
 
     def retrieve(self, state: RagState, settings: RagContext, stage: Stage) -> Update:
         """Search for candidates."""

@@ -30,8 +30,9 @@ from qwen_agentkit.vectorstores.store import QwenVectorStore
 
 __all__ = ["IngestReport", "Progress", "ingest", "stored_sources"]
 
-PIPELINE_VERSION = 3
-"""Part of every document's hash. Raise it when reading or splitting changes; all documents are read again."""
+PIPELINE_VERSION = 4
+"""Part of every document's hash. Raise it when reading, splitting or the terms of words change; all documents
+are read again, and what is not embedded again gets new word vectors."""
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage ("read" counts documents, "embed" chunks), the number done and the total."""

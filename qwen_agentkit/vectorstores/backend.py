@@ -49,6 +49,12 @@ class Backend(Protocol):
     def set_payload(self, id: str, payload: dict[str, Any]) -> None:
         """Replace the payload of one point; its vectors stay."""
 
+    def set_words(self, id: str, words: SparseVector) -> None:
+        """Replace the BM25 vector of one point."""
+
+    def languages(self, condition: Condition) -> list[str]:
+        """Return the languages of the points that meet a condition, the most frequent first."""
+
     def delete(self, ids: Sequence[str]) -> None:
         """Delete points; unknown ids are ignored."""
 

@@ -6,6 +6,7 @@ Knows HTTP errors and qdrant-client's models. All errors of qdrant-client are tr
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -18,13 +19,15 @@ from qdrant_client.http.exceptions import ApiException, ResponseHandlingExceptio
 from qwen_agentkit.errors import StoreError, StoreNotFoundError, StoreWriteError
 from qwen_agentkit.vectorstores.client_filters import client_filter
 from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition, json_path
-from qwen_agentkit.vectorstores.points import DENSE, SPARSE, Hit, Point, SparseVector
+from qwen_agentkit.vectorstores.points import DENSE, MOST_LANGUAGES, SPARSE, Hit, Point, SparseVector
 
 __all__ = ["ClientBackend"]
 
 _INDEXED = ("source", "language")
 _PAGE = 1000
 _MAKER = "embedder"
+_LANGUAGES_LAST = 60
+"""Seconds after which the languages of a store are asked for again: others may write to a server."""
 _TIMEOUT = 60
 """Seconds for an answer. The default of qdrant-client, 5, is too short for large writes."""
 
@@ -48,6 +51,7 @@ class ClientBackend:
         self.where = where
         self.maker: dict[str, Any] | None = None
         self._dimensions: int | None = None
+        self._languages: dict[str, tuple[float, list[str]]] = {}
         # qdrant-client loses points in memory mode when threads write at the same time; a server does not.
         self._in_memory = where == ":memory:"
         self._lock: AbstractContextManager[Any] = threading.RLock() if self._in_memory else nullcontext()
@@ -107,13 +111,39 @@ class ClientBackend:
     def upsert(self, points: Sequence[Point]) -> None:
         """Write points; points of the same id are replaced."""
         rows = [models.PointStruct(id=p.id, vector=_vectors(p), payload=p.payload) for p in points]
-        with self._translated():
+        with self._writing():
             self.client.upsert(self.collection, rows, wait=True)
 
     def set_payload(self, id: str, payload: dict[str, Any]) -> None:
         """Replace the payload of one point; its vectors stay."""
-        with self._translated():
+        with self._writing():
             self.client.overwrite_payload(self.collection, payload, points=[id], wait=True)
+
+    def set_words(self, id: str, words: SparseVector) -> None:
+        """Replace the BM25 vector of one point."""
+        vector = models.SparseVector(indices=words[0], values=words[1])
+        point = models.PointVectors(id=id, vector={SPARSE: vector})
+        with self._writing():
+            self.client.update_vectors(self.collection, [point], wait=True)
+
+    def languages(self, condition: Condition) -> list[str]:
+        """Return the languages of the points that meet a condition, the most frequent first.
+
+        They are asked for once a minute, and again after a write from here.
+        """
+        # Without our index of languages a server refuses to count them.
+        if self.dimensions is None or self.maker is None:
+            return []
+        key, now = repr(condition), time.monotonic()
+        known = self._languages.get(key)
+        if known is None or now - known[0] > _LANGUAGES_LAST:
+            with self._translated():
+                facet = self.client.facet(
+                    self.collection, "metadata.language", client_filter(condition), limit=MOST_LANGUAGES
+                )
+            hits = sorted(facet.hits, key=lambda hit: (-hit.count, str(hit.value)))
+            known = self._languages[key] = (now, [str(hit.value) for hit in hits])
+        return known[1]
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete points; unknown ids are ignored."""
@@ -181,7 +211,7 @@ class ClientBackend:
 
     def _delete(self, selector: models.PointsSelector) -> None:
         if self.dimensions is not None:
-            with self._translated():
+            with self._writing():
                 self.client.delete(self.collection, selector, wait=True)
 
     def _index(self) -> None:
@@ -205,6 +235,13 @@ class ClientBackend:
             )
         self._dimensions = dense.size
         self.maker = (config.metadata or {}).get(_MAKER)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Translate errors, and forget the languages: what is written may hold another."""
+        with self._translated():
+            yield
+        self._languages.clear()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

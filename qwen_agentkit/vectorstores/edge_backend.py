@@ -30,13 +30,14 @@ from qwen_agentkit.vectorstores.edge_files import (
     write_count,
 )
 from qwen_agentkit.vectorstores.edge_points import (
+    LANGUAGE_PATH,
     create_shard,
     dense_vector,
     edge_filter,
     edge_payload,
     edge_point,
 )
-from qwen_agentkit.vectorstores.points import DENSE, SPARSE, TENANT, Hit, Point, SparseVector
+from qwen_agentkit.vectorstores.points import DENSE, MOST_LANGUAGES, SPARSE, TENANT, Hit, Point, SparseVector
 
 __all__ = ["EdgeBackend"]
 
@@ -252,6 +253,21 @@ class EdgeBackend:
             return 0
         with translated(self.folder):
             return int(shard.count(edge.CountRequest(exact=True, filter=edge_filter(condition))))
+
+    def set_words(self, id: str, words: SparseVector) -> None:
+        """Replace the BM25 vector of one point."""
+        vector = edge.PointVectors(id, {SPARSE: edge.SparseVector(*words)})
+        with self._change() as shard:
+            shard.update(edge.UpdateOperation.update_vectors([vector]))
+
+    def languages(self, condition: Condition) -> list[str]:
+        """Return the languages of the points that meet a condition, the most frequent first."""
+        if (shard := self._opened()) is None:
+            return []
+        request = edge.FacetRequest(LANGUAGE_PATH, MOST_LANGUAGES, True, edge_filter(condition))
+        with translated(self.folder):
+            hits = shard.facet(request).hits
+        return [str(hit.value) for hit in sorted(hits, key=lambda hit: (-hit.count, str(hit.value)))]
 
     def _opened(self) -> edge.EdgeShard | None:
         """Return the shard. A missing one is looked for again: another process may have created it."""

@@ -27,11 +27,14 @@ from qwen_agentkit.vectorstores.conditions import (
 )
 from qwen_agentkit.vectorstores.points import DENSE, SPARSE, Point
 
-__all__ = ["create_shard", "dense_vector", "edge_filter", "edge_payload", "edge_point"]
+__all__ = ["LANGUAGE_PATH", "create_shard", "dense_vector", "edge_filter", "edge_payload", "edge_point"]
 
 _INDEXED = ("source", "language")
 # MatchValue(True) of qdrant-edge 0.9 searches for the integer 1, so true and false are also kept as text.
 _BOOLEANS = "booleans"
+
+
+LANGUAGE_PATH = 'metadata."language"'
 
 
 def create_shard(folder: Folder, dimensions: int) -> edge.EdgeShard:

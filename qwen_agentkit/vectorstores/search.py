@@ -62,7 +62,8 @@ def search_hits(
     """
     # A collection without a maker is langchain-qdrant's: its sparse vectors have other term ids.
     if mode == "sparse":
-        terms = sparse_query(query, detect_language(query))
+        language = detect_language(query, among=backend.languages(condition))
+        terms = sparse_query(query, language)
         return backend.search(terms, k, condition, with_vectors) if backend.maker is not None else []
     if mode == "dense" or backend.maker is None:
         return backend.search(vector, k, condition, with_vectors)
@@ -124,7 +125,7 @@ def search_legs(
     with_vectors: bool,
 ) -> Legs:
     """Search by meaning and by words; arguments as in `search_hits`."""
-    language = detect_language(query)
+    language = detect_language(query, among=backend.languages(condition))
     terms = sparse_query(query, language)
     most = sum(terms[1]) * LARGEST_TERM * _largest_rarity(backend.count(EVERYTHING))
     dense = backend.search(vector, limit, condition, with_vectors)

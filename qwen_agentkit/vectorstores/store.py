@@ -28,7 +28,7 @@ from qwen_agentkit.vectorstores.backend import Backend, open_backend
 from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition
 from qwen_agentkit.vectorstores.embedder_guard import EmbedderGuard
 from qwen_agentkit.vectorstores.filters import Filter, parse_filter
-from qwen_agentkit.vectorstores.points import Hit, make_payload, make_point
+from qwen_agentkit.vectorstores.points import Hit, make_payload, make_point, make_words
 from qwen_agentkit.vectorstores.search import (
     Legs,
     Mode,
@@ -176,7 +176,7 @@ class QwenVectorStore(VectorStore):
         return given
 
     def update_metadata(self, documents: Iterable[Document]) -> None:
-        """Replace the metadata of stored documents, found by their ids. Their vectors stay.
+        """Replace the metadata and the word vectors of stored documents, found by their ids.
 
         Raises:
             InputError: A document is not stored, or is stored with another text. Nothing is changed then.
@@ -192,6 +192,8 @@ class QwenVectorStore(VectorStore):
                 )
         for id, payload in new.items():
             self._backend.set_payload(id, payload)
+            # The words depend on the language, and on the version of this package.
+            self._backend.set_words(id, make_words(payload))
 
     def delete(self, ids: list[str] | None = None, *, filter: Filter | None = None, **kwargs: Any) -> bool:
         """Delete documents by id, or all that match a filter. Unknown ids are ignored.
@@ -219,6 +221,13 @@ class QwenVectorStore(VectorStore):
     def count(self, filter: Filter | None = None) -> int:
         """Count the documents that match a filter."""
         return self._backend.count(parse_filter(filter))
+
+    def languages(self, filter: Filter | None = None) -> list[str]:
+        """Return the languages (`metadata["language"]`) of the documents that match a filter.
+
+        The most frequent comes first. A short question is looked for in these languages first.
+        """
+        return self._backend.languages(parse_filter(filter))
 
     def scroll(self, filter: Filter | None = None) -> Iterator[Document]:
         """Yield every document that matches a filter, in no particular order."""

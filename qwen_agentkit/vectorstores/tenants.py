@@ -97,6 +97,15 @@ class TenantBackend:
         self._check_mine([id])
         self.whole.set_payload(self._id(id), self._payload(id, payload))
 
+    def set_words(self, id: str, words: SparseVector) -> None:
+        """Replace the BM25 vector of one point."""
+        self._check_mine([id])
+        self.whole.set_words(self._id(id), words)
+
+    def languages(self, condition: Condition) -> list[str]:
+        """Return the languages of the points that meet a condition, the most frequent first."""
+        return self.whole.languages(all_of(self._space(), condition))
+
     def delete(self, ids: Sequence[str]) -> None:
         """Delete points; unknown ids, and those of others, are ignored."""
         if self._tenant is None and self.whole.has_tenants:

@@ -14,7 +14,9 @@ _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufe
 _JOINERS = "\u200c\u200d"
 
 # Vowel signs that stand in front of the consonant which they follow in Unicode.
-_LEFT_VOWELS = "\u093f\u09bf\u09c7\u09c8\u0a3f\u0abf\u0b47\u0bc6-\u0bc8\u0d46-\u0d48\u0dd9-\u0ddb\u1031\u17c1-\u17c3"
+_LEFT_VOWELS = (
+    "\u093f\u09bf\u09c7\u09c8\u0a3f\u0abf\u0b47\u0bc6-\u0bc8\u0d46-\u0d48\u0dd9-\u0ddb\u1031\u17c1-\u17c3"
+)
 _CONSONANT = (
     "[\u0915-\u0939\u0958-\u095f\u0995-\u09b9\u09dc-\u09df\u0a15-\u0a39\u0a95-\u0ab9\u0b15-\u0b39"
     "\u0b95-\u0bb9\u0d15-\u0d39\u0d9a-\u0dc6\u1000-\u1020\u1780-\u17a2]"
@@ -60,7 +62,9 @@ def clean(text: str) -> str:
     text = text.replace("\uf0b7", "•").replace("\uf0a7", "▪")  # the marks of lists in the font Symbol
     text = _INVISIBLE.sub("", text).replace("\u00a0", " ").replace("\u202f", " ")
     text = "".join(
-        char if char == "\n" or char in _JOINERS or unicodedata.category(char) not in ("Cc", "Co", "Cs") else ""
+        char
+        if char == "\n" or char in _JOINERS or unicodedata.category(char) not in ("Cc", "Co", "Cs")
+        else ""
         for char in text
     )
     return unicodedata.normalize("NFC", _order_vowels(text))
@@ -109,7 +113,9 @@ def may_be_words(text: str) -> bool:
 def _is_odd(word: str) -> bool:
     """Tell whether a word is written as hardly any is: capitals behind small letters, or no vowel."""
     mixed = bool(_CAPITAL_INSIDE.search(word))
-    return mixed or (len(word) > 3 and not any(char in "aeiouyAEIOUY" for char in unicodedata.normalize("NFD", word)))
+    return mixed or (
+        len(word) > 3 and not any(char in "aeiouyAEIOUY" for char in unicodedata.normalize("NFD", word))
+    )
 
 
 def _mixes_scripts(word: str) -> bool:

@@ -46,7 +46,10 @@ def _believe_guess(glyphs: list[Glyph]) -> tuple[list[Glyph], str]:
         return glyphs, ""
     for glyph in glyphs:
         glyph.text = glyph.text or glyph.guess
-    return glyphs, "The file does not say which letters it shows; they are guessed. Compare them with the page."
+    return (
+        glyphs,
+        "The file does not say which letters it shows; they are guessed. Compare them with the page.",
+    )
 
 
 def _reads_like_words(glyphs: Sequence[Glyph]) -> bool:

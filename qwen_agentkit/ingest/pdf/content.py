@@ -68,7 +68,9 @@ class _GlyphDevice(PDFTextDevice):
 
     def begin_tag(self, tag: PSLiteral, props: Any = None) -> None:
         stated = props.get("ActualText") if isinstance(props, dict) else None
-        text = decode_text(stated) if isinstance(stated, bytes) else stated if isinstance(stated, str) else None
+        text = (
+            decode_text(stated) if isinstance(stated, bytes) else stated if isinstance(stated, str) else None
+        )
         self._tags.append((text, len(self.glyphs)))
 
     def end_tag(self) -> None:

@@ -43,8 +43,11 @@ def write_rows(rows: Sequence[Row]) -> list[str]:
 
 def _band(rows: Sequence[Row], start: int) -> tuple[int, list[Interval]]:
     """Return how far lines from here on leave the same gaps free, and these gaps; none for a single line."""
-    gutters = _gaps(rows[start]) or (_gaps(sorted(rows[start] + rows[start + 1], key=lambda one: one.x0))
-                                     if _interleaved(rows, start) else [])
+    gutters = _gaps(rows[start]) or (
+        _gaps(sorted(rows[start] + rows[start + 1], key=lambda one: one.x0))
+        if _interleaved(rows, start)
+        else []
+    )
     end = start + 1
     while gutters and end < len(rows) and not _is_far(rows, start, end):
         size = max(segment.size for segment in rows[end])

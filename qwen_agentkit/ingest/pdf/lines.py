@@ -185,7 +185,9 @@ def _make_segment(runs: list[_Run]) -> Iterator[Segment]:
         for glyph in run.glyphs:
             if not glyph.text:
                 if previous is not None:
-                    previous = Glyph(previous.text, previous.x0, max(previous.x1, glyph.x1), glyph.y, glyph.size)
+                    previous = Glyph(
+                        previous.text, previous.x0, max(previous.x1, glyph.x1), glyph.y, glyph.size
+                    )
                 continue
             if previous is not None and not is_mark(glyph.text) and _is_gap(previous, glyph, spacing):
                 if pieces:

@@ -26,7 +26,10 @@ def as_table(rows: Sequence[Sequence[str]]) -> list[str] | None:
     if _has_head(rows):
         names = rows[0]
         return [" | ".join(_name(names, row)) for row in rows[1:]]
-    lines = [" ".join(row) if len(row) == 2 and row[0].endswith(":") else " | ".join(filter(None, row)) for row in rows]
+    lines = [
+        " ".join(row) if len(row) == 2 and row[0].endswith(":") else " | ".join(filter(None, row))
+        for row in rows
+    ]
     return ["\n".join(lines)]
 
 
