@@ -57,10 +57,11 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
     ),
     (
         "edge",
-        ["ray", "stack", "studio", "cli"],
+        ["ray", "stack", "studio", "serve", "cli"],
         {
-            *("huggingface_hub", "jinja2", "langchain_core", "langgraph", "numpy", "psutil", "pyarrow"),
-            *("pydantic", "ray", "rich", "torch", "typer"),
+            *("fastapi", "huggingface_hub", "jinja2", "langchain_core", "langgraph", "mcp", "numpy"),
+            *("prometheus_client", "psutil", "pyarrow", "pydantic", "ray", "rich", "starlette", "torch"),
+            *("typer", "uvicorn"),
         },
     ),
 ]
