@@ -26,6 +26,7 @@ pytest_plugins = [
     "tests.fakes.command_line",
     "tests.fakes.loopback",
     "tests.fakes.scripted_chat",
+    "tests.serve_site",
 ]
 
 # Tiny models: handing work to a second thread costs more than the work.

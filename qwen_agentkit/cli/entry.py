@@ -358,7 +358,7 @@ def mcp(
     model: ServedModel = None,
     graph: ServedGraph = "rag",
 ) -> None:
-    """Serve a store to an assistant or editor that starts this command: MCP over standard input and output."""
+    """Serve a store to the program that starts this command: MCP over standard input and output."""
     from qwen_agentkit.cli import hosting  # loads torch: only when a command runs
 
     hosting.serve_mcp(_stack(preset, store), model=model, graph=graph)

@@ -120,15 +120,15 @@ class TokenFile:
                 if state != self._state:
                     self._users = {token.sha256: token.user() for token in _read(self.path).tokens}
                     self._state = state
+            except AccessError:  # which is an OSError, too
+                self._state = None
+                raise
             except OSError as error:
                 self._state = None
                 raise AccessError(
                     f"The file of tokens {str(self.path)!r} cannot be read ({error.strerror}). Make one: "
                     f"qwen-agentkit token anna --tokens {self.path} --group crew"
                 ) from error
-            except AccessError:
-                self._state = None
-                raise
             return self._users
 
     def find(self, secret: str) -> User | None:

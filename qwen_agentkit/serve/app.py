@@ -81,7 +81,12 @@ def build_app(
 
     # The pages that FastAPI has for its schema load scripts from elsewhere.
     app = FastAPI(
-        title="qwen-agentkit", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan
+        title="qwen-agentkit",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
     )
     app.state.service = service
     for part in (chat, vectors, documents, threads):

@@ -94,7 +94,7 @@ async def complete_chat(
     if body.stream:
         usage = bool((body.stream_options or {}).get("include_usage"))
         return EventStream(_stream(service, run, reply, usage=usage), headers)
-    answer = await unless_gone(request, _last_event(service, run))
+    answer = await unless_gone(request, _answer(service, run))
     return JSONResponse(reply.whole(answer), headers=headers)
 
 
@@ -120,7 +120,8 @@ def _read_run(body: ChatBody, user: User) -> tuple[Run, list[str]]:
     if thinking is not None:
         given.setdefault("thinking", thinking)
     settings = read_settings(body.model, given)
-    ignored += [name for name in extra if name not in _HARMLESS and name.isascii() and name.isidentifier()]
+    obeyed = (*_MEANINGFUL, "n")
+    ignored += [name for name in extra if name not in obeyed and name.isascii() and name.isidentifier()]
     return Run(body.model, user, messages, settings), ignored[:50]
 
 
@@ -146,13 +147,10 @@ def _read_messages(given: list[Message]) -> tuple[list[AnyMessage], list[str]]:
     return messages, sorted(ignored)
 
 
-async def _last_event(service: Service, run: Run) -> Event:
-    last: Event = {}
-    async with aclosing(service.runner.stream(run)) as events:
-        async for last in events:
-            pass
-    _count(service, run, last)
-    return last
+async def _answer(service: Service, run: Run) -> Event:
+    answer = await service.runner.answer(run)
+    service.metrics.count_answer(run.graph, answer)
+    return answer
 
 
 async def _stream(service: Service, run: Run, reply: _Reply, *, usage: bool) -> AsyncIterator[Any]:
@@ -171,7 +169,7 @@ async def _stream(service: Service, run: Run, reply: _Reply, *, usage: bool) -> 
                     draft += event["text"]
                     yield reply.chunk({"content": event["text"]})
                 elif kind == "answer":
-                    _count(service, run, event)
+                    service.metrics.count_answer(run.graph, event)
                     for delta in reply.end(event, draft):
                         yield reply.chunk(delta)
                     yield reply.chunk({}, finish="stop")
@@ -182,12 +180,6 @@ async def _stream(service: Service, run: Run, reply: _Reply, *, usage: bool) -> 
         _, code, message = describe_error(error)
         yield {"error": {"message": message, "type": "server_error", "param": None, "code": code}}
     yield "[DONE]"
-
-
-def _count(service: Service, run: Run, answer: Event) -> None:
-    service.metrics.answers.labels(run.graph, "abstained" if answer["abstained"] else "answered").inc()
-    for kind, count in answer["tokens"].items():
-        service.metrics.tokens.labels(kind).inc(count)
 
 
 def _usage(answer: Event) -> dict[str, int]:

@@ -99,7 +99,8 @@ class Conversations:
     def add_turn(self, owner: str, id: str, turn: dict[str, Any]) -> None:
         """Add a turn, unless the conversation was deleted meanwhile. It becomes the last used one."""
         self._run(
-            "insert into turns (conversation, body) select id, ? from conversations where id = ? and owner = ?",
+            "insert into turns (conversation, body) "
+            "select id, ? from conversations where id = ? and owner = ?",
             (json.dumps(turn, ensure_ascii=True), id, owner),
         )
         self._run(

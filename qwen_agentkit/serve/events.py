@@ -45,6 +45,7 @@ class EventStream(Response):
         self._events = events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events until they end or the client goes."""
         sending = asyncio.create_task(self._send(send))
         gone = asyncio.create_task(_wait_until_gone(receive))
         try:

@@ -35,6 +35,8 @@ from qwen_agentkit.vectorstores.store import QwenVectorStore
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
+    from qwen_agentkit.graphs.shared.models import ChatModel
+
 __all__ = ["FoundPassage", "Library", "ModelState", "ReadableRetriever", "StoredFile", "UploadReport"]
 
 ModelState = Literal["unloaded", "loading", "ready", "failed"]
@@ -121,7 +123,7 @@ class Library:
 
     Args:
         stack: The preset and the folder of the store, which is made if need be.
-        model: Name of the chat model that answers, as `create_rag_graph` takes it; None for the preset's.
+        model: The chat model that answers, as `create_rag_graph` takes it; None for the preset's.
         groups: Whether uploaded files belong to groups.
 
     Raises:
@@ -129,7 +131,7 @@ class Library:
         InputError: No model can be made from the name.
     """
 
-    def __init__(self, stack: Stack, *, model: str | None = None, groups: bool = False) -> None:
+    def __init__(self, stack: Stack, *, model: ChatModel = None, groups: bool = False) -> None:
         self.groups = groups
         self.data = stack.folder.with_name(f"{stack.folder.name}-serve")
         self.states: dict[str, ModelState] = {}

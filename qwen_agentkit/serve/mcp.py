@@ -7,8 +7,7 @@ protocol of 2026-07-28, version 1 that of 2025-11-25 and those before it.
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from langchain_core.messages import HumanMessage
 from mcp.types import ToolAnnotations
@@ -27,6 +26,12 @@ try:
     from mcp.server.fastmcp import FastMCP as MCPServer
 except ModuleNotFoundError:  # version 2
     from mcp.server.mcpserver import Context, MCPServer  # type: ignore[import-not-found, no-redef]
+
+# The SDK finds a tool's context by its class, which takes three parameters in version 1 and two in version 2.
+if TYPE_CHECKING:
+    CallContext = Context[Any, Any, Any]
+else:
+    CallContext = Context
 
 __all__ = ["HTTP_PATH", "build_mcp_server", "http_routes"]
 
@@ -76,7 +81,7 @@ def build_mcp_server(library: Library, runner: Runner, graph: str) -> Any:
 
     async def search(
         query: Annotated[str, Field(description="What to look for, in any language", max_length=20_000)],
-        context: Context[Any, Any, Any],
+        context: CallContext,
         limit: Annotated[int, Field(description="Passages to return", ge=1, le=50)] = 5,
     ) -> FoundPassages:
         """Find passages of the documents: by meaning and by words, reranked."""
@@ -89,7 +94,7 @@ def build_mcp_server(library: Library, runner: Runner, graph: str) -> Any:
 
     async def read_around(
         passage: Annotated[str, Field(description="Id of a passage that was found")],
-        context: Context[Any, Any, Any],
+        context: CallContext,
         around: Annotated[int, Field(description="Passages to read on each side", ge=0, le=5)] = 1,
     ) -> Section:
         """Read a passage together with what stands before and after it in its document."""
@@ -98,20 +103,17 @@ def build_mcp_server(library: Library, runner: Runner, graph: str) -> Any:
             raise InputError(f"There is no passage {passage[:100]!r}; expected the id of one that was found.")
         return Section(passages=found)
 
-    async def list_documents(context: Context[Any, Any, Any]) -> Documents:
+    async def list_documents(context: CallContext) -> Documents:
         """List the documents that can be searched."""
         return Documents(documents=await asyncio.to_thread(library.files, _find_user(context)))
 
     async def ask(
         question: Annotated[str, Field(description="A question, in any language", max_length=20_000)],
-        context: Context[Any, Any, Any],
+        context: CallContext,
     ) -> CitedAnswer:
         """Answer a question from the documents, with checked citations, in the language of the question."""
         run = Run(graph, _find_user(context), [HumanMessage(question)], read_settings(graph, {}))
-        answer: dict[str, Any] = {}
-        async with aclosing(runner.stream(run)) as events:
-            async for answer in events:
-                pass
+        answer = await runner.answer(run)
         return CitedAnswer(
             text=f"{answer['answer']}{list_sources(answer)}",
             abstained=answer["abstained"],
@@ -149,7 +151,7 @@ def http_routes(server: Any) -> tuple[list[Any], Any]:
     return list(app.routes), server.session_manager.run()
 
 
-def _find_user(context: Context[Any, Any, Any]) -> User:
+def _find_user(context: CallContext) -> User:
     """Who calls: the user of the HTTP request, or over stdio the one who started this process."""
     request = context.request_context.request
     return LOCAL if request is None else current_user(request)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -31,6 +33,12 @@ class Metrics:
         self.running = Gauge(f"{name}_running_answers", "Questions being answered", **of)
         self.loaded = Gauge(f"{name}_model_loaded", "Whether a model is in memory", ["model"], **of)
 
+    def count_answer(self, graph: str, answer: Mapping[str, Any]) -> None:
+        """Count an answer and its tokens."""
+        self.answers.labels(graph, "abstained" if answer["abstained"] else "answered").inc()
+        for kind, count in answer["tokens"].items():
+            self.tokens.labels(kind).inc(count)
+
     def text(self) -> bytes:
         """All figures in Prometheus' text format."""
         return generate_latest(self.registry)
@@ -44,6 +52,7 @@ class CountRequests:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and count its answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -121,6 +121,11 @@ class Runner:
             async for event in events:
                 yield event
 
+    async def answer(self, run: Run) -> Event:
+        """The answer of a run that waits for no decision; otherwise as `stream`."""
+        events = [event async for event in self.stream(run)]
+        return events[-1]
+
     async def decide(self, id: str, user: User, decision: dict[str, Any]) -> AsyncIterator[Event]:
         """Yield the events of a run after the user's decision about its plan, a `PlanDecision`.
 

@@ -158,10 +158,7 @@ async def _keep(
                     turn = {}  # the decision goes on with the question
                 elif event["type"] == "answer":
                     turn = {"question": question, "graph": graph, "answer": event}
-                    outcome = "abstained" if event["abstained"] else "answered"
-                    service.metrics.answers.labels(graph, outcome).inc()
-                    for kind, count in event["tokens"].items():
-                        service.metrics.tokens.labels(kind).inc(count)
+                    service.metrics.count_answer(graph, event)
                 yield event
     except Exception as error:
         _, code, message = describe_error(error)

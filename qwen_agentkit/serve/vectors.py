@@ -106,8 +106,8 @@ def _read_texts(given: str | Sequence[Any]) -> list[str]:
         )
     if not all(isinstance(text, str) for text in texts):
         raise InputError(
-            "The input holds token ids of another tokenizer; expected texts. With LangChain's OpenAIEmbeddings: "
-            "check_embedding_ctx_length=False."
+            "The input holds token ids of another tokenizer; expected texts. With LangChain's "
+            "OpenAIEmbeddings: check_embedding_ctx_length=False."
         )
     if not all(text.strip() for text in texts):
         raise InputError("A text of the input is empty; expected words in each.")
