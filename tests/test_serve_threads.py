@@ -139,32 +139,31 @@ async def test_a_plan_waits_for_a_decision(own_stack: Stack, decision: Any, sear
             plan = events[-1]
             assert (plan["type"], plan["plan"]) == ("plan", [QUESTION])
             assert (await client.get(f"/api/conversations/{id}")).json()["turns"] == []
-            body = {"id": plan["id"], "question": QUESTION, "graph": "research", "decision": decision}
+            body = {"id": plan["id"], "decision": decision}
             events = events_of((await client.post(f"/api/conversations/{id}/plan", json=body)).text)
             found = [one["question"] for one in events if one.get("stage") == "research"]
             assert found[:1] == searched  # where that finds nothing, the question itself follows
             assert events[-1]["abstained"] == (decision["type"] == "reject")
-            again = events_of((await client.post(f"/api/conversations/{id}/plan", json=body)).text)
-            assert again[-1]["code"] == "plan_lost"
-            [turn, *_] = (await client.get(f"/api/conversations/{id}")).json()["turns"]
+            again = await client.post(f"/api/conversations/{id}/plan", json=body)
+            assert (again.status_code, again.json()["error"]["code"]) == (409, "plan_lost")
+            [turn] = (await client.get(f"/api/conversations/{id}")).json()["turns"]
             assert turn["question"] == QUESTION
         assert not site.app.state.service.runner._saver.storage
 
 
 async def test_a_plan_of_another_token_is_not_there(own_stack: Stack) -> None:
-    async with served(own_stack, {"anna": ["crew"], "ben": ["staff"]}) as site:
-        async with site.client("ben") as ben, site.client("anna") as anna:
-            threads = [
-                (await one.post("/api/conversations", json={"title": "x"})).json()["id"]
-                for one in (ben, anna)
-            ]
-            asked = {"question": QUESTION, "graph": "research", "settings": {"approve_plan": True}}
-            plan = events_of((await ben.post(f"/api/conversations/{threads[0]}/ask", json=asked)).text)[-1]
-            body = {"id": plan["id"], "question": "x", "graph": "research", "decision": {"type": "approve"}}
-            stolen = await anna.post(f"/api/conversations/{threads[1]}/plan", json=body)
-            assert events_of(stolen.text)[-1]["code"] == "plan_lost"
-            own = await ben.post(f"/api/conversations/{threads[0]}/plan", json=body)
-            assert events_of(own.text)[-1]["type"] == "answer"
+    users = {"anna": ["crew"], "ben": ["staff"]}
+    async with served(own_stack, users) as site, site.client("ben") as ben, site.client("anna") as anna:
+        threads = [
+            (await one.post("/api/conversations", json={"title": "x"})).json()["id"] for one in (ben, anna)
+        ]
+        asked = {"question": QUESTION, "graph": "research", "settings": {"approve_plan": True}}
+        plan = events_of((await ben.post(f"/api/conversations/{threads[0]}/ask", json=asked)).text)[-1]
+        body = {"id": plan["id"], "decision": {"type": "approve"}}
+        stolen = await anna.post(f"/api/conversations/{threads[1]}/plan", json=body)
+        assert stolen.status_code == 409
+        own = await ben.post(f"/api/conversations/{threads[0]}/plan", json=body)
+        assert events_of(own.text)[-1]["type"] == "answer"
 
 
 async def test_odd_questions_are_refused(own_stack: Stack) -> None:

@@ -50,31 +50,31 @@ def serve(stack: Stack, hosting: Hosting, on_start: Callable[[str], None]) -> No
             "one with: qwen-agentkit token anna --tokens tokens.json --group crew"
         )
     # The address first: an error there should not wait for the store.
-    listening = _listen(hosting.host, hosting.port)
-    try:
-        import uvicorn
+    with _listen(hosting.host, hosting.port) as listening:
+        try:
+            import uvicorn
 
-        from qwen_agentkit.serve.app import build_app
-    except ModuleNotFoundError as error:
-        raise missing_extra(error, "uvicorn", "serve") from error
-    from qwen_agentkit.serve.access import TokenFile
-    from qwen_agentkit.serve.library import Library
+            from qwen_agentkit.serve.app import build_app
+        except ModuleNotFoundError as error:
+            raise missing_extra(error, "uvicorn", "serve") from error
+        from qwen_agentkit.serve.access import TokenFile
+        from qwen_agentkit.serve.library import Library
 
-    _check_graph(hosting.graph)
-    tokens = TokenFile(hosting.tokens) if hosting.tokens else None
-    library = Library(stack, model=hosting.model, groups=tokens is not None)
-    app = build_app(library, tokens=tokens, graph=hosting.graph)
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=_STOPPING_SECONDS,
-    )
-    host = f"[{hosting.host}]" if ":" in hosting.host else hosting.host
-    on_start(f"http://{host}:{listening.getsockname()[1]}/")
-    uvicorn.Server(config).run(sockets=[listening])
+        _check_graph(hosting.graph)
+        tokens = TokenFile(hosting.tokens) if hosting.tokens else None
+        library = Library(stack, model=hosting.model, groups=tokens is not None)
+        app = build_app(library, tokens=tokens, graph=hosting.graph)
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=_STOPPING_SECONDS,
+        )
+        host = f"[{hosting.host}]" if ":" in hosting.host else hosting.host
+        on_start(f"http://{host}:{listening.getsockname()[1]}/")
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 def serve_mcp(stack: Stack, *, model: str | None, graph: str) -> None:

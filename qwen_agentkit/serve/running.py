@@ -10,7 +10,7 @@ import json
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
@@ -126,19 +126,25 @@ class Runner:
         events = [event async for event in self.stream(run)]
         return events[-1]
 
-    async def decide(self, id: str, user: User, decision: dict[str, Any]) -> AsyncIterator[Event]:
-        """Yield the events of a run after the user's decision about its plan, a `PlanDecision`.
+    def take_plan(self, id: str, user: User) -> Run:
+        """The run whose plan waits under this id. Go on with it by `resume`.
 
         Raises:
-            Busy: As in `stream`.
             PlanLost: No plan of this user waits under this id.
         """
         run = self._plans.get(id)
         if run is None or run.user.name != user.name:
             raise PlanLost(id)
-        # What the user may read now counts, not what it was when they asked.
-        run = Run(run.graph, user, run.messages, run.settings, run.id)
         del self._plans[id]
+        # What the user may read now counts, not what it was when they asked.
+        return replace(run, user=user)
+
+    async def resume(self, run: Run, decision: dict[str, Any]) -> AsyncIterator[Event]:
+        """Yield the events of a run after a decision about its plan, a `PlanDecision`.
+
+        Raises:
+            Busy: As in `stream`.
+        """
         async with aclosing(self._stream(run, Command(resume=decision))) as events:
             async for event in events:
                 yield event

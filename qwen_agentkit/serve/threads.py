@@ -59,8 +59,6 @@ class Decision(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     id: str
-    question: str
-    graph: str
     decision: PlanDecision
 
 
@@ -130,23 +128,21 @@ async def ask(id: str, body: Question, service: Parts, user: Reader) -> Response
     history = _read_history(_readable_turns(service, user, id))
     settings = read_settings(body.graph, body.settings)
     run = Run(body.graph, user, [*history, HumanMessage(body.question)], settings)
-    events = service.runner.stream(run)
-    return EventStream(_keep(service, user, id, body.question, body.graph, events))
+    return EventStream(_keep(service, id, run, service.runner.stream(run)))
 
 
 @router.post("/conversations/{id}/plan")
 async def decide(id: str, body: Decision, service: Parts, user: Reader) -> Response:
     """Go on after a decision about a plan; the answer streams."""
     _find(service, user, id)
-    events = service.runner.decide(body.id, user, body.decision.model_dump())
-    return EventStream(_keep(service, user, id, body.question, body.graph, events))
+    run = service.runner.take_plan(body.id, user)
+    return EventStream(_keep(service, id, run, service.runner.resume(run, body.decision.model_dump())))
 
 
-async def _keep(
-    service: Service, user: User, id: str, question: str, graph: str, events: AsyncIterator[Event]
-) -> AsyncIterator[Event]:
+async def _keep(service: Service, id: str, run: Run, events: AsyncIterator[Event]) -> AsyncIterator[Event]:
     """Pass the events on, and keep the turn: with its answer, or with what was written before it stopped."""
-    turn: dict[str, Any] = {"question": question, "graph": graph, "draft": "", "stopped": True}
+    asked = {"question": str(run.messages[-1].content), "graph": run.graph}
+    turn: dict[str, Any] = {**asked, "draft": "", "stopped": True}
     try:
         async with aclosing(events) as source:  # type: ignore[type-var]  # a generator
             async for event in source:
@@ -157,8 +153,8 @@ async def _keep(
                 elif event["type"] == "plan":
                     turn = {}  # the decision goes on with the question
                 elif event["type"] == "answer":
-                    turn = {"question": question, "graph": graph, "answer": event}
-                    service.metrics.count_answer(graph, event)
+                    turn = {**asked, "answer": event}
+                    service.metrics.count_answer(run.graph, event)
                 yield event
     except Exception as error:
         _, code, message = describe_error(error)
@@ -166,7 +162,7 @@ async def _keep(
         yield {"type": "error", "code": code, "message": message}
     finally:
         if turn:
-            service.conversations.add_turn(user.name, id, turn)
+            service.conversations.add_turn(run.user.name, id, turn)
 
 
 def _find(service: Service, user: User, id: str) -> Conversation:

@@ -200,7 +200,7 @@ async function run(turn, path, body) {
   scrollDown();
   let ended = false;
   try {
-    for await (const event of events(path, body, stopping.signal)) ended = handle(event, turn, draft, body) || ended;
+    for await (const event of events(path, body, stopping.signal)) ended = handle(event, turn, draft) || ended;
     if (!ended) throw new TypeError("cut");
   } catch (error) {
     const reason = stopping.signal.aborted ? word("stopped") : error instanceof TypeError ? word("offline") : error.message;
@@ -215,7 +215,7 @@ async function run(turn, path, body) {
 }
 
 /** Show one event; returns whether it is the last. */
-function handle(event, turn, draft, body) {
+function handle(event, turn, draft) {
   switch (event.type) {
     case "loading":
       say(word("loading", { model: event.model }));
@@ -235,7 +235,7 @@ function handle(event, turn, draft, body) {
       return false;
     case "plan":
       draft.element.remove();
-      turn.append(makePlan(event, turn, body));
+      turn.append(makePlan(event, turn));
       say(word("plan.waits"));
       return true;
     case "error":
@@ -253,7 +253,7 @@ function handle(event, turn, draft, body) {
 }
 
 /** A plan that waits for the reader. */
-function makePlan(event, turn, body) {
+function makePlan(event, turn) {
   const lines = make("textarea", { rows: Math.max(2, event.plan.length + 1), dir: "auto", "aria-label": word("plan.title") });
   lines.value = event.plan.join("\n");
   const decide = (type) => {
@@ -261,7 +261,7 @@ function makePlan(event, turn, body) {
     const plan = lines.value.split("\n").map((line) => line.trim()).filter(Boolean);
     const changed = plan.join("\n") !== event.plan.join("\n");
     const decision = type === "approve" && changed && plan.length ? { type: "edit", plan } : { type };
-    run(turn, `/api/conversations/${current}/plan`, { id: event.id, question: body.question, graph: body.graph, decision });
+    run(turn, `/api/conversations/${current}/plan`, { id: event.id, decision });
   };
   const form = make(
     "div",
