@@ -59,6 +59,8 @@ async def test_the_tools_over_http(nano_stack: Stack) -> None:
             ("read_around", {"passage": "/etc/passwd", "around": -1}),
         ):
             assert (await client.call_tool(name, arguments)).isError
+        told = await client.call_tool("search", {"query": " "})
+        assert "expected what to look for" in str(told.content)
 
 
 async def test_groups_hold_for_every_tool(nano_stack: Stack) -> None:

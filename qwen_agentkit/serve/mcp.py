@@ -7,14 +7,16 @@ protocol of 2026-07-28, version 1 that of 2025-11-25 and those before it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 from langchain_core.messages import HumanMessage
 from mcp.types import ToolAnnotations
 from pydantic import BaseModel, Field
 
-from qwen_agentkit.errors import InputError
 from qwen_agentkit.serve.access import LOCAL, User
+from qwen_agentkit.serve.failures import describe_error
 from qwen_agentkit.serve.library import FoundPassage, Library, StoredFile
 from qwen_agentkit.serve.passages import Passage, Sentence
 from qwen_agentkit.serve.readable import list_sources
@@ -24,8 +26,10 @@ from qwen_agentkit.serve.service import current_user
 try:
     from mcp.server.fastmcp import Context
     from mcp.server.fastmcp import FastMCP as MCPServer
+    from mcp.server.fastmcp.exceptions import ToolError
 except ModuleNotFoundError:  # version 2
     from mcp.server.mcpserver import Context, MCPServer  # type: ignore[import-not-found, no-redef]
+    from mcp.server.mcpserver.exceptions import ToolError  # type: ignore[import-not-found, no-redef]
 
 # The SDK finds a tool's context by its class, which takes three parameters in version 1 and two in version 2.
 if TYPE_CHECKING:
@@ -85,12 +89,12 @@ def build_mcp_server(library: Library, runner: Runner, graph: str) -> Any:
         limit: Annotated[int, Field(description="Passages to return", ge=1, le=50)] = 5,
     ) -> FoundPassages:
         """Find passages of the documents: by meaning and by words, reranked."""
-        user = _find_user(context)
-        return FoundPassages(
-            results=await asyncio.to_thread(
-                library.search, user, query, candidates=max(20, limit), limit=limit
+        wide = max(20, limit)
+        with _errors_told():
+            found = await asyncio.to_thread(
+                library.search, _find_user(context), query, candidates=wide, limit=limit
             )
-        )
+        return FoundPassages(results=found)
 
     async def read_around(
         passage: Annotated[str, Field(description="Id of a passage that was found")],
@@ -98,22 +102,25 @@ def build_mcp_server(library: Library, runner: Runner, graph: str) -> Any:
         around: Annotated[int, Field(description="Passages to read on each side", ge=0, le=5)] = 1,
     ) -> Section:
         """Read a passage together with what stands before and after it in its document."""
-        found = await asyncio.to_thread(library.read_around, _find_user(context), passage, around)
+        with _errors_told():
+            found = await asyncio.to_thread(library.read_around, _find_user(context), passage, around)
         if not found:
-            raise InputError(f"There is no passage {passage[:100]!r}; expected the id of one that was found.")
+            raise ToolError(f"There is no passage {passage[:100]!r}; expected the id of one that was found.")
         return Section(passages=found)
 
     async def list_documents(context: CallContext) -> Documents:
         """List the documents that can be searched."""
-        return Documents(documents=await asyncio.to_thread(library.files, _find_user(context)))
+        with _errors_told():
+            return Documents(documents=await asyncio.to_thread(library.files, _find_user(context)))
 
     async def ask(
         question: Annotated[str, Field(description="A question, in any language", max_length=20_000)],
         context: CallContext,
     ) -> CitedAnswer:
         """Answer a question from the documents, with checked citations, in the language of the question."""
-        run = Run(graph, _find_user(context), [HumanMessage(question)], read_settings(graph, {}))
-        answer = await runner.answer(run)
+        with _errors_told():
+            settings = read_settings(graph, {})
+            answer = await runner.answer(Run(graph, _find_user(context), [HumanMessage(question)], settings))
         return CitedAnswer(
             text=f"{answer['answer']}{list_sources(answer)}",
             abstained=answer["abstained"],
@@ -149,6 +156,15 @@ def http_routes(server: Any) -> tuple[list[Any], Any]:
             transport_security=security,
         )
     return list(app.routes), server.session_manager.run()
+
+
+@contextmanager
+def _errors_told() -> Iterator[None]:
+    """Tell the client what was wrong: the SDK's second version keeps the words of other errors to itself."""
+    try:
+        yield
+    except Exception as error:
+        raise ToolError(describe_error(error)[2]) from error
 
 
 def _find_user(context: CallContext) -> User:
