@@ -67,10 +67,11 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
     ),
     (
         "edge",
-        ["calibration", "stack", "ray", "studio", "evaluation", "cli"],
+        ["calibration", "stack", "ray", "studio", "serve", "evaluation", "cli"],
         {
-            *("huggingface_hub", "jinja2", "langchain_core", "langgraph", "numpy", "psutil", "pyarrow"),
-            *("ir_measures", "matplotlib", "pydantic", "ray", "rich", "torch", "typer"),
+            *("fastapi", "huggingface_hub", "ir_measures", "jinja2", "langchain_core", "langgraph", "matplotlib"),
+            *("mcp", "numpy", "prometheus_client", "psutil", "pyarrow", "pydantic", "ray", "rich", "starlette"),
+            *("torch", "typer", "uvicorn"),
         },
     ),
 ]
