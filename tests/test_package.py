@@ -43,8 +43,8 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
         "retrieval",
         ["retrievers", "vectorstores", "ingest"],
         {
-            *("docx", "httpx", "langchain_core", "numpy", "openpyxl", "pptx", "pyarrow", "pypdf"),
-            *("qdrant_client", "qdrant_edge", "typing_extensions", "yaml"),
+            *("docx", "httpx", "langchain_core", "numpy", "openpyxl", "pdfminer", "pptx", "pyarrow"),
+            *("pypdfium2", "qdrant_client", "qdrant_edge", "typing_extensions", "yaml"),
         },
     ),
     (

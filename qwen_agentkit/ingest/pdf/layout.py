@@ -1,12 +1,13 @@
-"""Lines of a page into its text: columns one after the other, paragraphs in one piece, tables as named rows."""
+"""Lines of a page into its text: columns one by one, whole paragraphs, tables as rows with names."""
 
 from __future__ import annotations
 
 import re
 import statistics
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
-from qwen_agentkit.ingest.pdf.lines import Row, Segment
+from qwen_agentkit.ingest.pdf.lines import Row
 from qwen_agentkit.ingest.pdf.tables import as_table
 
 __all__ = ["write_rows"]
@@ -43,8 +44,11 @@ def write_rows(rows: Sequence[Row]) -> list[str]:
 
 def _band(rows: Sequence[Row], start: int) -> tuple[int, list[Interval]]:
     """Return how far lines from here on leave the same gaps free, and these gaps; none for a single line."""
-    gutters = _gaps(rows[start]) or (_gaps(sorted(rows[start] + rows[start + 1], key=lambda one: one.x0))
-                                     if _interleaved(rows, start) else [])
+    gutters = _gaps(rows[start]) or (
+        _gaps(sorted(rows[start] + rows[start + 1], key=lambda one: one.x0))
+        if _interleaved(rows, start)
+        else []
+    )
     end = start + 1
     while gutters and end < len(rows) and not _is_far(rows, start, end):
         size = max(segment.size for segment in rows[end])
@@ -80,7 +84,7 @@ def _is_far(rows: Sequence[Row], start: int, end: int) -> bool:
 def _gaps(row: Row) -> list[Interval]:
     return [
         (before.x1, after.x0)
-        for before, after in zip(row, row[1:], strict=False)
+        for before, after in pairwise(row)
         if after.x0 - before.x1 >= _GUTTER * max(before.size, after.size)
     ]
 
@@ -109,6 +113,9 @@ def _write_band(rows: Sequence[Row], gutters: Sequence[Interval]) -> list[str] |
         if any(column)
     ]
     if min(lengths) < _PROSE and statistics.mean(lengths) < 2 * _PROSE:
+        filled = [cell for column in columns for cell in column if cell]
+        if sum(len(cell) > 1 for cell in filled) > 0.2 * len(filled):  # The columns could not be told apart.
+            return ["\n".join(" | ".join(one.text for one in _in_order(row)) for row in rows)]
         order = reversed(columns) if rtl else iter(columns)
         cells = [[_line_text(cell) for cell in row] for row in zip(*order, strict=True)]
         return as_table(cells)
@@ -137,8 +144,12 @@ def _mostly_rtl(rows: Sequence[Row]) -> bool:
     return 2 * sum(segment.rtl for segment in segments) > len(segments)
 
 
+def _in_order(row: Row) -> Row:
+    return row[::-1] if _mostly_rtl([row]) else row
+
+
 def _line_text(row: Row) -> str:
-    return " ".join(segment.text for segment in (reversed(row) if _mostly_rtl([row]) else row))
+    return " ".join(segment.text for segment in _in_order(row))
 
 
 def _paragraphs(rows: Sequence[Row]) -> Iterator[str]:
@@ -171,7 +182,7 @@ def _usual_distance(rows: Sequence[Row]) -> float:
     """Return the distance of lines in paragraphs: the lower quartile, since gaps only widen it."""
     distances = sorted(
         above[0].y - below[0].y
-        for above, below in zip(rows, rows[1:], strict=False)
+        for above, below in pairwise(rows)
         if above[0].y - below[0].y < 2.2 * _size(below)
     )
     return distances[len(distances) // 4] if distances else 1.5 * _size(rows[0])
