@@ -136,7 +136,7 @@ def test_headers_and_page_numbers_are_left_out_and_sentences_join() -> None:
             {**title, "page": 1},
         ),
         Part("Children pay nothing. Room 7 is closed.", {**title, "page": 2}),
-        Part("Tickets cost ten euros.\nRoom 8 is closed.", {**title, "page": 3}),
+        Part("Tickets cost ten euros. Room 8 is closed.", {**title, "page": 3}),
     ]
 
 
