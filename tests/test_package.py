@@ -53,8 +53,8 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
         "retrieval",
         ["retrievers", "vectorstores", "ingest"],
         {
-            *("docx", "httpx", "langchain_core", "numpy", "openpyxl", "pptx", "pyarrow", "pypdf"),
-            *("qdrant_client", "qdrant_edge", "typing_extensions", "yaml"),
+            *("docx", "httpx", "langchain_core", "numpy", "openpyxl", "pdfminer", "portalocker", "pptx"),
+            *("pyarrow", "pypdfium2", "qdrant_client", "qdrant_edge", "typing_extensions", "yaml"),
         },
     ),
     (
@@ -69,9 +69,9 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
         "edge",
         ["calibration", "stack", "ray", "studio", "serve", "evaluation", "cli"],
         {
-            *("fastapi", "huggingface_hub", "ir_measures", "jinja2", "langchain_core", "langgraph", "matplotlib"),
-            *("mcp", "numpy", "prometheus_client", "psutil", "pyarrow", "pydantic", "ray", "rich", "starlette"),
-            *("torch", "typer", "uvicorn"),
+            *("fastapi", "huggingface_hub", "ir_measures", "jinja2", "langchain_core", "langgraph"),
+            *("matplotlib", "mcp", "numpy", "prometheus_client", "psutil", "pyarrow", "pydantic", "ray"),
+            *("rich", "starlette", "torch", "typer", "uvicorn"),
         },
     ),
 ]

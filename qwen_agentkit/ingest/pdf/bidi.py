@@ -1,23 +1,25 @@
 """From the order in which a line stands on paper to the order in which it is read.
 
 The inverse of the Unicode bidirectional algorithm (UAX #9) for one line whose glyphs are known from left to
-right: letters of right-to-left scripts are read from the right, numbers and Latin words in them from the left.
+right: letters of right-to-left scripts are read from the right, numbers and Latin words from the left.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 
-__all__ = ["is_rtl_line", "logical_order"]
+__all__ = ["is_rtl_line", "logical_order", "mirror_brackets"]
 
-_MIRRORED = str.maketrans("()[]{}<>«»‹›", ")(][}{><»«›‹")
+_BRACKET = re.compile(r"[()\[\]{}«»‹›]")
+_MIRRORED = str.maketrans("()[]{}«»‹›", ")(][}{»«›‹")
 
 
 @lru_cache(maxsize=1 << 14)
 def _kind(text: str) -> str:
-    """Return R or A for right-to-left letters, L, E or N for European and Arabic digits, or the rest's class."""
+    """Return R or A (Arabic) for letters, L for letters read to the right, E or N (Arabic) for digits."""
     for char in text:
         kind = unicodedata.bidirectional(char)
         if kind in ("R", "AL"):
@@ -41,17 +43,18 @@ def is_rtl_line(text: str) -> bool:
     return 2 * right >= left
 
 
-def logical_order(visual: Sequence[str]) -> str:
+def logical_order(visual: Sequence[str], rtl: bool | None = None) -> str:
     """Return a line in logical order.
 
     Args:
         visual: The texts of its glyphs from left to right, each in logical order within itself. The marks of
             right-to-left letters stand to the left of their letter.
+        rtl: Whether the line is read from the right. Default: if most of its letters are.
     """
     items = [text for text in visual if text]
     kinds = [_kind(text) for text in items]
-    if is_rtl_line("".join(items)):
-        return _mirror(_read_leftwards(items, kinds))
+    if is_rtl_line("".join(items)) if rtl is None else rtl:
+        return mirror_brackets(_read_leftwards(items, kinds))
     # In a line written to the right, only the words between the first and last right-to-left letter turn.
     out: list[str] = []
     index = 0
@@ -70,9 +73,9 @@ def logical_order(visual: Sequence[str]) -> str:
             if kinds[end] in "RA":
                 last = end
             end += 1
-        out.append(_mirror(_read_leftwards(items[index : last + 1], kinds[index : last + 1])))
+        out.append(_read_leftwards(items[index : last + 1], kinds[index : last + 1]))
         index = last + 1
-    return "".join(out)
+    return mirror_brackets("".join(out))
 
 
 def _read_leftwards(items: Sequence[str], kinds: Sequence[str]) -> str:
@@ -134,11 +137,26 @@ def _joins(before: str, between: str, after: str, signs: Sequence[str], strong: 
     return before == "E" and after == "T" and strong != "A"
 
 
-def _mirror(text: str) -> str:
-    """Turn brackets around if the file names them by their shape: the opening one has to come first."""
-    openings = [text.find(char) for char in "([{«" if char in text]
-    closings = [text.find(char) for char in ")]}»" if char in text]
-    if not closings or (openings and min(openings) <= min(closings)):
-        lone = not closings and bool(openings) and text.rstrip(" .،؛:").endswith(("(", "[", "{", "«"))
-        return text.translate(_MIRRORED) if lone else text
-    return text.translate(_MIRRORED) if openings or text.startswith((")", "]", "}", "»")) else text
+def mirror_brackets(text: str) -> str:
+    """Turn the brackets of a line around if more of them find their partner then.
+
+    Some files name brackets by their shape and some by their meaning, which differ in right-to-left text.
+    """
+    if not _BRACKET.search(text):
+        return text
+    turned = text.translate(_MIRRORED)
+    return turned if _lonely(turned) < _lonely(text) else text
+
+
+def _lonely(text: str) -> int:
+    """Return how many brackets have no partner."""
+    open_ones: list[str] = []
+    lonely = 0
+    for bracket in _BRACKET.findall(text):
+        if bracket in "([{«‹":
+            open_ones.append(bracket)
+        elif open_ones and open_ones[-1] == bracket.translate(_MIRRORED):
+            open_ones.pop()
+        else:
+            lonely += 1
+    return lonely + len(open_ones)

@@ -1,4 +1,4 @@
-"""What the characters of a page have to be: one form for each letter, in the order of Unicode, and legible."""
+"""The characters of a page: one form for each letter, in the order of Unicode, and legible."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import re
 import unicodedata
 from functools import lru_cache
 
-__all__ = ["clean", "illegible", "is_left_vowel", "may_be_words", "needs_care"]
+__all__ = ["clean", "illegible", "is_left_vowel", "may_be_words", "needs_care", "script_of"]
 
 # Presentation forms of Arabic, Hebrew and Latin letters, and radicals and copies of Han characters.
 _FORMS = re.compile("[\ufb00-\ufb4f\ufb50-\ufdff\ufe70-\ufefc\uf900-\ufaff\u2e80-\u2fdf]+")
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\uffff]")
-_JOINERS = "\u200c\u200d"
 
 # Vowel signs that stand in front of the consonant which they follow in Unicode.
 _LEFT_VOWELS = (
@@ -37,7 +36,7 @@ _CARE = re.compile(
 )
 _STRANGE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufff9-\uffff\ue000-\uf8ff\U000f0000-\U0010ffff]")
 _GLYPH_NAME = re.compile(r"/[a-zA-Z]{1,3}\d{1,5}\b|\(cid:\d+\)")
-_WORD = re.compile(r"[^\W_]{4,}")
+_NO_TEXT = ("Cc", "Co", "Cs")
 _CAPITAL_INSIDE = re.compile("[a-z][A-Z]")
 _FEW = 20
 """Fewer words or letters prove nothing."""
@@ -61,12 +60,7 @@ def clean(text: str) -> str:
     text = _FORMS.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
     text = text.replace("\uf0b7", "•").replace("\uf0a7", "▪")  # the marks of lists in the font Symbol
     text = _INVISIBLE.sub("", text).replace("\u00a0", " ").replace("\u202f", " ")
-    text = "".join(
-        char
-        if char == "\n" or char in _JOINERS or unicodedata.category(char) not in ("Cc", "Co", "Cs")
-        else ""
-        for char in text
-    )
+    text = "".join(char for char in text if char == "\n" or unicodedata.category(char) not in _NO_TEXT)
     return unicodedata.normalize("NFC", _order_vowels(text))
 
 
@@ -86,10 +80,13 @@ def illegible(text: str, unknown: int) -> str:
     strange = len(_STRANGE.findall(text)) + sum(map(len, _GLYPH_NAME.findall(text)))
     if strange + unknown > 0.3 * (visible + unknown):
         return "most of its characters are names of glyphs or have no meaning"
-    words = _WORD.findall(text)
+    upper = sum("\u0080" <= char <= "\u00ff" for char in text)
+    if upper > 3 and 2 * upper > visible:  # Text of another encoding that was taken for Latin-1.
+        return "its encoding is not known"
+    words = re.findall(r"[^\W_]{2,}", text)
     if len(words) >= _FEW and sum(map(_mixes_scripts, words)) > 0.3 * len(words):
         return "its words are thrown together from several scripts"
-    latin = [word for word in words if word.isascii() and word.isalpha()]
+    latin = [word for word in words if len(word) > 3 and word.isascii() and word.isalpha()]
     if len(latin) >= _FEW and sum(map(_is_odd, latin)) > 0.5 * len(latin):
         return "its words are in no language"
     return ""
@@ -119,12 +116,13 @@ def _is_odd(word: str) -> bool:
 
 
 def _mixes_scripts(word: str) -> bool:
-    scripts = {_script(char) for char in word} - {"", "CJK", "HIRAGANA", "KATAKANA", "HANGUL"}
-    return len(scripts) > 1
+    return len({script_of(char) for char in word} - {"", "CJK"}) > 1
 
 
 @lru_cache(maxsize=1 << 14)
-def _script(char: str) -> str:
-    """Return the first word of a letter's name, which is its script; Latin may stand among other letters."""
-    script = unicodedata.name(char, "").partition(" ")[0] if char.isalpha() else ""
-    return "" if script in ("FULLWIDTH", "MODIFIER", "FEMININE", "MASCULINE", "MICRO") else script
+def script_of(letter: str) -> str:
+    """Return the script of a letter: the first word of its name. Empty for letters of all scripts."""
+    name = unicodedata.name(letter, "").partition(" ")[0] if letter.isalpha() else ""
+    if name in ("HIRAGANA", "KATAKANA", "HANGUL", "HALFWIDTH", "KATAKANA-HIRAGANA"):
+        return "CJK"
+    return "" if name in ("FULLWIDTH", "MODIFIER", "FEMININE", "MASCULINE", "MICRO") else name

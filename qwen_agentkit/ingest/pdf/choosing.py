@@ -31,7 +31,8 @@ def choose_glyphs(
     if not first or not (needs_care(text) or any(not glyph.text for glyph in first)):
         return first, ""
     second = ask_second()
-    if not second or _legible(second) < 0.6 * _legible(first):
+    dropped = bool(second) and _unknown(first) > 0.3 * len(first) and len(second or ()) < 0.5 * len(first)
+    if not second or dropped or _legible(second) < 0.6 * _legible(first):
         return _believe_guess(first)
     if _unknown(first) < 0.3 * len(first) and _agreement(text, join(second)) < _AGREEMENT:
         return second, "Two readers do not agree on the text of this page. Compare it with the page."

@@ -1,7 +1,7 @@
 """The glyphs of a PDF page as its content paints them, through pdfminer.six.
 
 Slower than PDFium, but exact where a glyph is not a character: each glyph keeps its whole text, the order is
-that of the painting, and the text that a producer states for a group of glyphs ("ActualText") replaces theirs.
+that of the painting, and the text that a producer states for a group of glyphs ("ActualText") counts.
 """
 
 from __future__ import annotations
@@ -38,21 +38,32 @@ class ContentReader:
 
     def glyphs(self, number: int) -> list[Glyph] | None:
         """Return the glyphs of a page, counted from 0; None if pdfminer cannot read it."""
-        # pdfminer logs what is wrong with a file. Without this, Python prints it where no logging is set up.
-        logging.getLogger("pdfminer").addHandler(_NO_OUTPUT)
         device = _GlyphDevice(self._resources)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                if self._pages is None:
-                    document = PDFDocument(PDFParser(io.BytesIO(self._data)))
-                    self._pages = list(PDFPage.create_pages(document))
-                PDFPageInterpreter(self._resources, device).process_page(self._pages[number])
-            except Exception:  # It raises nearly anything for a damaged file.
-                self._pages = self._pages or []
-                return None
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                PDFPageInterpreter(self._resources, device).process_page(self._page(number))
+        except Exception:  # It raises nearly anything for a damaged file.
+            return None
         device.recover()
         return device.glyphs
+
+    def is_damaged(self, number: int) -> bool:
+        """Tell whether a page has content that cannot be decoded."""
+        try:
+            streams = [stream_value(stream) for stream in self._page(number).contents]
+            return any(stream.rawdata and not stream.get_data() for stream in streams)
+        except Exception:  # an unknown filter, or anything else in a damaged file
+            return True
+
+    def _page(self, number: int) -> PDFPage:
+        if self._pages is None:
+            # pdfminer logs what is wrong. Without this, Python prints it where no logging is set up.
+            logging.getLogger("pdfminer").addHandler(_NO_OUTPUT)
+            self._pages = []  # what a file that cannot be opened has
+            document = PDFDocument(PDFParser(io.BytesIO(self._data)))
+            self._pages = list(PDFPage.create_pages(document))
+        return self._pages[number]
 
 
 class _GlyphDevice(PDFTextDevice):
@@ -81,10 +92,10 @@ class _GlyphDevice(PDFTextDevice):
     def _replace(self, first: int, text: str) -> None:
         """Put the stated text in the place of the glyphs of its group that stand on one line."""
         group = self.glyphs[first:]
-        start = group[0]
-        line = [glyph for glyph in group if abs(glyph.y - start.y) < start.size]
+        body = max(group, key=lambda glyph: glyph.x1 - glyph.x0)  # Marks stand above or below the line.
+        line = [one for one in group if one.x1 > one.x0 and abs(one.y - body.y) < body.size] or [body]
         x0, x1 = min(glyph.x0 for glyph in line), max(glyph.x1 for glyph in line)
-        self.glyphs[first:] = [Glyph(text, x0, x1, start.y, start.size, start.angle)]
+        self.glyphs[first:] = [Glyph(text, x0, x1, body.y, body.size, body.angle)]
 
     def render_char(
         self,

@@ -6,6 +6,8 @@ import ctypes
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pypdfium2.raw as pdfium
+
 __all__ = ["page_fields"]
 
 
@@ -16,8 +18,6 @@ def page_fields(document: Any, page: Any) -> list[str]:
         document: A document of pypdfium2 whose forms are initialized, if it has any.
         page: A page of it.
     """
-    import pypdfium2.raw as pdfium
-
     found: list[str] = []
     form = document.formenv.raw if document.formenv else None
     for index in range(pdfium.FPDFPage_GetAnnotCount(page.raw)):
@@ -31,8 +31,6 @@ def page_fields(document: Any, page: Any) -> list[str]:
 
 
 def _read(annotation: Any, form: Any) -> Iterator[str]:
-    import pypdfium2.raw as pdfium
-
     kind = pdfium.FPDFAnnot_GetSubtype(annotation)
     if kind == pdfium.FPDF_ANNOT_WIDGET:
         if form is not None:
@@ -44,8 +42,6 @@ def _read(annotation: Any, form: Any) -> Iterator[str]:
 
 
 def _read_field(annotation: Any, form: Any) -> Iterator[str]:
-    import pypdfium2.raw as pdfium
-
     kind = pdfium.FPDFAnnot_GetFormFieldType(form, annotation)
     if kind in (pdfium.FPDF_FORMFIELD_PUSHBUTTON, pdfium.FPDF_FORMFIELD_SIGNATURE):
         return
@@ -65,8 +61,6 @@ def _read_field(annotation: Any, form: Any) -> Iterator[str]:
 
 def _string(ask: Callable[[Any, int], int]) -> str:
     """Return a string of PDFium, which first tells its length in bytes."""
-    import pypdfium2.raw as pdfium
-
     length = ask(None, 0)
     if length <= 2:
         return ""

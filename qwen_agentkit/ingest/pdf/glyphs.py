@@ -12,6 +12,8 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
+import pypdfium2.raw as pdfium
+
 __all__ = ["Glyph", "is_mark", "pdfium_glyphs", "text_angle"]
 
 
@@ -42,8 +44,6 @@ def is_mark(text: str) -> bool:
 
 def pdfium_glyphs(textpage: Any) -> list[Glyph]:
     """Return the glyphs of a text page of pypdfium2, nearly in the order in which they are painted."""
-    import pypdfium2.raw as pdfium
-
     page = textpage.raw
     x, y, box, matrix = ctypes.c_double(), ctypes.c_double(), pdfium.FS_RECTF(), pdfium.FS_MATRIX()
     at_x, at_y, at_box, at_matrix = map(ctypes.byref, (x, y, box, matrix))

@@ -1,12 +1,13 @@
-"""Lines of a page into its text: columns one after the other, paragraphs in one piece, tables as named rows."""
+"""Lines of a page into its text: columns one by one, whole paragraphs, tables as rows with names."""
 
 from __future__ import annotations
 
 import re
 import statistics
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
-from qwen_agentkit.ingest.pdf.lines import Row, Segment
+from qwen_agentkit.ingest.pdf.lines import Row
 from qwen_agentkit.ingest.pdf.tables import as_table
 
 __all__ = ["write_rows"]
@@ -83,7 +84,7 @@ def _is_far(rows: Sequence[Row], start: int, end: int) -> bool:
 def _gaps(row: Row) -> list[Interval]:
     return [
         (before.x1, after.x0)
-        for before, after in zip(row, row[1:], strict=False)
+        for before, after in pairwise(row)
         if after.x0 - before.x1 >= _GUTTER * max(before.size, after.size)
     ]
 
@@ -112,6 +113,9 @@ def _write_band(rows: Sequence[Row], gutters: Sequence[Interval]) -> list[str] |
         if any(column)
     ]
     if min(lengths) < _PROSE and statistics.mean(lengths) < 2 * _PROSE:
+        filled = [cell for column in columns for cell in column if cell]
+        if sum(len(cell) > 1 for cell in filled) > 0.2 * len(filled):  # The columns could not be told apart.
+            return ["\n".join(" | ".join(one.text for one in _in_order(row)) for row in rows)]
         order = reversed(columns) if rtl else iter(columns)
         cells = [[_line_text(cell) for cell in row] for row in zip(*order, strict=True)]
         return as_table(cells)
@@ -140,8 +144,12 @@ def _mostly_rtl(rows: Sequence[Row]) -> bool:
     return 2 * sum(segment.rtl for segment in segments) > len(segments)
 
 
+def _in_order(row: Row) -> Row:
+    return row[::-1] if _mostly_rtl([row]) else row
+
+
 def _line_text(row: Row) -> str:
-    return " ".join(segment.text for segment in (reversed(row) if _mostly_rtl([row]) else row))
+    return " ".join(segment.text for segment in _in_order(row))
 
 
 def _paragraphs(rows: Sequence[Row]) -> Iterator[str]:
@@ -174,7 +182,7 @@ def _usual_distance(rows: Sequence[Row]) -> float:
     """Return the distance of lines in paragraphs: the lower quartile, since gaps only widen it."""
     distances = sorted(
         above[0].y - below[0].y
-        for above, below in zip(rows, rows[1:], strict=False)
+        for above, below in pairwise(rows)
         if above[0].y - below[0].y < 2.2 * _size(below)
     )
     return distances[len(distances) // 4] if distances else 1.5 * _size(rows[0])

@@ -1,17 +1,17 @@
 """Glyphs into lines of text in logical order.
 
-Lines are found by position, whatever order the producer painted them in. In a line, the glyphs of scripts
-written to the right keep the order of their painting, which is right for letters that are drawn around others.
+Lines are found by position, whatever order the producer painted them in. Glyphs painted side by side keep
+the order of their painting, which is right for marks and for vowels that are drawn around others.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
-from qwen_agentkit.ingest.pdf.bidi import is_rtl_line, logical_order
+from qwen_agentkit.ingest.pdf.bidi import is_rtl_line, logical_order, mirror_brackets
 from qwen_agentkit.ingest.pdf.glyphs import Glyph, is_mark
 from qwen_agentkit.text.superscripts import mark_raised
 
@@ -24,6 +24,7 @@ _WORD_GAP = 0.15
 _DENSE_GAP = 0.6
 """The same between characters of scripts without spaces, which are spaced out to fill a line."""
 _DENSE = re.compile("[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
+_ENDING = re.compile(r"\s*[.,:;!?]+\s*[^\W_]")
 _OVERPRINT = 0.12
 """Equal glyphs closer than so many letter sizes are one glyph that is printed bold."""
 
@@ -47,7 +48,8 @@ Row = list[Segment]
 def find_rows(glyphs: Sequence[Glyph]) -> list[Row]:
     """Return the lines of one direction of writing, from the top down."""
     runs = _runs(_without_overprint(glyphs))
-    rows = [_merge_row(row) for row in _group_rows(runs)]
+    rtl = is_rtl_line("".join(glyph.text for glyph in glyphs))
+    rows = [_merge_row(row, rtl) for row in _group_rows(runs)]
     return [segments for row in rows if (segments := list(row))]
 
 
@@ -108,7 +110,7 @@ def _make_run(glyphs: list[Glyph]) -> _Run:
     bases = [glyph for glyph in glyphs if not is_mark(glyph.text)] or glyphs
     steps = [1 if after.x0 >= before.x0 else -1 for before, after in pairwise(bases)]
     backwards = steps.count(-1)
-    if backwards > 0.9 * len(steps) and len(steps) > 0:
+    if steps and backwards == len(steps):
         ordered = glyphs[::-1]  # The marks behind their letter then stand to its left.
     elif backwards > 0.1 * len(steps):  # painted in both directions
         clusters = sorted(_clusters(glyphs), key=lambda cluster: cluster[0].x0)
@@ -157,7 +159,7 @@ def _on_same_line(one: _Run, other: _Run) -> bool:
     return top - bottom > 0.6 * 0.95 * small.size
 
 
-def _merge_row(runs: list[_Run]) -> Iterator[Segment]:
+def _merge_row(runs: list[_Run], rtl_page: bool) -> Iterator[Segment]:
     """Yield the pieces of a line, from left to right."""
     runs = sorted(runs, key=lambda run: run.x0)
     piece: list[_Run] = []
@@ -165,15 +167,17 @@ def _merge_row(runs: list[_Run]) -> Iterator[Segment]:
         if piece:
             size = max(run.size, piece[-1].size)
             if run.x0 - max(one.x1 for one in piece) > _CELL_GAP * size:
-                yield from _make_segment(piece)
+                yield from _make_segment(piece, rtl_page)
                 piece = []
         piece.append(run)
-    yield from _make_segment(piece)
+    yield from _make_segment(piece, rtl_page)
 
 
-def _make_segment(runs: list[_Run]) -> Iterator[Segment]:
+def _make_segment(runs: list[_Run], rtl_page: bool) -> Iterator[Segment]:
     body = max(runs, key=lambda run: (round(run.size, 1), len(run.glyphs)))
-    rtl = is_rtl_line("".join(glyph.text for run in runs for glyph in run.glyphs))
+    line = "".join(glyph.text for run in runs for glyph in run.glyphs)
+    # On a right-to-left page, the end of a sentence stands to the left of a Latin word as well.
+    rtl = is_rtl_line(line) or (rtl_page and bool(_ENDING.match(line)))
     visual: list[str] = []
     previous: Glyph | None = None
     spacing = _letter_spacing([glyph for run in runs for glyph in run.glyphs])
@@ -184,10 +188,8 @@ def _make_segment(runs: list[_Run]) -> Iterator[Segment]:
         pieces: list[str] = []
         for glyph in run.glyphs:
             if not glyph.text:
-                if previous is not None:
-                    previous = Glyph(
-                        previous.text, previous.x0, max(previous.x1, glyph.x1), glyph.y, glyph.size
-                    )
+                if previous is not None:  # What has no text still takes its place.
+                    previous = replace(previous, x1=max(previous.x1, glyph.x1))
                 continue
             if previous is not None and not is_mark(glyph.text) and _is_gap(previous, glyph, spacing):
                 if pieces:
@@ -201,7 +203,8 @@ def _make_segment(runs: list[_Run]) -> Iterator[Segment]:
             pieces = [mark_raised("".join(pieces), "".join(visual[-1:]), lowered=lowered)]
         visual += pieces
     visual = _join_spaced_letters(visual)
-    text = logical_order(visual) if rtl or any(map(is_rtl_line, visual)) else "".join(visual)
+    turns = rtl or any(map(is_rtl_line, visual))
+    text = logical_order(visual, rtl) if turns else mirror_brackets("".join(visual))
     text = " ".join(text.split())
     if text:
         x0, x1 = runs[0].x0, max(run.x1 for run in runs)
@@ -220,10 +223,10 @@ def _letter_spacing(glyphs: Sequence[Glyph]) -> float:
 
 def _is_gap(before: Glyph, after: Glyph, spacing: float) -> bool:
     """Tell whether the distance of two glyphs is a space between words."""
-    if before.text.isspace() or after.text.isspace():
-        return False
     size = max(min(before.size, after.size), 0.1)
     gap = (after.x0 - before.x1) / size
+    if before.text.isspace() or after.text.isspace():
+        return gap > _WORD_GAP  # a second space, which tells the words of a spaced heading apart
     if _is_dense(before.text[-1]) and _is_dense(after.text[0]):
         return gap > _DENSE_GAP
     if before.text.isalpha() and after.text.isalpha():
@@ -238,6 +241,7 @@ def _is_dense(char: str) -> bool:
 def _join_spaced_letters(visual: list[str]) -> list[str]:
     """Join the letters of a heading that is set with a space behind each letter: "S A F E T Y"."""
     words = ["".join(group) for space, group in groupby(visual, str.isspace) if not space]
+    words = [word for word in words if any(map(str.isalnum, word))]
     letters = [word for word in words if len(word) == 1 and word.isalpha()]
     if len(letters) < 4 or len(letters) < 0.8 * len(words):
         return visual

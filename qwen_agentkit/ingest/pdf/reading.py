@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import pairwise
 from threading import Lock
 from typing import Any
+
+from pypdfium2 import PdfDocument, PdfiumError
 
 from qwen_agentkit.errors import LoadError
 from qwen_agentkit.ingest.parts import Part, replace_surrogates
@@ -20,7 +23,7 @@ from qwen_agentkit.ingest.pdf.layout import write_rows
 from qwen_agentkit.ingest.pdf.lines import Row, find_rows
 from qwen_agentkit.ingest.pdf.running import join_pages, running_lines, without_lines
 
-__all__ = ["read_pdf"]
+__all__ = ["read_pages"]
 
 _LOCK = Lock()
 """PDFium is not made for several threads."""
@@ -37,7 +40,7 @@ class _Page:
     warnings: list[str] = field(default_factory=list)
 
 
-def read_pdf(data: bytes) -> list[Part]:
+def read_pages(data: bytes) -> list[Part]:
     """Read a PDF, a part per page.
 
     Raises:
@@ -51,9 +54,7 @@ def read_pdf(data: bytes) -> list[Part]:
     kept = without_lines([page.rows for page in pages], running)
     paragraphs = [[clean(text) for text in write_rows(rows)] for rows in kept]
     join_pages(paragraphs)
-    # A header that all pages share names the document, if nothing else does.
-    titles = Counter(text for text in running.values() if any(map(str.isalpha, text)))
-    title = title or (max(titles, key=lambda text: titles[text]) if titles else "")
+    title = title or _shared_header(running.values())
     shared = {"title": title} if title else {}
     return [
         Part(_join(texts, page), {**shared, "page": number}, tuple(page.warnings))
@@ -61,17 +62,13 @@ def read_pdf(data: bytes) -> list[Part]:
     ]
 
 
-def _open(data: bytes) -> Any:
-    # Imported here because most runs read no PDF.
-    from pypdfium2 import PdfDocument, PdfiumError
-    from pypdfium2.raw import FPDF_ERR_PASSWORD
-
+def _open(data: bytes) -> PdfDocument:
     try:
         document = PdfDocument(data)
         document.init_forms()
         len(document)
     except PdfiumError as error:
-        if getattr(error, "err_code", None) == FPDF_ERR_PASSWORD or "password" in str(error).lower():
+        if "password" in str(error).lower():
             raise LoadError(
                 "The file is an encrypted PDF; expected one without a password. Save it without."
             ) from error
@@ -82,12 +79,17 @@ def _open(data: bytes) -> Any:
 
 
 def _title(document: Any) -> str:
-    return clean(replace_surrogates(document.get_metadata_value("Title"))).strip()
+    title = clean(replace_surrogates(document.get_metadata_value("Title"))).strip()
+    return "" if title.lower() == "untitled" else title
+
+
+def _shared_header(lines: Iterable[str]) -> str:
+    """Return the line that most pages share; it names a document that has no title of its own."""
+    named = Counter(line for line in lines if sum(map(str.isalpha, line)) > 3)
+    return max(named, key=lambda line: named[line]) if named else ""
 
 
 def _read_page(document: Any, number: int, content: ContentReader) -> _Page:
-    from pypdfium2 import PdfiumError
-
     try:
         with closing(document[number]) as page:
             with closing(page.get_textpage()) as textpage:
@@ -104,6 +106,8 @@ def _read_page(document: Any, number: int, content: ContentReader) -> _Page:
         read.warnings.append(doubt)
     if not legible:
         read.rows, read.aside = [], []
+    elif is_blank and content.is_damaged(number):
+        read.warnings.append("The content of the page is damaged. Save the file anew and try again.")
     elif not (written or read.fields or is_blank):
         read.warnings.append(
             "The page holds no text but a picture. If there is text in the picture, run text recognition."
@@ -127,7 +131,7 @@ def _upright(glyphs: list[Glyph]) -> list[Glyph]:
     """Turn vertical Chinese or Japanese text, so that its lines run to the right."""
     down = sum(
         abs(after.x0 - before.x0) < 0.2 * after.size and 0.5 < (before.y - after.y) / (after.size or 1) < 1.6
-        for before, after in zip(glyphs, glyphs[1:], strict=False)
+        for before, after in pairwise(glyphs)
     )
     dense = sum("\u2e80" <= glyph.text[:1] <= "\u9fff" for glyph in glyphs)
     if 2 * down < len(glyphs) or 2 * dense < len(glyphs):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 
+from qwen_agentkit.ingest.pdf.characters import script_of
 from qwen_agentkit.ingest.pdf.layout import join_lines
 from qwen_agentkit.ingest.pdf.lines import Row
 from qwen_agentkit.text.sentences import split_sentences
@@ -14,16 +16,17 @@ __all__ = ["join_pages", "running_lines", "without_lines"]
 
 _OUTER = 3
 """How many lines at the head and at the foot of a page may be running ones."""
-_END = re.compile(r"[.!?:;…。！？：；؟۔؛।॥።၊။។]['\"”’»)\]」』]*$")
+_END = re.compile(r"[.!?:;…。．！？：；؟۔؛।॥።፧၊။។៕։᠃᱾܂]['\"”’»)\]」』]*$")
 _NUMBER = re.compile(r"\d+")
 Place = tuple[int, int]
 """A page and a line of it, counted from 0."""
 
 
 def running_lines(pages: Sequence[Sequence[Row]]) -> dict[Place, str]:
-    """Return the text of the lines that stand at one place of many pages.
+    """Return the lines that stand at one place of many pages.
 
-    Lines are alike if their texts are equal, or differ in a number that counts the pages.
+    Lines are alike if their texts are equal, or differ in a number that counts the pages. The result holds
+    their text, empty in the second case.
     """
     places: dict[tuple[str, int | None, int], set[Place]] = defaultdict(set)
     texts: dict[Place, str] = {}
@@ -36,11 +39,13 @@ def running_lines(pages: Sequence[Sequence[Row]]) -> dict[Place, str]:
                 for near in (height, height + 1):
                     places[(*key, near)].add((page, index))
     filled = sum(map(bool, pages))
-    needed = max(2, 0.4 * filled)
+    repeated = max(2, 0.4 * filled)
+    # Numbers in text go up by chance, but not from page to page all the way; a title page has none.
+    counted = max(2, filled - max(filled > 3, filled // 4))
     return {
-        place: texts[place]
-        for found in places.values()
-        if len({page for page, _ in found}) >= needed
+        place: texts[place] if offset is None else ""
+        for (_, offset, _), found in places.items()
+        if len({page for page, _ in found}) >= (repeated if offset is None else counted)
         for place in found
     }
 
@@ -71,7 +76,7 @@ def join_pages(pages: list[list[str]]) -> None:
     Args:
         pages: The paragraphs of each page.
     """
-    for paragraphs, following in zip(pages, pages[1:], strict=False):
+    for paragraphs, following in pairwise(pages):
         if paragraphs and following and _goes_on(paragraphs[-1], following[0]):
             end = _first_sentence_end(following[0])
             paragraphs[-1] = join_lines(paragraphs[-1], following[0][:end].strip())
@@ -84,14 +89,21 @@ def _goes_on(text: str, following: str) -> bool:
     last, first = text.rsplit("\n", 1)[-1], following.split("\n", 1)[0]
     if _END.search(last) or " | " in last or " | " in first or not (last and first):
         return False
+    if script_of(_letters(last)[-1:]) != script_of(_letters(first)[:1]):
+        return False
     if first[0].islower() or last.endswith(("-", "\u2010", ",", "،", "、")):
         return True
-    # A heading or an item of a list is short and starts without a word that needs another one.
-    has_case = last[-1:].isalpha() and last[-1:].islower() != last[-1:].isupper()
+    if not (last[-1].isalnum() and first[0].isalnum()):
+        return False
+    # A heading is short. A sentence that goes on with a capital stops at a small word, such as "of".
     words = last.split()
-    if has_case or first[0].isupper():
-        return len(words) > 4 and words[-1].islower() and bool(_END.search(following) or len(following) > 60)
-    return len(last) > 12 and first[0].isalnum()
+    if first[0].isupper():
+        return len(words) > 4 and words[-1].islower()
+    return len(last) > 12
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalpha, text))
 
 
 def _first_sentence_end(text: str) -> int:

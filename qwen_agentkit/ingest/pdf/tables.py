@@ -26,11 +26,12 @@ def as_table(rows: Sequence[Sequence[str]]) -> list[str] | None:
     if _has_head(rows):
         names = rows[0]
         return [" | ".join(_name(names, row)) for row in rows[1:]]
-    lines = [
-        " ".join(row) if len(row) == 2 and row[0].endswith(":") else " | ".join(filter(None, row))
-        for row in rows
-    ]
-    return ["\n".join(lines)]
+    return ["\n".join(map(_without_names, rows))]
+
+
+def _without_names(row: Sequence[str]) -> str:
+    is_field = len(row) == 2 and row[0].endswith(":")
+    return (" " if is_field else " | ").join(filter(None, row))
 
 
 def _join_wrapped(rows: Sequence[Sequence[str]]) -> list[list[str]]:
@@ -54,7 +55,9 @@ def _has_head(rows: Sequence[Sequence[str]]) -> bool:
     numbers = any(
         any(column) and all(_VALUE.fullmatch(cell) for cell in column if cell) for column in columns
     )
-    return numbers or (len(head) > 2 and len(body) > 1 and all(all(row) for row in body))
+    # Without numbers, a head can be taken for a row, and the lines of a wrapped cell for rows.
+    complete = len(head) > 2 and len(body) > 1 and all(all(row) for row in body)
+    return numbers or (complete and not any(cell[0].islower() for row in body for cell in row))
 
 
 def _name(names: Sequence[str], cells: Sequence[str]) -> list[str]:
