@@ -30,8 +30,9 @@ from qwen_agentkit.vectorstores.store import QwenVectorStore
 
 __all__ = ["IngestReport", "Progress", "ingest", "stored_sources"]
 
-PIPELINE_VERSION = 3
-"""Part of every document's hash. Raise it when reading or splitting changes; all documents are read again."""
+PIPELINE_VERSION = 4
+"""Part of every document's hash. Raise it when reading, splitting or the terms of words change; all documents
+are read again, and what is not embedded again gets new word vectors."""
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage ("read" counts documents, "embed" chunks), the number done and the total."""
@@ -256,11 +257,12 @@ def _store_updates(updates: Sequence[_Update], store: QwenVectorStore, report_pr
     done = 0
     while waiting:
         batch = new[done : done + _BATCH_SIZE]
-        store.add_documents(batch)
-        done += len(batch)
-        report_progress("embed", done, len(new))
-        while waiting and waiting[0][0] <= done:
-            waiting.popleft()[1].finish(store)
+        with store.atomically():  # Readers see no document twice: the new version, or the old one.
+            store.add_documents(batch)
+            done += len(batch)
+            report_progress("embed", done, len(new))
+            while waiting and waiting[0][0] <= done:
+                waiting.popleft()[1].finish(store)
 
 
 def _estimate_tokens(texts: Sequence[str]) -> list[int]:
