@@ -62,7 +62,7 @@ def test_a_message_in_a_message_is_read() -> None:
         None,
         "message 1.eml",
         "message 1.eml/قائمة.csv",
-        "message 1.eml",
+        "message 1.eml/all.zip",
     ]
 
 
