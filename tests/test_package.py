@@ -53,9 +53,9 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
         "retrieval",
         ["retrievers", "vectorstores", "ingest"],
         {
-            *("docx", "httpx", "langchain_core", "numpy", "openpyxl", "pdfminer", "portalocker", "pptx"),
-            *("chardet", "defusedxml", "docutils", "oxmsg", "striprtf", "webencodings"),
-            *("pyarrow", "pypdfium2", "qdrant_client", "qdrant_edge", "typing_extensions", "yaml"),
+            *("chardet", "defusedxml", "docutils", "docx", "httpx", "langchain_core", "numpy", "openpyxl"),
+            *("oxmsg", "pdfminer", "portalocker", "pptx", "pyarrow", "pypdfium2", "qdrant_client"),
+            *("qdrant_edge", "striprtf", "typing_extensions", "webencodings", "yaml"),
         },
     ),
     (
