@@ -30,6 +30,18 @@ def read_eml(data: bytes, read: ReadMember) -> list[Part]:
     Raises:
         LoadError: The file is no message.
     """
+    try:
+        return _read_message(data, read)
+    except (RecursionError, ValueError, LookupError, TypeError, AttributeError) as error:
+        # The standard library raises nearly anything for a damaged head or body.
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise LoadError(
+            f"The file is a broken mail message ({reason}); expected a readable one. Save it anew and "
+            "try again."
+        ) from error
+
+
+def _read_message(data: bytes, read: ReadMember) -> list[Part]:
     message = cast(EmailMessage, email.message_from_bytes(data, policy=email.policy.default))
     if not any(message[name] for name in ("from", "to", "subject", "date", "received", "message-id")):
         raise LoadError("The file is no mail message; expected one with a head. Give it its true ending.")
