@@ -185,9 +185,9 @@ def test_conversations_are_ordered_by_use_and_not_by_the_clock(tmp_path: Path) -
     kept = Conversations(tmp_path / "kept.sqlite")
     first, second = kept.create("anna", "first"), kept.create("anna", "second")
     kept.create("ben", "other")
-    assert [one.title for one in kept.list("anna")] == ["second", "first"]
+    assert [one.title for one in kept.owned_by("anna")] == ["second", "first"]
     kept.add_turn("anna", first.id, {"question": "\ud800 ?"})
-    assert [one.title for one in kept.list("anna")] == ["first", "second"]
+    assert [one.title for one in kept.owned_by("anna")] == ["first", "second"]
     kept.add_turn("ben", second.id, {"question": "stolen"})
     kept.delete("ben", second.id)
     assert kept.turns("anna", second.id) == []

@@ -6,7 +6,7 @@ Format: https://platform.openai.com/docs/api-reference/chat. The model of a requ
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any, Literal
 from uuid import uuid4
@@ -153,7 +153,7 @@ async def _answer(service: Service, run: Run) -> Event:
     return answer
 
 
-async def _stream(service: Service, run: Run, reply: _Reply, *, usage: bool) -> AsyncIterator[Any]:
+async def _stream(service: Service, run: Run, reply: _Reply, *, usage: bool) -> AsyncGenerator[Any, None]:
     yield reply.chunk({"role": "assistant", "content": ""})
     # The agent writes between its searches, too, and only its last text is the answer.
     draft, drafting = "", run.graph != "agent"

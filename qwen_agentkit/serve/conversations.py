@@ -58,7 +58,7 @@ class Conversations:
         with self._lock:
             self._database.close()
 
-    def list(self, owner: str) -> list[Conversation]:
+    def owned_by(self, owner: str) -> list[Conversation]:
         """The conversations of an owner, the last used one first."""
         rows = self._run("select id, title from conversations where owner = ? order by place desc", (owner,))
         return [Conversation(id=id, title=title) for id, title in rows]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -37,9 +37,7 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(
-        self, events: AsyncIterator[dict[str, Any] | str], headers: dict[str, str] | None = None
-    ) -> None:
+    def __init__(self, events: AsyncGenerator[Any, None], headers: dict[str, str] | None = None) -> None:
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no", **(headers or {})})
         del self.headers["content-length"]
         self._events = events
@@ -59,7 +57,7 @@ class EventStream(Response):
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        async with aclosing(self._events) as events:  # type: ignore[type-var]  # all are generators
+        async with aclosing(self._events) as events:
             async for event in events:
                 data = event if isinstance(event, str) else json.dumps(event, ensure_ascii=False)
                 body = f"data: {data}\n\n".encode(errors="replace")

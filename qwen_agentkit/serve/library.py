@@ -37,8 +37,17 @@ if TYPE_CHECKING:
 
     from qwen_agentkit.graphs.shared.models import ChatModel
 
-__all__ = ["FoundPassage", "Library", "ModelState", "ReadableRetriever", "StoredFile", "UploadReport"]
+__all__ = [
+    "FoundPassage",
+    "Library",
+    "ModelName",
+    "ModelState",
+    "ReadableRetriever",
+    "StoredFile",
+    "UploadReport",
+]
 
+ModelName = Literal["embedding", "reranker", "chat"]
 ModelState = Literal["unloaded", "loading", "ready", "failed"]
 UPLOADS = "uploads"
 """Name of the folder of uploaded files, and the beginning of their sources."""
@@ -134,10 +143,14 @@ class Library:
     def __init__(self, stack: Stack, *, model: ChatModel = None, groups: bool = False) -> None:
         self.groups = groups
         self.data = stack.folder.with_name(f"{stack.folder.name}-serve")
-        self.states: dict[str, ModelState] = {}
+        self.states: dict[ModelName, ModelState] = {}
         self._model = model
         self._writing = threading.Lock()
-        self._loading = {name: threading.Lock() for name in ("embedding", "reranker", "chat")}
+        self._loading: dict[ModelName, threading.Lock] = {
+            "embedding": threading.Lock(),
+            "reranker": threading.Lock(),
+            "chat": threading.Lock(),
+        }
         self._counting = threading.Lock()
         self._users = 0
         self._used = time.monotonic()
@@ -177,7 +190,7 @@ class Library:
         gc.collect()  # graphs and models hold each other
         return True
 
-    def load(self, models: Models, name: Literal["embedding", "reranker", "chat"]) -> None:
+    def load(self, models: Models, name: ModelName) -> None:
         """Load the weights of a model, unless they are in memory; `states` says how far it is."""
         if models is not self.models or self.states[name] == "ready":
             return

@@ -23,15 +23,25 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         name = "qwen_agentkit"
-        of = {"registry": self.registry}
-        self.requests = Counter(f"{name}_requests", "Requests answered", ["route", "status"], **of)
-        self.seconds = Histogram(
-            f"{name}_request_seconds", "Seconds until the first byte", ["route"], buckets=_SECONDS, **of
+        registry = self.registry
+        self.requests = Counter(
+            f"{name}_requests", "Requests answered", ["route", "status"], registry=registry
         )
-        self.answers = Counter(f"{name}_answers", "Questions answered", ["graph", "outcome"], **of)
-        self.tokens = Counter(f"{name}_tokens", "Tokens of the chat model", ["kind"], **of)
-        self.running = Gauge(f"{name}_running_answers", "Questions being answered", **of)
-        self.loaded = Gauge(f"{name}_model_loaded", "Whether a model is in memory", ["model"], **of)
+        self.seconds = Histogram(
+            f"{name}_request_seconds",
+            "Seconds until the first byte",
+            ["route"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.answers = Counter(
+            f"{name}_answers", "Questions answered", ["graph", "outcome"], registry=registry
+        )
+        self.tokens = Counter(f"{name}_tokens", "Tokens of the chat model", ["kind"], registry=registry)
+        self.running = Gauge(f"{name}_running_answers", "Questions being answered", registry=registry)
+        self.loaded = Gauge(
+            f"{name}_model_loaded", "Whether a model is in memory", ["model"], registry=registry
+        )
 
     def count_answer(self, graph: str, answer: Mapping[str, Any]) -> None:
         """Count an answer and its tokens."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -111,7 +111,7 @@ class Runner:
         self._plans: OrderedDict[str, Run] = OrderedDict()
         self._saver = InMemorySaver()
 
-    async def stream(self, run: Run) -> AsyncIterator[Event]:
+    async def stream(self, run: Run) -> AsyncGenerator[Event, None]:
         """Yield the events of a run. Closing the iterator frees the model within one step.
 
         Raises:
@@ -139,7 +139,7 @@ class Runner:
         # What the user may read now counts, not what it was when they asked.
         return replace(run, user=user)
 
-    async def resume(self, run: Run, decision: dict[str, Any]) -> AsyncIterator[Event]:
+    async def resume(self, run: Run, decision: dict[str, Any]) -> AsyncGenerator[Event, None]:
         """Yield the events of a run after a decision about its plan, a `PlanDecision`.
 
         Raises:
@@ -149,7 +149,7 @@ class Runner:
             async for event in events:
                 yield event
 
-    async def _stream(self, run: Run, input: Any) -> AsyncIterator[Event]:
+    async def _stream(self, run: Run, input: Any) -> AsyncGenerator[Event, None]:
         if self.running >= self._most:
             raise Busy(self._most)
         self.running += 1
@@ -166,7 +166,7 @@ class Runner:
             if run.id not in self._plans:
                 self._saver.delete_thread(run.id)
 
-    async def _run_graph(self, run: Run, input: Any, models: Models) -> AsyncIterator[Event]:
+    async def _run_graph(self, run: Run, input: Any, models: Models) -> AsyncGenerator[Event, None]:
         graph = self._graph(run, models)
         stages: list[Event] = []
         state: Any = {}

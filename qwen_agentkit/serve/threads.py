@@ -6,7 +6,7 @@ left a group finds neither its passages nor the answers made from them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Annotated, Any
 
@@ -86,7 +86,7 @@ async def describe_session(service: Parts, user: Reader) -> dict[str, Any]:
 @router.get("/conversations")
 async def list_conversations(service: Parts, user: Reader) -> list[Conversation]:
     """The user's conversations, the last used one first."""
-    return service.conversations.list(user.name)
+    return service.conversations.owned_by(user.name)
 
 
 @router.post("/conversations")
@@ -139,12 +139,14 @@ async def decide(id: str, body: Decision, service: Parts, user: Reader) -> Respo
     return EventStream(_keep(service, id, run, service.runner.resume(run, body.decision.model_dump())))
 
 
-async def _keep(service: Service, id: str, run: Run, events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+async def _keep(
+    service: Service, id: str, run: Run, events: AsyncGenerator[Event, None]
+) -> AsyncGenerator[Event, None]:
     """Pass the events on, and keep the turn: with its answer, or with what was written before it stopped."""
     asked = {"question": str(run.messages[-1].content), "graph": run.graph}
     turn: dict[str, Any] = {**asked, "draft": "", "stopped": True}
     try:
-        async with aclosing(events) as source:  # type: ignore[type-var]  # a generator
+        async with aclosing(events) as source:
             async for event in source:
                 if event["type"] == "text":
                     turn["draft"] += event["text"]

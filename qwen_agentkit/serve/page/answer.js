@@ -109,8 +109,8 @@ export function showPassage(passage, quote) {
   const body = make("div", {}, makePassage(passage, quote, true));
   const more = make("button", { type: "button", onclick: () => readAround(passage, quote, body, more) }, word("around"));
   const facts = [passage.source, passage.page === null ? null : word("page", { number: passage.page }), passage.section, passage.language, passage.group];
-  const shown = facts.filter(Boolean).map((fact) => make("bdi", {}, fact));
-  openPanel(passage.title ?? passage.source, make("p", { class: "quiet facts" }, ...shown), body, more);
+  const shown = facts.filter(Boolean).flatMap((fact, place) => [place ? " · " : "", make("bdi", {}, fact)]);
+  openPanel(passage.title ?? passage.source, make("p", { class: "quiet" }, ...shown), body, more);
   body.querySelector("mark")?.scrollIntoView({ block: "nearest" });
 }
 
