@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from qwen_agentkit.ingest import workers
+from qwen_agentkit.ingest import reading, workers
+from qwen_agentkit.ingest.parts import Part
 from qwen_agentkit.ingest.reading import Failure, ReadFile
 from qwen_agentkit.ingest.workers import FileReaders, Limits
 from tests.pdf_files import drawn
@@ -45,14 +46,26 @@ def test_files_come_in_order_with_their_language_and_hash(files: list[Path]) -> 
     assert running() == 0
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
 def test_a_file_that_takes_too_long_fails_alone(files: list[Path]) -> None:
-    slow = files[0].with_name("e.html")
-    slow.write_text("<![" * 200_000)  # quadratic in the parser of the standard library
-    with FileReaders("1", Limits(seconds=3)) as readers:
-        outcomes = texts(readers.read([files[0], slow, files[3]]))
-    assert outcomes[0] == "The first"
-    assert "more than 3 seconds" in outcomes[1] or "no text" in outcomes[1]
-    assert outcomes[2] == "The last."
+    endless = files[0].with_name("e.pdf")
+    os.mkfifo(endless)
+    with FileReaders("1", Limits(seconds=1)) as readers:
+        slow, other = texts(readers.read([endless, files[1]]))
+    assert "more than 1 seconds" in slow
+    assert other == "# The sec"
+
+
+def test_a_reader_that_fails_costs_its_file(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(data: bytes, suffix: str) -> list[Part]:
+        raise AssertionError("expected name token")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "read_document", broken)
+        failed = reading.read_file(files[1], ".md", "1")
+    assert isinstance(failed, Failure)
+    assert "reader failed (AssertionError: expected name token)" in failed.reason
+    assert not failed.passing
 
 
 def test_a_file_that_needs_too_much_memory_or_is_too_large_fails_alone(files: list[Path]) -> None:

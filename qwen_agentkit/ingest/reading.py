@@ -64,3 +64,9 @@ def read_file(path: Path, suffix: str, version: str) -> ReadFile | Failure:
     except LoadError as error:
         # A package that is not installed says nothing about the file.
         return Failure(str(error), passing=isinstance(error.__cause__, ImportError))
+    except (AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        # What a library raises for a damaged file must not end the run.
+        return Failure(
+            f"The file is damaged, and its reader failed ({type(error).__name__}: {error}). Save it anew and "
+            "try again."
+        )
