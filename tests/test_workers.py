@@ -69,9 +69,9 @@ def test_a_reader_that_fails_costs_its_file(files: list[Path], monkeypatch: pyte
 
 
 def test_a_file_that_needs_too_much_memory_or_is_too_large_fails_alone(files: list[Path]) -> None:
-    with FileReaders("1", Limits(memory=200 << 20)) as readers:
+    with FileReaders("1", Limits(memory=100 << 20)) as readers:
         big = files[0].with_name("e.html")
-        big.write_text("<p>" + "a<b>b</b>" * 4_000_000)
+        big.write_text("<p>" + "a<b>b</b>" * 1_000_000)
         small_memory = texts(readers.read([big]))
     assert "GB of memory" in small_memory[0]
     with FileReaders("1", Limits(size=1000)) as readers:

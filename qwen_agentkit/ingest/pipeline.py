@@ -19,6 +19,7 @@ from langchain_core.documents import Document
 
 from qwen_agentkit.ingest.chunking import Chunking, estimate_tokens, make_chunks
 from qwen_agentkit.ingest.discovery import SourceFile, find_documents, no_documents
+from qwen_agentkit.ingest.ocr import Ocr, OcrMode, choose_ocr
 from qwen_agentkit.ingest.reading import Failure, ReadFile, hash_file
 from qwen_agentkit.ingest.registry import (
     Registry,
@@ -28,7 +29,7 @@ from qwen_agentkit.ingest.registry import (
     sources_without_file,
 )
 from qwen_agentkit.ingest.splitting import CountTokens
-from qwen_agentkit.ingest.workers import FileReaders
+from qwen_agentkit.ingest.workers import FileReaders, Limits
 from qwen_agentkit.vectorstores.store import QwenVectorStore
 
 __all__ = ["IngestReport", "Progress", "ingest", "stored_sources"]
@@ -38,6 +39,8 @@ Progress = Callable[[str, int, int], None]
 
 _BATCH_SIZE = 256
 """Chunks embedded at a time, across files, so that the embedder can fill its batches."""
+_OCR_SECONDS = 1800.0
+"""Most seconds for a document where text is recognized, which takes seconds for a page."""
 
 
 @dataclass
@@ -86,6 +89,8 @@ def ingest(
     max_tokens: int = 320,
     prune: bool = True,
     groups: bool = False,
+    ocr: OcrMode = "auto",
+    ocr_languages: Sequence[str] = (),
     progress: Progress | None = None,
     prepare: Callable[[list[str]], None] | None = None,
 ) -> IngestReport:
@@ -99,6 +104,9 @@ def ingest(
         prune: Whether to delete documents of the given folders whose files are gone.
         groups: Whether the first folder below a given one names the group that may read its files, stored
             as `metadata["group"]`. A file in no such folder fails.
+        ocr: Whether text is recognized in PDF files by Tesseract: on pages without legible text where it is
+            installed ("auto"), on all pages ("force"), or not ("off").
+        ocr_languages: The languages to look for, such as ``["ar", "en"]``. Default: those of the store.
         progress: Called as the work goes on.
         prepare: Called once, before anything is embedded, with all texts to embed.
 
@@ -107,8 +115,8 @@ def ingest(
         takes more than five minutes, four gigabytes of memory or one gigabyte of size.
 
     Raises:
-        InputError: A path does not exist, or holds no documents and the store has none of it. The store is
-            unchanged.
+        InputError: A path does not exist, or holds no documents and the store has none of it, or `ocr` or its
+            languages cannot be used here. The store is unchanged.
         StoreMismatchError: Another embedder made the store.
         StoreWriteError: The disk is full or the folder is read-only; run it again to continue.
     """
@@ -122,6 +130,7 @@ def ingest(
     own_counter: CountTokens = getattr(store.embeddings, "count_tokens", estimate_tokens)
     run = _Run(
         Chunking(count_tokens or own_counter, max_tokens, groups),
+        choose_ocr(ocr, ocr_languages, store.languages()),
         registry,
         IngestReport(passed_over=found.passed_over),
         progress or (lambda stage, done, total: None),
@@ -166,6 +175,7 @@ class _Run:
     """The reading of one run: what to read, and what became of it."""
 
     chunking: Chunking
+    ocr: Ocr | None
     registry: Registry
     report: IngestReport
     report_progress: Progress
@@ -186,7 +196,8 @@ class _Run:
         done = len(files) - len(changed)
         if done:
             self.report_progress("read", done, len(files))
-        with FileReaders(self.chunking.version) as readers:
+        limits = Limits(seconds=_OCR_SECONDS) if self.ocr else Limits()
+        with FileReaders(self.chunking.version, limits, self.ocr) as readers:
             paths = [file.path for file in changed]
             for file, read in zip(changed, readers.read(paths), strict=True):
                 if isinstance(read, Failure):
@@ -204,7 +215,7 @@ class _Run:
         if stored is None:
             return None
         try:
-            current = hash_file(file.path, self.chunking.version)
+            current = hash_file(file.path, self.chunking.version, self.ocr)
         except OSError as error:
             return Failure(error.strerror or str(error), passing=True)
         if stored.is_from(file.place):

@@ -8,11 +8,15 @@ from pathlib import Path
 
 from qwen_agentkit.errors import LoadError
 from qwen_agentkit.ingest.loaders import read_document
+from qwen_agentkit.ingest.ocr import Ocr, read_pdf_with_ocr
 from qwen_agentkit.ingest.parts import Part
 from qwen_agentkit.text.documents import document_hash
 from qwen_agentkit.text.languages import detect_language
 
 __all__ = ["Failure", "ReadFile", "hash_file", "read_file"]
+
+
+_PDF = ".pdf"
 
 
 @dataclass(frozen=True)
@@ -33,32 +37,38 @@ class Failure:
     """Whether the file may be readable another time or elsewhere: what is stored of it then stays."""
 
 
-def hash_file(path: Path, version: str) -> str:
+def hash_file(path: Path, version: str, ocr: Ocr | None = None) -> str:
     """Return the hash that `read_file` gives, without reading more than the bytes.
 
     Raises:
         OSError: The file cannot be opened.
     """
-    hashed = hashlib.sha256(version.encode())
+    hashed = hashlib.sha256(_version(version, path.suffix, ocr).encode())
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             hashed.update(block)
     return hashed.hexdigest()
 
 
-def read_file(path: Path, suffix: str, version: str) -> ReadFile | Failure:
+def _version(version: str, suffix: str, ocr: Ocr | None) -> str:
+    return version + ocr.version if ocr and suffix.lower() == _PDF else version
+
+
+def read_file(path: Path, suffix: str, version: str, ocr: Ocr | None = None) -> ReadFile | Failure:
     """Read a file.
 
     Args:
         path: The file.
         suffix: The ending that names its format.
         version: Describes how the file becomes chunks; part of the hash.
+        ocr: How to recognize the text of pages that are pictures.
     """
     try:
         data = path.read_bytes()
-        parts = read_document(data, suffix)
+        is_pdf = suffix.lower() == _PDF
+        parts = read_pdf_with_ocr(data, ocr) if ocr and is_pdf else read_document(data, suffix)
         language = detect_language("\n".join(part.text for part in parts))
-        return ReadFile(parts, language, document_hash(data, version))
+        return ReadFile(parts, language, document_hash(data, _version(version, suffix, ocr)))
     except OSError as error:
         return Failure(error.strerror or str(error), passing=True)
     except LoadError as error:

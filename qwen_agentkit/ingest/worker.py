@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from qwen_agentkit.ingest.ocr import Ocr
 from qwen_agentkit.ingest.reading import Failure, read_file
 
 __all__ = ["main"]
@@ -28,9 +29,10 @@ def main() -> None:
             answers.flush()
 
 
-def _answer(request: dict[str, str]) -> dict[str, Any]:
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
     try:
-        read = read_file(Path(request["path"]), request["suffix"], request["version"])
+        ocr = Ocr(**request["ocr"]) if request["ocr"] else None
+        read = read_file(Path(request["path"]), request["suffix"], request["version"], ocr)
     except MemoryError:
         return {"reason": "", "passing": False}
     if isinstance(read, Failure):

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock, Timer
 from types import TracebackType
@@ -22,6 +22,7 @@ from typing import IO, cast
 
 from typing_extensions import Self
 
+from qwen_agentkit.ingest.ocr import Ocr
 from qwen_agentkit.ingest.parts import Part
 from qwen_agentkit.ingest.reading import Failure, ReadFile, read_file
 
@@ -57,10 +58,12 @@ class FileReaders:
     Args:
         version: Describes how files become chunks; part of their hashes.
         limits: What a document may take.
+        ocr: How to recognize text.
     """
 
-    def __init__(self, version: str, limits: Limits | None = None) -> None:
+    def __init__(self, version: str, limits: Limits | None = None, ocr: Ocr | None = None) -> None:
         self._version = version
+        self._ocr = ocr
         self._limits = limits or Limits()
         self._idle: deque[_Process] = deque()
         self._started: list[_Process] = []
@@ -100,7 +103,7 @@ class FileReaders:
             yield first.result() if isinstance(first, Future) else self._read_here(first)
 
     def _read_here(self, path: Path) -> ReadFile | Failure:
-        return read_file(path, path.suffix, self._version)
+        return read_file(path, path.suffix, self._version, self._ocr)
 
     def _read_apart(self, path: Path) -> ReadFile | Failure:
         try:
@@ -113,7 +116,7 @@ class FileReaders:
                 "Save it as several files."
             )
         process = self._take_process()
-        answer = process.read(path, self._version)
+        answer = process.read(path, self._version, self._ocr)
         if process.is_alive():
             with self._lock:
                 self._idle.append(process)
@@ -145,13 +148,16 @@ class _Process:
         )
         self._timed_out = False
 
-    def read(self, path: Path, version: str) -> ReadFile | Failure:
+    def read(self, path: Path, version: str, ocr: Ocr | None) -> ReadFile | Failure:
         requests, answers = _pipes(self._process)
         timer = Timer(self._limits.seconds, self._time_out)
         timer.daemon = True
         timer.start()
         try:
-            request = {"path": str(path.absolute()), "suffix": path.suffix, "version": version}
+            request = {
+                **{"path": str(path.absolute()), "suffix": path.suffix, "version": version},
+                "ocr": asdict(ocr) if ocr else None,
+            }
             requests.write(json.dumps(request).encode() + b"\n")
             requests.flush()
             line = answers.readline()
