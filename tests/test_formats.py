@@ -7,12 +7,14 @@ import json
 import sys
 import zipfile
 from email.message import EmailMessage
+from pathlib import Path
 
 import pytest
 
 from qwen_agentkit.errors import LoadError
-from qwen_agentkit.ingest import Part, archives, read_document, split
-from tests.fakes.embedders import count_words
+from qwen_agentkit.ingest import Part, archives, ingest, read_document, split
+from qwen_agentkit.vectorstores.store import QwenVectorStore
+from tests.fakes.embedders import BagOfWords, count_words
 
 
 def read(data: bytes | str, suffix: str) -> Part:
@@ -399,3 +401,20 @@ def test_a_missing_extra_is_named(
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(LoadError, match=r"Type: pip install 'qwen-agentkit\[formats\]'"):
         read_document(data, suffix)
+
+
+def test_an_encoding_and_own_readers_reach_the_files_of_a_run(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("Приход открыт".encode("koi8-r"))
+    (tmp_path / "b.foo").write_bytes(b"open")
+    (tmp_path / "c.html").write_bytes(b"<p>" + "Расход открыт ".encode("koi8-r") * 700)  # in another process
+
+    def shout(data: bytes) -> list[Part]:
+        return [Part(data.decode().upper(), {})]
+
+    with QwenVectorStore(BagOfWords(), path=":memory:") as store:
+        report = ingest([tmp_path], store, encoding="koi8-r", readers={".FOO": shout})
+        assert (report.added, report.failed, report.warnings, report.passed_over) == (3, [], [], [])
+        texts = {chunk.page_content for chunk in store.scroll()}
+        assert {"Приход открыт", "OPEN"} <= texts
+        assert any(text.startswith("Расход открыт") for text in texts)
+        assert ingest([tmp_path], store, encoding="koi8-r", readers={".foo": shout}).skipped == 3

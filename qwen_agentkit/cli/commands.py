@@ -83,6 +83,7 @@ def ingest(
     groups: bool = False,
     ocr: OcrMode = "auto",
     ocr_languages: Sequence[str] = (),
+    encoding: str | None = None,
 ) -> IngestReport:
     """Bring the store up to date with the files under `paths`; see `qwen_agentkit.ingest.ingest`."""
     from qwen_agentkit.ingest import ingest as ingest_paths
@@ -95,6 +96,7 @@ def ingest(
             groups=groups,
             ocr=ocr,
             ocr_languages=ocr_languages,
+            encoding=encoding,
             progress=progress,
         )
 
@@ -107,6 +109,7 @@ def ingest_on_ray(
     groups: bool = False,
     ocr: OcrMode = "auto",
     ocr_languages: Sequence[str] = (),
+    encoding: str | None = None,
     workers: int | None = None,
 ) -> IngestReport:
     """Do what `ingest` does, with `workers` of a Ray cluster that embed; see `qwen_agentkit.ray.spread`.
@@ -132,6 +135,7 @@ def ingest_on_ray(
             groups=groups,
             ocr=ocr,
             ocr_languages=ocr_languages,
+            encoding=encoding,
             progress=progress,
             prepare=lambda texts: embeddings.prepare(texts, bar),
         )

@@ -78,7 +78,9 @@ def main() -> None:
 def ingest(
     paths: Annotated[
         list[Path],
-        typer.Argument(help="Files and folders: md, txt, html, pdf, csv, tsv, jsonl, docx, pptx, xlsx."),
+        typer.Argument(
+            help="Files and folders: md, txt, html, pdf, docx, pptx, xlsx, csv, eml, zip and more."
+        ),
     ],
     preset: Preset = "0.6b",
     store: Store = DEFAULT_STORE,
@@ -96,6 +98,10 @@ def ingest(
     ocr_languages: Annotated[
         str | None,
         typer.Option(help="Languages to recognize, such as ar,en. Default: those stored.", metavar="CODES"),
+    ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(help="Encoding of text files, such as windows-1256. Default: detected.", metavar="NAME"),
     ] = None,
     ray: Annotated[
         bool, typer.Option("--ray", help="Embed on a Ray cluster: the one of RAY_ADDRESS, or this machine.")
@@ -121,7 +127,9 @@ def ingest(
     mode = cast("OcrMode", ocr)  # Another word is refused with a better message than a type has.
     languages = ocr_languages.split(",") if ocr_languages else []
     with _progress(silent=as_json) as progress:
-        report = run(stack, paths, progress, groups=groups, ocr=mode, ocr_languages=languages)
+        report = run(
+            stack, paths, progress, groups=groups, ocr=mode, ocr_languages=languages, encoding=encoding
+        )
     if as_json:
         _print_json(report.to_dict())
     else:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,8 +75,12 @@ def no_documents(roots: Sequence[Path]) -> InputError:
     )
 
 
-def find_documents(roots: Sequence[Path]) -> Found:
+def find_documents(roots: Sequence[Path], suffixes: Collection[str] = ()) -> Found:
     """Do what `discover` does, but find nothing without an error, and tell what was passed over.
+
+    Args:
+        roots: Files and folders.
+        suffixes: Endings, in small letters, that are read besides those in `SUFFIXES`.
 
     Raises:
         InputError: A path does not exist, or two files have the same name.
@@ -88,9 +92,10 @@ def find_documents(roots: Sequence[Path]) -> Found:
         )
     found: dict[str, SourceFile] = {}
     others: dict[str, str] = {}
+    known = SUFFIXES.union(suffixes)
     for root in roots:
         for file in _find_files(root):
-            if file.folder is not None and file.path.suffix.lower() not in SUFFIXES:
+            if file.folder is not None and file.path.suffix.lower() not in known:
                 others[file.source] = file.path.suffix
                 continue
             other = found.setdefault(file.source, file)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from langchain_core.documents import Document
 from qwen_agentkit.ingest.chunking import Chunking, estimate_tokens, make_chunks
 from qwen_agentkit.ingest.discovery import SourceFile, find_documents, no_documents
 from qwen_agentkit.ingest.ocr import Ocr, OcrMode, choose_ocr
+from qwen_agentkit.ingest.parts import Reader
 from qwen_agentkit.ingest.reading import Failure, ReadFile, hash_file
 from qwen_agentkit.ingest.registry import (
     Registry,
@@ -91,13 +92,16 @@ def ingest(
     groups: bool = False,
     ocr: OcrMode = "auto",
     ocr_languages: Sequence[str] = (),
+    encoding: str | None = None,
+    readers: Mapping[str, Reader] | None = None,
     progress: Progress | None = None,
     prepare: Callable[[list[str]], None] | None = None,
 ) -> IngestReport:
     """Bring a store in step with files and folders.
 
     Args:
-        paths: Files and folders: md, txt, html, pdf, csv, tsv, jsonl; docx, pptx, xlsx (extra `office`).
+        paths: Files and folders: md, txt, html, pdf, csv, json, eml, zip, epub, odt, source code and more;
+            docx, pptx, xlsx (extra `office`); msg, rtf, rst (extra `formats`).
         store: The store of the chunks.
         count_tokens: Counts the tokens of texts. Default: `count_tokens` of the embedder, or an estimate.
         max_tokens: Most tokens of a chunk.
@@ -107,6 +111,8 @@ def ingest(
         ocr: Whether text is recognized in PDF files by Tesseract: on pages without legible text where it is
             installed ("auto"), on all pages ("force"), or not ("off").
         ocr_languages: The languages to look for, such as ``["ar", "en"]``. Default: those of the store.
+        encoding: The encoding of text files, such as "windows-1256". Default: marked, declared or detected.
+        readers: Readers of your own by ending, such as ``{".foo": read_foo}``; they go before the package's.
         progress: Called as the work goes on.
         prepare: Called once, before anything is embedded, with all texts to embed.
 
@@ -122,7 +128,8 @@ def ingest(
     """
     started = time.perf_counter()
     roots = [Path(path).expanduser() for path in paths]
-    found = find_documents(roots)
+    own_readers = {suffix.lower(): reader for suffix, reader in (readers or {}).items()}
+    found = find_documents(roots, own_readers)
     registry = read_registry(store.scroll())
     stored = sources_in(roots, registry)
     if not found.files and not stored:
@@ -131,6 +138,8 @@ def ingest(
     run = _Run(
         Chunking(count_tokens or own_counter, max_tokens, groups),
         choose_ocr(ocr, ocr_languages, store.languages()),
+        encoding,
+        own_readers,
         registry,
         IngestReport(passed_over=found.passed_over),
         progress or (lambda stage, done, total: None),
@@ -176,6 +185,8 @@ class _Run:
 
     chunking: Chunking
     ocr: Ocr | None
+    encoding: str | None
+    readers: Mapping[str, Reader]
     registry: Registry
     report: IngestReport
     report_progress: Progress
@@ -197,9 +208,9 @@ class _Run:
         if done:
             self.report_progress("read", done, len(files))
         limits = Limits(seconds=_OCR_SECONDS) if self.ocr else Limits()
-        with FileReaders(self.chunking.version, limits, self.ocr) as readers:
+        with FileReaders(self.chunking.version, limits, self.ocr, self.encoding, self.readers) as reading:
             paths = [file.path for file in changed]
-            for file, read in zip(changed, readers.read(paths), strict=True):
+            for file, read in zip(changed, reading.read(paths), strict=True):
                 if isinstance(read, Failure):
                     self._fail(file, read)
                 else:
@@ -215,7 +226,7 @@ class _Run:
         if stored is None:
             return None
         try:
-            current = hash_file(file.path, self.chunking.version, self.ocr)
+            current = hash_file(file.path, self.chunking.version, self.ocr, self.encoding)
         except OSError as error:
             return Failure(error.strerror or str(error), passing=True)
         if stored.is_from(file.place):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from qwen_agentkit.errors import LoadError
 from qwen_agentkit.ingest.loaders import read_document
 from qwen_agentkit.ingest.ocr import Ocr, read_pdf_with_ocr
-from qwen_agentkit.ingest.parts import Part
+from qwen_agentkit.ingest.parts import Part, Reader
 from qwen_agentkit.text.documents import document_hash
 from qwen_agentkit.text.languages import detect_language
 
@@ -37,24 +38,33 @@ class Failure:
     """Whether the file may be readable another time or elsewhere: what is stored of it then stays."""
 
 
-def hash_file(path: Path, version: str, ocr: Ocr | None = None) -> str:
+def hash_file(path: Path, version: str, ocr: Ocr | None = None, encoding: str | None = None) -> str:
     """Return the hash that `read_file` gives, without reading more than the bytes.
 
     Raises:
         OSError: The file cannot be opened.
     """
-    hashed = hashlib.sha256(_version(version, path.suffix, ocr).encode())
+    hashed = hashlib.sha256(_version(version, path.suffix, ocr, encoding).encode())
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             hashed.update(block)
     return hashed.hexdigest()
 
 
-def _version(version: str, suffix: str, ocr: Ocr | None) -> str:
-    return version + ocr.version if ocr and suffix.lower() == _PDF else version
+def _version(version: str, suffix: str, ocr: Ocr | None, encoding: str | None) -> str:
+    if suffix.lower() == _PDF:
+        return version + ocr.version if ocr else version
+    return f"{version}{encoding} " if encoding else version
 
 
-def read_file(path: Path, suffix: str, version: str, ocr: Ocr | None = None) -> ReadFile | Failure:
+def read_file(
+    path: Path,
+    suffix: str,
+    version: str,
+    ocr: Ocr | None = None,
+    encoding: str | None = None,
+    readers: Mapping[str, Reader] | None = None,
+) -> ReadFile | Failure:
     """Read a file.
 
     Args:
@@ -62,13 +72,17 @@ def read_file(path: Path, suffix: str, version: str, ocr: Ocr | None = None) -> 
         suffix: The ending that names its format.
         version: Describes how the file becomes chunks; part of the hash.
         ocr: How to recognize the text of pages that are pictures.
+        encoding: The encoding of text files; None to detect it.
+        readers: Readers by ending that go before those of the package.
     """
     try:
         data = path.read_bytes()
-        is_pdf = suffix.lower() == _PDF
-        parts = read_pdf_with_ocr(data, ocr) if ocr and is_pdf else read_document(data, suffix)
+        is_pdf = suffix.lower() == _PDF and _PDF not in (readers or {})
+        parts = (
+            read_pdf_with_ocr(data, ocr) if ocr and is_pdf else read_document(data, suffix, readers, encoding)
+        )
         language = detect_language("\n".join(part.text for part in parts))
-        return ReadFile(parts, language, document_hash(data, _version(version, suffix, ocr)))
+        return ReadFile(parts, language, document_hash(data, _version(version, suffix, ocr, encoding)))
     except OSError as error:
         return Failure(error.strerror or str(error), passing=True)
     except LoadError as error:

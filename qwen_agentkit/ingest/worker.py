@@ -32,7 +32,9 @@ def main() -> None:
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
     try:
         ocr = Ocr(**request["ocr"]) if request["ocr"] else None
-        read = read_file(Path(request["path"]), request["suffix"], request["version"], ocr)
+        read = read_file(
+            Path(request["path"]), request["suffix"], request["version"], ocr, request["encoding"]
+        )
     except MemoryError:
         return {"reason": "", "passing": False}
     if isinstance(read, Failure):

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -23,7 +23,7 @@ from typing import IO, cast
 from typing_extensions import Self
 
 from qwen_agentkit.ingest.ocr import Ocr
-from qwen_agentkit.ingest.parts import Part
+from qwen_agentkit.ingest.parts import Part, Reader
 from qwen_agentkit.ingest.reading import Failure, ReadFile, read_file
 
 __all__ = ["FileReaders", "Limits"]
@@ -59,11 +59,22 @@ class FileReaders:
         version: Describes how files become chunks; part of their hashes.
         limits: What a document may take.
         ocr: How to recognize text.
+        encoding: The encoding of text files; None to detect it.
+        readers: Readers by ending that go before those of the package. They run in this process.
     """
 
-    def __init__(self, version: str, limits: Limits | None = None, ocr: Ocr | None = None) -> None:
+    def __init__(
+        self,
+        version: str,
+        limits: Limits | None = None,
+        ocr: Ocr | None = None,
+        encoding: str | None = None,
+        readers: Mapping[str, Reader] | None = None,
+    ) -> None:
         self._version = version
         self._ocr = ocr
+        self._encoding = encoding
+        self._readers = {suffix.lower(): reader for suffix, reader in (readers or {}).items()}
         self._limits = limits or Limits()
         self._idle: deque[_Process] = deque()
         self._started: list[_Process] = []
@@ -86,7 +97,10 @@ class FileReaders:
 
     def read(self, paths: Sequence[Path]) -> Iterator[ReadFile | Failure]:
         """Yield what each file holds, in order. Later files are read while the caller works."""
-        apart = [len(paths) >= _MANY or _needs_care(path) for path in paths]
+        apart = [
+            path.suffix.lower() not in self._readers and (len(paths) >= _MANY or _needs_care(path))
+            for path in paths
+        ]
         processes = min(_processors(), -(-sum(apart) // _PER_PROCESS))
         if not processes:
             yield from map(self._read_here, paths)
@@ -103,7 +117,7 @@ class FileReaders:
             yield first.result() if isinstance(first, Future) else self._read_here(first)
 
     def _read_here(self, path: Path) -> ReadFile | Failure:
-        return read_file(path, path.suffix, self._version, self._ocr)
+        return read_file(path, path.suffix, self._version, self._ocr, self._encoding, self._readers)
 
     def _read_apart(self, path: Path) -> ReadFile | Failure:
         try:
@@ -116,7 +130,7 @@ class FileReaders:
                 "Save it as several files."
             )
         process = self._take_process()
-        answer = process.read(path, self._version, self._ocr)
+        answer = process.read(path, self._version, self._ocr, self._encoding)
         if process.is_alive():
             with self._lock:
                 self._idle.append(process)
@@ -148,7 +162,7 @@ class _Process:
         )
         self._timed_out = False
 
-    def read(self, path: Path, version: str, ocr: Ocr | None) -> ReadFile | Failure:
+    def read(self, path: Path, version: str, ocr: Ocr | None, encoding: str | None) -> ReadFile | Failure:
         requests, answers = _pipes(self._process)
         timer = Timer(self._limits.seconds, self._time_out)
         timer.daemon = True
@@ -157,6 +171,7 @@ class _Process:
             request = {
                 **{"path": str(path.absolute()), "suffix": path.suffix, "version": version},
                 "ocr": asdict(ocr) if ocr else None,
+                "encoding": encoding,
             }
             requests.write(json.dumps(request).encode() + b"\n")
             requests.flush()
