@@ -39,12 +39,12 @@ def rows_as_text(
         gaps_end: Whether the names of a table never hold below an empty row, as in a sheet of several tables.
     """
     cleaned = [_clean(row) for row in rows]
+    names: Sequence[str] = []
     if header_rows:
         names = join_names(cleaned[:header_rows])
         body = cleaned[header_rows:]
         written = [_write_named(names, row) for row in body] if body else [_write_plain(names)]
         return "\n\n".join(filter(None, written))
-    names = []
     paragraphs: list[str] = []
     for has_cells, block in groupby(cleaned, key=any):
         if has_cells:
