@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -65,7 +66,7 @@ def read(book: Workbook) -> list[Part]:
     return read_document(out.getvalue(), ".xlsx")
 
 
-def sheet(rows: list[list[Any]], *merged: str) -> Workbook:
+def sheet(rows: Sequence[Any], *merged: str) -> Workbook:
     book = Workbook()
     for row in rows:
         book.active.append(row)

@@ -57,7 +57,7 @@ def test_a_file_that_takes_too_long_fails_alone(files: list[Path]) -> None:
 
 
 def test_a_reader_that_fails_costs_its_file(files: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(data: bytes, suffix: str) -> list[Part]:
+    def broken(data: bytes, suffix: str, *options: object) -> list[Part]:
         raise AssertionError("expected name token")
 
     with monkeypatch.context() as patch:
