@@ -27,6 +27,7 @@ pytest_plugins = [
     "tests.fakes.command_line",
     "tests.fakes.loopback",
     "tests.fakes.scripted_chat",
+    "tests.serve_site",
 ]
 
 # Checkpoints of graphs hold nothing but what LangGraph's strict reader takes. It looks when it is imported.

@@ -53,8 +53,9 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
         "retrieval",
         ["retrievers", "vectorstores", "ingest"],
         {
-            *("docx", "httpx", "langchain_core", "numpy", "openpyxl", "pdfminer", "pptx", "pyarrow"),
-            *("pypdfium2", "qdrant_client", "qdrant_edge", "typing_extensions", "yaml"),
+            *("chardet", "defusedxml", "docutils", "docx", "httpx", "langchain_core", "numpy", "openpyxl"),
+            *("oxmsg", "pdfminer", "portalocker", "pptx", "pyarrow", "pypdfium2", "qdrant_client"),
+            *("qdrant_edge", "striprtf", "typing_extensions", "webencodings", "yaml"),
         },
     ),
     (
@@ -67,10 +68,11 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
     ),
     (
         "edge",
-        ["calibration", "stack", "ray", "studio", "evaluation", "cli"],
+        ["calibration", "stack", "ray", "studio", "serve", "evaluation", "cli"],
         {
-            *("huggingface_hub", "jinja2", "langchain_core", "langgraph", "numpy", "psutil", "pyarrow"),
-            *("ir_measures", "matplotlib", "pydantic", "ray", "rich", "torch", "typer"),
+            *("fastapi", "huggingface_hub", "ir_measures", "jinja2", "langchain_core", "langgraph"),
+            *("matplotlib", "mcp", "numpy", "prometheus_client", "psutil", "pyarrow", "pydantic", "ray"),
+            *("rich", "starlette", "torch", "typer", "uvicorn"),
         },
     ),
 ]
