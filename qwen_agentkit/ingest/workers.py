@@ -24,11 +24,12 @@ from typing_extensions import Self
 
 from qwen_agentkit.ingest.ocr import Ocr
 from qwen_agentkit.ingest.parts import Part, Reader
+from qwen_agentkit.ingest.plaintext import CODE_SUFFIXES
 from qwen_agentkit.ingest.reading import Failure, ReadFile, read_file
 
 __all__ = ["FileReaders", "Limits"]
 
-_PLAIN = frozenset({".csv", ".jsonl", ".log", ".md", ".tsv", ".txt"})
+_PLAIN = CODE_SUFFIXES | {".csv", ".jsonl", ".log", ".markdown", ".md", ".tsv", ".txt"}
 _SMALL = 1 << 18
 """Most bytes of a plain file that is read in this process."""
 _SMALL_PAGE = 1 << 13
