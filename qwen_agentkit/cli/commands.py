@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from qwen_agentkit.graphs.rag.graph import RagGraph
     from qwen_agentkit.graphs.shared.state import NearestPassage, RagContext, RagState
     from qwen_agentkit.ingest import IngestReport
+    from qwen_agentkit.ingest.ocr import OcrMode
     from qwen_agentkit.ingest.splitting import CountTokens
 
 __all__ = [
@@ -75,16 +76,29 @@ class AskResult(TypedDict):
 
 
 def ingest(
-    stack: Stack, paths: Sequence[Path], progress: Progress | None = None, *, groups: bool = False
+    stack: Stack,
+    paths: Sequence[Path],
+    progress: Progress | None = None,
+    *,
+    groups: bool = False,
+    ocr: OcrMode = "auto",
+    ocr_languages: Sequence[str] = (),
+    encoding: str | None = None,
 ) -> IngestReport:
-    """Bring the store up to date with the files under `paths`.
-
-    With `groups`, the first folder below each path names the group that may read its files.
-    """
+    """Bring the store up to date with the files under `paths`; see `qwen_agentkit.ingest.ingest`."""
     from qwen_agentkit.ingest import ingest as ingest_paths
 
     with stack.store(create=True) as store:
-        return ingest_paths(paths, store, count_tokens=stack.count_tokens, groups=groups, progress=progress)
+        return ingest_paths(
+            paths,
+            store,
+            count_tokens=stack.count_tokens,
+            groups=groups,
+            ocr=ocr,
+            ocr_languages=ocr_languages,
+            encoding=encoding,
+            progress=progress,
+        )
 
 
 def ingest_on_ray(
@@ -93,6 +107,9 @@ def ingest_on_ray(
     progress: Progress | None = None,
     *,
     groups: bool = False,
+    ocr: OcrMode = "auto",
+    ocr_languages: Sequence[str] = (),
+    encoding: str | None = None,
     workers: int | None = None,
 ) -> IngestReport:
     """Do what `ingest` does, with `workers` of a Ray cluster that embed; see `qwen_agentkit.ray.spread`.
@@ -116,6 +133,9 @@ def ingest_on_ray(
             store,
             count_tokens=_make_token_counter(stack),
             groups=groups,
+            ocr=ocr,
+            ocr_languages=ocr_languages,
+            encoding=encoding,
             progress=progress,
             prepare=lambda texts: embeddings.prepare(texts, bar),
         )

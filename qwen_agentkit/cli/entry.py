@@ -8,8 +8,9 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
@@ -17,6 +18,7 @@ from typer.core import TyperGroup
 from qwen_agentkit.errors import InputError, QwenAgentKitError, ServerAccessError
 
 if TYPE_CHECKING:
+    from qwen_agentkit.ingest.ocr import OcrMode
     from qwen_agentkit.stack import Stack
 
 __all__ = ["app", "main"]
@@ -76,7 +78,9 @@ def main() -> None:
 def ingest(
     paths: Annotated[
         list[Path],
-        typer.Argument(help="Files and folders: md, txt, html, pdf, csv, tsv, jsonl, docx, pptx, xlsx."),
+        typer.Argument(
+            help="Files and folders: md, txt, html, pdf, docx, pptx, xlsx, csv, eml, zip and more."
+        ),
     ],
     preset: Preset = "0.6b",
     store: Store = DEFAULT_STORE,
@@ -84,6 +88,21 @@ def ingest(
         bool,
         typer.Option("--groups", help="The first folder below each path names the group that may read it."),
     ] = False,
+    ocr: Annotated[
+        str,
+        typer.Option(
+            help="Recognize text in PDF files with Tesseract: auto (pages without text), off or force.",
+            metavar="MODE",
+        ),
+    ] = "auto",
+    ocr_languages: Annotated[
+        str | None,
+        typer.Option(help="Languages to recognize, such as ar,en. Default: those stored.", metavar="CODES"),
+    ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(help="Encoding of text files, such as windows-1256. Default: detected.", metavar="NAME"),
+    ] = None,
     ray: Annotated[
         bool, typer.Option("--ray", help="Embed on a Ray cluster: the one of RAY_ADDRESS, or this machine.")
     ] = False,
@@ -104,11 +123,13 @@ def ingest(
     from qwen_agentkit.cli import commands, show  # loads torch: only when a command runs
 
     stack = _stack(preset, store)
+    run = partial(commands.ingest_on_ray, workers=workers) if ray else commands.ingest
+    mode = cast("OcrMode", ocr)  # Another word is refused with a better message than a type has.
+    languages = ocr_languages.split(",") if ocr_languages else []
     with _progress(silent=as_json) as progress:
-        if ray:
-            report = commands.ingest_on_ray(stack, paths, progress, groups=groups, workers=workers)
-        else:
-            report = commands.ingest(stack, paths, progress, groups=groups)
+        report = run(
+            stack, paths, progress, groups=groups, ocr=mode, ocr_languages=languages, encoding=encoding
+        )
     if as_json:
         _print_json(report.to_dict())
     else:

@@ -32,6 +32,10 @@ __all__ = [
 ]
 
 
+_NAMED = 3
+"""How many of the files that were passed over for one reason are named."""
+
+
 def print_notice(preset: str) -> None:
     """Say that the bundled nano models answer, when they do."""
     if preset == "nano":
@@ -50,6 +54,13 @@ def print_report(found: IngestReport) -> None:
     for warning in found.warnings:
         page = f", page {warning['page']}" if warning["page"] else ""
         text = f"warning: {warning['source']}{page}: {warning['reason']}"
+        console(stderr=True).print(text, style="yellow")
+    reasons: dict[str, list[str]] = {}
+    for other in found.passed_over:
+        reasons.setdefault(other["reason"], []).append(other["source"])
+    for reason, sources in reasons.items():
+        more = f" and {len(sources) - _NAMED} more" if len(sources) > _NAMED else ""
+        text = f"passed over: {', '.join(sources[:_NAMED])}{more}: {reason}"
         console(stderr=True).print(text, style="yellow")
 
 

@@ -68,12 +68,15 @@ def find_doubt(glyphs: Sequence[Glyph], text: str) -> tuple[bool, str]:
     strange = "".join(glyph.text for glyph in glyphs if not clean(glyph.text))
     reason = illegible(text + strange, sum(not glyph.text and glyph.x1 > glyph.x0 for glyph in glyphs))
     if reason:
-        return False, f"The page holds no legible text: {reason}. Run text recognition, or save it anew."
+        return False, (
+            f"The page holds no legible text: {reason}. Install Tesseract, which reads the picture of the "
+            "page, or save it anew."
+        )
     lost = _lost(glyphs)
     if lost:
         return True, (
             f"{lost} {'letters have' if lost > 1 else 'letter has'} no text in the file and "
-            f"{'are' if lost > 1 else 'is'} missing in words. Run text recognition, or make the file anew."
+            f"{'are' if lost > 1 else 'is'} missing in words. Compare them with the page."
         )
     return True, ""
 
