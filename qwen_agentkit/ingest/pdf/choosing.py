@@ -100,6 +100,8 @@ def _lost(glyphs: Sequence[Glyph]) -> int:
     A glyph without text is not lost if one beside it has the text of several: the one behind it or the one in
     front, as the producer has it. A symbol that stands alone, such as the mark of a list, is no letter.
     """
+    if all(clean(glyph.text) for glyph in glyphs):
+        return 0
     return min(_count_lost(glyphs, 0), _count_lost(glyphs, 1))
 
 
