@@ -26,10 +26,14 @@ from qwen_agentkit.chat.messages import from_events, to_template, with_reasons
 from qwen_agentkit.chat.profiles import profile_of
 from qwen_agentkit.chat.request import Request
 from qwen_agentkit.chat.structured import (
+    PARSED,
     Method,
     answer_schema,
     ask_for_json,
     call_parser,
+    check_fault,
+    is_parsed,
+    is_strict,
     json_parser,
     with_parser,
 )
@@ -120,7 +124,8 @@ class ChatQwen(ChatSettings, BaseChatModel):
             parallel_tool_calls: False allows one call at most in a turn.
             response_format: Schema of an answer that is not a tool call: a pydantic class, a TypedDict, a
                 JSON schema, or a format in the OpenAI form.
-            strict: Written into the tool schemas.
+            strict: Written into the tool schemas; True refuses a schema that a grammar cannot hold wholly.
+                Otherwise what it cannot hold is checked when the call is there, and a warning says so.
             **kwargs: Settings for the calls.
 
         Raises:
@@ -153,7 +158,8 @@ class ChatQwen(ChatSettings, BaseChatModel):
             method: "json_schema" asks for JSON, with the schema in the prompt, "function_calling" for a tool
                 call, "json_mode" for any JSON object, as your own prompt describes it.
             include_raw: Return `{"raw", "parsed", "parsing_error"}` instead of raising.
-            strict: Written into the tool schema.
+            strict: Refuse a schema that a grammar cannot hold wholly. Otherwise what it cannot hold is
+                checked when the answer is there, and a warning says so.
             **kwargs: Settings for the calls.
 
         Raises:
@@ -170,7 +176,8 @@ class ChatQwen(ChatSettings, BaseChatModel):
             kwargs = {"parallel_tool_calls": False, **kwargs}
             calling = self.bind_tools([schema], tool_choice="any", strict=strict, **traced, **kwargs)
             return with_parser(calling, call_parser(schema), include_raw=include_raw)
-        writing = self.bind(response_format=as_response_format(schema, method), **traced, **kwargs)
+        wanted = as_response_format(schema, method, strict=strict)
+        writing = self.bind(response_format={**wanted, PARSED: True}, **traced, **kwargs)
         return with_parser(writing, json_parser(schema), include_raw=include_raw)
 
     def _stream(
@@ -253,6 +260,8 @@ class ChatQwen(ChatSettings, BaseChatModel):
         try:
             for chunk in from_events(events, settings.model):
                 yield ChatGenerationChunk(message=chunk)
+                if not request.parsed:
+                    check_fault(chunk)
         except InputTooLongError as error:
             raise PromptTooLongError(str(error)) from error
 
@@ -278,19 +287,21 @@ class ChatQwen(ChatSettings, BaseChatModel):
         settings = self._with_settings(given if stop is None else {**given, "stop": stop})
         if settings.n > 1:
             raise InputError(f"n={settings.n} answers cannot be told apart in a stream. Stream with n=1.")
-        schema = None
+        schema, strict = None, False
         if wanted is not None:
             wanted = as_response_format(wanted)
-            schema = answer_schema(wanted)
+            schema, strict = answer_schema(wanted), is_strict(wanted)
             messages = ask_for_json(messages, wanted, with_tools=bool(tools))
         return settings, Request(
             messages=to_template(messages, whole=whole),
             tools=tools,
             forced_call=choice not in (None, "auto", "none"),
             forced_tool=None if choice in (None, "auto", "none", "any") else choice,
+            parsed=is_parsed(wanted),
             forbids_calls=choice == "none",
             parallel_calls=parallel is not False,
             schema=schema,
+            strict_schema=strict,
             thinking=settings.thinking,
             thinking_budget=settings.thinking_budget,
             reasoning_effort=settings.reasoning_effort,
