@@ -18,9 +18,15 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import add_usage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
-from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr
+from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, ValidationError
 
-from qwen_agentkit.backends.chat_settings import CONNECTION_SETTINGS, SAMPLING, SETTINGS, ChatSettings
+from qwen_agentkit.backends.chat_settings import (
+    CONNECTION_SETTINGS,
+    SAMPLING,
+    SETTINGS,
+    ChatSettings,
+    describe,
+)
 from qwen_agentkit.catalog import Role
 from qwen_agentkit.chat.messages import from_events, to_template, with_reasons
 from qwen_agentkit.chat.profiles import profile_of
@@ -174,7 +180,8 @@ class ChatQwen(ChatSettings, BaseChatModel):
         }
         if method == "function_calling":
             kwargs = {"parallel_tool_calls": False, **kwargs}
-            calling = self.bind_tools([schema], tool_choice="any", strict=strict, **traced, **kwargs)
+            kwargs = {**traced, **kwargs, PARSED: True}
+            calling = self.bind_tools([schema], tool_choice="any", strict=strict, **kwargs)
             return with_parser(calling, call_parser(schema), include_raw=include_raw)
         wanted = as_response_format(schema, method, strict=strict)
         writing = self.bind(response_format={**wanted, PARSED: True}, **traced, **kwargs)
@@ -258,10 +265,12 @@ class ChatQwen(ChatSettings, BaseChatModel):
         else:
             events = settings._connect(settings.base_url).answer(request, cancelled, streams=streams)
         try:
+            called = False
             for chunk in from_events(events, settings.model):
                 yield ChatGenerationChunk(message=chunk)
+                called = called or bool(chunk.tool_calls)
                 if not request.parsed:
-                    check_fault(chunk)
+                    check_fault(chunk, missing_call=request.forced_call and not called)
         except InputTooLongError as error:
             raise PromptTooLongError(str(error)) from error
 
@@ -275,15 +284,11 @@ class ChatQwen(ChatSettings, BaseChatModel):
     ) -> tuple[ChatQwen, Request]:
         """Return the settings of one call and its request; `whole` is that of `to_template`."""
         given = dict(given)
-        if isinstance(stop, str):
-            raise InputError(
-                f"stop={stop!r} is one string; expected a list of strings. Pass stop=[{stop!r}]."
-            )
         tools = read_tools(given.pop("tools", None) or ())
         choice = read_choice(given.pop("tool_choice", None), [tool["function"]["name"] for tool in tools])
         tools = [] if choice == "none" else tools
         parallel = given.pop("parallel_tool_calls", None)
-        wanted = given.pop("response_format", None)
+        wanted, parsed = given.pop("response_format", None), given.pop(PARSED, False)
         settings = self._with_settings(given if stop is None else {**given, "stop": stop})
         if settings.n > 1:
             raise InputError(f"n={settings.n} answers cannot be told apart in a stream. Stream with n=1.")
@@ -297,7 +302,7 @@ class ChatQwen(ChatSettings, BaseChatModel):
             tools=tools,
             forced_call=choice not in (None, "auto", "none"),
             forced_tool=None if choice in (None, "auto", "none", "any") else choice,
-            parsed=is_parsed(wanted),
+            parsed=parsed or is_parsed(wanted),
             forbids_calls=choice == "none",
             parallel_calls=parallel is not False,
             schema=schema,
@@ -361,7 +366,10 @@ class ChatQwen(ChatSettings, BaseChatModel):
                 f"Unknown setting {sorted(unknown)[0]!r}; expected one of {', '.join(sorted(SETTINGS))}."
             )
         kept = {name: getattr(self, name) for name in (*SETTINGS, "api_key")}
-        changed = ChatQwen(**{**kept, **given})
+        try:
+            changed = ChatQwen(**{**kept, **given})
+        except ValidationError as error:
+            raise InputError(describe(error, given)) from error
         changed._held, changed._asked = self._held, self._asked
         if (changed.model, changed.base_url) == (self.model, self.base_url):
             changed.profile = self.profile  # a server may add to it

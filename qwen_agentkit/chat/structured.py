@@ -76,12 +76,21 @@ def is_parsed(wanted: Mapping[str, Any] | None) -> bool:
     return bool(wanted and wanted.get(PARSED))
 
 
-def check_fault(message: BaseMessage) -> None:
-    """Refuse an answer that does not fit its schema.
+def check_fault(message: BaseMessage, *, missing_call: bool) -> None:
+    """Refuse an answer that does not fit its schema, or that was cut off before the call that it has to be.
+
+    Args:
+        message: The answer, or a chunk of it; the last one says how it ended.
+        missing_call: Whether a call has to come and none has.
 
     Raises:
-        AnswerFaultError: It does not.
+        AnswerFaultError: It is not what was asked for.
     """
+    if missing_call and message.response_metadata.get("finish_reason") == "length":
+        raise AnswerFaultError(
+            "The answer was cut off before the call that it has to be. Raise max_tokens, lower "
+            "thinking_budget, or pass thinking=False."
+        )
     if fault := message.response_metadata.get("schema_fault"):
         raise AnswerFaultError(_say_fault(fault))
 
