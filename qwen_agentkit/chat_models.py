@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,8 +29,9 @@ from qwen_agentkit.backends.chat_settings import (
 )
 from qwen_agentkit.catalog import Role
 from qwen_agentkit.chat.messages import from_events, to_template, with_reasons
+from qwen_agentkit.chat.parsing import Event
 from qwen_agentkit.chat.profiles import profile_of
-from qwen_agentkit.chat.request import Request
+from qwen_agentkit.chat.request import Done, Request
 from qwen_agentkit.chat.structured import (
     PARSED,
     Method,
@@ -79,7 +80,7 @@ class ChatQwen(ChatSettings, BaseChatModel):
 
     role: ClassVar[Role] = "chat"
     local_settings: ClassVar[tuple[str, ...]] = (
-        *("revision", "device", "dtype", "adapter", "quantize", "context_window"),
+        *("revision", "device", "dtype", "adapter", "quantize", "context_window", "keep_alive"),
     )
 
     model: str = Field(default="Qwen/Qwen3-0.6B", validation_alias=AliasChoices("model", "model_name"))
@@ -258,21 +259,26 @@ class ChatQwen(ChatSettings, BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         """Yield one answer; `streams` says whether it is read while it is written."""
         settings, request = self._request(messages, stop, given)
-        if settings.base_url is None:
-            from qwen_agentkit.engine.decode.answer import answer  # loads torch, which no server needs
-
-            events = answer(settings._load(), request, cancelled)
-        else:
-            events = settings._connect(settings.base_url).answer(request, cancelled, streams=streams)
+        called = False
         try:
-            called = False
-            for chunk in from_events(events, settings.model):
+            for chunk in from_events(settings._events(request, cancelled, streams=streams), settings.model):
                 yield ChatGenerationChunk(message=chunk)
                 called = called or bool(chunk.tool_calls)
                 if not request.parsed:
                     check_fault(chunk, missing_call=request.forced_call and not called)
         except InputTooLongError as error:
             raise PromptTooLongError(str(error)) from error
+
+    def _events(
+        self, request: Request, cancelled: threading.Event, *, streams: bool
+    ) -> Iterator[Event | Done]:
+        if self.base_url is not None:
+            yield from self._connect(self.base_url).answer(request, cancelled, streams=streams)
+            return
+        from qwen_agentkit.engine.decode.answer import answer  # loads torch, which no server needs
+
+        with self._use():
+            yield from answer(self._load(), request, cancelled)
 
     def _request(
         self,
@@ -324,7 +330,8 @@ class ChatQwen(ChatSettings, BaseChatModel):
         """
         if self.custom_get_token_ids is not None:
             return self.custom_get_token_ids(text)
-        return self._load_tokenizer().encode_data([text])[0]
+        with self._use():
+            return self._load_tokenizer().encode_data([text])[0]
 
     def get_num_tokens_from_messages(
         self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
@@ -339,10 +346,11 @@ class ChatQwen(ChatSettings, BaseChatModel):
         """
         if self.custom_get_token_ids is not None:
             return super().get_num_tokens_from_messages(messages, tools)
-        loaded = self._load_tokenizer()
-        from qwen_agentkit.engine.decode.answer import prompt_length  # loads torch, which no server needs
+        with self._use():
+            loaded = self._load_tokenizer()
+            from qwen_agentkit.engine.decode.answer import prompt_length  # loads torch, which no server needs
 
-        return prompt_length(loaded, self._request(messages, None, {"tools": tools}, whole=False)[1])
+            return prompt_length(loaded, self._request(messages, None, {"tools": tools}, whole=False)[1])
 
     def _load_tokenizer(self) -> Loaded:
         """Return the checkpoint, whose tokenizer counts tokens.
@@ -371,6 +379,7 @@ class ChatQwen(ChatSettings, BaseChatModel):
         except ValidationError as error:
             raise InputError(describe(error, given)) from error
         changed._held, changed._asked = self._held, self._asked
+        changed.__dict__["_residence"] = self._residence
         if (changed.model, changed.base_url) == (self.model, self.base_url):
             changed.profile = self.profile  # a server may add to it
         return changed
@@ -389,6 +398,15 @@ class ChatQwen(ChatSettings, BaseChatModel):
                 self.model, chat=True, context_window=self.context_window, **self._weights()
             )
         return self._held[key]
+
+    def _dropper(self) -> Callable[[], None]:
+        return self._held.clear
+
+    def __copy__(self) -> ChatQwen:
+        """Return a copy that shares the weights, and the count of the calls that use them."""
+        copied = super().__copy__()
+        copied.__dict__["_residence"] = self._residence
+        return copied
 
     def _connect(self, base_url: str) -> ChatServer:
         key = (base_url, self.model, self.server, self.timeout, self.max_retries)

@@ -10,7 +10,8 @@ Each message says what was wrong, what was expected, and what to do.
     ├── ModelError                       a checkpoint
     │   ├── ModelNotFoundError           not on disk and not downloadable
     │   ├── ModelUnsupportedError        found, but it cannot run here
-    │   └── AnswerFaultError (ValueError)             an answer that does not fit its schema
+    │   ├── AnswerFaultError (ValueError)             an answer that does not fit its schema
+    │   └── ModelInUseError              calls use a model that is to be unloaded
     ├── OutOfMemoryError (MemoryError)   an answer needs more memory than is free
     ├── StoreError                       a vector store
     │   ├── StoreNotFoundError           the folder holds no store
@@ -46,6 +47,7 @@ __all__ = [
     "LoadError",
     "MissingExtraError",
     "ModelError",
+    "ModelInUseError",
     "ModelNotFoundError",
     "ModelUnsupportedError",
     "OutOfMemoryError",
@@ -103,6 +105,10 @@ class ModelUnsupportedError(ModelError):
 
 class AnswerFaultError(ModelError, ValueError):
     """An answer does not fit a part of its schema that no grammar can hold."""
+
+
+class ModelInUseError(ModelError):
+    """A model is to be unloaded while calls use it."""
 
 
 class StoreError(QwenAgentKitError):

@@ -101,10 +101,10 @@ SETTINGS = frozenset(
         *(*SAMPLING, "n", "max_tokens", "stop", "thinking", "thinking_budget"),
         *("reasoning_effort", "keep_thoughts", "context_window"),
         *("model", "revision", "device", "dtype", "adapter", "quantize"),
-        *("base_url", "server", "timeout", "max_retries"),
+        *("base_url", "server", "timeout", "max_retries", "keep_alive"),
     )
 )
 """Settings that a call can change."""
 
-CONNECTION_SETTINGS = frozenset({"timeout", "max_retries"})
+CONNECTION_SETTINGS = frozenset({"timeout", "max_retries", "keep_alive"})
 """Settings that change no answer."""

@@ -22,7 +22,6 @@ from langchain_core.runnables import Runnable, RunnableGenerator, RunnableMap, R
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import core_schema
 
 from qwen_agentkit.errors import AnswerFaultError, InputError
 
@@ -205,16 +204,16 @@ def _json_schema(schema: dict[str, Any] | type) -> dict[str, Any]:
 class _AnswerSchema(GenerateJsonSchema):
     """Says of pydantic's types what its own schema leaves out and its validation asks for."""
 
-    def decimal_schema(self, schema: core_schema.DecimalSchema) -> dict[str, Any]:
+    def decimal_schema(self, schema: Any) -> dict[str, Any]:
         """Return a number: most texts are none."""
         choices = super().decimal_schema(schema)
         return next((choice for choice in choices["anyOf"] if choice["type"] == "number"), choices)
 
-    def url_schema(self, schema: core_schema.UrlSchema) -> dict[str, Any]:
+    def url_schema(self, schema: Any) -> dict[str, Any]:
         """Return an address of the schemes that are allowed."""
         return {**super().url_schema(schema), **_schemes(schema.get("allowed_schemes"))}
 
-    def multi_host_url_schema(self, schema: core_schema.MultiHostUrlSchema) -> dict[str, Any]:
+    def multi_host_url_schema(self, schema: Any) -> dict[str, Any]:
         """Return an address of the schemes that are allowed."""
         return {**super().multi_host_url_schema(schema), **_schemes(schema.get("allowed_schemes"))}
 
