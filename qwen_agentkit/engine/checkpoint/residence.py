@@ -7,7 +7,6 @@ checkpoint is freed when none of them holds it any more.
 from __future__ import annotations
 
 import ctypes
-import gc
 import os
 import platform
 import sys
@@ -109,8 +108,7 @@ class Residence:
 
 
 def _give_back_memory() -> None:
-    """Return freed memory to the system, which Python, torch and glibc would keep for later."""
-    gc.collect()
+    """Return freed memory to the system, which torch and glibc would keep for later."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
