@@ -36,6 +36,7 @@ from qwen_agentkit.engine.grammar.holding import hold_schema
 from qwen_agentkit.engine.grammar.lark import Tags
 from qwen_agentkit.engine.grammar.matcher import Matcher, compile_grammar
 from qwen_agentkit.engine.grammar.turn_grammar import Turn, turn_grammar
+from qwen_agentkit.errors import InputError
 
 Json = dict[str, Any]
 WHOLE = {"type": "integer"}
@@ -170,6 +171,22 @@ def test_what_is_checked_when_the_answer_is_there(nano: Loaded, name: str) -> No
         text = walk(nano, Turn(schema=schema), seed)
         if text is not None and not check.find_answer_fault(text):
             assert valid.is_valid(json.loads(text))
+
+
+@pytest.mark.parametrize(
+    ("schema", "part"),
+    [
+        ({"properties": {"a": {"$ref": "https://example.com/a"}}}, "example.com/a"),
+        ({"type": "integer", "minimum": 5, "maximum": 4}, "5"),
+        ({"type": "string", "pattern": "["}, "regex"),
+        ({"type": "whatever"}, "whatever"),
+        ({"enum": []}, "empty"),
+    ],
+)
+def test_schemas_that_nothing_fits(schema: Json, part: str) -> None:
+    with pytest.raises(InputError, match="the answer") as error:
+        hold_schema("the answer", schema)
+    assert part in str(error.value)
 
 
 def test_an_unknown_format_is_a_note() -> None:

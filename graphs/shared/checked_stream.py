@@ -41,6 +41,7 @@ class CheckedStream:
         self._text = self._shown = ""
         self._checked = 0  # characters of the text that were looked at for a whole sentence
         self._id: str | None = None
+        self._late: list[AIMessage] = []
 
     def feed(self, chunk: AIMessage) -> None:
         """Take the next chunk, or a whole message, and pass on what it settles."""
@@ -48,8 +49,10 @@ class CheckedStream:
             return
         self._id = chunk.id
         self._text += chunk.text
-        if not chunk.text:
+        if not chunk.text and not self._text:
             push_message(chunk, state_key=None)
+        elif not chunk.text:
+            self._late.append(chunk)  # how the answer ended, after the rest of it
         elif self._how != "drop":
             self._show(self._settle())
 
@@ -59,6 +62,8 @@ class CheckedStream:
             return
         abstains = is_abstention(self._text.strip(), self._language)
         self._show(self._rest(self._text if abstains else self._treated(self._text)))
+        for chunk in self._late:
+            push_message(chunk, state_key=None)
 
     def _settle(self) -> str:
         """Return what is new of the sentences before the last one, which may go on."""
