@@ -19,6 +19,7 @@ from langchain_core.messages.ai import add_usage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, ValidationError
+from typing_extensions import Self
 
 from qwen_agentkit.backends.chat_settings import (
     CONNECTION_SETTINGS,
@@ -402,7 +403,7 @@ class ChatQwen(ChatSettings, BaseChatModel):
     def _dropper(self) -> Callable[[], None]:
         return self._held.clear
 
-    def __copy__(self) -> ChatQwen:
+    def __copy__(self) -> Self:
         """Return a copy that shares the weights, and the count of the calls that use them."""
         copied = super().__copy__()
         copied.__dict__["_residence"] = self._residence

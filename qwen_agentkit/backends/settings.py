@@ -72,8 +72,11 @@ class ModelSettings(BaseModel):
     @property
     def _residence(self) -> Residence:
         """What counts the calls; beside the fields, so that two models of the same settings are equal."""
-        if (known := self.__dict__.get("_residence")) is None:
-            known = self.__dict__.setdefault("_residence", Residence(self._dropper()))
+        known: Residence | None = self.__dict__.get("_residence")
+        if known is None:
+            known = Residence(self._dropper())
+            first: Residence = self.__dict__.setdefault("_residence", known)  # of two threads
+            return first
         return known
 
     def unload(self) -> None:

@@ -192,10 +192,10 @@ def _json_schema(schema: dict[str, Any] | type) -> dict[str, Any]:
         return dict(schema.get("parameters", schema))  # a function in the OpenAI form, or a schema
     if is_basemodel_subclass(schema):
         # LangChain's own converter loses the definitions of a recursive model.
+        model: Any = schema  # of pydantic 1 or 2
+        newer = hasattr(model, "model_json_schema")
         converted: dict[str, Any] = (
-            schema.model_json_schema(schema_generator=_AnswerSchema)
-            if hasattr(schema, "model_json_schema")
-            else schema.schema()
+            model.model_json_schema(schema_generator=_AnswerSchema) if newer else model.schema()
         )
         return converted
     return convert_to_json_schema(schema)
