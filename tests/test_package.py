@@ -36,7 +36,17 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
         "engine",
         ["engine"],
         {
-            *("httpx", "huggingface_hub", "jinja2", "llguidance", "modelscope", "numpy", "peft", "psutil"),
+            *(
+                "httpx",
+                "huggingface_hub",
+                "jinja2",
+                "jsonschema_rs",
+                "llguidance",
+                "modelscope",
+                "numpy",
+                "peft",
+                "psutil",
+            ),
             *("safetensors", "tokenizers", "torch", "torchao", "transformers"),
         },
     ),
