@@ -5,9 +5,10 @@ Each part stands in a page between the comments `<!-- generated: NAME -->` and `
     python docs/generate.py            write every part, and the pictures of the graphs
     python docs/generate.py --check    write nothing; exit with 1 when anything would change
     python docs/generate.py pictures   run `qwen-agentkit demo`, and write docs/pictures/demo.svg
+    python docs/generate.py screenshots  serve the handbook, and take pictures of the page in a chromium
     python docs/generate.py journeys   run four calls, and write the files that each passes
 
-The last two run models; `--check` leaves their parts alone.
+The last three run models; `--check` leaves their parts alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from generators import api, checkpoints, commands, demo, graphs, journeys, servers, tree
+from generators import api, checkpoints, commands, demo, graphs, journeys, screenshots, servers, tree
 
 DOCS = Path(__file__).parent
 
@@ -48,6 +49,9 @@ def main(arguments: list[str]) -> int:
     """Run the command; the exit code is 1 when `--check` found a difference."""
     if arguments == ["pictures"]:
         demo.write_picture(DOCS / "pictures" / "demo.svg")
+        return 0
+    if arguments == ["screenshots"]:
+        screenshots.write_pictures(DOCS / "pictures")
         return 0
     if arguments == ["journeys"]:
         path = DOCS / "architecture.md"

@@ -11,16 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qwen_agentkit.chat_models import ChatQwen
+    from qwen_agentkit.decisions import QwenDecisions
     from qwen_agentkit.embeddings import QwenEmbeddings
     from qwen_agentkit.rerankers import QwenReranker
     from qwen_agentkit.vectorstores.store import QwenVectorStore
 
-__all__ = ["ChatQwen", "QwenEmbeddings", "QwenReranker", "QwenVectorStore", "__version__"]
+__all__ = [
+    "ChatQwen",
+    "QwenDecisions",
+    "QwenEmbeddings",
+    "QwenReranker",
+    "QwenVectorStore",
+    "__version__",
+]
 
 __version__ = version("qwen-agentkit")
 
 _HOME = {
     "ChatQwen": "chat_models",
+    "QwenDecisions": "decisions",
     "QwenEmbeddings": "embeddings",
     "QwenReranker": "rerankers",
     "QwenVectorStore": "vectorstores",

@@ -21,11 +21,16 @@ __all__ = [
     "ARCHITECTURES",
     "CHECKPOINTS",
     "FAMILIES",
+    "FUSIONS",
     "PRESETS",
+    "THRESHOLDS",
+    "UNMEASURED",
     "Checkpoint",
     "Family",
+    "Fusion",
     "Role",
     "SamplingValues",
+    "Threshold",
     "family_of",
     "nano_folder",
     "preset_checkpoint",
@@ -306,6 +311,58 @@ PRESETS: dict[str, dict[Role, str]] = {
         "chat": "Qwen/Qwen3-8B",
     },
 }
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """How much an embedder's search counts beside the search by words, from data.
+
+    A passage scores the share of the question's words that it holds, weighed by rarity, plus a weight times
+    its cosine, from which `floor` is taken. The weight depends on whether the passage is in the language of
+    the question, since words rarely match across languages.
+
+    Attributes:
+        same: Weight where passage and question are in one language.
+        other: Weight where they are not.
+        threshold: Score below which a passage does not answer, 0 to 1, where no reranker judges.
+        floor: Cosine of texts that have nothing to do with each other.
+        data: What it was fitted on, and when.
+    """
+
+    same: float
+    other: float
+    threshold: float
+    floor: float = 0.0
+    data: str = ""
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The relevance below which a passage does not answer a question, from data.
+
+    Attributes:
+        score: The threshold of the reranker's scores, 0 to 1.
+        reranks: Whether a preset uses the order and the scores of the reranker. Where it lowered the order of
+            the search, the search's own order and scores count.
+        data: What it was fitted on, and when.
+    """
+
+    score: float
+    reranks: bool = True
+    data: str = ""
+
+
+# `qwen-agentkit calibrate --questions FILE` prints a row of each table; see docs/evaluation.md. Checkpoints
+# without a row have not been measured: ranks are fused half and half, and the threshold is UNMEASURED.
+FUSIONS: Mapping[str, Fusion] = {
+    "nano-embedding": Fusion(0.15, 0.4, 0.2, data="XQuAD, half of it, 12 languages, December 2026"),
+}
+"""By the name of the embedder."""
+UNMEASURED = Threshold(0.3)
+THRESHOLDS: Mapping[str, Threshold] = {
+    "nano-reranker": Threshold(0.3, False, data="XQuAD, half of it, 12 languages, December 2026"),
+}
+"""By the name of the reranker."""
 
 _NANO = ("nano-embedding", "nano-reranker", "nano-chat")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.exceptions import ContextOverflowError
@@ -18,13 +18,11 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import add_usage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
-from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, field_validator
+from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr
 
-from qwen_agentkit.backends.settings import ModelSettings
+from qwen_agentkit.backends.chat_settings import CONNECTION_SETTINGS, SAMPLING, SETTINGS, ChatSettings
 from qwen_agentkit.catalog import Role
-from qwen_agentkit.chat.messages import from_events, to_template
+from qwen_agentkit.chat.messages import from_events, to_template, with_reasons
 from qwen_agentkit.chat.profiles import profile_of
 from qwen_agentkit.chat.request import Request
 from qwen_agentkit.chat.structured import (
@@ -38,6 +36,7 @@ from qwen_agentkit.chat.structured import (
 from qwen_agentkit.chat.structured import response_format as as_response_format
 from qwen_agentkit.chat.threads import side_by_side, stream_from_thread
 from qwen_agentkit.chat.tool_choice import ToolChoice, read_choice
+from qwen_agentkit.chat.tools import Tool, read_tools
 from qwen_agentkit.errors import InputError, InputTooLongError, ServerUnsupportedError
 from qwen_agentkit.server.address import shown_address
 from qwen_agentkit.server.chat import ChatServer
@@ -52,10 +51,7 @@ class PromptTooLongError(InputTooLongError, ContextOverflowError):
     """The messages do not fit the context. LangChain's summarizing agents catch its second base class."""
 
 
-Tool = dict[str, Any] | type | Callable[..., Any] | BaseTool
-
-
-class ChatQwen(ModelSettings, BaseChatModel):
+class ChatQwen(ChatSettings, BaseChatModel):
     """A Qwen chat model, in this process, or with `base_url` behind an OpenAI-compatible server.
 
     Thoughts are kept apart from the answer, in `additional_kwargs["reasoning_content"]`. Tool calls are in
@@ -78,65 +74,6 @@ class ChatQwen(ModelSettings, BaseChatModel):
 
     model: str = Field(default="Qwen/Qwen3-0.6B", validation_alias=AliasChoices("model", "model_name"))
     """Hub id, local folder, GGUF file, or a preset: "nano", "0.6b", "4b", "8b"."""
-
-    thinking: bool | None = None
-    """Whether to think before answering. None: the checkpoint's default."""
-
-    thinking_budget: int | None = Field(default=None, ge=0)
-    """Most tokens of a thought, after which the answer begins. None: no limit."""
-
-    reasoning_effort: str | None = None
-    """How much to think, by a level that the checkpoint knows, such as "low", "medium" or "xhigh" of Qwen3.8.
-    Most checkpoints have no levels."""
-
-    keep_thoughts: bool | None = None
-    """Whether the prompt keeps thoughts of earlier turns. None: as the model's family does. True repeats
-    every turn as it was written, so that nothing of a conversation is computed twice, but thoughts fill the
-    context."""
-
-    temperature: float | None = Field(default=None, ge=0)
-    """Randomness; 0 takes the most likely token. None, here and below: what the model's makers recommend."""
-
-    top_p: float | None = Field(default=None, ge=0, le=1)
-    """Share of the probability mass to choose from, 0..1."""
-
-    top_k: int | None = Field(default=None, ge=0)
-    """Number of tokens to choose from; 0 for all."""
-
-    min_p: float | None = Field(default=None, ge=0, le=1)
-    """Smallest probability to choose, as a share of the largest, 0..1."""
-
-    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
-    """Makes tokens that are already in the answer less likely, -2..2."""
-
-    repetition_penalty: float | None = Field(default=None, gt=0)
-    """Makes tokens that are already in the prompt or the answer less likely, by a factor; 1 does not."""
-
-    max_tokens: int | None = Field(default=None, ge=1)
-    """Most tokens of an answer, thoughts included. None: as many as fit the context."""
-
-    stop: list[str] | None = None
-    """Strings that end the answer and are not part of it. In thoughts they end nothing."""
-
-    seed: int | None = None
-    """Makes answers repeatable."""
-
-    n: int = Field(default=1, ge=1)
-    """Number of answers to write at the same time, seeded `seed`, `seed + 1`, ...; `generate` returns all."""
-
-    quantize: Literal["int8", "int4", "fp8"] | None = None
-    """Round the weights while loading, to half or about a third of their bytes: "int8" or "int4", or "fp8" on
-    NVIDIA GPUs that multiply 8-bit floats.
-
-    On CPUs (with AVX-512), "int8" also rounds activations to 8 bits, token by token. "int4" does so for
-    prompts, not for the answer, and has a scale for every 32 weights. Both give the head and the token
-    embeddings 8 bits. On GPUs those are not rounded, and torchao rounds the layers (the extra `torchao`).
-    Measure on your own task what it costs in quality."""
-
-    context_window: int | None = Field(default=None, ge=1)
-    """Most tokens of a prompt and its answer. Beyond the checkpoint's own, up to four times as many,
-    positions are stretched (YaRN): for short texts too, which may cost some quality. Memory grows with the
-    tokens in use. Models with different windows are loaded apart."""
 
     streaming: bool = False
     """Whether `invoke` also streams to callbacks."""
@@ -161,15 +98,6 @@ class ChatQwen(ModelSettings, BaseChatModel):
     # Weights in use, kept alive and shared with the copies made for single calls; servers likewise.
     _held: dict[tuple[str | int | None, ...], Loaded] = PrivateAttr(default_factory=dict)
     _asked: dict[tuple[object, ...], ChatServer] = PrivateAttr(default_factory=dict)
-
-    @field_validator("stop")
-    @classmethod
-    def _check_stop(cls, stop: list[str] | None) -> list[str] | None:
-        if stop and "" in stop:
-            raise InputError(
-                f"stop={stop!r} contains an empty string, which would end every answer. Remove it."
-            )
-        return stop
 
     def bind_tools(
         self,
@@ -196,9 +124,9 @@ class ChatQwen(ModelSettings, BaseChatModel):
             **kwargs: Settings for the calls.
 
         Raises:
-            InputError: `tool_choice` names none of the tools.
+            InputError: One of them is no tool, or `tool_choice` names none of them.
         """
-        schemas = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
+        schemas = read_tools(tools, strict=strict)
         choice = read_choice(tool_choice, [schema["function"]["name"] for schema in schemas])
         if parallel_tool_calls is not None:
             kwargs["parallel_tool_calls"] = parallel_tool_calls
@@ -272,7 +200,8 @@ class ChatQwen(ModelSettings, BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         def work(given: dict[str, Any], cancelled: threading.Event) -> ChatResult:
-            return generate_from_stream(self._answer(messages, stop, given, cancelled, streams=False))
+            chunks = self._answer(messages, stop, given, cancelled, streams=False)
+            return with_reasons(generate_from_stream(chunks))
 
         if len(several := self._split_answers(kwargs)) == 1:
             return work(several[0], threading.Event())
@@ -291,7 +220,7 @@ class ChatQwen(ModelSettings, BaseChatModel):
         ]
         answers = [asyncio.ensure_future(agenerate_from_stream(stream_from_thread(work))) for work in works]
         try:
-            return _join_results(await asyncio.gather(*answers))
+            return _join_results([with_reasons(result) for result in await asyncio.gather(*answers)])
         finally:
             for answer in answers:  # if one has failed, the others are not needed
                 answer.cancel()
@@ -337,7 +266,11 @@ class ChatQwen(ModelSettings, BaseChatModel):
     ) -> tuple[ChatQwen, Request]:
         """Return the settings of one call and its request; `whole` is that of `to_template`."""
         given = dict(given)
-        tools = [convert_to_openai_tool(tool) for tool in given.pop("tools", None) or ()]
+        if isinstance(stop, str):
+            raise InputError(
+                f"stop={stop!r} is one string; expected a list of strings. Pass stop=[{stop!r}]."
+            )
+        tools = read_tools(given.pop("tools", None) or ())
         choice = read_choice(given.pop("tool_choice", None), [tool["function"]["name"] for tool in tools])
         tools = [] if choice == "none" else tools
         parallel = given.pop("parallel_tool_calls", None)
@@ -362,7 +295,7 @@ class ChatQwen(ModelSettings, BaseChatModel):
             thinking_budget=settings.thinking_budget,
             reasoning_effort=settings.reasoning_effort,
             keep_thoughts=settings.keep_thoughts,
-            sampling={name: getattr(settings, name) for name in _SAMPLING},
+            sampling={name: getattr(settings, name) for name in SAMPLING},
             max_tokens=settings.max_tokens,
             stop=settings.stop or (),
         )
@@ -412,13 +345,15 @@ class ChatQwen(ModelSettings, BaseChatModel):
         """Return a copy with the settings of one call, validated as the constructor does."""
         if not given:
             return self
-        if unknown := given.keys() - _SETTINGS:
+        if unknown := given.keys() - SETTINGS:
             raise InputError(
-                f"Unknown setting {sorted(unknown)[0]!r}; expected one of {', '.join(sorted(_SETTINGS))}."
+                f"Unknown setting {sorted(unknown)[0]!r}; expected one of {', '.join(sorted(SETTINGS))}."
             )
-        kept = {name: getattr(self, name) for name in (*_SETTINGS, "api_key")}
+        kept = {name: getattr(self, name) for name in (*SETTINGS, "api_key")}
         changed = ChatQwen(**{**kept, **given})
         changed._held, changed._asked = self._held, self._asked
+        if (changed.model, changed.base_url) == (self.model, self.base_url):
+            changed.profile = self.profile  # a server may add to it
         return changed
 
     def _key(self) -> tuple[str | int | None, ...]:
@@ -440,10 +375,12 @@ class ChatQwen(ModelSettings, BaseChatModel):
         key = (base_url, self.model, self.server, self.timeout, self.max_retries)
         if key not in self._asked:
             self._asked[key] = ChatServer(self._server(), self.model, self.server)
+            if self.profile is not None and self._asked[key].context:
+                self.profile.setdefault("max_input_tokens", self._asked[key].context)
         return self._asked[key]
 
     def _resolve_model_profile(self) -> ModelProfile | None:
-        return profile_of(self.model, self.context_window)
+        return profile_of(self.model, self.context_window, served=self.base_url is not None)
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop or self.stop, **kwargs)
@@ -452,26 +389,11 @@ class ChatQwen(ModelSettings, BaseChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in sorted(_SETTINGS - _CONNECTION_SETTINGS)}
+        return {name: getattr(self, name) for name in sorted(SETTINGS - CONNECTION_SETTINGS)}
 
     @property
     def _llm_type(self) -> str:
         return "qwen-agentkit"
-
-
-_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "repetition_penalty", "seed")
-
-_SETTINGS = frozenset(
-    (
-        *(*_SAMPLING, "n", "max_tokens", "stop", "thinking", "thinking_budget"),
-        *("reasoning_effort", "keep_thoughts", "context_window"),
-        *("model", "revision", "device", "dtype", "adapter", "quantize"),
-        *("base_url", "server", "timeout", "max_retries"),
-    )
-)
-
-# They change no answer.
-_CONNECTION_SETTINGS = frozenset({"timeout", "max_retries"})
 
 
 def _join_results(results: list[ChatResult]) -> ChatResult:

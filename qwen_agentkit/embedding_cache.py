@@ -56,7 +56,7 @@ class FolderStore(BaseStore[str, bytes]):
         """
         for key, value in key_value_pairs:
             path = self._path(key)
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             fresh = path.with_name(f".{uuid4().hex}")
             try:
                 fresh.write_bytes(value)

@@ -174,6 +174,15 @@ class QwenEmbeddings(ModelSettings, Embeddings):
             ) from error
         return vector
 
+    def embed_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return vectors of queries as one array, (len(texts), dimensions); errors as in `embed_query`."""
+        return self._embed(texts, query=True)
+
+    @property
+    def query_prompt(self) -> str:
+        """What is read before a query."""
+        return self._prompt(query=True)
+
     def _prompt(self, *, query: bool) -> str:
         """Return what is read before a text."""
         if not query:

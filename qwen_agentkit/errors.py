@@ -30,6 +30,7 @@ Each message says what was wrong, what was expected, and what to do.
     │   ├── ServerUnsupportedError       it cannot do what was asked, or did not do it
     │   └── ServerAnswerError            its response was truncated or empty
     ├── AccessError (PermissionError)    the groups of the user are unknown
+    ├── ToolServerError                  an MCP server
     ├── WorkerError                      workers on a Ray cluster
     ├── LoadError (ValueError)           a document that cannot be read
     └── MissingExtraError (ImportError)  an optional dependency is not installed
@@ -66,8 +67,10 @@ __all__ = [
     "StoreMismatchError",
     "StoreNotFoundError",
     "StoreWriteError",
+    "ToolServerError",
     "WorkerError",
     "missing_extra",
+    "too_old",
 ]
 
 
@@ -175,6 +178,10 @@ class AccessError(QwenAgentKitError, PermissionError):
     """Documents belong to groups, and the groups of the user are unknown."""
 
 
+class ToolServerError(QwenAgentKitError):
+    """An MCP server does not start, does not answer in time, or does not speak MCP."""
+
+
 class WorkerError(QwenAgentKitError):
     """Workers on a Ray cluster cannot be started, or keep failing."""
 
@@ -203,4 +210,22 @@ def missing_extra(error: ModuleNotFoundError, package: str, extra: str) -> Impor
     return MissingExtraError(
         f"{package} is not installed; expected the extra {extra!r}. "
         f"Type: pip install 'qwen-agentkit[{extra}]'"
+    )
+
+
+def too_old(error: ModuleNotFoundError, module: str, requirement: str) -> ImportError:
+    """Return the error to raise for a module that only newer versions of a dependency have.
+
+    Args:
+        error: The import error that was caught.
+        module: The module.
+        requirement: What to install, such as "langchain-core>=1.8".
+
+    Returns:
+        An import error that says so, or `error` itself if another module is missing.
+    """
+    if error.name != module:
+        return error
+    return MissingExtraError(
+        f"{module} is not installed; expected {requirement}. Type: pip install '{requirement}'"
     )

@@ -67,6 +67,10 @@ class QwenReranker(ModelSettings, BaseDocumentCompressor):
     min_score: float = Field(default=0.0, ge=0.0, le=1.0)
     """Documents that score less are dropped."""
 
+    threshold: float | None = Field(default=None, ge=0.0, le=1.0)
+    """Score from which a passage answers, for the graphs; nothing is dropped here. None: what was measured of
+    the checkpoint (`qwen_agentkit.catalog.THRESHOLDS`), else 0.3."""
+
     max_length: int = Field(default=8192, gt=64)
     """Most tokens of a whole prompt, of which a document gets what the query leaves; no more than the
     checkpoint reads."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.vectorstores import VectorStoreRetriever
 
-__all__ = ["ScoredRetriever", "reciprocal_rank_fusion"]
+__all__ = ["KnowsLanguages", "ScoredRetriever", "reciprocal_rank_fusion"]
 
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -33,8 +33,21 @@ def reciprocal_rank_fusion(rankings: Iterable[Sequence[_Key]], k: int = 60) -> d
     return dict(sorted(scores.items(), key=lambda item: -item[1]))
 
 
+@runtime_checkable
+class KnowsLanguages(Protocol):
+    """A store that knows the languages of its documents."""
+
+    def languages(self, filter: Any = None) -> list[str]:
+        """Return the languages of the documents that match a filter, the most frequent first."""
+
+
 class ScoredRetriever(VectorStoreRetriever):
     """A vector store's retriever that writes ``metadata["retrieval_score"]`` on the documents it finds."""
+
+    def languages(self) -> list[str]:
+        """Return the languages of what is searched, the most frequent first; none if the store is silent."""
+        store = self.vectorstore
+        return store.languages(self.search_kwargs.get("filter")) if isinstance(store, KnowsLanguages) else []
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any

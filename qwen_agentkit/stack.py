@@ -12,6 +12,7 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict
 
+from qwen_agentkit.calibration import Calibration, SearchOrder, load_calibration
 from qwen_agentkit.catalog import preset_checkpoint
 from qwen_agentkit.embeddings import QwenEmbeddings
 from qwen_agentkit.rerankers import QwenReranker
@@ -51,7 +52,20 @@ class Stack:
         self.folder = folder
         self.groups = groups
         self.embeddings = QwenEmbeddings(model=preset_checkpoint(preset, "embedding"))
-        self.reranker = QwenReranker(model=preset_checkpoint(preset, "reranker"))
+        self.reranking_model = QwenReranker(model=preset_checkpoint(preset, "reranker"))
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """What was measured of the embedder and the reranker: on this store, else in the catalog."""
+        return load_calibration(self.folder, self.embeddings.model, self.reranking_model.model)
+
+    @property
+    def reranker(self) -> QwenReranker | SearchOrder:
+        """What orders passages and says how relevant they are; the search itself where reranking is worse."""
+        measured = self.calibration
+        if measured.reranks:
+            return self.reranking_model.model_copy(update={"threshold": measured.threshold})
+        return SearchOrder(reranker=self.reranking_model, threshold=measured.threshold)
 
     @cached_property
     def chat(self) -> ChatQwen:
@@ -70,11 +84,12 @@ class Stack:
 
     def checkpoints(self) -> list[str]:
         """Names of its models: embedder, reranker, chat."""
-        return [self.embeddings.model, self.reranker.model, preset_checkpoint(self.preset, "chat")]
+        return [self.embeddings.model, self.reranking_model.model, preset_checkpoint(self.preset, "chat")]
 
     def store(self, *, create: bool = False) -> QwenVectorStore:
         """Open the store; it has to exist unless `create`."""
-        return QwenVectorStore(self.embeddings, path=str(self.folder), create=create)
+        fusion = self.calibration.fusion
+        return QwenVectorStore(self.embeddings, path=str(self.folder), create=create, fusion=fusion)
 
     def rag_graph(self, store: QwenVectorStore | None = None) -> RagGraph:
         """The `rag` graph over an open store; without one it is opened at the first question."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,7 +27,11 @@ pytest_plugins = [
     "tests.fakes.command_line",
     "tests.fakes.loopback",
     "tests.fakes.scripted_chat",
+    "tests.serve_site",
 ]
+
+# Checkpoints of graphs hold nothing but what LangGraph's strict reader takes. It looks when it is imported.
+os.environ.setdefault("LANGGRAPH_STRICT_MSGPACK", "true")
 
 # Tiny models: handing work to a second thread costs more than the work.
 torch.set_num_threads(1)

@@ -300,6 +300,17 @@ CASES = {
     "carriage returns are the model's": Case("<think>\r\na\r\n</think>\r\n\r\nb", "\r\na\r", "\r\n\r\nb"),
     "thought of nothing but newlines": Case("<think>\n\n\n</think>\n\n\n"),
     "lone surrogate in the answer": Case("a\ud800b", content="a\ud800b"),
+    # Several whole calls in one pair of tags
+    **{
+        f"several calls: {name}": Case(f"<tool_call>{body}</tool_call>", calls=(("f", {"a": 1}), ("g", {})))
+        for name, body in {
+            "one after the other": '{"name": "f", "arguments": {"a": 1}}{"name": "g"}',
+            "on lines": '\n{"name": "f", "arguments": {"a": 1}}\n{"name": "g"}\n',
+            "in a list": '[{"name": "f", "arguments": {"a": 1}}, {"name": "g"}]',
+            "in a fence": '\n```json\n[{"name": "f", "arguments": {"a": 1}}, {"name": "g"}]\n```\n',
+        }.items()
+    },
+    "one call in a fence": Case('<tool_call>\n```json\n{"name": "f"}\n```\n</tool_call>', calls=(("f", {}),)),
     # More damage: never guessed at, as a wrong guess would be run
     **{
         name: Case(f"<tool_call>{body}</tool_call>", invalid=(f"<tool_call>{body}</tool_call>",))
@@ -308,7 +319,10 @@ CASES = {
             "trailing comma": '{"name": "f", "arguments": {"a": 1,}}',
             "doubled braces": '{{"name": "f", "arguments": {{}}}}',
             "comment": '{"name": "f", "arguments": {}} // look',
-            "two objects": '{"name": "f", "arguments": {}}{"name": "g", "arguments": {}}',
+            "two objects, one without a name": '{"name": "f", "arguments": {}}{"arguments": {}}',
+            "two objects and more": '{"name": "f"}{"name": "g"} and so on',
+            "a list with something else": '[{"name": "f"}, 1]',
+            "a list that does not end": '[{"name": "f"}',
             "other key for the arguments": '{"name": "f", "parameters": {"a": 1}}',
             "argument twice": '{"name": "f", "arguments": {"a": 1, "a": 2}}',
             "name is empty": '{"name": "", "arguments": {}}',

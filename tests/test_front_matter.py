@@ -38,13 +38,28 @@ def test_what_is_no_front_matter_is_kept_whole(text: str) -> None:
         ("id: 7\ntitle: 'When: and where?'", "When: and where?"),
         ("title: >-\n  Opening\n  hours", "Opening hours"),
         ("title: |\n  开放时间", "开放时间"),
-        ("title: # none\ntags: [a, b]", "Heading"),
+        ("title: # none\nlayout: page", "Heading"),
         ("title: [a, b]", "Heading"),
-        ("tags:\n  - a\ndate: 2024-01-05", "Heading"),
+        ("draft: true\nweight: 3", "Heading"),
     ],
 )
 def test_front_matter_gives_the_title_and_is_left_out(head: str, title: str) -> None:
-    assert read(f"---\n{head}\n---\n# Heading\n\nText.\n") == ("# Heading\n\nText.\n", {"title": title})
+    assert read(f"---\n{head}\n---\n# Heading\n\nText.\n") == Part("# Heading\n\nText.\n", {"title": title})
+
+
+@pytest.mark.parametrize(
+    ("head", "kept"),
+    [
+        ("---\ntags: [lease, عقد]\nlayout: page\n---", "tags: lease, عقد"),
+        (
+            "---\nauthor: Ines Blum\ndate: 2024-01-05\nkeywords:\n  - 租约\n---",
+            "author: Ines Blum\ndate: 2024-01-05\nkeywords: 租约",
+        ),
+        ("+++\ntitle = 'Rent'\nauthors = ['A', 'B']\n+++", "authors: A, B"),
+    ],
+)
+def test_what_front_matter_says_of_the_text_can_be_searched(head: str, kept: str) -> None:
+    assert read(f"{head}\n# Heading\n").text == f"{kept}\n\n# Heading\n"
 
 
 def test_a_heading_in_what_is_kept_is_the_title() -> None:

@@ -99,12 +99,12 @@ def test_an_effect_would_be_seen(tmp_path: Path) -> None:
     class Silencer:
         def find_spec(self, name, path=None, target=None):
             if name == "qwen_agentkit.errors":
-                logging.getLogger("pypdf").setLevel(logging.CRITICAL)
+                logging.getLogger("pdfminer").setLevel(logging.CRITICAL)
     sys.meta_path.insert(0, Silencer())
     """
     result = run(PROGRAM.replace("EXTRA", textwrap.dedent(effect)), tmp_path)
     assert result.returncode != 0
-    assert "pypdf" in result.stderr.splitlines()[-1]
+    assert "pdfminer" in result.stderr.splitlines()[-1]
 
 
 def test_the_module_for_studio_builds_nothing_when_imported() -> None:

@@ -84,7 +84,7 @@ def texts(store: QwenVectorStore) -> list[str]:
 def test_documents_come_in_with_their_metadata(docs: Path, store: QwenVectorStore) -> None:
     report = ingest([docs], store)
     assert (report.added, report.skipped, report.removed, report.failed) == (4, 0, 0, [])
-    assert list(report.to_dict()) == ["added", "skipped", "removed", "failed", "seconds"]
+    assert list(report.to_dict()) == ["added", "skipped", "removed", "failed", "warnings", "seconds"]
     found = {(d.metadata["source"], d.metadata["chunk"]): d for d in store.scroll()}
     assert sorted(found) == [
         ("docs/ar/hours.txt", 0), ("docs/hours.md", 0), ("docs/hours.md", 1),
@@ -143,7 +143,6 @@ def test_vanished_files_go_and_others_stay(docs: Path, tmp_path: Path, store: Qw
 
 BAD = {
     "binary.txt": (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "binary"),
-    "latin1.txt": ("café".encode("latin-1"), "not UTF-8: byte 0xe9 at position 3"),
     "empty.md": (b" \n\n", "no text"),
     "broken.pdf": (b"%PDF-1.7 and then nothing", "broken PDF"),
     "cut.pdf": (pdf("some text")[:300], "broken PDF|no text"),
@@ -189,12 +188,12 @@ def test_html_keeps_structure_and_drops_code() -> None:
     )
     [part] = read_document(page.encode(), ".html")
     assert part.metadata == {"title": "A & B"}
-    assert part.text == "## Hours\n\nFrom nine to five.\nDaily.\n\n- one\n- two\n\na | b |"
+    assert part.text == "## Hours\n\nFrom nine to five.\nDaily.\n\n- one\n- two\n\na | b"
 
 
 def test_front_matter_gives_the_title_and_goes() -> None:
     [part] = read_document(b"---\nid: x\ntitle: 'The FAQ'\n---\n# Other\n\nText.", ".md")
-    assert part == ("# Other\n\nText.", {"title": "The FAQ"})
+    assert part[:2] == ("# Other\n\nText.", {"title": "The FAQ"})
 
 
 def test_missing_and_empty_paths_are_refused_before_the_store_is_touched(tmp_path: Path) -> None:

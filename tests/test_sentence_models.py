@@ -127,6 +127,7 @@ def qwen_dir(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     def make(pooling: str = "lasttoken", prompts: dict[str, str] | None = None, *, ends: bool = True) -> Path:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(bundled("nano-embedding"))
         tokenizer.model_max_length = 512
+        tokenizer.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
         if ends:
             end = tokenizer.convert_tokens_to_ids("<|endoftext|>")
             tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(

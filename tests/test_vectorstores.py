@@ -576,10 +576,12 @@ def test_requests_to_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(dense["query"]["nearest"]) == 64
     assert sparse["using"] == "langchain-sparse"
     assert len(sparse["query"]["nearest"]["indices"]) == 2
-    condition = {"key": 'metadata."language"', "match": {"value": "ar"}}
+    condition = {"key": 'metadata."language"', "match": {"any": ["ar"]}}
     for body in (dense, sparse):
         assert (body["limit"], body["with_payload"]) == (50, True)
-        assert body["filter"]["must"][0]["should"] == [condition]
+        no_tenant, language = body["filter"]["must"][0]["must"]
+        assert no_tenant["must"] == [{"is_empty": {"key": "tenant"}}]
+        assert language["should"] == [condition]
 
 
 def test_no_write_is_larger_than_a_server_takes(monkeypatch: pytest.MonkeyPatch) -> None:

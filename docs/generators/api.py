@@ -52,7 +52,7 @@ def _describe(name: str, value: Any) -> str:
     head = (
         _signature(start, name) if start else f"```python\nclass {name}{f'({bases})' if bases else ''}\n```\n"
     )
-    return f"{head}\n{docstring}\n{_fields(node)}{_methods(node)}"
+    return f"{head}\n{docstring}\n{_fields(value)}{_methods(node)}"
 
 
 def _describe_constant(value: Any) -> str:
@@ -100,9 +100,19 @@ def _one_argument(argument: ast.arg, default: ast.expr | None) -> str:
     return f"{text} = {ast.unparse(default)}" if argument.annotation else f"{text}={ast.unparse(default)}"
 
 
-def _fields(node: ast.ClassDef) -> str:
-    """Return a list of the public fields: type, default, and the text below each."""
-    rows = []
+def _fields(value: type) -> str:
+    """Return a list of the public fields of a class and of its bases here, the nearest first."""
+    rows: dict[str, str] = {}
+    for base in value.__mro__:
+        if base.__module__.startswith("qwen_agentkit"):
+            node = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
+            rows |= {name: row for name, row in _own_fields(node).items() if name not in rows}
+    return "\nFields:\n\n" + "".join(rows.values()) if rows else ""
+
+
+def _own_fields(node: Any) -> dict[str, str]:
+    """Return the public fields of one class: type, default, and the text below each."""
+    rows = {}
     for field, after in zip(node.body, [*node.body[1:], None], strict=True):
         if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
             continue
@@ -112,8 +122,8 @@ def _fields(node: ast.ClassDef) -> str:
         row = f"- **`{field.target.id}`**: `{ast.unparse(field.annotation)}`{default}"
         text = _field_text(field.value, after)
         row += f"  \n  {text}" if text else ""
-        rows.append(row + "\n")
-    return "\nFields:\n\n" + "".join(rows) if rows else ""
+        rows[field.target.id] = row + "\n"
+    return rows
 
 
 def _field_text(value: ast.expr | None, after: ast.stmt | None) -> str:

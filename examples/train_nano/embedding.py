@@ -22,7 +22,7 @@ from across import Across, rows_apart
 from data import NTREX, word_counts
 from embedding_layout import MEANING, WIDTH, build, words_of_the_protocol
 from pairs import UNSPACED, Pairs, Tokens, spaced
-from tokenizer import compact
+from tokenizer import compact, end_texts
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 CUTS = ((512, 1.0), (256, 0.25), (128, 0.2), (64, 0.15))  # Matryoshka: vectors are also used cut
@@ -225,6 +225,7 @@ def main() -> None:
     build(table, importance, tokenizer).to(torch.bfloat16).save_pretrained(options.out)
     tokenizer.save_pretrained(options.out)
     compact(options.out)
+    end_texts(options.out)
     torch.save(
         {"table": table, "importance": importance}, options.out / "bag.pt"
     )  # the reranker starts from it

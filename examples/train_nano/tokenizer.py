@@ -119,5 +119,24 @@ def compact(folder: Path) -> None:
         assert len(backend.encode(word, add_special_tokens=False).ids) == 1, word
 
 
+def end_texts(folder: Path) -> None:
+    """Make the tokenizer append the token whose state is the vector, as that of Qwen3-Embedding does."""
+    path = folder / "tokenizer.json"
+    spec = json.loads(path.read_text(encoding="utf-8"))
+    number = next(token["id"] for token in spec["added_tokens"] if token["content"] == "<|endoftext|>")
+    first, second = ({"Sequence": {"id": name, "type_id": 0}} for name in "AB")
+    end = {"SpecialToken": {"id": "<|endoftext|>", "type_id": 0}}
+    template = {
+        "type": "TemplateProcessing",
+        "single": [first, end],
+        "pair": [first, end, second, end],
+        "special_tokens": {
+            "<|endoftext|>": {"id": "<|endoftext|>", "ids": [number], "tokens": ["<|endoftext|>"]}
+        },
+    }
+    spec["post_processor"] = {"type": "Sequence", "processors": [spec["post_processor"], template]}
+    path.write_text(json.dumps(spec, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
+
+
 if __name__ == "__main__":
     main()

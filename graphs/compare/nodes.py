@@ -66,7 +66,7 @@ class CompareNodes:
             wide = cast(CompareState, {**state, "width": _SURVEY_WIDTH})
             update = self.corrective.retrieve(wide, _corrective_settings(settings), stage)
             found = [document_language(document) for document in update["retrieved"]]
-        own = detect_language(state["question"])
+        own = detect_language(state["question"], among=[state["language"]])
         languages = sorted(dict.fromkeys(found), key=lambda code: code != own)
         kept = languages if settings.languages else languages[:_MAX_LANGUAGES]
         stage.details |= {"languages": kept, "left_out": languages[len(kept) :]}

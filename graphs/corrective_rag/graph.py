@@ -6,7 +6,7 @@ to retrieve by way of rewrite, translate or widen, as often as the settings and 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langgraph.cache.base import BaseCache
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -28,6 +28,9 @@ from qwen_agentkit.graphs.shared.models import (
 from qwen_agentkit.graphs.shared.runtime import add_nodes
 from qwen_agentkit.graphs.shared.state import RagInput
 
+if TYPE_CHECKING:  # langchain-core has it from 1.8 on
+    from langchain_core.decisions import BaseDecisionModel
+
 __all__ = ["CorrectiveGraph", "build_corrective_rag_graph", "create_corrective_rag_graph"]
 
 CorrectiveGraph = StateGraph[CorrectiveState, CorrectiveContext, RagInput, CorrectiveState]
@@ -43,6 +46,7 @@ def create_corrective_rag_graph(
     retriever: Retriever,
     *,
     reranker: Reranker = None,
+    decisions: BaseDecisionModel | None = None,
     checkpointer: BaseCheckpointSaver[Any] | None = None,
     store: BaseStore | None = None,
     cache: BaseCache[Any] | None = None,
@@ -67,6 +71,8 @@ def create_corrective_rag_graph(
         retriever: Any retriever, or a vector store.
         reranker: As in `create_rag_graph`. If it has a method ``score(pairs)``, as `QwenReranker` has, it
             also gives each sentence of the answer a support score.
+        decisions: A decision model, such as `QwenDecisions`, which then grades the passages in one forward
+            instead of the chat model.
         checkpointer: As in `create_rag_graph`.
         store: As in `create_rag_graph`.
         cache: As in `create_rag_graph`.
@@ -76,16 +82,21 @@ def create_corrective_rag_graph(
         InputError: As in `create_rag_graph`.
         MissingExtraError: As in `create_rag_graph`.
     """
-    graph = build_corrective_rag_graph(model, retriever, reranker=reranker)
+    graph = build_corrective_rag_graph(model, retriever, reranker=reranker, decisions=decisions)
     return graph.compile(checkpointer=checkpointer, store=store, cache=cache, name=name)
 
 
 def build_corrective_rag_graph(
-    model: ChatModel, retriever: Retriever, *, reranker: Reranker = None
+    model: ChatModel,
+    retriever: Retriever,
+    *,
+    reranker: Reranker = None,
+    decisions: BaseDecisionModel | None = None,
 ) -> CorrectiveGraph:
     """Make the builder behind `create_corrective_rag_graph`, to add nodes to; arguments as there."""
     check_retriever(retriever)
-    nodes = CorrectiveNodes(RagNodes(resolve_chat_model(model), retriever, resolve_reranker(reranker)))
+    rag = RagNodes(resolve_chat_model(model), retriever, resolve_reranker(reranker))
+    nodes = CorrectiveNodes(rag, decisions)
     graph = StateGraph(CorrectiveState, context_schema=CorrectiveContext, input_schema=RagInput)
     add_nodes(graph, nodes, _NODES, CorrectiveContext)
     graph.add_edge(START, "prepare")

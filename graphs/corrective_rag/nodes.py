@@ -6,14 +6,14 @@ Knows when to search again, and what replaces a step that fails.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.language_models import BaseChatModel
-from pydantic import BaseModel, Field
 
 from qwen_agentkit.errors import RetrievalError
-from qwen_agentkit.graphs.corrective_rag.state import CorrectiveContext, CorrectiveState
+from qwen_agentkit.graphs.corrective_rag.grading import decide_grade
+from qwen_agentkit.graphs.corrective_rag.state import CorrectiveContext, CorrectiveState, Grade
 from qwen_agentkit.graphs.rag.nodes import RagNodes
 from qwen_agentkit.graphs.shared.answers import find_citation_faults, find_language_faults, finish_answer
 from qwen_agentkit.graphs.shared.language_retriever import document_language
@@ -21,9 +21,11 @@ from qwen_agentkit.graphs.shared.models import ask_line, ask_object, plan_though
 from qwen_agentkit.graphs.shared.passages import escape_markup, format_passages
 from qwen_agentkit.graphs.shared.prompts import GRADE, QUESTION, REWRITE, SEARCHED, TRANSLATE
 from qwen_agentkit.graphs.shared.retrieval import (
+    describe_nearest,
+    drop_irrelevant,
     fuse_rankings,
-    keep_relevant,
     relevance_score,
+    relevance_threshold,
     search_documents,
 )
 from qwen_agentkit.graphs.shared.runtime import ALWAYS_RAISED, Stage, Update
@@ -31,7 +33,10 @@ from qwen_agentkit.graphs.shared.state import Move, Node
 from qwen_agentkit.text.languages import detect_language, language_name
 from qwen_agentkit.text.verification import Score, Verification, verify_citations
 
-__all__ = ["CorrectiveNodes", "Grade"]
+if TYPE_CHECKING:  # langchain-core has it from 1.8 on
+    from langchain_core.decisions import BaseDecisionModel
+
+__all__ = ["CorrectiveNodes"]
 
 _STEPS_OF_A_LOOP = 9
 """Steps from a grading over another search to the end of the graph, this grading included."""
@@ -43,22 +48,12 @@ _MAX_TRANSLATIONS = 3
 """Of one question: each costs a call of the model and a search."""
 
 
-class Grade(BaseModel):
-    """Which passages help to answer the question."""
-
-    relevant: list[int] = Field(
-        description="Numbers of the passages that hold the answer or a part of it; empty if none does"
-    )
-    hard: bool = Field(
-        description="Whether passages have to be combined, compared or computed with to answer"
-    )
-
-
 @dataclass(frozen=True)
 class CorrectiveNodes:
     """The nodes of `corrective_rag`, over those of `rag`."""
 
     rag: RagNodes
+    decisions: BaseDecisionModel | None = None
 
     @property
     def model(self) -> BaseChatModel | None:
@@ -90,35 +85,57 @@ class CorrectiveNodes:
 
     def rerank(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
         """Keep the best relevant passages; when the reranker fails, the first ones."""
-        documents = state["retrieved"]
-        if self.rag.reranker is not None and documents:
+        documents, nearest = state["retrieved"], []
+        reranker = self.rag.reranker
+        if reranker is not None and documents:
             try:
-                documents = _rerank_by_language(self.rag.reranker, state, settings.min_score)
+                ranked = _rerank_by_language(reranker, state)
+                documents = drop_irrelevant(ranked, relevance_threshold(reranker, settings.min_score))
+                nearest = [] if documents else describe_nearest(ranked)
             except ALWAYS_RAISED:
                 raise
             except Exception as error:
                 stage.announce_fallback("fused order", error)
-        return {"documents": self.rag.select_passages(documents, state, settings)}
+        return {"documents": self.rag.select_passages(documents, state, settings), "nearest": nearest}
 
     def grade(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
         """Decide which passages are relevant, and which node comes next."""
         documents = state["documents"]
         sure = any((relevance_score(document) or 0.0) >= settings.sure_score for document in documents)
         grade = None
-        if documents and not sure and self.model is not None:
-            grade = _ask_grade(self.model, state, settings, stage)
+        if documents and not sure:
+            grade = self._ask_grade(state, settings, stage)
         if grade is not None:
             documents = [one for number, one in enumerate(documents, 1) if number in grade.relevant]
         # A question is hard if it took a second search, or if no passage is sure to answer it.
         hard = bool(state["tried"]) or (grade.hard if grade else not sure)
         move: Move = "generate" if documents else self._choose_correction(state, settings)
-        by = "model" if grade else "score"
+        by = "score" if grade is None else "model" if self.decisions is None else "decisions"
         stage.details |= {"kept": len(documents), "by": by, "hard": hard, "next": move}
         return {"documents": documents, "hard": hard, "move": move, "thought": stage.total_thought(state)}
 
+    def _ask_grade(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Grade | None:
+        """Return the grade of the decision model or else of the chat model, None when neither gives one."""
+        if self.decisions is not None:
+            try:
+                return decide_grade(self.decisions, state["question"], state["documents"])
+            except ALWAYS_RAISED:
+                raise
+            except Exception as error:
+                stage.announce_fallback("grade by score", error)
+                return None
+        if self.model is None:
+            return None
+        question = escape_markup(state["question"])
+        request = QUESTION.format(passages=format_passages(state["documents"]), question=question)
+        thought = plan_thought("grade", settings, stage.total_thought(state))
+        return ask_object(Grade, self.model, thought, GRADE, request, stage, "grade by score")
+
     def rewrite(self, state: CorrectiveState, settings: CorrectiveContext, stage: Stage) -> Update:
         """Add a query in other words."""
-        instruction = REWRITE.format(language=language_name(detect_language(state["question"])))
+        instruction = REWRITE.format(
+            language=language_name(detect_language(state["question"], among=[state["language"]]))
+        )
         searched = escape_markup("\n".join(f"- {query}" for query in state["queries"]))
         request = SEARCHED.format(question=escape_markup(state["question"]), queries=searched)
         query = self._ask_query("rewrite", instruction, request, state, settings, stage)
@@ -242,36 +259,22 @@ class CorrectiveNodes:
             return verify_citations(answer, documents, language=language)
 
 
-def _rerank_by_language(
-    reranker: BaseDocumentCompressor, state: CorrectiveState, min_score: float
-) -> list[Document]:
-    """The relevant passages, each scored for the question in its own language if there is a translation."""
+def _rerank_by_language(reranker: BaseDocumentCompressor, state: CorrectiveState) -> list[Document]:
+    """The passages, best first; each scored for the question in its own language if that was translated."""
     groups: dict[str, list[Document]] = {}
     for document in state["retrieved"]:
         query = state["translations"].get(document_language(document), state["question"])
         groups.setdefault(query, []).append(document)
     ranked = [
-        document
-        for query, group in groups.items()
-        for document in keep_relevant(reranker, group, query, min_score)
+        document for query, group in groups.items() for document in reranker.compress_documents(group, query)
     ]
     return sorted(ranked, key=lambda one: -(relevance_score(one) or 0.0)) if len(groups) > 1 else ranked
-
-
-def _ask_grade(
-    model: BaseChatModel, state: CorrectiveState, settings: CorrectiveContext, stage: Stage
-) -> Grade | None:
-    """The model's grade of the passages, or None when it gives none."""
-    question = escape_markup(state["question"])
-    request = QUESTION.format(passages=format_passages(state["documents"]), question=question)
-    thought = plan_thought("grade", settings, stage.total_thought(state))
-    return ask_object(Grade, model, thought, GRADE, request, stage, "grade by score")
 
 
 def _foreign_languages(state: CorrectiveState, settings: CorrectiveContext) -> list[str]:
     """Languages of the documents other than the question's, the most frequent first."""
     found = settings.languages or [document_language(document) for document in state["retrieved"]]
-    own = detect_language(state["question"])
+    own = detect_language(state["question"], among=[state["language"]])
     return sorted(set(found) - {own, own.split("-")[0]}, key=lambda code: (-found.count(code), code))
 
 

@@ -5,11 +5,22 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from langgraph.managed import RemainingSteps
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from qwen_agentkit.graphs.shared.state import LanguageCode, RagContext, RagState, Thinking
 
-__all__ = ["CorrectiveContext", "CorrectiveState"]
+__all__ = ["CorrectiveContext", "CorrectiveState", "Grade"]
+
+
+class Grade(BaseModel):
+    """Which passages help to answer the question."""
+
+    relevant: list[int] = Field(
+        description="Numbers of the passages that hold the answer or a part of it; empty if none does"
+    )
+    hard: bool = Field(
+        description="Whether passages have to be combined, compared or computed with to answer"
+    )
 
 
 class CorrectiveState(RagState):

@@ -63,7 +63,13 @@ def read_setting(runtime: Any, name: str, default: T) -> T:
 def answer_language(messages: Sequence[AnyMessage], runtime: Any) -> str:
     """The language of the answer: that of the context, or else that of the question."""
     chosen: str | None = read_setting(runtime, "answer_language", None)
-    return chosen or detect_language(question_text(messages))
+    return chosen or detect_language(question_text(messages), among=_earlier_languages(messages))
+
+
+def _earlier_languages(messages: Sequence[AnyMessage]) -> list[str]:
+    """The language of the question before: a question too short to tell is in the same."""
+    *earlier, _ = [one.text for one in messages if isinstance(one, HumanMessage)] or [""]
+    return [detect_language(earlier[-1])] if earlier else []
 
 
 def final_answer(response: ModelResponse[Any]) -> AIMessage | None:

@@ -23,6 +23,7 @@ from qwen_agentkit.graphs.shared.answers import (
     is_other_language,
 )
 from qwen_agentkit.graphs.shared.conversation import History, find_question, read_history, rewrite_followup
+from qwen_agentkit.graphs.shared.language_retriever import stored_languages
 from qwen_agentkit.graphs.shared.models import (
     NO_THOUGHT,
     Retriever,
@@ -33,7 +34,12 @@ from qwen_agentkit.graphs.shared.models import (
 )
 from qwen_agentkit.graphs.shared.passages import escape_markup, passage_prompt
 from qwen_agentkit.graphs.shared.prompts import REPAIR
-from qwen_agentkit.graphs.shared.retrieval import keep_relevant, search_documents
+from qwen_agentkit.graphs.shared.retrieval import (
+    describe_nearest,
+    drop_irrelevant,
+    relevance_threshold,
+    search_documents,
+)
 from qwen_agentkit.graphs.shared.runtime import ALWAYS_RAISED, Stage, Update, count_thought
 from qwen_agentkit.graphs.shared.state import RagContext, RagState
 from qwen_agentkit.text.documents import document_key
@@ -65,8 +71,7 @@ class RagNodes:
         question = rewrite_followup(asked, history, self.model, thought, stage)
         if question != asked:
             stage.details["question"] = question
-        # A question too short to tell is in the language of the question before.
-        language = settings.answer_language or detect_language(asked, state.get("language") or "en")
+        language = settings.answer_language or self._detect_language(asked, state, settings)
         return {
             "asked": asked,
             "question": question,
@@ -81,9 +86,17 @@ class RagNodes:
             "citations": [],
             "verification": None,
             "abstained": False,
+            "nearest": [],
             "thought": stage.usage.thought,
             "timings": {},
         }
+
+    def _detect_language(self, asked: str, state: RagState, settings: RagContext) -> str:
+        """A question too short to tell is in the language of the question before, or of the documents."""
+        before = state.get("language")
+        stored = stored_languages(self.retriever, settings.search_timeout)
+        among = [before, *stored] if before else stored
+        return detect_language(asked, before or "en", among)
 
     def retrieve(self, state: RagState, settings: RagContext, stage: Stage) -> Update:
         """Search for candidates."""
@@ -94,15 +107,17 @@ class RagNodes:
 
     def rerank(self, state: RagState, settings: RagContext, stage: Stage) -> Update:
         """Keep the best relevant candidates; when the reranker fails, the first ones."""
-        documents = state["retrieved"]
+        documents, nearest = state["retrieved"], []
         if self.reranker is not None and documents:
             try:
-                documents = keep_relevant(self.reranker, documents, state["question"], settings.min_score)
+                ranked = self.reranker.compress_documents(documents, state["question"])
+                documents = drop_irrelevant(ranked, relevance_threshold(self.reranker, settings.min_score))
+                nearest = [] if documents else describe_nearest(ranked)
             except ALWAYS_RAISED:
                 raise
             except Exception as error:
                 stage.announce_fallback("retrieved order", error)
-        return {"documents": self.select_passages(documents, state, settings)}
+        return {"documents": self.select_passages(documents, state, settings), "nearest": nearest}
 
     def generate(self, state: RagState, settings: RagContext, stage: Stage) -> Update:
         """Write an answer; without a model, quote one."""

@@ -67,7 +67,9 @@ class ResearchNodes:
         question, most = state["question"], settings.sub_questions
         found: list[str] = []
         if self.model is not None and most > 1:
-            instruction = PLAN.format(most=most, language=language_name(detect_language(question)))
+            instruction = PLAN.format(
+                most=most, language=language_name(detect_language(question, among=[state["language"]]))
+            )
             # The thought is part of the budget of the answer.
             thought = plan_thought("generate", settings, state["thought"], hard=True)
             request, instead = escape_markup(question), "the question as it is"
@@ -200,7 +202,9 @@ def _ask_missing(
         question=escape_markup(question),
         queries=escape_markup("\n".join(f"- {query}" for query in state["queries"])),
     )
-    instruction = MISSING.format(most=most, language=language_name(detect_language(question)))
+    instruction = MISSING.format(
+        most=most, language=language_name(detect_language(question, among=[state["language"]]))
+    )
     instead = "the passages so far"
     missing = ask_object(Missing, model, NO_THOUGHT, instruction, request, stage, instead)
     if missing is None or missing.sufficient:

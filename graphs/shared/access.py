@@ -17,6 +17,7 @@ from langgraph.runtime import get_runtime
 from pydantic import ConfigDict
 
 from qwen_agentkit.errors import AccessError
+from qwen_agentkit.retrievers import KnowsLanguages
 
 __all__ = ["GroupRetriever", "authenticated_groups", "group_filter"]
 
@@ -51,6 +52,11 @@ class GroupRetriever(BaseRetriever):
         # The groups come last, so that no other filter can replace them.
         search = {"k": self.limit, "filter": {**(filter or {}), self.key: authenticated_groups()}}
         return self.store.as_retriever(search_kwargs=search).invoke(query)
+
+    def languages(self) -> list[str]:
+        """The languages of what the user may read; none where the store does not tell."""
+        own: dict[str, Any] = {self.key: authenticated_groups()}
+        return self.store.languages(own) if isinstance(self.store, KnowsLanguages) else []
 
 
 def group_filter(runtime: object, key: str = "group") -> dict[str, list[str]]:

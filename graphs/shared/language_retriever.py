@@ -1,4 +1,4 @@
-"""A search in the documents of one language, over any retriever.
+"""The languages of what is searched, and a search in the documents of one language, over any retriever.
 
 Knows how retrievers and stores take a language, and that a filter of theirs must never be replaced.
 """
@@ -16,11 +16,13 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from qwen_agentkit.graphs.shared.models import Retriever
 from qwen_agentkit.graphs.shared.parallel import RAISED_BY_BRANCHES
+from qwen_agentkit.graphs.shared.runtime import ALWAYS_RAISED, run_with_deadline
 from qwen_agentkit.graphs.shared.state import LanguageCode
 from qwen_agentkit.text.languages import detect_language
 
-__all__ = ["LanguageRetriever", "document_language"]
+__all__ = ["LanguageRetriever", "document_language", "stored_languages"]
 
 _CODE: TypeAdapter[str] = TypeAdapter(LanguageCode)
 Search = Callable[[str], list[Document]]
@@ -85,6 +87,22 @@ def _search_all(source: BaseRetriever | VectorStore, limit: int) -> Search:
     if isinstance(source, VectorStore):
         return source.as_retriever(search_kwargs={"k": max(limit, 200)}).invoke
     return source.invoke
+
+
+def stored_languages(retriever: Retriever, timeout: float) -> list[str]:
+    """The languages of the documents that a retriever finds, the most frequent first.
+
+    None where the retriever does not know them, or not in time: a question is understood without.
+    """
+    find = getattr(retriever, "languages", None)
+    if not callable(find):
+        return []
+    try:
+        return [str(code) for code in run_with_deadline(timeout, find)]
+    except ALWAYS_RAISED:
+        raise
+    except Exception:  # The search that follows meets the same error, and reports it.
+        return []
 
 
 def document_language(document: Document) -> str:

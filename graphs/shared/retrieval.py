@@ -13,20 +13,29 @@ from typing import Any
 from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.vectorstores import VectorStore
 
+from qwen_agentkit.catalog import THRESHOLDS, UNMEASURED
 from qwen_agentkit.errors import QwenAgentKitError, RetrievalError, RetrievalTimeoutError
 from qwen_agentkit.graphs.shared.models import Retriever
 from qwen_agentkit.graphs.shared.runtime import ALWAYS_RAISED, DeadlineExceeded, run_with_deadline
+from qwen_agentkit.graphs.shared.state import NearestPassage
 from qwen_agentkit.retrievers import reciprocal_rank_fusion
+from qwen_agentkit.text.citations import document_source
 from qwen_agentkit.text.documents import document_key
 
 __all__ = [
+    "describe_nearest",
+    "drop_irrelevant",
     "fuse_rankings",
     "interleave_rankings",
     "keep_relevant",
     "relevance_score",
+    "relevance_threshold",
     "search_documents",
     "search_in_time",
 ]
+
+_NEAREST = 3
+"""Passages that an abstention shows."""
 
 
 def search_documents(retriever: Retriever, query: str, limit: int, timeout: float) -> list[Document]:
@@ -84,16 +93,44 @@ def relevance_score(document: Document) -> float | None:
     return None if score is None else float(score)
 
 
+def relevance_threshold(reranker: BaseDocumentCompressor | None, min_score: float | None) -> float:
+    """The score from which a passage is relevant: the setting, else what was measured of the reranker."""
+    if min_score is not None:
+        return min_score
+    given, model = getattr(reranker, "threshold", None), getattr(reranker, "model", None)
+    return THRESHOLDS.get(str(model), UNMEASURED).score if given is None else float(given)
+
+
 def keep_relevant(
-    reranker: BaseDocumentCompressor, documents: Sequence[Document], query: str, min_score: float
+    reranker: BaseDocumentCompressor, documents: Sequence[Document], query: str, min_score: float | None
 ) -> list[Document]:
-    """Rerank documents and keep those with at least `min_score`; a document without a score is kept."""
-    ranked = reranker.compress_documents(documents, query)
+    """Rerank documents and keep the relevant ones; a document without a score is kept.
+
+    Args:
+        reranker: Any compressor that writes `metadata["relevance_score"]`.
+        documents: The documents.
+        query: What they should answer.
+        min_score: The lowest score of a relevant one; None: see `relevance_threshold`.
+    """
+    least = relevance_threshold(reranker, min_score)
+    return drop_irrelevant(reranker.compress_documents(documents, query), least)
+
+
+def drop_irrelevant(ranked: Sequence[Document], least: float) -> list[Document]:
+    """Keep ranked documents that score at least `least`, or have no score."""
     scores = [relevance_score(document) for document in ranked]
+    return [one for one, score in zip(ranked, scores, strict=True) if score is None or score >= least]
+
+
+def describe_nearest(ranked: Sequence[Document]) -> list[NearestPassage]:
+    """Describe the best of the passages that were not relevant enough, for an abstention."""
     return [
-        document
-        for document, score in zip(ranked, scores, strict=True)
-        if score is None or score >= min_score
+        {
+            "source": document_source(one),
+            "score": round(relevance_score(one) or 0.0, 4),
+            "text": one.page_content,
+        }
+        for one in ranked[:_NEAREST]
     ]
 
 

@@ -16,6 +16,7 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from typing_extensions import TypedDict
 
 from qwen_agentkit.text.citations import Citation
 from qwen_agentkit.text.languages import language_name
@@ -25,6 +26,7 @@ __all__ = [
     "Effort",
     "LanguageCode",
     "Move",
+    "NearestPassage",
     "Node",
     "RagContext",
     "RagInput",
@@ -71,6 +73,14 @@ class RagInput(MessagesState):
     """What a caller sends: a conversation. Its last human message is the question."""
 
 
+class NearestPassage(TypedDict):
+    """A passage that was not relevant enough, and its score."""
+
+    source: str
+    score: float
+    text: str
+
+
 class RagState(MessagesState):
     """State of `rag`."""
 
@@ -91,6 +101,8 @@ class RagState(MessagesState):
     verification: Verification | None
     """Each sentence of the answer as the model wrote it, and whether its passages support it."""
     abstained: bool
+    nearest: list[NearestPassage]
+    """The best passages, when none was relevant enough for an answer."""
     timings: dict[str, float]
     """Seconds of each stage."""
     thought: int
@@ -124,8 +136,11 @@ class RagContext(BaseModel):
         default=20, ge=1, le=200, description="Maximum number of passages that the search returns"
     )
     passages: int = Field(default=3, ge=1, le=20, description="Maximum number of passages of the answer")
-    min_score: float = Field(
-        default=0.3, ge=0, le=1, description="Lowest reranker score of a relevant passage"
+    min_score: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Lowest score of a relevant passage. Empty: what was measured for the reranker",
     )
     sentences: int = Field(
         default=2, ge=1, le=10, description="Maximum number of sentences in an answer of quotes"

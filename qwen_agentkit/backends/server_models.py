@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -12,7 +13,7 @@ from qwen_agentkit.backends.interfaces import Progress, Reading
 from qwen_agentkit.catalog import family_of
 from qwen_agentkit.errors import ServerUnsupportedError
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION, query_prompt
-from qwen_agentkit.server.embeddings import EmbeddingServer
+from qwen_agentkit.server.embeddings import LOST_END, EmbeddingServer
 from qwen_agentkit.server.http import Server
 from qwen_agentkit.server.rerank import RerankServer
 
@@ -34,7 +35,12 @@ class ServerEmbedder:
 
     @cached_property
     def _asked(self) -> EmbeddingServer:
-        return EmbeddingServer(self._server, self.name)
+        asked = EmbeddingServer(self._server, self.name)
+        if asked.loses_end:
+            warnings.warn(
+                f"{self.name!r} at {self._server.root} gives other vectors: {LOST_END}.", stacklevel=2
+            )
+        return asked
 
     @property
     def revision(self) -> str:

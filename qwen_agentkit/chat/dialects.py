@@ -30,6 +30,7 @@ __all__ = [
     "is_readable",
     "partial_call",
     "read_call",
+    "read_calls",
 ]
 
 Dialect = Literal["auto", "json", "xml", "none"]
@@ -44,6 +45,8 @@ _HALF_BARE = re.compile(rf"{OPEN_FUNCTION}[^<>\n]*(?:>\s{{0,8}}(?:<[^<>\n]{{0,9}
 
 _FUNCTION = re.compile(rf"{OPEN_FUNCTION}([^<>\n]+)>(.*){CLOSE_FUNCTION}", re.DOTALL)
 _PARAMETER = re.compile(rf"\s*{OPEN_PARAMETER}([^<>\n]+)>(.*)", re.DOTALL)
+# JSON as some models put it between the tags.
+_FENCED = re.compile(r"\s*```(?:json)?\s*\n(.*)\n\s*```\s*", re.DOTALL)
 _NAME = re.compile(rf'"name"\s*:\s*"([^"\\]*)"|{OPEN_FUNCTION}([^<>\n]*)>')
 
 # What ends a state of the search, outside and inside a value of each dialect: "flip" leads to the other one.
@@ -174,10 +177,25 @@ def read_call(body: str, dialect: Dialect, tools: Iterable[Mapping[str, Any]]) -
     return call
 
 
+def read_calls(
+    body: str, dialect: Dialect, tools: Iterable[Mapping[str, Any]]
+) -> list[tuple[str, dict[str, Any]]]:
+    """Read a body that may hold several whole calls, as a list or one after the other; else as `read_call`.
+
+    Raises:
+        ValueError: The body, or one of its calls, is damaged.
+    """
+    if _is_xml(body, dialect):
+        return [read_call(body, dialect, tools)]
+    if fenced := _FENCED.fullmatch(body):
+        body = fenced[1]
+    return [read_call(part, "json", tools) for part in _split_objects(body)]
+
+
 def is_readable(body: str, dialect: Dialect) -> bool:
-    """Whether `read_call` can read the body."""
+    """Whether `read_calls` can read the body."""
     try:
-        read_call(body, dialect, ())
+        read_calls(body, dialect, ())
     except ValueError:
         return False
     return True
@@ -191,6 +209,31 @@ def guess_name(body: str) -> str | None:
 
 def _is_xml(body: str, dialect: Dialect) -> bool:
     return dialect == "xml" or (dialect == "auto" and body.lstrip().startswith(OPEN_FUNCTION))
+
+
+def _split_objects(body: str) -> list[str]:
+    """Return the JSON objects of a body that holds several of them and nothing else; else the body."""
+    text = body.strip()
+    if text.startswith("["):
+        text, separator = text[1:].removesuffix("]").strip(), ","
+        if not body.rstrip().endswith("]"):
+            return [body]
+    else:
+        separator = ""
+    decoder, parts, start = json.JSONDecoder(strict=False), [], 0
+    try:
+        while start < len(text):
+            found, end = decoder.raw_decode(text, start)
+            if not isinstance(found, dict):
+                return [body]
+            parts.append(text[start:end])
+            rest = text[end:].lstrip()
+            if rest and separator and not rest.startswith(separator):
+                return [body]
+            start = len(text) - len(rest.removeprefix(separator).lstrip())
+    except (ValueError, RecursionError):
+        return [body]
+    return parts or [body]
 
 
 def _read_json(body: str) -> tuple[str, dict[str, Any]]:

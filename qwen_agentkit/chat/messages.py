@@ -6,7 +6,8 @@ Knows the messages of this package and of other providers, no checkpoint and no 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -24,6 +25,7 @@ from langchain_core.messages import (
 )
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call, tool_call_chunk
+from langchain_core.outputs import ChatResult
 
 from qwen_agentkit.chat.parsing import ContentEvent, Event, InvalidCallEvent, ReasoningEvent
 from qwen_agentkit.chat.request import Done
@@ -31,7 +33,7 @@ from qwen_agentkit.chat.tags import json_call
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.text.readable import readable
 
-__all__ = ["from_events", "to_template"]
+__all__ = ["from_events", "to_template", "with_reasons"]
 
 _ROLES = {HumanMessage: "user", SystemMessage: "system", AIMessage: "assistant"}
 
@@ -60,6 +62,12 @@ _REPEATED = (
     "non_standard",
 )
 
+# What names the thing in a block, the most telling first.
+_NAMES = ("title", "name", "filename", "uri", "url")
+
+# Where messages keep what is wrong with their invalid calls, in the same order.
+_REASONS = "invalid_tool_call_errors"
+
 # LangChain numbers the blocks of a streamed message by their order, and merges what has the same number:
 # a call numbered from 0 would vanish inside the reasoning block.
 _FIRST_CALL_INDEX = 1000
@@ -69,7 +77,9 @@ def to_template(messages: Sequence[BaseMessage], *, whole: bool = True) -> list[
     """Convert a chat into the dicts that chat templates read.
 
     They have the OpenAI form, with the arguments of calls as objects. Calls that could not be read stand in
-    the content, as the model wrote them. Results of tools that failed begin with "Error".
+    the content, as the model wrote them. Results of tools that failed begin with "Error". System messages at
+    the beginning are one, since many templates take no more. An image, a file or a link that a tool or
+    another model gave is replaced by a note, with a warning: the chat can go on without it.
 
     Args:
         messages: The chat, left as it is.
@@ -77,12 +87,12 @@ def to_template(messages: Sequence[BaseMessage], *, whole: bool = True) -> list[
             that are not text are left out.
 
     Raises:
-        InputError: A message holds something other than text, is of an unknown kind, or is the result of a
-            call that no message before it makes.
+        InputError: There are no messages, one of the caller's own holds something other than text, one is of
+            an unknown kind, or is the result of a call that no message before it makes.
     """
     if whole:
         _check_results(messages)
-    return [_make_readable(_to_template(message, whole=whole)) for message in messages]
+    return _join_system([_make_readable(_to_template(message, whole=whole)) for message in messages])
 
 
 def from_events(events: Iterable[Event | Done], model_name: str) -> Iterator[AIMessageChunk]:
@@ -106,7 +116,19 @@ def from_events(events: Iterable[Event | Done], model_name: str) -> Iterator[AIM
                 index=_FIRST_CALL_INDEX + calls,
             )
             calls += 1
-            yield AIMessageChunk(content="", tool_call_chunks=[chunk])
+            metadata = {_REASONS: [event.call["error"]]} if isinstance(event, InvalidCallEvent) else {}
+            yield AIMessageChunk(content="", tool_call_chunks=[chunk], response_metadata=metadata)
+
+
+def with_reasons(result: ChatResult) -> ChatResult:
+    """Write into calls that could not be read what is wrong with them: sums of chunks lose it."""
+    for generation in result.generations:
+        message = generation.message
+        if isinstance(message, AIMessage):
+            reasons = message.response_metadata.get(_REASONS, [])
+            for call, reason in zip(message.invalid_tool_calls, reasons, strict=False):
+                call["error"] = reason
+    return result
 
 
 def _last_chunk(done: Done, model_name: str) -> AIMessageChunk:
@@ -139,7 +161,9 @@ def _usage(done: Done) -> UsageMetadata | None:
 
 
 def _check_results(messages: Sequence[BaseMessage]) -> None:
-    """Check that each result of a tool follows its call."""
+    """Check that there is a chat, and that each result of a tool follows its call."""
+    if not messages:
+        raise InputError("There are no messages. Expected at least one; pass a text, or a human message.")
     called: set[str | None] = set()
     for message in messages:
         if isinstance(message, AIMessage):
@@ -149,6 +173,15 @@ def _check_results(messages: Sequence[BaseMessage]) -> None:
                 f"A tool message answers the call {message.tool_call_id!r}, which no AI message before it "
                 "makes. Keep a call and its results together when you shorten a chat."
             )
+
+
+def _join_system(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a chat with its first system messages joined."""
+    leading = next((n for n, turn in enumerate(turns) if turn["role"] != "system"), len(turns))
+    if leading < 2:
+        return turns
+    text = "\n\n".join(turn["content"] for turn in turns[:leading] if turn["content"])
+    return [{"role": "system", "content": text}, *turns[leading:]]
 
 
 def _to_template(message: BaseMessage, *, whole: bool) -> dict[str, Any]:
@@ -202,10 +235,12 @@ def _text(message: BaseMessage, *, whole: bool) -> str:
     content = message.content or ""
     if isinstance(content, str):
         return content
-    return "".join(_text_of(block, whole=whole) for block in content)
+    # What a tool or another model gave is in the chat already, and the caller cannot take it back.
+    given = not isinstance(message, (HumanMessage, SystemMessage, ChatMessage))
+    return "".join(_text_of(block, whole=whole, given=given) for block in content)
 
 
-def _text_of(block: str | dict[str, Any], *, whole: bool) -> str:
+def _text_of(block: str | dict[str, Any], *, whole: bool, given: bool) -> str:
     if isinstance(block, str):
         return block
     kind = block.get("type")
@@ -215,10 +250,30 @@ def _text_of(block: str | dict[str, Any], *, whole: bool) -> str:
         return json.dumps(block.get("json"), ensure_ascii=False)
     if not whole or kind in _THOUGHTS or kind in _CALLS or kind in _REPEATED:
         return ""
+    if given:
+        return _note(block)
     raise InputError(
         f"A message holds a block of type {kind!r}; expected text, which is all that this checkpoint reads. "
         "Send text blocks, or describe the content in words."
     )
+
+
+def _note(block: Mapping[str, Any]) -> str:
+    """Return what stands in place of a block that is not text, and warn."""
+    if not block.get("type"):  # data in no form of its own, as some tools give it
+        return json.dumps(block, ensure_ascii=False, default=str)
+    resource = block.get("resource")
+    if isinstance(resource, Mapping) and isinstance(resource.get("text"), str):
+        return str(resource["text"])
+    kind = str(block.get("mime_type") or block.get("mimeType") or block["type"])
+    names = (str(block.get(key) or "") for key in _NAMES)
+    shown = next((name for name in names if name and not name.startswith("data:")), "")[:200]
+    warnings.warn(
+        f"This checkpoint reads text only: {kind} in a chat is replaced by a note. Have the tool describe it "
+        "in words.",
+        stacklevel=2,
+    )
+    return f"[{kind} left out: {shown}]" if shown else f"[{kind} left out]"
 
 
 def _blocks(message: AIMessage) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from qwen_agentkit.chat.dialects import (
     guess_name,
     is_readable,
     partial_call,
-    read_call,
+    read_calls,
 )
 from qwen_agentkit.chat.stops import overlap
 from qwen_agentkit.chat.tags import CLOSE_THINK, OPEN_THINK
@@ -223,7 +223,7 @@ class StreamParser:
             if is_readable(draft[body:body_end], self._dialect):
                 yield from self._reason(draft[:start])
                 self._reasoning.drop()
-                yield self._read(draft[body:body_end], draft[start:end])
+                yield from self._read(draft[body:body_end], draft[start:end])
             else:
                 yield from self._reason(draft[:end])
             draft = draft[end:]
@@ -246,20 +246,25 @@ class StreamParser:
         if cut is None:
             return
         body_end, end = cut
-        yield self._read(self._buffer[:body_end], self._opening + self._buffer[:end])
+        yield from self._read(self._buffer[:body_end], self._opening + self._buffer[:end])
         self._buffer = self._buffer[end:]
         self._content.drop()
         self._state = self._text
 
-    def _read(self, body: str, raw: str) -> CallEvent | InvalidCallEvent:
-        call_id = f"call_{self._calls}"
-        self._calls += 1
+    def _read(self, body: str, raw: str) -> Iterator[CallEvent | InvalidCallEvent]:
         try:
-            name, args = read_call(body, self._dialect, self._tools)
+            calls = read_calls(body, self._dialect, self._tools)
         except ValueError as error:
             guess = guess_name(body)
-            return InvalidCallEvent({"name": guess, "args": raw, "id": call_id, "error": str(error)})
-        return CallEvent({"name": name, "args": args, "id": call_id}, raw)
+            yield InvalidCallEvent({"name": guess, "args": raw, "id": self._number(), "error": str(error)})
+            return
+        for place, (name, args) in enumerate(calls):
+            # All calls of one body have been written when the first one has.
+            yield CallEvent({"name": name, "args": args, "id": self._number()}, "" if place else raw)
+
+    def _number(self) -> str:
+        self._calls += 1
+        return f"call_{self._calls - 1}"
 
     def _reason(self, text: str) -> Iterator[Event]:
         if text := self._reasoning.push(text):

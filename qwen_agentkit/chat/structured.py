@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, SystemMessage
 from langchain_core.output_parsers import BaseOutputParser, JsonOutputParser, PydanticOutputParser
 from langchain_core.output_parsers.openai_tools import (
     JsonOutputKeyToolsParser,
@@ -78,7 +78,7 @@ def answer_schema(wanted: Mapping[str, Any]) -> dict[str, Any]:
 def ask_for_json(
     messages: list[BaseMessage], wanted: Mapping[str, Any], *, with_tools: bool = False
 ) -> list[BaseMessage]:
-    """Return the chat with the request for JSON at the end of its first system message.
+    """Return the chat with the request for JSON at the end of its first system messages.
 
     The grammar enforces the schema anyway, but the model has to know it to fill it with meaning.
 
@@ -93,9 +93,17 @@ def ask_for_json(
         request += f" with JSON that fits this JSON schema, and nothing else:\n{schema}"
     else:
         request += " with one JSON object and nothing else."
-    if messages and isinstance(messages[0], SystemMessage):
-        return [SystemMessage([messages[0].text, "\n\n", request]), *messages[1:]]
-    return [SystemMessage(request), *messages]
+    leading = next((n for n, message in enumerate(messages) if not _is_system(message)), len(messages))
+    if not leading:
+        return [SystemMessage(request), *messages]
+    last = SystemMessage([messages[leading - 1].text, "\n\n", request])
+    return [*messages[: leading - 1], last, *messages[leading:]]
+
+
+def _is_system(message: BaseMessage) -> bool:
+    return isinstance(message, SystemMessage) or (
+        isinstance(message, ChatMessage) and message.role == "system"
+    )
 
 
 def call_parser(schema: dict[str, Any] | type) -> BaseOutputParser[Any]:

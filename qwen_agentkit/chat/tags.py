@@ -7,6 +7,7 @@ __all__ = [
     "CLOSE_FUNCTION",
     "CLOSE_PARAMETER",
     "CLOSE_THINK",
+    "CLOSING_WORDS",
     "OPEN_CALL",
     "OPEN_FUNCTION",
     "OPEN_PARAMETER",
@@ -17,6 +18,13 @@ __all__ = [
 ]
 
 OPEN_THINK, CLOSE_THINK = "<think>", "</think>"
+
+CLOSING_WORDS = (
+    "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking "
+    "directly now.\n"
+)
+"""What ends a thought whose budget is spent: the words of Qwen's own description of thinking budgets. The
+models were not measured with others."""
 
 OPEN_CALL, CLOSE_CALL = "<tool_call>", "</tool_call>"
 

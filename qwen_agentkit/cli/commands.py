@@ -21,7 +21,7 @@ from qwen_agentkit.text.citations import Citation, document_source
 if TYPE_CHECKING:
     from qwen_agentkit.cli.trace import Recorder
     from qwen_agentkit.graphs.rag.graph import RagGraph
-    from qwen_agentkit.graphs.shared.state import RagContext, RagState
+    from qwen_agentkit.graphs.shared.state import NearestPassage, RagContext, RagState
     from qwen_agentkit.ingest import IngestReport
     from qwen_agentkit.ingest.splitting import CountTokens
 
@@ -53,18 +53,21 @@ class FoundDocument(TypedDict):
 
 
 class SearchResult(FoundDocument):
-    """A passage and its rank in the first stage, counted from one."""
+    """A passage, its rank in the first stage, counted from one, and whether it scores as relevant."""
 
     rank_before: int
+    relevant: bool
 
 
 class AskResult(TypedDict):
-    """An answer and what led to it."""
+    """An answer and what led to it. An abstention has the nearest passages."""
 
     question: str
     language: str
     answer: str
     abstained: bool
+    nearest: list[NearestPassage]
+    threshold: float
     reasoning: str
     citations: list[Citation]
     documents: list[FoundDocument]
@@ -132,18 +135,18 @@ def _make_token_counter(stack: Stack) -> CountTokens:
 
 
 def search(stack: Stack, query: str, *, candidates: int, limit: int) -> list[SearchResult]:
-    """Return the best passages for the query: hybrid retrieval, then the reranker."""
+    """Return the best passages for the query: hybrid retrieval, then the reranker unless it does harm."""
     _check_question(query)
     with stack.store() as store:
         found = store.as_retriever(search_kwargs={"k": candidates}).invoke(query)
-    places = {id(document): place for place, document in enumerate(found, 1)}
-    scores = stack.reranker.rerank(query, [document.page_content for document in found])
+    places = {document.id: place for place, document in enumerate(found, 1)}
     return [
         {
-            **_describe_document(found[best["index"]], best["relevance_score"]),
-            "rank_before": places[id(found[best["index"]])],
+            **_describe_document(best),
+            "rank_before": places[best.id],
+            "relevant": best.metadata["relevance_score"] >= stack.calibration.threshold,
         }
-        for best in scores[:limit]
+        for best in stack.reranker.compress_documents(found, query)[:limit]
     ]
 
 
@@ -171,6 +174,7 @@ def ask(
         InputError: The question is empty, or the report cannot be written.
     """
     from qwen_agentkit.cli.trace import Recorder, render_page
+    from qwen_agentkit.graphs.shared.retrieval import relevance_threshold
     from qwen_agentkit.graphs.shared.state import RagContext
 
     _check_question(question)
@@ -189,6 +193,8 @@ def ask(
         "language": state["language"],
         "answer": state["answer"],
         "abstained": state["abstained"],
+        "nearest": state["nearest"],
+        "threshold": relevance_threshold(stack.reranker, context.min_score),
         "reasoning": state["reasoning"],
         "citations": state["citations"],
         "documents": [_describe_document(document) for document in state["documents"]],
@@ -294,12 +300,12 @@ def _stream_thoughts(stack: Stack, state: RagState, recorder: Recorder) -> Itera
             return  # the answer begins, which this preset does not use
 
 
-def _describe_document(document: Document, score: float | None = None) -> FoundDocument:
+def _describe_document(document: Document) -> FoundDocument:
     metadata = document.metadata
     return {
         "source": document_source(document),
         "text": document.page_content,
         "language": str(metadata.get("language", "")),
-        "score": metadata.get("relevance_score") if score is None else score,
+        "score": metadata.get("relevance_score"),
         "retrieval_score": metadata.get("retrieval_score"),
     }

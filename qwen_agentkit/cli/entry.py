@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from qwen_agentkit.errors import InputError, QwenAgentKitError, ServerAccessError
 
@@ -38,6 +39,7 @@ Think = Annotated[
 Candidates = Annotated[int, typer.Option(help="Passages to retrieve before reranking.", min=1, max=200)]
 
 DEFAULT_STORE = Path(".qwen-agentkit/store")
+DEFAULT_RUNS = Path(".qwen-agentkit/eval")
 
 
 def _print_version(wanted: bool) -> None:
@@ -143,6 +145,10 @@ def ask(
     think: Think = None,
     candidates: Candidates = 20,
     passages: Annotated[int, typer.Option(help="Passages kept after reranking.", min=1, max=20)] = 3,
+    min_score: Annotated[
+        float | None,
+        typer.Option(help="Lowest score of a passage that answers. Default: as calibrated.", min=0, max=1),
+    ] = None,
     trace: Annotated[
         Path | None,
         typer.Option(help="Write a report of the run to this file, as one HTML page.", metavar="FILE"),
@@ -154,7 +160,7 @@ def ask(
         from qwen_agentkit.cli import commands, show  # loads torch: only when a command runs
 
     stack = _stack(preset, store)
-    settings = {"candidates": candidates, "passages": passages}
+    settings = {"candidates": candidates, "passages": passages, "min_score": min_score}
     if as_json:
         _print_json(commands.ask(stack, question, thinking=think, settings=settings, trace=trace))
         return
@@ -269,6 +275,122 @@ def doctor(
         show.print_findings(findings)
 
 
+class _RunByDefault(TyperGroup):
+    """A group of commands of which `run` may be left out: `eval FILE` is `eval run FILE`."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # click's
+        if args and args[0] not in {*self.commands, "--help", "-h"}:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+evaluation = typer.Typer(cls=_RunByDefault, no_args_is_help=True)
+app.add_typer(evaluation, name="eval", help="Measure search and answers on questions with known answers.")
+
+Questions = Annotated[
+    Path, typer.Argument(help="Questions (JSONL) or a data set; see docs/evaluation.md.", metavar="PATH")
+]
+Across = Annotated[
+    str | None,
+    typer.Option(help="Search passages of this language alone, in a parallel set.", metavar="CODE"),
+]
+Languages = Annotated[
+    str | None, typer.Option(help="Languages to read, such as ar,en. Default: all.", metavar="CODES")
+]
+Limit = Annotated[int | None, typer.Option(help="Most questions; of more, every n-th.", min=1)]
+
+
+@evaluation.command("run")
+def eval_run(
+    questions: Annotated[
+        Path | None,
+        typer.Argument(help="Questions (JSONL) or a data set; see docs/evaluation.md.", metavar="PATH"),
+    ] = None,
+    preset: Preset = "nano",
+    store: Store = DEFAULT_STORE,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the rows. A run that was stopped goes on there.", metavar="DIR"),
+    ] = None,
+    across: Across = None,
+    languages: Languages = None,
+    limit: Limit = None,
+    answers: Annotated[bool, typer.Option("--answers", help="Answer the questions too.")] = False,
+    all_stages: Annotated[
+        bool, typer.Option("--all-stages", help="Rerank also where the preset does not.")
+    ] = False,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(help="Say what really differs between the runs in two folders.", metavar="DIR DIR"),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the report to this file, as one HTML page.", metavar="FILE")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure ranks by language pair and stage, abstention, and answers, each with its interval.
+
+    Exit code 3 means that some questions failed.
+    """
+    if (questions is None) == (compare is None):
+        raise InputError(
+            "Expected either questions to run or two folders to compare. Type `qwen-agentkit eval "
+            "questions.jsonl` or `qwen-agentkit eval --compare DIR DIR`."
+        )
+    from qwen_agentkit.cli import evaluating, show_evaluation  # loads torch: only when a command runs
+    from qwen_agentkit.evaluation.compare import compare_runs
+    from qwen_agentkit.evaluation.report import to_json
+
+    if compare is not None:
+        found = compare_runs(*compare)
+        _print_json(to_json(found)) if as_json else show_evaluation.print_comparison(found)
+        return
+    benchmark = evaluating.read_questions_of(questions, across=across, languages=languages, limit=limit)
+    folder = out or DEFAULT_RUNS / f"{benchmark.name.replace(' ', '-')}-{preset}"
+    with _progress(silent=as_json) as progress:
+        stages = {"answers": answers, "all_stages": all_stages}
+        summary = evaluating.evaluate(_stack(preset, store), benchmark, folder, **stages, progress=progress)
+    if html is not None:
+        evaluating.write_html(html, summary)
+    if as_json:
+        _print_json(to_json(summary))
+    else:
+        show_evaluation.print_summary(summary, folder)
+    if summary.failed:
+        sys.exit(3)
+
+
+@app.command()
+def calibrate(
+    questions: Questions,
+    preset: Preset = "nano",
+    store: Store = DEFAULT_STORE,
+    error: Annotated[
+        float, typer.Option(help="Share of answers that may be wrong.", min=0.001, max=0.5)
+    ] = 0.05,
+    across: Across = None,
+    languages: Languages = None,
+    limit: Limit = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit fusion, reranking and the threshold of relevance on questions, and keep them beside the store.
+
+    With a data set that brings its passages, nothing is kept: the rows for the catalog are printed.
+    """
+    from qwen_agentkit.cli import evaluating, show_evaluation  # loads torch: only when a command runs
+    from qwen_agentkit.evaluation.report import to_json
+
+    benchmark = evaluating.read_questions_of(questions, across=across, languages=languages, limit=limit)
+    with _progress(silent=as_json) as progress:
+        fit, file = evaluating.calibrate(
+            _stack(preset, store), benchmark, error=error, keep=True, progress=progress
+        )
+    if as_json:
+        _print_json({**to_json(fit), "file": file and str(file)})
+    else:
+        show_evaluation.print_fit(fit, file)
+
+
 @contextmanager
 def _without_collecting() -> Iterator[None]:
     """Pause the garbage collector while modules load: it takes a seventh of that time, for nothing."""
@@ -309,6 +431,79 @@ def _progress(*, silent: bool) -> Iterator[Callable[[str, int, int], None] | Non
             bars.update(tasks[stage], completed=done, total=total)
 
         yield advance
+
+
+# The server of a store: page, OpenAI API and MCP.
+
+ServedModel = Annotated[
+    str | None,
+    typer.Option(
+        help="Chat model that answers: hub id, folder or provider:model. Default: the preset's.",
+        metavar="NAME",
+    ),
+]
+ServedGraph = Annotated[str, typer.Option(help="Graph that answers: rag, corrective_rag, research or agent.")]
+TokensFile = Annotated[Path, typer.Option("--tokens", help="File of tokens.", metavar="FILE")]
+
+
+@app.command()
+def serve(
+    preset: Preset = "0.6b",
+    store: Store = DEFAULT_STORE,
+    model: ServedModel = None,
+    graph: ServedGraph = "rag",
+    host: Annotated[
+        str, typer.Option(help="Address to listen at. Others than this machine's own need --tokens.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8100,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of tokens, see `qwen-agentkit token`. Default: none is needed.", metavar="FILE"
+        ),
+    ] = None,
+) -> None:
+    """Serve a store: a page to read and ask, the OpenAI API, and an MCP server at /mcp. Offline.
+
+    The store is made if need be. While it is served, no other process can open it.
+    """
+    from qwen_agentkit.cli import hosting  # loads torch: only when a command runs
+
+    served = hosting.Hosting(model, graph, host, port, tokens)
+    hosting.serve(_stack(preset, store), served, lambda address: typer.echo(f"Serving {store} at {address}"))
+
+
+@app.command()
+def mcp(
+    preset: Preset = "0.6b",
+    store: Store = DEFAULT_STORE,
+    model: ServedModel = None,
+    graph: ServedGraph = "rag",
+) -> None:
+    """Serve a store to the program that starts this command: MCP over standard input and output."""
+    from qwen_agentkit.cli import hosting  # loads torch: only when a command runs
+
+    hosting.serve_mcp(_stack(preset, store), model=model, graph=graph)
+
+
+@app.command()
+def token(
+    name: Annotated[str, typer.Argument(help="Name of the user. Conversations belong to it.")],
+    tokens: TokensFile = Path("tokens.json"),
+    groups: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--group", help="Group whose documents the user may read; * for all documents.", metavar="NAME"
+        ),
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="The user may also add and remove documents.")
+    ] = False,
+) -> None:
+    """Add a token for `serve` to a file, and print it. The file holds only its hash."""
+    from qwen_agentkit.serve.access import add_token
+
+    typer.echo(add_token(tokens, name, groups or [], writes=write))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,9 @@ from qwen_agentkit.text.languages import phrase
 if TYPE_CHECKING:
     from qwen_agentkit.cli.commands import AskResult, SearchResult
     from qwen_agentkit.ingest import IngestReport
+
+_NEAREST_SHOWN = 80
+"""Characters of a passage that is shown for an abstention."""
 
 __all__ = [
     "AnswerStream",
@@ -43,6 +47,10 @@ def print_report(found: IngestReport) -> None:
     )
     for failure in found.failed:
         console(stderr=True).print(f"failed: {failure['source']}: {failure['reason']}", style="red")
+    for warning in found.warnings:
+        page = f", page {warning['page']}" if warning["page"] else ""
+        text = f"warning: {warning['source']}{page}: {warning['reason']}"
+        console(stderr=True).print(text, style="yellow")
 
 
 def print_results(found: Sequence[SearchResult]) -> None:
@@ -50,6 +58,8 @@ def print_results(found: Sequence[SearchResult]) -> None:
     out = console()
     if not found:
         out.print("Nothing found: the store is empty.")
+    elif not any(result["relevant"] for result in found):
+        out.print("Nothing is relevant. The nearest passages:", style="yellow")
     for place, result in enumerate(found, 1):
         out.print(
             f"{place}. {result['score']:.3f}  {result['source']}  (was {result['rank_before']})", style="bold"
@@ -87,6 +97,22 @@ class AnswerStream:
         if self._answer.strip() != result["answer"]:
             self._out.print(isolate_lines(result["answer"]), style="bold")
         _print_sources(result)
+        if result["abstained"]:
+            _print_nearest(result)
+
+
+def _print_nearest(result: AskResult) -> None:
+    """Print the passages that came nearest, and how to let them answer."""
+    out = console()
+    for passage in result["nearest"]:
+        start = " ".join(passage["text"].split())[:_NEAREST_SHOWN]
+        out.print(label_line(f"  nearest: {passage['source']} {passage['score']:.2f}: ", start))
+    if result["nearest"]:
+        lower = math.floor(result["nearest"][0]["score"] * 100) / 100
+        out.print(
+            f"Passages answer from {result['threshold']:.2f} on. Let the nearest answer: --min-score {lower}",
+            style="dim",
+        )
 
 
 def _print_sources(result: AskResult) -> None:

@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from qwen_agentkit.errors import InputError
+from qwen_agentkit.ingest.plaintext import CODE_SUFFIXES
 from qwen_agentkit.text.documents import decode_file_name, place_of, source_name
 
 __all__ = ["SUFFIXES", "SourceFile", "discover"]
 
-SUFFIXES = frozenset(
-    {".csv", ".docx", ".htm", ".html", ".jsonl", ".md", ".pdf", ".pptx", ".tsv", ".txt", ".xlsx"}
-)
+SUFFIXES = CODE_SUFFIXES | frozenset({
+    ".csv", ".doc", ".docx", ".eml", ".epub", ".htm", ".html", ".ipynb", ".json", ".jsonl", ".markdown",
+    ".md", ".msg", ".odp", ".ods", ".odt", ".pdf", ".ppt", ".pptx", ".rst", ".rtf", ".tsv", ".txt", ".xhtml",
+    ".xls", ".xlsx", ".xml", ".zip",
+})  # fmt: skip
 
 
 class SourceFile(NamedTuple):

@@ -20,7 +20,8 @@ from langchain_core.documents import Document
 
 from qwen_agentkit.errors import LoadError
 from qwen_agentkit.ingest.discovery import SourceFile, discover
-from qwen_agentkit.ingest.loaders import read_document
+from qwen_agentkit.ingest.loaders import has_text, read_document
+from qwen_agentkit.ingest.parts import Part
 from qwen_agentkit.ingest.registry import StoredDocument, read_registry, sources_in, sources_without_file
 from qwen_agentkit.ingest.splitting import CountTokens, split
 from qwen_agentkit.text.documents import chunk_ids, document_hash
@@ -29,8 +30,9 @@ from qwen_agentkit.vectorstores.store import QwenVectorStore
 
 __all__ = ["IngestReport", "Progress", "ingest", "stored_sources"]
 
-PIPELINE_VERSION = 3
-"""Part of every document's hash. Raise it when reading or splitting changes; all documents are read again."""
+PIPELINE_VERSION = 4
+"""Part of every document's hash. Raise it when reading, splitting or the terms of words change; all documents
+are read again, and what is not embedded again gets new word vectors."""
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage ("read" counts documents, "embed" chunks), the number done and the total."""
@@ -43,12 +45,15 @@ _MIN_LETTERS = 20
 
 @dataclass
 class IngestReport:
-    """The result of a run, in documents. A changed document counts as added; failures have reasons."""
+    """The result of a run, in documents. A changed document counts as added."""
 
     added: int = 0
     skipped: int = 0
     removed: int = 0
     failed: list[dict[str, str]] = field(default_factory=list)
+    """Files that could not be read: "source" and "reason"."""
+    warnings: list[dict[str, Any]] = field(default_factory=list)
+    """Parts of added documents that could not be read, or with doubt: "source", "page" or None, "reason"."""
     seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -176,7 +181,13 @@ def _read_update(
                 "that holds both, or use another store, or delete the old document: "
                 f"store.delete(filter={{'source': {file.source!r}}})."
             )
-        return _Update(_make_chunks(file, data, current, chunking), stored)
+        parts = read_document(data, file.path.suffix)
+        report.warnings += [
+            {"source": file.source, "page": part.metadata.get("page"), "reason": warning}
+            for part in parts
+            for warning in part.warnings
+        ]
+        return _Update(_make_chunks(file, list(filter(has_text, parts)), current, chunking), stored)
     except (OSError, LoadError) as error:
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
         report.failed.append({"source": file.source, "reason": reason})
@@ -204,8 +215,9 @@ def _check_place(file: SourceFile, *, groups: bool) -> None:
             )
 
 
-def _make_chunks(file: SourceFile, data: bytes, current: str, chunking: _Chunking) -> list[Document]:
-    parts = read_document(data, file.path.suffix)
+def _make_chunks(
+    file: SourceFile, parts: Sequence[Part], current: str, chunking: _Chunking
+) -> list[Document]:
     language = detect_language("\n".join(part.text for part in parts))
     pieces = [
         (part, chunk)
@@ -245,11 +257,12 @@ def _store_updates(updates: Sequence[_Update], store: QwenVectorStore, report_pr
     done = 0
     while waiting:
         batch = new[done : done + _BATCH_SIZE]
-        store.add_documents(batch)
-        done += len(batch)
-        report_progress("embed", done, len(new))
-        while waiting and waiting[0][0] <= done:
-            waiting.popleft()[1].finish(store)
+        with store.atomically():  # Readers see no document twice: the new version, or the old one.
+            store.add_documents(batch)
+            done += len(batch)
+            report_progress("embed", done, len(new))
+            while waiting and waiting[0][0] <= done:
+                waiting.popleft()[1].finish(store)
 
 
 def _estimate_tokens(texts: Sequence[str]) -> list[int]:

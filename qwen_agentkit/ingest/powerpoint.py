@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from qwen_agentkit.ingest.office import first_title, local_name, read_office, write_row
+from qwen_agentkit.ingest.charts import chart_text, diagram_text
+from qwen_agentkit.ingest.headers import Spanned
+from qwen_agentkit.ingest.office import first_title, local_name, read_office
 from qwen_agentkit.ingest.parts import Part
+from qwen_agentkit.ingest.symbols import is_symbol_font, read_symbols
+from qwen_agentkit.ingest.tables import rows_as_text
 from qwen_agentkit.text.superscripts import mark_raised
 
 if TYPE_CHECKING:
@@ -17,10 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["read_pptx"]
 
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+_R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+_FILE_NAME = re.compile(r"\S+\.\w{3,4}")
 
 
 def read_pptx(data: bytes) -> list[Part]:
-    """Read a PowerPoint file: of each slide the title as a heading, texts, tables and notes."""
+    """Read a PowerPoint file: of each slide its title as a heading, texts, tables, charts, notes."""
     return read_office(data, "PowerPoint", _read_deck)
 
 
@@ -30,18 +37,30 @@ def _read_deck(data: bytes) -> list[Part]:
     deck = Presentation(io.BytesIO(data))
     slides = list(deck.slides)
     for slide in slides:
-        _mark_raised_text(slide.element)
+        _rewrite_runs(slide.element)
         if slide.has_notes_slide:
-            _mark_raised_text(slide.notes_slide.element)
+            _rewrite_runs(slide.notes_slide.element)
     first = next((title for slide in slides for title in [_title(slide)] if title), None)
     shared = first_title(deck.core_properties.title, first)
+    authors = _read_authors(deck.part)
     return [
-        Part(_write_slide(slide), {**shared, "page": number}) for number, slide in enumerate(slides, start=1)
+        _read_slide(slide, {**shared, "page": number}, authors)
+        for number, slide in enumerate(slides, start=1)
     ]
 
 
-def _mark_raised_text(slide: Any) -> None:
-    """Rewrite raised and lowered text of a slide in place."""
+def _read_slide(slide: Slide, metadata: dict[str, Any], authors: dict[str, str]) -> Part:
+    page = metadata["page"]
+    if slide.element.get("show") in ("0", "false"):
+        return Part("", metadata, (f"Slide {page} is hidden and was left out.",))
+    text = _write_slide(slide, authors)
+    if not text and any(local_name(element) in ("pic", "blip") for element in slide.element.iter()):
+        return Part("", metadata, (f"Slide {page} holds pictures and no text, and was not read.",))
+    return Part(text, metadata)
+
+
+def _rewrite_runs(slide: Any) -> None:
+    """Rewrite raised and lowered text and that of symbol fonts in place."""
     before = ""
     for element in slide.iter(f"{_A}p", f"{_A}r"):
         if local_name(element) == "p":
@@ -50,9 +69,21 @@ def _mark_raised_text(slide: Any) -> None:
         properties, text = element.find(f"{_A}rPr"), element.find(f"{_A}t")
         baseline = properties.get("baseline", "0") if properties is not None else "0"
         if text is not None and text.text:
+            font = _font(properties)
+            if is_symbol_font(font):
+                text.text = read_symbols(font, text.text)
             if baseline.strip("0%"):
                 text.text = mark_raised(text.text, before, lowered=baseline.startswith("-"))
             before = text.text
+
+
+def _font(properties: Any) -> str:
+    """Return the font of a run: that of its symbols if it names one."""
+    for name in ("sym", "latin"):
+        font = properties.find(f"{_A}{name}") if properties is not None else None
+        if font is not None and is_symbol_font(font.get("typeface") or ""):
+            return str(font.get("typeface"))
+    return ""
 
 
 def _title(slide: Slide) -> str:
@@ -60,7 +91,7 @@ def _title(slide: Slide) -> str:
     return " ".join(title.text_frame.text.split()) if title is not None and title.has_text_frame else ""
 
 
-def _write_slide(slide: Slide) -> str:
+def _write_slide(slide: Slide, authors: dict[str, str]) -> str:
     title = slide.shapes.title
     others = [shape for shape in slide.shapes if title is None or shape.element is not title.element]
     notes = slide.notes_slide.notes_text_frame if slide.has_notes_slide else None
@@ -68,6 +99,7 @@ def _write_slide(slide: Slide) -> str:
         f"# {_title(slide)}" if _title(slide) else "",
         *_write_shapes(others),
         notes.text if notes else "",
+        *_write_comments(slide, authors),
     ]
     return "\n\n".join(filter(None, (block.strip() for block in blocks)))
 
@@ -80,14 +112,84 @@ def _write_shapes(shapes: Iterable[BaseShape]) -> Iterator[str]:
 
     decoration = (KIND.SLIDE_NUMBER, KIND.DATE, KIND.FOOTER, KIND.HEADER)
     for shape in shapes:
+        if _is_hidden(shape):
+            continue
         if isinstance(shape, GroupShape):
             yield from _write_shapes(shape.shapes)
         elif shape.has_text_frame:
             if not (shape.is_placeholder and shape.placeholder_format.type in decoration):
                 yield _write_frame(shape)
-        elif isinstance(shape, GraphicFrame) and shape.has_table:
-            cells = ([cell.text for cell in row.cells if not cell.is_spanned] for row in shape.table.rows)
-            yield "\n".join(filter(None, map(write_row, cells)))
+        elif isinstance(shape, GraphicFrame):
+            yield _write_graphic(shape)
+        else:
+            description = " ".join((_properties(shape).get("descr") or "").split())
+            yield "" if _FILE_NAME.fullmatch(description) else description
+
+
+def _properties(shape: BaseShape) -> dict[str, str]:
+    """Return the attributes of a shape that are common to all kinds."""
+    found = next((one for one in shape.element.iter() if local_name(one) == "cNvPr"), None)
+    return dict(found.attrib) if found is not None else {}
+
+
+def _is_hidden(shape: BaseShape) -> bool:
+    return _properties(shape).get("hidden") in ("1", "true")
+
+
+def _write_graphic(shape: Any) -> str:
+    """Return the text of a table, a chart or a diagram."""
+    if shape.has_table:
+        return rows_as_text(_rows(shape.table), plain="| {} |")
+    if shape.has_chart:
+        return chart_text(shape.chart.part.element)
+    ids = next((one for one in shape.element.iter() if local_name(one) == "relIds"), None)
+    relation = shape.part.rels.get(ids.get(f"{_R}dm")) if ids is not None else None
+    return diagram_text(_parse(relation.target_part)) if relation is not None else ""
+
+
+def _rows(table: Any) -> Iterator[list[str]]:
+    """Yield the cells of each row; one that is merged over rows or columns is repeated."""
+    above: list[str] = []
+    for row in table.rows:
+        cells: list[str] = []
+        for cell in row.cells:
+            if cell._tc.get("hMerge") in ("1", "true") and cells:
+                cells.append(Spanned(cells[-1]))
+            elif cell._tc.get("vMerge") in ("1", "true") and len(above) > len(cells):
+                cells.append(above[len(cells)])
+            else:
+                cells.append(cell.text)
+        yield cells
+        above = cells
+
+
+def _read_authors(part: Any) -> dict[str, str]:
+    """Return the names of those who wrote comments."""
+    roots = (
+        _parse(relation.target_part)
+        for relation in part.rels.values()
+        if not relation.is_external and relation.reltype.rpartition("/")[2] in ("commentAuthors", "authors")
+    )
+    return {author.get("id", ""): author.get("name", "") for root in roots for author in root}
+
+
+def _write_comments(slide: Slide, authors: dict[str, str]) -> Iterator[str]:
+    """Yield the comments of a slide, of older and of newer programs."""
+    for relation in slide.part.rels.values():
+        if relation.is_external or relation.reltype.rpartition("/")[2] != "comments":
+            continue
+        for element in _parse(relation.target_part).iter():
+            if local_name(element) in ("cm", "reply"):
+                own = (one for one in element if local_name(one) in ("text", "txBody"))
+                text = " ".join(" ".join("".join(one.itertext()) for one in own).split())
+                author = authors.get(element.get("authorId", ""), "")
+                yield f"Comment{f' ({author})' if author else ''}: {text}" if text else ""
+
+
+def _parse(part: Any) -> Any:
+    from pptx.oxml import parse_xml
+
+    return parse_xml(part.blob)
 
 
 def _write_frame(shape: Any) -> str:

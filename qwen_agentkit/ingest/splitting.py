@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from qwen_agentkit.errors import InputError
+from qwen_agentkit.ingest.headings import find_headings
 from qwen_agentkit.text.sentences import split_sentences
 
 __all__ = ["Chunk", "CountTokens", "split"]
@@ -22,10 +23,12 @@ CountTokens = Callable[[Sequence[str]], Sequence[int]]
 
 Span = tuple[int, int]
 
-_HEADING = re.compile(r"[ ]{0,3}(#{1,6})[ \t]+(.*)$")
-_FENCE = re.compile(r"[ ]{0,3}(?:```|~~~)")
 _PARAGRAPH = re.compile(r"(?:[^\n]*\S[^\n]*(?:\n|$))+\s*")
 _SMALLEST = 16
+_LONGEST = 64
+"""Characters of a token: a longer text is halved without counting, or a long line would be counted often."""
+_REACH = 2000
+"""Characters from the middle of a text in which a space is looked for."""
 
 
 class Chunk(NamedTuple):
@@ -71,26 +74,15 @@ def split(text: str, count_tokens: CountTokens, max_tokens: int = 320, overlap: 
 def _sections(text: str) -> Iterator[tuple[list[str], Span]]:
     """Yield the headings and the span of each section. A heading without text opens the next section."""
     path: list[tuple[int, str]] = []
-    start, position, fenced, has_body = 0, 0, False, False
-    for line in text.splitlines(keepends=True):
-        if _FENCE.match(line):
-            fenced = not fenced
-        heading = None if fenced else _HEADING.match(line.rstrip("\n"))
-        if heading:
-            if has_body:
-                yield [name for _, name in path], (start, position)
-                start, has_body = position, False
-            level, title = len(heading[1]), _strip_closing_marks(heading[2])
-            path = [(above, name) for above, name in path if above < level] + [(level, title)]
-        elif line.strip():
-            has_body = True
-        position += len(line)
-    yield [name for _, name in path], (start, position)
-
-
-def _strip_closing_marks(heading: str) -> str:
-    """Remove the closing marks of a heading: "# One ##"."""
-    return heading.rstrip(" \t").rstrip("#").rstrip(" \t")
+    start, behind = 0, 0
+    for heading in find_headings(text):
+        if text[behind : heading.start].strip():
+            yield [name for _, name in path], (start, heading.start)
+            start = heading.start
+        path = [(level, name) for level, name in path if level < heading.level]
+        path.append((heading.level, heading.title))
+        behind = heading.end
+    yield [name for _, name in path], (start, len(text))
 
 
 class _Splitter:
@@ -158,7 +150,8 @@ class _Splitter:
 
     def _halves(self, span: Span) -> list[Span]:
         """Halve until everything fits, at a space near the middle or between two graphemes."""
-        if self._count([span])[0] <= self.limit or span[1] - span[0] < 2:
+        length = span[1] - span[0]
+        if length < 2 or (length <= _LONGEST * self.limit and self._count([span])[0] <= self.limit):
             return [span]
         middle = self._find_cut(span)
         return [*self._halves((span[0], middle)), *self._halves((middle, span[1]))]
@@ -166,7 +159,7 @@ class _Splitter:
     def _find_cut(self, span: Span) -> int:
         start, end = span
         middle = (start + end) // 2
-        reach = (end - start) // 4
+        reach = min((end - start) // 4, _REACH)
         near = sorted(range(middle - reach, middle + reach + 1), key=lambda place: abs(place - middle))
         inside = [place for place in near if start < place < end]
         for is_border in (_after_space, _between_graphemes):

@@ -1,127 +1,182 @@
-"""Tables and records into text in which every row repeats the names of its columns."""
+"""Tables into text in which every row repeats the names of its columns, and delimited files."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any
+from itertools import groupby, islice
 
 from qwen_agentkit.errors import LoadError
-from qwen_agentkit.ingest.parts import Part, decode_text, replace_surrogates
+from qwen_agentkit.ingest.encodings import decode_text
+from qwen_agentkit.ingest.headers import Spanned, find_header, join_names
+from qwen_agentkit.ingest.parts import Part
 
-__all__ = ["read_csv", "read_jsonl", "read_tsv", "rows_as_text"]
+__all__ = ["read_csv", "read_tsv", "rows_as_text", "write_row"]
 
-_BODIES = ("text", "content", "page_content")
-"""The keys of a record that may hold its text."""
 _HEAD = 100_000
 """Characters read to find the delimiter; no cell may be longer."""
+_WIDEST = 16_384
+"""Most cells of a row, as in a spreadsheet: a line of millions is no row."""
 
 
-def rows_as_text(rows: Iterable[Sequence[str]]) -> str:
+def rows_as_text(
+    rows: Iterable[Sequence[str]], header_rows: int = 0, *, plain: str = "{}", gaps_end: bool = False
+) -> str:
     """Write rows as paragraphs such as "Name: Anna | City: Cairo", which splitting keeps whole.
 
-    The first row with two or more cells names the columns. Rows above it are kept as they are, and so are
-    cells below no name.
+    Empty rows divide tables. The rows that name the columns are found by their shape; rows above them are
+    kept as they are, and so are tables without such rows and cells below no name. A cell that is merged over
+    columns is written for each of them that has a name.
+
+    Args:
+        rows: The cells of each row; `Spanned` where a merged cell goes on.
+        header_rows: How many rows at the top name the columns, where that is known.
+        plain: How a row of a table without names is written.
+        gaps_end: Whether the names of a table never hold below an empty row, as in a sheet of several tables.
     """
-    names: list[str] = []
-    paragraphs = []
-    for row in rows:
-        cells = [" ".join(cell.split()) for cell in row]
-        if names:
-            paragraphs.append(" | ".join(_name_cells(names, cells)))
-        elif sum(map(bool, cells)) > 1:
-            names = cells
+    cleaned = [_clean(row) for row in rows]
+    if header_rows:
+        names = join_names(cleaned[:header_rows])
+        body = cleaned[header_rows:]
+        written = [_write_named(names, row) for row in body] if body else [_write_plain(names)]
+        return "\n\n".join(filter(None, written))
+    names = []
+    paragraphs: list[str] = []
+    for has_cells, block in groupby(cleaned, key=any):
+        if has_cells:
+            names = _write_block(list(block), [] if gaps_end else names, paragraphs, plain)
+    return "".join(paragraphs).strip("\n")
+
+
+def _clean(row: Sequence[str]) -> Sequence[str]:
+    return [type(cell)(" ".join(cell.split())) for cell in row]
+
+
+def _write_block(
+    block: list[Sequence[str]], names: Sequence[str], paragraphs: list[str], plain: str
+) -> Sequence[str]:
+    """Add the text of rows without an empty one between them; return the names that hold below them."""
+    start = 0
+    while start < len(block):
+        header = find_header(block[start:])
+        end = _next_label(block, start + header[1] if header else start)
+        if header:
+            first, behind = start + header[0], start + header[1]
+            paragraphs += [f"\n\n{_write_plain(row)}" for row in block[start:first]]
+            names = join_names(block[first:behind])
+            start = behind
+        rows = block[start:end]
+        if names and (header or _fits(rows, names)):
+            written = (_write_named(names, row) for row in rows if list(row) != list(names))
+            paragraphs += [f"\n\n{row}" for row in written if row]
         else:
-            paragraphs.append("".join(cells))
-    return "\n\n".join(filter(None, paragraphs)) or " | ".join(filter(None, names))
+            names = []
+            between = "\n\n" if plain == "{}" else "\n"
+            rows_plain = [plain.format(row) for row in map(_write_plain, rows) if row]
+            paragraphs.append("\n\n" + between.join(rows_plain))
+        start = max(end, start)
+    return names
+
+
+def _next_label(block: Sequence[Sequence[str]], start: int) -> int:
+    """Return the first row that begins another table: a label in a row of its own above another header."""
+    for at in range(start + 1, len(block) - 2):
+        if _count(block[at]) == 1 and _count(block[at + 1]) > 1:
+            header = find_header(block[at + 1 : at + 60])
+            if header and header[0] == 0:
+                return at
+    return len(block)
+
+
+def _fits(rows: Sequence[Sequence[str]], names: Sequence[str]) -> bool:
+    """Tell whether rows below an empty one go on with the table above it."""
+    return all(_count(row) > 1 and len(row) <= len(names) + 1 for row in rows)
+
+
+def _count(row: Sequence[str]) -> int:
+    return sum(1 for cell in row if cell and not isinstance(cell, Spanned))
+
+
+def _write_plain(row: Sequence[str]) -> str:
+    """Join the cells of a row; a cell that ends with a colon names the next one."""
+    text = ""
+    for cell in row:
+        if cell and not isinstance(cell, Spanned):
+            text += (" " if text.endswith((":", "：")) else " | " if text else "") + cell
+    return text
+
+
+def _write_named(names: Sequence[str], cells: Sequence[str]) -> str:
+    return " | ".join(_name_cells(names, cells))
 
 
 def _name_cells(names: Sequence[str], cells: Sequence[str]) -> Iterator[str]:
+    if _count(cells) == 1 and len(cells) > 2 and sum(map(bool, cells)) == len(cells):
+        yield cells[0]  # A label over the whole table names nothing.
+        return
     for number, cell in enumerate(cells):
         name = names[number] if number < len(names) else ""
-        if cell:
-            yield f"{name}: {cell}" if name else cell
+        if cell and (name or not isinstance(cell, Spanned)):
+            yield f"{name.rstrip(':')}: {cell}" if name else cell
+
+
+def write_row(cells: Iterable[str]) -> str:
+    """Write cells as a row of a Markdown table; empty if all of them are."""
+    texts = [" ".join(cell.split()) for cell in cells]
+    return f"| {' | '.join(texts)} |" if any(texts) else ""
 
 
 def read_csv(data: bytes) -> list[Part]:
     """Read a table separated by commas, semicolons, tabs or bars."""
-    return _read_table(decode_text(data), ",;\t|")
+    return _read_table(data, ",;\t|")
 
 
 def read_tsv(data: bytes) -> list[Part]:
     """Read a table separated by tabs."""
-    return _read_table(decode_text(data), "\t")
+    return _read_table(data, "\t")
 
 
-def _read_table(text: str, delimiters: str) -> list[Part]:
-    delimiter = max(delimiters, key=lambda one: _count_columns(text[:_HEAD], one))
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+def _read_table(data: bytes, delimiters: str) -> list[Part]:
+    decoded = decode_text(data)
+    head = decoded.text[:_HEAD]
+    delimiter = max(delimiters, key=lambda one: _count_columns(head, one))
+    reader = csv.reader(io.StringIO(decoded.text, newline=""), delimiter=delimiter, skipinitialspace=True)
     try:
-        return [Part(rows_as_text(rows), {})]
+        rows = [_check_width(row, reader.line_num) for row in reader]
     except csv.Error as error:
         raise LoadError(
-            f"The file is a broken table: {error} at line {rows.line_num}; expected rows of cells. "
+            f"The file is a broken table: {error} at line {reader.line_num}; expected rows of cells. "
             "Close the quote that is open there and try again."
         ) from error
+    if rows and rows[0] and rows[0][0].startswith("sep="):  # what Excel reads to know the delimiter
+        del rows[0]
+    return [Part(rows_as_text(rows), {}, decoded.warnings + _doubt(rows))]
+
+
+def _check_width(row: list[str], line: int) -> list[str]:
+    if len(row) > _WIDEST:
+        raise LoadError(
+            f"Line {line} of the table has {len(row):,} cells; expected {_WIDEST:,} or fewer. Check the ends "
+            "of its lines."
+        )
+    return row
+
+
+def _doubt(rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Say it where a table of several rows and columns has no names."""
+    wide = [_clean(row) for row in rows if _count(row) > 1]
+    if len(wide) < 2 or any(find_header(wide[at : at + 80]) for at in range(min(3, len(wide)))):
+        return ()
+    return ("No row was found that names the columns; the first one was read like the others.",)
 
 
 def _count_columns(text: str, delimiter: str) -> tuple[int, int]:
     """Return how many of the first rows have the same number of cells, two or more, and that number."""
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-    widths = Counter(map(len, islice(rows, 20)))
-    return max(((count, width) for width, count in widths.items() if width > 1), default=(0, 0))
-
-
-def read_jsonl(data: bytes) -> list[Part]:
-    """Read one record per line, each as a part with "key: value" lines. Its text, if any, comes first."""
-    # Strings may contain the other line ends of Unicode.
-    lines = enumerate(decode_text(data).split("\n"), start=1)
-    return [_read_record(number, line) for number, line in lines if line.strip()]
-
-
-def _read_record(number: int, line: str) -> Part:
     try:
-        record = json.loads(line)
-        if not isinstance(record, dict):
-            raise TypeError(f"it is of type {type(record).__name__}")
-        text = _write_record(record)
-    except (ValueError, TypeError, RecursionError) as error:
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else error
-        raise LoadError(
-            f"The file is not JSON Lines: line {number} is no JSON object ({reason}); expected one such as "
-            '{"text": "..."}. Correct that line and try again.'
-        ) from error
-    title = record.get("title")
-    titled = {"title": replace_surrogates(title)} if isinstance(title, str) and title else {}
-    return Part(replace_surrogates(text), {**titled, "page": number})
-
-
-def _write_record(record: dict[str, Any]) -> str:
-    body = next((key for key in _BODIES if isinstance(record.get(key), str)), None)
-    others = {key: value for key, value in record.items() if key != body}
-    return "\n\n".join(filter(None, [record[body].strip() if body else "", "\n".join(_write_fields(others))]))
-
-
-def _write_fields(value: Any, path: str = "") -> Iterator[str]:
-    """Yield the "key: value" lines of a value, nested keys joined by dots; a plain list is one line."""
-    nested: Iterable[tuple[str, Any]] = ()
-    if isinstance(value, dict):
-        nested = value.items()
-    elif isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
-        nested = ((str(number), item) for number, item in enumerate(value, start=1))
-    elif line := _write_scalar(value):
-        yield f"{path}: {line}"
-    for key, item in nested:
-        yield from _write_fields(item, f"{path}.{key}" if path else key)
-
-
-def _write_scalar(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(filter(None, map(_write_scalar, value)))
-    if isinstance(value, str):
-        return value.strip()
-    return "" if value is None else json.dumps(value)
+        widths = Counter(map(len, islice(rows, 20)))
+    except csv.Error:
+        return (0, 0)
+    return max(((count, width) for width, count in widths.items() if width > 1), default=(0, 0))

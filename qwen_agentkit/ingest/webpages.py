@@ -1,101 +1,136 @@
-"""Web pages into text, with headings, list items and code as Markdown, which splitting understands."""
+"""Web pages into text: what a reader of the page sees, without what surrounds it on every page of a site.
+
+Headings, list items and code become Markdown, which splitting understands, and tables become rows that name
+their columns.
+"""
 
 from __future__ import annotations
 
-import codecs
 import re
-from html.parser import HTMLParser
+from collections import Counter
 from itertools import groupby
 from operator import itemgetter
 
-from qwen_agentkit.ingest.parts import Part, decode_text
+from qwen_agentkit.ingest.encodings import decode_text
+from qwen_agentkit.ingest.markup import Tag, read_markup
+from qwen_agentkit.ingest.parts import Part
+from qwen_agentkit.ingest.visibility import HIDDEN, Visibility, asks_for_consent, page_language
+from qwen_agentkit.ingest.webtables import Table
 from qwen_agentkit.text.superscripts import mark_raised
 
-__all__ = ["read_html"]
+__all__ = ["html_as_text", "read_html"]
+
+_CHARSET = re.compile(
+    rb"<(?:meta\b[^<>]*?\bcharset|\?xml\b[^<>]*?\bencoding)\s*=\s*[\"']?\s*([\w.:-]+)", re.I
+)
+
+_VOID = frozenset({
+    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track",
+    "wbr", "image", "keygen", "frame", "basefont", "bgsound",
+})  # fmt: skip
+_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+_BLOCKS = frozenset({
+    "address", "article", "aside", "blockquote", "body", "center", "details", "dialog", "dd", "div", "dl",
+    "fieldset", "figcaption", "figure", "footer", "form", "header", "hgroup", "hr", "main", "menu", "nav",
+    "ol", "p", "pre", "search", "section", "table", "tbody", "td", "tfoot", "th", "thead", "ul",
+})  # fmt: skip
+_LINES = frozenset({"br", "tr", "dt", "dd", "option", "summary", "caption", "legend"})
+_SCOPES = frozenset({"td", "th", "caption"})
+"""Elements that no end tag of something around the table ends."""
+_ENDS = {
+    "li": frozenset({"li"}),
+    "dt": frozenset({"dt", "dd"}),
+    "dd": frozenset({"dt", "dd"}),
+    "option": frozenset({"option"}),
+    "tr": frozenset({"td", "th", "tr", "caption"}),
+    "td": frozenset({"td", "th", "caption"}),
+    "th": frozenset({"td", "th", "caption"}),
+    **dict.fromkeys(("tbody", "thead", "tfoot"), frozenset({"td", "th", "tr", "tbody", "thead", "caption"})),
+}
+"""Elements that a start tag ends, since their end tags may be left out."""
+_MAY_STAY_OPEN = frozenset({"p", *_ENDS, "body", "html"})
+_BOUNDS = frozenset({"ul", "ol", "menu", "dl", "table", "select", "body"})
+_SHORT = 100
+"""Pieces of text in a bar that asks for consent, or in a heading."""
+_NEAR = 24
+"""Open elements among which one to end is looked for."""
+_SUPERSCRIPT = re.compile(r"vertical-align\s*:\s*(super|sub)\b", re.I)
+_FILE_NAME = re.compile(r"\S+\.(?:jpe?g|png|gif|svg|webp|bmp)", re.I)
+_SCRIPTED = {
+    "msup": {2: "sup"},
+    "msub": {2: "sub"},
+    "msubsup": {2: "sub", 3: "sup"},
+    "mover": {2: "sup"},
+    "munder": {2: "sub"},
+}
+"""The children of formulas that are raised or lowered."""
 
 
 def read_html(data: bytes) -> list[Part]:
-    """Read a page: UTF-8, or else the encoding that it declares."""
-    page = _Page()
-    page.feed(decode_text(data, _declared_encoding(data)))
-    page.close()
+    """Read a page: in UTF-8, in the encoding that it declares, or in the one that it looks like."""
+    found = _CHARSET.search(data)
+    decoded = decode_text(data, found[1].decode() if found else "")
+    text, metadata, scripted = html_as_text(decoded.text)
+    warnings = decoded.warnings
+    if scripted and not any(map(str.isalnum, text)):
+        warnings += (
+            "The page holds no text of its own: a script writes it when a browser shows it. Save it from a "
+            "browser, and ingest that.",
+        )
+    return [Part(text, metadata, warnings)]
+
+
+def html_as_text(html: str) -> tuple[str, dict[str, str], bool]:
+    """Return the text of a page, its title and language, and whether it has scripts."""
+    page = _Page(html, whole=False)
+    text = page.text()
+    if not any(map(str.isalnum, text)):  # A page of nothing but, say, a footer.
+        page = _Page(html, whole=True)
+        text = page.text()
     title = " ".join("".join(page.title).split())
-    return [Part(page.text(), {"title": title} if title else {})]
+    language = page_language(page.language, text)
+    metadata = {**({"title": title} if title else {}), **({"language": language} if language else {})}
+    return text, metadata, page.has_scripts
 
 
-_CHARSET = re.compile(rb"<(?:meta\b[^>]*?\bcharset|\?xml\b[^>]*?\bencoding)\s*=\s*[\"']?\s*([\w.:-]+)", re.I)
-_HEAD = 4096
-"""The first bytes of a page, in which it has to declare its encoding."""
-# Pages name the smaller character set and use the larger, as browsers do.
-_LARGER = {
-    "ascii": "cp1252",
-    "big5": "big5hkscs",
-    "euc_kr": "cp949",
-    "gb2312": "gb18030",
-    "gbk": "gb18030",
-    "iso8859-1": "cp1252",
-    "shift_jis": "cp932",
-}
+class _Open:
+    """An open element: where its text starts, and what becomes of it."""
+
+    __slots__ = ("children", "fate", "kept", "name", "raised", "start")
+
+    def __init__(self, name: str, start: int, fate: str, raised: str) -> None:
+        self.name = name
+        self.start = start
+        self.fate = fate
+        self.raised = raised  # what text behind the element is
+        self.children = 0
+        self.kept: list[tuple[bool, str]] = []
 
 
-def _declared_encoding(data: bytes) -> str:
-    """Return Python's name of the encoding that a page declares; empty if it is unknown or wrong."""
-    found = _CHARSET.search(data, 0, _HEAD)
-    label = found[1] if found else b""
-    try:
-        name = codecs.lookup(label.decode()).name
-        # The label was found as ASCII, so an encoding that reads it differently is wrong.
-        return _LARGER.get(name, name) if label.decode(name) == label.decode() else ""
-    except (LookupError, ValueError):
-        return ""
-
-
-class _Page(HTMLParser):
+class _Page:
     """Collects the text of a page. Unclosed elements hide nothing, except scripts and styles."""
 
-    _HIDDEN = frozenset({"noscript", "template", "svg", "iframe", "object"})
-    _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
-    _BLOCKS = frozenset(
-        {
-            "p",
-            "div",
-            "section",
-            "article",
-            "header",
-            "footer",
-            "main",
-            "aside",
-            "nav",
-            "ul",
-            "ol",
-            "dl",
-            "table",
-        }
-        | {
-            "blockquote",
-            "pre",
-            "figure",
-            "figcaption",
-            "form",
-            "fieldset",
-            "hr",
-            "address",
-            "body",
-            "details",
-        }
-    )
-    _LINES = frozenset({"br", "tr", "dt", "dd", "option", "summary", "caption"})
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
+    def __init__(self, html: str, *, whole: bool) -> None:
         self.title: list[str] = []
+        self.language = ""
+        self.has_scripts = False
         self._pieces = [(False, "")]  # Whether it is code, and the text.
-        # Open hidden elements: name, number of pieces at the start, whether in code.
-        self._hiding: list[tuple[str, int, bool]] = []
-        self._in_code = False
+        self._open: list[_Open] = []
+        self._counts = [Counter[str]()]  # Names of the open elements, a counter for each scope.
+        self._all = Counter[str]()
+        self._tables: list[Table] = []
+        self._raised = ""  # "sup" or "sub"
         self._in_title = False
-        self._raised = ""  # "sup" or "sub" inside such an element
-        self._in_cell = False
+        self._visibility = Visibility(whole=whole)
+        for token in read_markup(html):
+            if isinstance(token, str):
+                self._add_text(token)
+            elif token.ends:
+                self._end(token.name)
+            else:
+                self._start(token)
+        while self._open:
+            self._pop(closed=self._open[-1].name in _MAY_STAY_OPEN)
 
     def text(self) -> str:
         """Return the collected text: tidied, and code in fences."""
@@ -103,87 +138,196 @@ class _Page(HTMLParser):
         texts = ((code, "".join(piece for _, piece in pieces)) for code, pieces in groups)
         return "\n\n".join(filter(None, (_fenced(text) if code else _tidy(text) for code, text in texts)))
 
-    def set_cdata_mode(self, elem: str, **options: bool) -> None:
-        """Treat only scripts and styles as raw text; newer Pythons also do so with unclosed titles."""
-        if elem in ("script", "style"):
-            super().set_cdata_mode(elem)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        border = self._border(tag)
-        if border:
-            self._in_title, self._in_cell, self._raised = False, False, ""
-        if tag in self._HEADINGS:
-            self._in_code = False
-        if tag in self._HIDDEN:
-            self._hiding.append((tag, len(self._pieces), self._in_code))
-        elif tag in ("td", "th"):
-            self._end_cell()  # An end tag may be left out.
-            self._in_cell = True
-        elif tag in ("sup", "sub"):
-            self._raised = tag
-        elif tag == "title":
-            self._in_title = not self._hiding
-        elif self._in_code and tag == "br":
-            self._pieces.append((True, "\n"))
-        else:
-            self._put(border)
-        self._in_code = self._in_code or tag == "pre"
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in self._HIDDEN:
-            self._cut_off(tag)
-        elif tag in ("title", "head"):
-            self._in_title = False
-        elif tag in ("sup", "sub"):
-            self._raised = ""
-        elif tag in ("td", "th"):
-            self._end_cell()
-        elif tag != "li" and tag not in self._LINES:
-            self._in_code = self._in_code and tag not in ("pre", "body")
-            self._put("\n\n" if self._border(tag) else "")
-
-    def handle_data(self, data: str) -> None:
-        if self.cdata_elem:  # A script or a style.
+    def _start(self, tag: Tag) -> None:
+        name = tag.name
+        if name == "style":
+            self._visibility.add_style(tag.attributes.get("", ""))
             return
+        self.has_scripts = self.has_scripts or name == "script"
+        self._end_implied(name)
+        if self._open:
+            self._start_child(self._open[-1], name)
+        if name in ("html", "body"):
+            self.language = tag.attributes.get("lang") or tag.attributes.get("xml:lang") or self.language
+        if name == "title":
+            self._in_title = not any(self._all[hidden] for hidden in HIDDEN)
+            return
+        self._in_title = self._in_title and name not in _BLOCKS and name not in _HEADINGS
+        if name in _VOID or (tag.alone and name not in _BLOCKS):
+            self._add_void(tag)
+            return
+        fate = self._visibility.fate(tag, self._all)
+        self._open.append(_Open(name, len(self._pieces), fate, self._raised))
+        self._put(" " if name == "mfrac" else self._border(name))
+        self._counts[-1][name] += 1
+        self._all[name] += 1
+        self._set_position(tag)
+        if name in _SCOPES:
+            self._counts.append(Counter())
+        self._start_table_part(tag)
+
+    def _start_child(self, parent: _Open, name: str) -> None:
+        """Set the position of a part of a formula: the second of "msup" is raised."""
+        parent.children += 1
+        if parent.name == "mfrac" and parent.children == 2:  # 1/2 is not 12
+            self._pieces.append((False, "/"))
+        elif parent.name in _SCRIPTED:
+            self._raised = _SCRIPTED[parent.name].get(parent.children, "")
+
+    def _set_position(self, tag: Tag) -> None:
+        if tag.name in ("sup", "sub"):
+            self._raised = tag.name
+        elif tag.name in _BLOCKS or tag.name in _HEADINGS:
+            self._raised = ""
+        elif found := _SUPERSCRIPT.search(tag.attributes.get("style", "")):
+            self._raised = found[1].lower().replace("super", "sup")
+
+    def _start_table_part(self, tag: Tag) -> None:
+        if tag.name == "table":
+            for table in self._tables[-1:]:
+                table.is_layout = True
+            self._tables.append(Table(tag.attributes.get("role", "")))
+        elif self._tables:
+            table = self._tables[-1]
+            if tag.name in ("td", "th"):
+                table.start_cell(tag.attributes, is_head=tag.name == "th")
+            elif tag.name == "tr":
+                table.start_row(in_head=self._all["thead"] > 0)
+            elif tag.name == "pre" or tag.name in _HEADINGS:
+                table.is_layout = True
+
+    def _add_void(self, tag: Tag) -> None:
+        if tag.name in ("img", "area", "image") and not self._visibility.hides(tag):
+            alternative = " ".join(tag.attributes.get("alt", "").split())
+            if alternative and not _FILE_NAME.fullmatch(alternative):
+                self._pieces.append((False, alternative))
+        elif tag.name == "br" and self._all["pre"]:
+            self._pieces.append((True, "\n"))
+        elif tag.name in ("br", "hr"):
+            self._put(self._border(tag.name))
+
+    def _end_implied(self, name: str) -> None:
+        """End the elements that cannot hold a new one: items, cells, and paragraphs."""
+        if name in _HEADINGS and self._all["pre"]:
+            self._pop_to("pre")
+        if (name in _BLOCKS or name in _HEADINGS) and self._counts[-1]["p"]:
+            self._end_near(frozenset({"p"}), _BLOCKS - {"p"})
+        if ends := _ENDS.get(name):
+            self._end_near(ends, _BOUNDS)
+
+    def _end_near(self, names: frozenset[str], bounds: frozenset[str]) -> None:
+        """End the outermost of some elements above the nearest bound."""
+        place = 0
+        for number, element in enumerate(reversed(self._open[-_NEAR:]), start=1):
+            if element.name in names:
+                place = number
+            elif element.name in bounds:
+                break
+        for _ in range(place):
+            self._pop(closed=self._open[-1].name in _MAY_STAY_OPEN)
+
+    def _end(self, name: str) -> None:
+        if name in ("title", "head"):
+            self._in_title = False
+        elif name in ("script", "style"):
+            return
+        elif name == "br":
+            self._put("\n")
+        elif self._counts[-1][name] or (
+            self._all[name] and name in ("td", "th", "tr", "table", "body", "html")
+        ):
+            self._pop_to(name)
+        elif name == "p":
+            self._put("\n\n")
+
+    def _pop_to(self, name: str) -> None:
+        while self._open:
+            found = self._open[-1].name == name
+            self._pop(closed=found or self._open[-1].name in _MAY_STAY_OPEN)
+            if found:
+                return
+
+    def _pop(self, *, closed: bool) -> None:
+        """End the innermost element, and do with its text what it asks for."""
+        element = self._open.pop()
+        name = element.name
+        if name in _SCOPES:
+            self._counts.pop()
+        self._counts[-1][name] -= 1
+        self._all[name] -= 1
+        self._raised = element.raised
+        if self._tables:
+            self._end_table_part(element)
+        if closed and element.fate and self._is_left_out(element):
+            del self._pieces[element.start :]
+            self._pieces += element.kept
+        if name in _HEADINGS and self._all["header"]:
+            self._keep_heading(element)
+        if name not in _LINES and name != "li":
+            self._put("\n\n" if name in _BLOCKS or name in _HEADINGS else "", after_code=name == "pre")
+
+    def _is_left_out(self, element: _Open) -> bool:
+        """Tell whether the text of an element that ends is left out; what may ask for consent is short."""
+        if element.fate != "consent":
+            return True
+        is_short = len(self._pieces) - element.start < _SHORT
+        return is_short and asks_for_consent(self._text_since(element.start))
+
+    def _keep_heading(self, heading: _Open) -> None:
+        """Keep the headings of the page's header when the rest of it goes."""
+        header = next((one for one in reversed(self._open[-_NEAR:]) if one.name == "header"), None)
+        if header is not None and len(self._pieces) - heading.start < _SHORT:
+            header.kept += [*self._pieces[heading.start :], (False, "\n\n")]
+
+    def _end_table_part(self, element: _Open) -> None:
+        table = self._tables[-1]
+        if table.is_layout and element.name != "table":
+            return
+        if element.name in ("td", "th"):
+            table.end_cell(self._text_since(element.start))
+        elif element.name == "caption":
+            table.caption = self._text_since(element.start)
+        elif element.name == "table":
+            self._tables.pop()
+            text = table.text()
+            if text is not None:
+                self._pieces[element.start :] = [(False, f"\n\n{text}\n\n")]
+
+    def _text_since(self, start: int) -> str:
+        return "".join(piece for _, piece in self._pieces[start:])
+
+    def _add_text(self, text: str) -> None:
         if self._in_title:
-            self.title.append(data)
-        else:
-            text = data if self._in_code else re.sub(r"\s+", " ", data)
-            if self._raised:
-                text = mark_raised(text, self._last_text(), lowered=self._raised == "sub")
-            self._pieces.append((self._in_code, text))
+            self.title.append(text)
+            return
+        in_code = self._all["pre"] > 0
+        if not in_code:
+            text = re.sub(r"\s+", " ", text)
+        if self._raised:
+            text = mark_raised(text, self._last_text(), lowered=self._raised == "sub")
+        if text:
+            self._pieces.append((in_code, text))
 
     def _last_text(self) -> str:
-        return next((piece for _, piece in reversed(self._pieces) if piece), "")
+        return next((piece for _, piece in reversed(self._pieces[-_NEAR:]) if piece), "")
 
-    def _end_cell(self) -> None:
-        if self._in_cell:
-            self._in_cell, self._raised = False, ""
-            self._put(" | ")
-
-    def _cut_off(self, tag: str) -> None:
-        """Drop everything since the last open element of this name; a stray end tag drops nothing."""
-        opened = [number for number, (name, _, _) in enumerate(self._hiding) if name == tag]
-        if opened:
-            _, start, self._in_code = self._hiding[opened[-1]]
-            del self._hiding[opened[-1] :]
-            del self._pieces[start:]
-
-    def _put(self, border: str) -> None:
+    def _put(self, border: str, *, after_code: bool = False) -> None:
         """Add a border between blocks. In code it is a line end, unless a line just ended."""
-        if not self._in_code:
+        if not border:
+            return
+        if not self._all["pre"] or after_code:
             self._pieces.append((False, border))
-        elif border and not self._pieces[-1][1].endswith("\n"):
+        elif not self._pieces[-1][1].endswith("\n"):
             self._pieces.append((True, "\n"))
 
     def _border(self, tag: str) -> str:
-        if tag in self._HEADINGS:
+        if tag in _HEADINGS:
             return f"\n\n{'#' * int(tag[1])} "
-        if tag in self._BLOCKS:
-            return "\n\n"
         if tag == "li":
             return "\n- "
-        return "\n" if tag in self._LINES else ""
+        if tag in _LINES:
+            return "\n"
+        return "\n\n" if tag in _BLOCKS else ""
 
 
 def _tidy(text: str) -> str:

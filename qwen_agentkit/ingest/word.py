@@ -1,4 +1,4 @@
-"""Word files into Markdown, through python-docx."""
+"""Word files into Markdown, through python-docx: text, tables, numbers, notes, comments and charts."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from qwen_agentkit.ingest.office import first_title, local_name, read_office, write_row
+from qwen_agentkit.ingest.charts import chart_text, diagram_text
+from qwen_agentkit.ingest.headers import Spanned
+from qwen_agentkit.ingest.numbering import Numbering, format_count
+from qwen_agentkit.ingest.office import first_title, local_name, read_office
 from qwen_agentkit.ingest.parts import Part
+from qwen_agentkit.ingest.symbols import read_symbol
+from qwen_agentkit.ingest.tables import rows_as_text
+from qwen_agentkit.ingest.wordruns import Runs
 from qwen_agentkit.text.superscripts import mark_raised
 
 if TYPE_CHECKING:
@@ -17,90 +23,205 @@ if TYPE_CHECKING:
 __all__ = ["read_docx"]
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-_M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
+_R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+
+_TRANSPARENT = frozenset({"sdt", "sdtContent", "ins", "moveTo", "customXml"})
+"""Elements whose children are read in their place: content controls and tracked changes."""
+_UNREAD = frozenset({"pPr", "rPr", "sdtPr", "tcPr", "trPr", "del", "moveFrom", "instrText", "Fallback"})
+"""Properties, deleted text, and text that also occurs elsewhere."""
+_CHARACTERS = {
+    **{"p": "\n", "tab": " ", "ptab": " ", "br": "\n", "cr": "\n", "noBreakHyphen": "-"},
+    "den": "/",  # the denominator of a formula: 1/2 is not 12
+}
+_FILE_NAME = re.compile(r"\S+\.\w{3,4}")
+"""What programs write where a picture was not described."""
+_PAGE_FIELD = re.compile(r"\s*(?:PAGE|NUMPAGES|SECTIONPAGES)\b", re.I)
 
 
 def read_docx(data: bytes) -> list[Part]:
-    """Read a Word file: headings and lists as Markdown, tables as rows, in order."""
+    """Read a Word file: headings and lists as Markdown, tables as rows, notes behind their paragraphs.
+
+    Headers stand in front of the text and footers behind it, once. Hidden and deleted text is left out.
+    """
     return read_office(data, "Word", _read_document)
 
 
 def _read_document(data: bytes) -> list[Part]:
     from docx import Document
 
-    document = Document(io.BytesIO(data))
-    _mark_raised_runs(document)
-    marks = _style_marks(document)
-    blocks = _children(document.element.body, "p", "tbl")
-    text = "".join(
-        _write_paragraph(block, marks) if local_name(block) == "p" else _write_table(block)
-        for block in blocks
-    )
-    heading = re.search(r"^#+ (.*)$", text, re.M)
-    return [Part(text.strip(), first_title(document.core_properties.title, heading and heading[1]))]
+    return [_Reader(Document(io.BytesIO(data))).read()]
 
 
-def _style_marks(document: Document) -> dict[str, str]:
-    """Return the Markdown mark of each style by its id; styles inherit from their base."""
-    marks = {}
-    for style in document.styles:
-        base: Any = style
-        for _ in range(9):  # A broken file may have a cycle of bases.
-            if base is None or style.style_id in marks:
-                break
-            name = str(base.name).lower()
-            if heading := re.fullmatch(r"heading ([1-9])|title", name):
-                marks[style.style_id] = "#" * min(6, int(heading[1] or 1)) + " "
-            elif name.startswith(("list bullet", "list number")) or base.element.xpath("./w:pPr/w:numPr"):
-                marks[style.style_id] = "- "
-            base = getattr(base, "base_style", None)
-    return marks
+class _Reader:
+    """Reads one document, in order, since its paragraphs and notes are counted."""
 
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._runs = Runs(document.styles)
+        self._marks = _style_marks(document)
+        numbering = self._parts("numbering")
+        self._numbering = Numbering(numbering[0] if numbering else None)
+        self._style_numbers = _style_numbers(document)
+        self._notes = {
+            kind: {note.get(f"{_W}id"): note for root in self._parts(f"{kind}s") for note in root}
+            for kind in ("footnote", "endnote", "comment")
+        }
+        self._numbers = {"footnote": 0, "endnote": 0}
+        self._waiting: list[str] = []  # Notes, comments and charts that follow their paragraph.
 
-def _write_paragraph(paragraph: Any, marks: dict[str, str]) -> str:
-    lines = "".join(_texts(paragraph)).split("\n")
-    text = "\n".join(filter(None, (line.strip() for line in lines)))
-    mark = _find_mark(paragraph, marks)
-    if mark:
-        text = " ".join(text.split())
-    between = "\n" if mark.endswith("- ") else "\n\n"
-    return f"{between}{mark}{text}" if text else ""
+    def read(self) -> Part:
+        """Return the document as one part."""
+        for notes in self._notes.values():
+            for note in notes.values():
+                self._runs.prepare(note)
+        body = self._document.element.body
+        self._runs.prepare(body)
+        text = self._write_blocks(body)
+        heading = re.search(r"^#+ (.*)$", text, re.M)
+        whole = "\n\n".join(
+            filter(None, (self._write_edges("header"), text.strip(), self._write_edges("footer")))
+        )
+        title = first_title(self._document.core_properties.title, heading and heading[1])
+        return Part(whole, title, tuple(self._runs.warnings))
 
+    def _parts(self, name: str) -> list[Any]:
+        """Return the roots of the parts of a kind, such as "footnotes"."""
+        from docx.oxml.parser import parse_xml
 
-def _find_mark(paragraph: Any, marks: dict[str, str]) -> str:
-    mark = marks.get(paragraph.style, "")
-    numbering = paragraph.pPr.numPr if paragraph.pPr is not None else None
-    if numbering is None or mark.startswith("#"):
+        parts = [
+            relation.target_part
+            for relation in self._document.part.rels.values()
+            if not relation.is_external and relation.reltype.rpartition("/")[2] == name
+        ]
+        return [part.element if hasattr(part, "element") else parse_xml(part.blob) for part in parts]
+
+    def _write_blocks(self, parent: Any) -> str:
+        return "".join(
+            (self._write_paragraph(block) if local_name(block) == "p" else self._write_table(block))
+            + self._write_waiting()
+            for block in _children(parent, "p", "tbl")
+        )
+
+    def _write_waiting(self) -> str:
+        waiting, self._waiting = self._waiting, []
+        return "".join(f"\n\n{text}" for text in waiting if text)
+
+    def _write_edges(self, name: str) -> str:
+        """Return the different headers or footers, without the numbers of pages."""
+        found: dict[str, None] = {}
+        for root in self._parts(name):
+            self._runs.prepare(root)
+            counts_pages = _remove_page_fields(root)
+            for line in self._write_blocks(root).split("\n"):
+                words = line.split()
+                if words and not (counts_pages and len(words) < 4 and not any(map(str.isdecimal, line))):
+                    found[" ".join(words)] = None
+        return "\n".join(found)
+
+    def _write_paragraph(self, paragraph: Any) -> str:
+        lines = "".join(self._texts(paragraph)).split("\n")
+        text = "\n".join(filter(None, (line.strip() for line in lines)))
+        mark = self._find_mark(paragraph) if text else ""
+        if mark:
+            text = " ".join(text.split())
+        between = "\n" if mark and not mark.startswith("#") else "\n\n"
+        return f"{between}{mark}{text}" if text else ""
+
+    def _find_mark(self, paragraph: Any) -> str:
+        """Return what stands in front of a paragraph: marks of a heading, a bullet, its number."""
+        mark = self._marks.get(paragraph.style, "")
+        number, level = self._number_of(paragraph)
+        if number == "0":
+            return mark if mark.startswith("#") else ""
+        label = self._numbering.count(number, level) if number else None
+        if mark.startswith("#"):
+            return f"{mark}{label} " if label and label != "-" else mark
+        if label is None:
+            return f"{'  ' * level}- " if number else mark
+        return f"{'  ' * level}{label} " if label else ""
+
+    def _number_of(self, paragraph: Any) -> tuple[str, int]:
+        """Return the number and the level of a paragraph, its own or those of its style."""
+        style = paragraph.style or ""
+        style_number, style_level = self._style_numbers.get(style, ("", None))
+        own = paragraph.pPr.numPr if paragraph.pPr is not None else None
+        number = str(own.numId.val) if own is not None and own.numId is not None else style_number
+        if own is not None and own.ilvl is not None:
+            level = own.ilvl.val
+        elif style_level is not None:
+            level = style_level
+        else:
+            level = self._numbering.level_of_style(number, style) if number == style_number else 0
+        return number or ("?" if own is not None else ""), max(0, min(level, 8))
+
+    def _write_table(self, table: Any) -> str:
+        """Return the rows of a table. A merged cell is repeated in every row and named column."""
+        rows: list[list[str]] = []
+        headers = 0
+        above: dict[int, str] = {}
+        for row in _children(table, "tr"):
+            properties = row.find(f"{_W}trPr")
+            before = properties.find(f"{_W}gridBefore") if properties is not None else None
+            cells = [""] * (min(int(before.get(f"{_W}val") or 0), 63) if before is not None else 0)
+            for cell in _children(row, "tc"):
+                goes_on = cell.vMerge == "continue"
+                text = above.get(len(cells), "") if goes_on else "".join(self._texts(cell))
+                cells += [text, *[Spanned(text)] * (min(cell.grid_span, 63) - 1)]
+            is_head = properties is not None and properties.find(f"{_W}tblHeader") is not None
+            headers += 1 if is_head and headers == len(rows) else 0
+            rows.append(cells)
+            above = dict(enumerate(cells))
+        header_rows = headers if headers < len(rows) else 0
+        return "\n\n" + rows_as_text(rows, header_rows, plain="| {} |")
+
+    def _texts(self, element: Any) -> Iterator[str]:
+        """Yield the text of an element and of boxes in it; inner paragraphs get lines of their own."""
+        for child in element:
+            name = local_name(child)
+            if name == "t":
+                yield child.text or ""
+            elif name == "sym":
+                code = child.get(f"{_W}char") or ""
+                yield read_symbol(child.get(f"{_W}font") or "", int(code, 16) if code else 0xFFFD)
+            elif name in ("footnoteReference", "endnoteReference", "commentReference"):
+                yield self._refer(name.removesuffix("Reference"), child.get(f"{_W}id"))
+            elif name in ("chart", "relIds"):
+                self._waiting.append(self._read_drawing(child))
+            elif name == "docPr":
+                description = " ".join((child.get("descr") or "").split())
+                self._waiting.append("" if _FILE_NAME.fullmatch(description) else description)
+            elif name not in _UNREAD:
+                yield _CHARACTERS.get(name, "")
+                yield from self._texts(child)
+                yield "\n" if name == "p" else ""
+
+    def _refer(self, kind: str, name: str | None) -> str:
+        """Let a note follow the paragraph, and return its mark."""
+        note = self._notes[kind].get(name)
+        if note is None:
+            return ""
+        text = " ".join("".join(self._texts(note)).split())
+        if kind == "comment":
+            author = note.get(f"{_W}author")
+            self._waiting.append(f"Comment{f' ({author})' if author else ''}: {text}" if text else "")
+            return ""
+        self._numbers[kind] += 1
+        number = self._numbers[kind]
+        mark = (
+            mark_raised(str(number), "") if kind == "footnote" else f"[{format_count(number, 'lowerRoman')}]"
+        )
+        self._waiting.append(f"{mark} {text}" if text else "")
         return mark
-    level = numbering.ilvl.val if numbering.ilvl is not None else 0
-    taken_off = numbering.numId is not None and numbering.numId.val == 0
-    return "" if taken_off else f"{'  ' * level}- "
 
+    def _read_drawing(self, reference: Any) -> str:
+        from docx.oxml.parser import parse_xml
 
-def _write_table(table: Any) -> str:
-    """Return the rows of a table. A cell merged over rows is repeated, one merged over columns is not."""
-    lines = []
-    above: dict[int, str] = {}
-    for row in _children(table, "tr"):
-        cells: dict[int, str] = {}
-        column = 0
-        for cell in _children(row, "tc"):
-            goes_on = cell.vMerge == "continue"
-            cells[column] = above.get(column, "") if goes_on else "".join(_texts(cell))
-            column += cell.grid_span
-        lines.append(write_row(cells.values()))
-        above = cells
-    return "\n\n" + "\n".join(filter(None, lines))
-
-
-_TRANSPARENT = frozenset({"sdt", "sdtContent", "ins", "moveTo", "customXml"})
-"""Elements whose children are read in their place: content controls and tracked changes."""
-_UNREAD = frozenset({"pPr", "rPr", "sdtPr", "tcPr", "del", "moveFrom", "instrText", "Fallback"})
-"""Properties, deleted text, and text that also occurs elsewhere."""
-_CHARACTERS = {
-    **{"p": "\n", "tab": " ", "ptab": " ", "br": "\n", "cr": "\n", "noBreakHyphen": "-"},
-    "den": "/",  # the denominator of a formula: 1/2 is not 12
-}
+        name = reference.get(f"{_R}id") or reference.get(f"{_R}dm")
+        relation = self._document.part.rels.get(name or "")
+        if relation is None or relation.is_external:
+            return ""
+        root = parse_xml(relation.target_part.blob)
+        return chart_text(root) if local_name(reference) == "chart" else diagram_text(root)
 
 
 def _children(parent: Any, *names: str) -> Iterator[Any]:
@@ -111,47 +232,61 @@ def _children(parent: Any, *names: str) -> Iterator[Any]:
             yield from _children(child, *names)
 
 
-def _texts(element: Any) -> Iterator[str]:
-    """Yield the text of an element and of boxes in it; inner paragraphs get lines of their own."""
-    for child in element:
-        name = local_name(child)
-        if name == "t":
-            yield child.text or ""
-        elif name not in _UNREAD:
-            yield _CHARACTERS.get(name, "")
-            yield from _texts(child)
-            yield "\n" if name == "p" else ""
+def _remove_page_fields(root: Any) -> bool:
+    """Empty the fields that number pages, and tell whether there were any."""
+    found = False
+    for field in list(root.iter(f"{_W}fldSimple")):
+        if _PAGE_FIELD.match(field.get(f"{_W}instr") or ""):
+            found = True
+            for text in field.iter(f"{_W}t"):
+                text.text = ""
+    is_open, counts = 0, False
+    for element in root.iter(f"{_W}fldChar", f"{_W}instrText", f"{_W}t"):
+        name = local_name(element)
+        if name == "fldChar":
+            is_open += {"begin": 1, "end": -1}.get(element.get(f"{_W}fldCharType") or "", 0)
+            counts = counts and is_open > 0
+        elif name == "instrText":
+            counts = counts or bool(is_open and _PAGE_FIELD.match(element.text or ""))
+            found = found or counts
+        elif counts:
+            element.text = ""
+    return found
 
 
-def _mark_raised_runs(document: Document) -> None:
-    """Rewrite raised and lowered text in place, in runs and in formulas."""
-    positions = _style_positions(document)
-    before = ""
-    for element in document.element.body.iter(f"{_W}p", f"{_W}r", f"{_M}r"):
-        if local_name(element) == "p":
-            before = ""
-            continue
-        position = _run_position(element, positions)
-        for text in element.iterchildren(f"{_W}t", f"{_M}t"):
-            if position:
-                text.text = mark_raised(text.text or "", before, lowered=position == "subscript")
-            before = text.text or before
+def _bases(style: Any) -> Iterator[Any]:
+    """Yield a style and what it is based on; a broken file may have a cycle of bases."""
+    for _ in range(9):
+        if style is None:
+            return
+        yield style
+        style = getattr(style, "base_style", None)
 
 
-def _run_position(run: Any, positions: dict[str, str]) -> str:
-    """Return "superscript" or "subscript" for a run, else an empty string."""
-    exponent = next(run.iterancestors(f"{_M}sup", f"{_M}sub"), None)
-    if exponent is not None:
-        return "subscript" if local_name(exponent) == "sub" else "superscript"
-    own = run.find(f"{_W}rPr/{_W}vertAlign")
-    style = run.find(f"{_W}rPr/{_W}rStyle")
-    position = own.get(f"{_W}val") if own is not None else None
-    if position is None and style is not None:
-        position = positions.get(style.get(f"{_W}val"))
-    return position if position in ("superscript", "subscript") else ""
+def _style_marks(document: Document) -> dict[str, str]:
+    """Return the Markdown mark of each style by its id; styles inherit from their base."""
+    marks = {}
+    for style in document.styles:
+        for base in _bases(style):
+            name = str(base.name).lower()
+            if heading := re.fullmatch(r"heading ([1-9])|title", name):
+                marks[style.style_id] = "#" * min(6, int(heading[1] or 1)) + " "
+            elif name.startswith(("list bullet", "list number")) or base.element.xpath("./w:pPr/w:numPr"):
+                marks[style.style_id] = "- "
+            if style.style_id in marks:
+                break
+    return marks
 
 
-def _style_positions(document: Document) -> dict[str, str]:
-    """Return the positions that styles of characters set, by the id of the style."""
-    found = ((style, style.element.find(f"{_W}rPr/{_W}vertAlign")) for style in document.styles)
-    return {style.style_id: align.get(f"{_W}val") for style, align in found if align is not None}
+def _style_numbers(document: Document) -> dict[str, tuple[str, int | None]]:
+    """Return the numbering of each style by its id, and its level where the style says it."""
+    numbers = {}
+    for style in document.styles:
+        for base in _bases(style):
+            if found := base.element.xpath("./w:pPr/w:numPr"):
+                number, level = found[0].find(f"{_W}numId"), found[0].find(f"{_W}ilvl")
+                if number is not None:
+                    depth = int(level.get(f"{_W}val") or 0) if level is not None else None
+                    numbers[style.style_id] = (number.get(f"{_W}val") or "", depth)
+                    break
+    return numbers

@@ -12,6 +12,7 @@ from typing import Any
 
 from qwen_agentkit.chat.request import Request
 from qwen_agentkit.chat.sampling import recommended_by_name
+from qwen_agentkit.chat.tags import CLOSING_WORDS
 from qwen_agentkit.errors import ServerUnsupportedError
 from qwen_agentkit.server.flavors import Flavor
 
@@ -47,10 +48,16 @@ def write_body(model: str, flavor: Flavor, request: Request) -> dict[str, Any]:
     Raises:
         ServerUnsupportedError: This kind of server has no way to ask for it.
     """
+    if request.tools and request.schema is not None and not flavor.composes:
+        raise ServerUnsupportedError(
+            f"The server ({flavor.name}) cannot be given tools and response_format together: it would write "
+            "the object at once and never call a tool. Give an agent response_format=ToolStrategy(...), "
+            "which asks for the object by a call, or ask for it in a call of its own."
+        )
     asked: dict[str, Any] = {
         "max_tokens": request.max_tokens,
         "stop": list(request.stop) or None,
-        "response_format": _response_format(request.schema, bare=flavor.bare_schema),
+        "response_format": _response_format(request.schema, flavor),
         **_tools(flavor, request),
         **request.sampling,
     }
@@ -90,7 +97,8 @@ def _tools(flavor: Flavor, request: Request) -> dict[str, Any]:
 
     Servers that know no choice of one tool are offered that tool alone.
     """
-    tools, name = list(request.tools), request.forced_tool
+    tools = [_held(tool) if flavor.strict_calls else tool for tool in request.tools]
+    name = request.forced_tool
     if not request.forced_call:
         return {"tools": tools or None}
     if name is None:
@@ -101,12 +109,17 @@ def _tools(flavor: Flavor, request: Request) -> dict[str, Any]:
     return {"tools": chosen, "tool_choice": "required"}
 
 
-def _response_format(schema: Mapping[str, Any] | None, *, bare: bool) -> dict[str, Any] | None:
+def _held(tool: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a tool with the word that makes the server hold its calls to the schema, unless it has one."""
+    return {**tool, "function": {"strict": True, **tool["function"]}}
+
+
+def _response_format(schema: Mapping[str, Any] | None, flavor: Flavor) -> dict[str, Any] | None:
     if schema is None:
         return None
-    if schema == {"type": "object"}:
+    if schema == {"type": "object"} and not flavor.object_schema:
         return {"type": "json_object"}
-    if bare:
+    if flavor.bare_schema or schema == {"type": "object"}:
         return {"type": "json_object", "schema": dict(schema)}
     return {
         "type": "json_schema",
@@ -121,7 +134,8 @@ def _thinking_budget(flavor: Flavor, request: Request) -> dict[str, Any]:
     if flavor.budget is None:
         _refuse(flavor, budget, budget)
         return {}
-    return {flavor.budget: request.thinking_budget}
+    words = {flavor.budget_words: CLOSING_WORDS} if flavor.budget_words else {}
+    return {flavor.budget: request.thinking_budget, **words}
 
 
 def _thinking(flavor: Flavor, request: Request) -> dict[str, Any]:

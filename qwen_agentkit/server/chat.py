@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
-from qwen_agentkit.chat.parsing import Event
+from qwen_agentkit.chat.parsing import ContentEvent, Event
 from qwen_agentkit.chat.request import Done, Request
+from qwen_agentkit.chat.stops import StopStrings
 from qwen_agentkit.errors import ServerFailedError
 from qwen_agentkit.server.body import write_body
-from qwen_agentkit.server.flavors import check_model, detect_server
+from qwen_agentkit.server.flavors import Flavor, check_model, context_of, detect_server
 from qwen_agentkit.server.http import Server
-from qwen_agentkit.server.reader import AnswerReader
+from qwen_agentkit.server.reader import AnswerReader, StoppedThoughtError
 
 __all__ = ["ChatServer"]
 
@@ -27,6 +30,7 @@ class ChatServer:
 
     Attributes:
         flavor: The kind of server.
+        context: Tokens of its context; None if it does not say.
 
     Raises:
         InputError: There is no such kind of server.
@@ -37,6 +41,7 @@ class ChatServer:
         models = server.models()
         self.flavor = detect_server(server, flavor, models)
         check_model(server, self.flavor, model, models)
+        self.context = next((context_of(row) for row in models if row["id"] == model), None)
         self._server, self._model = server, model
 
     def answer(
@@ -55,6 +60,38 @@ class ChatServer:
             ServerUnsupportedError: The server cannot do what is asked, or did something else.
             ServerError: There was no whole answer.
         """
+        request = _without_empty_budget(request, self.flavor)
+        if request.stop and request.thinking:
+            yield from self._stopped(request, cancelled, streams=streams)
+        elif request.stop and not streams:
+            try:
+                yield from [*self._answer(request, cancelled, streams=streams)]
+            except StoppedThoughtError:
+                yield from self._stopped(request, cancelled, streams=streams)
+        else:
+            yield from self._answer(request, cancelled, streams=streams)
+
+    def _stopped(
+        self, request: Request, cancelled: threading.Event, *, streams: bool
+    ) -> Iterator[Event | Done]:
+        """Answer up to a stop string. Servers would end a thought at it, too, so they are not told."""
+        stops = StopStrings(request.stop)
+        with closing(self._answer(replace(request, stop=()), cancelled, streams=streams)) as events:
+            for event in events:
+                if isinstance(event, ContentEvent):
+                    if text := stops.feed(event.text):
+                        yield ContentEvent(text)
+                    if stops.reached:
+                        yield Done(None, None, None, None, "stop", thinking_truncated=False)
+                        return
+                    continue
+                if text := stops.release():
+                    yield ContentEvent(text)
+                yield event
+
+    def _answer(
+        self, request: Request, cancelled: threading.Event, *, streams: bool
+    ) -> Generator[Event | Done]:
         body = write_body(self._model, self.flavor, request)
         reader = AnswerReader(self._server.root, self._model, request, streams=streams)
         if streams or not self.flavor.quiet_streams:
@@ -80,3 +117,13 @@ class ChatServer:
             ) from error
         except RecursionError as error:
             raise reader.failure("answered with JSON that is nested too deeply") from error
+
+
+def _without_empty_budget(request: Request, flavor: Flavor) -> Request:
+    """Return a request for no thought at all, where a server could only close a thought without a word.
+
+    A model that is stopped so goes on thinking in its answer.
+    """
+    if request.thinking_budget != 0 or flavor.budget_words or flavor.budget is None:
+        return request
+    return replace(request, thinking=False, thinking_budget=None)

@@ -14,14 +14,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qwen_agentkit.errors import ServerAnswerError
+from qwen_agentkit.errors import ServerAnswerError, ServerError
+from qwen_agentkit.prompts import END_OF_TEXT
 from qwen_agentkit.server.flavors import check_model, detect_server
 from qwen_agentkit.server.http import Server
+from qwen_agentkit.text.readable import spell_out
 
-__all__ = ["EmbeddingServer"]
+__all__ = ["LOST_END", "EmbeddingServer"]
 
 # Texts in a request, the default limit of Text Embeddings Inference; requests at the same time.
 _BATCH, _PARALLEL = 32, 4
+
+# What servers with the route /tokenize call the text, and the switch for special tokens.
+_TOKENIZERS = {
+    "vllm": ("prompt", "add_special_tokens"),
+    "llama.cpp": ("content", "add_special"),
+}
+
+
+LOST_END = (
+    f"its tokenizer does not end texts with {END_OF_TEXT}, where Qwen3-Embedding and its fine-tunes read the "
+    "vector; convert such a checkpoint again, with a tokenizer.json whose post-processor appends it"
+)
+"""What is wrong with an embedder whose tokenizer lost the final token."""
 
 
 class EmbeddingServer:
@@ -47,13 +62,32 @@ class EmbeddingServer:
         check_model(server, flavor, model, models)
         roots = {row["id"]: row.get("root") for row in models}  # vLLM and SGLang name the checkpoint there
         self.served = str(roots.get(model) or model)
-        self._server, self._model = server, model
+        self._server, self._model, self._flavor = server, model, flavor.name
         self._format = "base64" if flavor.base64 else "float"
 
     @cached_property
     def dimensions(self) -> int:
         """Length of the vectors; the server is asked once."""
         return int(self._batch(["dimensions"]).shape[1])
+
+    @cached_property
+    def loses_end(self) -> bool:
+        """Whether the server's tokenizer knows Qwen's end-of-text token, but ends no text with it.
+
+        Qwen3-Embedding reads its vector there. Only vLLM and llama.cpp are asked; they have a route for it.
+        """
+        if self._flavor not in _TOKENIZERS:
+            return False
+        try:
+            alone, ended = self._tokens(END_OF_TEXT, special=False), self._tokens("a", special=True)
+        except (ServerError, KeyError, TypeError):
+            return False  # it does not say
+        return len(alone) == 1 and alone[0] not in ended
+
+    def _tokens(self, text: str, *, special: bool) -> list[Any]:
+        name, switch = _TOKENIZERS[self._flavor]
+        answer = self._server.post("/tokenize", {"model": self._model, name: text, switch: special})
+        return list(answer["tokens"])
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the vector of each text, (len(texts), dimensions), each row of length one.
@@ -62,7 +96,8 @@ class EmbeddingServer:
             InputTooLongError: A text does not fit the context of the model, and the server says so.
             ServerError: There was no whole answer.
         """
-        batches = [texts[start : start + _BATCH] for start in range(0, len(texts), _BATCH)]
+        plain = spell_out(texts)
+        batches = [plain[start : start + _BATCH] for start in range(0, len(texts), _BATCH)]
         if not batches:
             return np.empty((0, self.dimensions), dtype=np.float32)
         with ThreadPoolExecutor(min(_PARALLEL, len(batches)), "qwen-agentkit-embed") as pool:

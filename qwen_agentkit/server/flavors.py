@@ -8,7 +8,7 @@ llama-cpp-python 0.3.36.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from qwen_agentkit.errors import (
 )
 from qwen_agentkit.server.http import Server
 
-__all__ = ["FLAVORS", "Flavor", "check_model", "detect_server"]
+__all__ = ["FLAVORS", "Flavor", "check_model", "context_of", "detect_server"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,11 @@ class Flavor:
         base64: Whether it can send vectors as bytes.
         bare_schema: Whether it takes a schema only as `{"type": "json_object", "schema": {...}}`.
         named_choice: Whether `tool_choice` may name a tool; else it is a word, such as "required".
+        object_schema: Whether it holds "any object" only where a schema says so, too.
+        strict_calls: Whether it holds calls to the schemas of those tools only that say `strict`.
+        composes: Whether it takes tools together with a response format. Others hold the answer to the format
+            from its first token, so that no tool is ever called.
+        budget_words: Field for the words that end a thought whose budget is spent; None if it has none.
         quiet_streams: Whether its streams leave out the usage, and the reason why there is no answer.
         loads_models: Whether it loads models on request, and answers 500 for those it cannot find.
     """
@@ -50,6 +55,10 @@ class Flavor:
     base64: bool = False
     bare_schema: bool = False
     named_choice: bool = True
+    object_schema: bool = False
+    strict_calls: bool = False
+    composes: bool = False
+    budget_words: str | None = None
     quiet_streams: bool = False
     loads_models: bool = False
 
@@ -59,7 +68,9 @@ _BEYOND_OPENAI = frozenset({"top_k", "min_p", "repetition_penalty"})
 FLAVORS = {
     flavor.name: flavor
     for flavor in (
-        Flavor("vllm", "template", "thinking_token_budget", lists_models=True, base64=True),
+        Flavor(
+            "vllm", "template", "thinking_token_budget", lists_models=True, base64=True, strict_calls=True
+        ),
         Flavor("sglang", "template", lists_models=True),
         # llama.cpp's servers and LM Studio have another name for repetition_penalty.
         Flavor(
@@ -70,6 +81,8 @@ FLAVORS = {
             lists_models=True,
             base64=True,
             named_choice=False,
+            object_schema=True,
+            budget_words="reasoning_budget_message",
         ),
         # It takes reasoning_effort="none"; sampling beyond OpenAI's belongs in its Modelfile.
         Flavor("ollama", "effort", ignores=_BEYOND_OPENAI | {"parallel_tool_calls"}),
@@ -97,7 +110,7 @@ FLAVORS = {
             bare_schema=True,
             quiet_streams=True,
         ),
-        Flavor("openai", ignores=_BEYOND_OPENAI),
+        Flavor("openai", ignores=_BEYOND_OPENAI, composes=True),
     )
 }
 """By name; "openai" is any other server."""
@@ -152,6 +165,18 @@ def check_model(server: Server, flavor: Flavor, model: str, models: Sequence[dic
             f"{server.root} has no model {model!r}; it has {', '.join(map(repr, names))}. Pass one of them "
             "as model=."
         )
+
+
+def context_of(row: Mapping[str, Any]) -> int | None:
+    """Return the context of a model in tokens, as vLLM, LM Studio or llama.cpp name it; None if unsaid."""
+    meta = row.get("meta") or {}
+    found = (
+        row.get("max_model_len"),
+        row.get("max_context_length"),
+        meta.get("n_ctx"),
+        meta.get("n_ctx_train"),
+    )
+    return next((value for value in found if isinstance(value, int) and value), None)
 
 
 def _find(server: Server, path: str, key: str) -> Any:

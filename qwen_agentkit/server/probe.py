@@ -20,8 +20,8 @@ from qwen_agentkit.errors import (
 )
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION
 from qwen_agentkit.server.chat import ChatServer
-from qwen_agentkit.server.embeddings import EmbeddingServer
-from qwen_agentkit.server.flavors import detect_server
+from qwen_agentkit.server.embeddings import LOST_END, EmbeddingServer
+from qwen_agentkit.server.flavors import context_of, detect_server
 from qwen_agentkit.server.http import Server
 from qwen_agentkit.server.rerank import RerankServer
 
@@ -68,10 +68,10 @@ def probe_server(server: Server, model: str | None = None) -> dict[str, Any]:
         if not models:
             raise InputError(f"{server.root} lists no models; say which one to ask, with --model NAME.")
         model = str(models[0]["id"])
-    context = next((_context(row) for row in models if row["id"] == model), None)
+    context = next((context_of(row) for row in models if row["id"] == model), None)
     return {
         "server": flavor.name,
-        "models": [{"name": row["id"], "context": _context(row) or "not said"} for row in models],
+        "models": [{"name": row["id"], "context": context_of(row) or "not said"} for row in models],
         "asked": model,
         "thinking switch": {"template": "chat_template_kwargs", "effort": "reasoning_effort"}.get(
             flavor.switch or "", "no"
@@ -82,21 +82,9 @@ def probe_server(server: Server, model: str | None = None) -> dict[str, Any]:
     }
 
 
-def _context(row: dict[str, Any]) -> Any:
-    """Return the context in tokens, as vLLM, SGLang, LM Studio or llama.cpp name it."""
-    meta = row.get("meta") or {}
-    found = (
-        row.get("max_model_len"),
-        row.get("max_context_length"),
-        meta.get("n_ctx"),
-        meta.get("n_ctx_train"),
-    )
-    return next((value for value in found if value), None)
-
-
 def _abilities(server: Server, chat: _Chat, model: str) -> dict[str, str]:
     chats = _try(chat.try_answer)
-    embeds = _try(lambda: f"yes, {EmbeddingServer(server, model).dimensions} dimensions")
+    embeds = _try(lambda: _try_embedding(server, model))
     # Both, since a server may also say of one route alone that it does not have the model there.
     if isinstance(chats, _REFUSED) and isinstance(embeds, _REFUSED):
         raise chats
@@ -213,6 +201,12 @@ def _has_hour(text: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return isinstance(value, dict) and type(value.get("hour")) is int
+
+
+def _try_embedding(server: Server, model: str) -> str:
+    asked = EmbeddingServer(server, model)
+    found = f"yes, {asked.dimensions} dimensions"
+    return f"{found}, but {LOST_END}" if asked.loses_end else found
 
 
 def _try_reranking(server: Server, model: str) -> str:

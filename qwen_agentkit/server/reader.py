@@ -15,7 +15,7 @@ from qwen_agentkit.errors import ServerAnswerError, ServerUnsupportedError
 from qwen_agentkit.server.calls import StreamedCalls
 from qwen_agentkit.server.content import ContentReader
 
-__all__ = ["AnswerReader"]
+__all__ = ["AnswerReader", "StoppedThoughtError"]
 
 T = TypeVar("T")
 
@@ -26,6 +26,10 @@ _INSTEAD = (
     "Leave it out (for structured output, use method='json_schema'), or use a server that obeys it, such as "
     "vLLM."
 )
+
+
+class StoppedThoughtError(ServerUnsupportedError):
+    """A stop string ended a thought, so that there is no answer."""
 
 
 class AnswerReader:
@@ -86,6 +90,12 @@ class AnswerReader:
         for event in (*self._content.close(), *self._streamed_calls.read()):
             yield self._checked(event)
         self._check_calls()
+        if self._request.stop and self._ends_in_thought and self._finish == "stop":
+            raise StoppedThoughtError(
+                f"A stop string ended the thought of the model at {self._root}, so there is no answer: the "
+                "server looks for stop strings in thoughts, too. Pass thinking=True, and this package looks "
+                "for them in the answer alone, thinking=False, or no stop strings."
+            )
         yield self._done()
 
     def failure(self, what: str) -> ServerAnswerError:

@@ -23,6 +23,7 @@ from qwen_agentkit.prompts import (
 )
 from qwen_agentkit.server.flavors import check_model, detect_server
 from qwen_agentkit.server.http import Server
+from qwen_agentkit.text.readable import spell_out
 
 __all__ = ["RerankServer"]
 
@@ -32,7 +33,10 @@ _BATCH, _PARALLEL = 32, 4
 
 # A question whose answer every reranker finds if it gets the prompt that it was trained with.
 _QUESTION = "What is the capital of France?"
-_RIGHT, _WRONG = "Paris is the capital of France.", "Bananas ripen faster in a paper bag."
+_PROBES = ("Paris is the capital of France.", "Bananas ripen faster in a paper bag.")
+
+# How much more the right answer has to score than the wrong one; without its head a model gives all the same.
+_LEAST = 0.01
 
 Route = Callable[[str, Sequence[str]], list[float]]
 
@@ -68,7 +72,8 @@ class RerankServer:
             ServerError: There was no whole answer.
         """
         ask = self._ask
-        first, rest = documents[:1], documents[1:]
+        query, *plain = spell_out([query, *documents])
+        first, rest = plain[:1], plain[1:]
         scores = ask(query, first) if first else []
         batches = [rest[start : start + _BATCH] for start in range(0, len(rest), _BATCH)]
         if batches:
@@ -94,9 +99,14 @@ class RerankServer:
     @cached_property
     def _ask(self) -> Route:
         """The route that the server has, with the prompt that it needs; found by trying."""
-        route = self._route()
-        if self._flavor in ("vllm", "openai") and self._needs_prompt(route):
-            return lambda query, texts: route(*_prompt(self._instruction, query, texts))
+        route, scores = self._route()
+        if self._flavor in ("vllm", "openai"):
+            prompted = route(*_prompt(DEFAULT_INSTRUCTION, _QUESTION, _PROBES))
+            # This package has to write the prompt where the right answer then stands out more.
+            if _difference(prompted) > _difference(scores):
+                self._check(prompted)
+                return lambda query, texts: route(*_prompt(self._instruction, query, texts))
+        self._check(scores)
         if self._instruction != DEFAULT_INSTRUCTION and self._flavor != "sglang":
             raise ServerUnsupportedError(
                 f"instruction={self._instruction!r}, but {self._server.root} writes the prompt of its "
@@ -105,24 +115,28 @@ class RerankServer:
             )
         return route
 
-    def _route(self) -> Route:
+    def _route(self) -> tuple[Route, list[float]]:
+        """Return the route, and its scores of a right and of a wrong answer."""
         for route in (self._rerank, self._score, self._tei):
             try:
-                route(_QUESTION, [_RIGHT])
+                return route, route(_QUESTION, _PROBES)
             except ServerRouteError:
                 continue
-            return route
         raise ServerUnsupportedError(
             f"{self._server.root} has none of the routes {self._server.path('/v1/rerank')}, /score and "
             "/rerank: it serves no reranker. Start one, such as `vllm serve Qwen/Qwen3-Reranker-0.6B`, or "
             "leave base_url out."
         )
 
-    def _needs_prompt(self, route: Route) -> bool:
-        """Whether this package has to write the prompt: the right answer then stands out more."""
-        texts = [_RIGHT, _WRONG]
-        bare, prompted = route(_QUESTION, texts), route(*_prompt(DEFAULT_INSTRUCTION, _QUESTION, texts))
-        return prompted[0] - prompted[1] > bare[0] - bare[1]
+    def _check(self, scores: Sequence[float]) -> None:
+        """Refuse scores that do not tell right from wrong."""
+        if _difference(scores) < _LEAST:
+            raise ServerUnsupportedError(
+                f"{self._server.root} scores a right answer {scores[0]:.3g} and a wrong one {scores[1]:.3g}: "
+                f"{self._model!r} tells nothing apart there. Expected a reranker with its yes/no head; "
+                "llama.cpp's converter keeps the head only if the folder's name or its README's heading "
+                "contains Qwen3-Reranker. Convert it so, or serve the model with vLLM."
+            )
 
     def _rerank(self, query: str, texts: Sequence[str]) -> list[float]:
         body: dict[str, Any] = {"model": self._model, "query": query, "documents": list(texts)}
@@ -159,6 +173,10 @@ class RerankServer:
             f"{self._server.root} gave {what}; expected one numbered score in 0..1 for each document. Check "
             f"that {self._model!r} is a reranker there."
         )
+
+
+def _difference(scores: Sequence[float]) -> float:
+    return scores[0] - scores[1]
 
 
 def _prompt(instruction: str, query: str, texts: Sequence[str]) -> tuple[str, list[str]]:

@@ -21,6 +21,7 @@ __all__ = [
     "chunk_ids",
     "decode_file_name",
     "document_hash",
+    "document_ids",
     "document_key",
     "document_source",
     "place_of",
@@ -86,6 +87,22 @@ def chunk_ids(texts: Sequence[str], metadatas: Sequence[dict[str, Any]]) -> list
         # Broken Unicode must not fail here: the store refuses it with a better message.
         origin = str(origin).encode("utf-8", "backslashreplace").decode()
         key = f"{origin}\n{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
+        ids.append(str(uuid.uuid5(_NAMESPACE, f"{key}\n{seen[key]}")))
+        seen[key] += 1
+    return ids
+
+
+def document_ids(texts: Sequence[str], metadatas: Sequence[dict[str, Any]]) -> list[str]:
+    """Return one id per document, a UUID that depends on its text and all its metadata.
+
+    Documents that differ in any metadata, such as the name of a customer, never share an id. Equal ones are
+    numbered.
+    """
+    seen: Counter[str] = Counter()
+    ids = []
+    for text, metadata in zip(texts, metadatas, strict=True):
+        content = f"{_serialize(metadata)}\n{text}".encode("utf-8", "surrogatepass")
+        key = f"document\n{hashlib.sha256(content).hexdigest()}"
         ids.append(str(uuid.uuid5(_NAMESPACE, f"{key}\n{seen[key]}")))
         seen[key] += 1
     return ids

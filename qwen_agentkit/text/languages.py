@@ -1,6 +1,6 @@
 """Detect the language of a text, and provide fixed phrases in many languages.
 
-Knows scripts, short words (`data/words.json`), characteristic letters and py3langid's bundled model. Works on
+Knows short words (`data/words.json`), characteristic letters and py3langid's bundled model. Works on
 a word or two as well as on a page. Uses no network and does not translate.
 
 Languages are ISO 639-1 codes; clearly traditional Chinese is ``"zh-hant"``.
@@ -11,39 +11,19 @@ from __future__ import annotations
 import json
 import math
 import re
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from importlib import resources
-from itertools import groupby
 from typing import Any, cast
 from unicodedata import normalize
+
+from qwen_agentkit.text.scripts import count_scripts, script_of
 
 __all__ = ["detect_language", "has_phrase", "is_rtl", "language_name", "phrase"]
 
 _READ = 4000
 """Characters read: more of the same text does not change the result."""
-
-# The first code point of each block and its script ("" where the block tells nothing).
-_BLOCKS = (
-    (0x0000, ""), (0x0041, "latin"), (0x005B, ""), (0x0061, "latin"), (0x007B, ""), (0x00C0, "latin"),
-    (0x00D7, ""), (0x00D8, "latin"), (0x02B0, ""), (0x0370, "greek"), (0x0400, "cyrillic"),
-    (0x0530, "armenian"), (0x0590, "hebrew"), (0x0600, ""), (0x0620, "arabic"), (0x0640, ""),
-    (0x0641, "arabic"), (0x064B, ""), (0x066E, "arabic"), (0x06D4, ""), (0x06D5, "arabic"), (0x06D6, ""),
-    (0x06EE, "arabic"), (0x06F0, ""), (0x06FA, "arabic"), (0x0700, ""), (0x0750, "arabic"), (0x0780, ""),
-    (0x0900, "devanagari"), (0x0980, "bengali"), (0x0A00, "gurmukhi"), (0x0A80, "gujarati"),
-    (0x0B00, "oriya"), (0x0B80, "tamil"), (0x0C00, "telugu"), (0x0C80, "kannada"), (0x0D00, "malayalam"),
-    (0x0D80, "sinhala"), (0x0E00, "thai"), (0x0E80, "lao"), (0x0F00, "tibetan"), (0x1000, "myanmar"),
-    (0x10A0, "georgian"), (0x1100, "hangul"), (0x1200, "ethiopic"), (0x13A0, ""), (0x1780, "khmer"),
-    (0x1800, "mongolian"), (0x18B0, ""), (0x1E00, "latin"), (0x1F00, "greek"), (0x2000, ""),
-    (0x3041, "kana"), (0x30FB, ""), (0x30FC, "kana"), (0x3100, ""), (0x3131, "hangul"), (0x318F, ""),
-    (0x3400, "han"), (0x4DC0, ""), (0x4E00, "han"), (0xA000, ""), (0xAC00, "hangul"), (0xD7B0, ""),
-    (0xF900, "han"), (0xFB00, "latin"), (0xFB13, ""), (0xFB50, "arabic"), (0xFDFE, ""), (0xFE70, "arabic"),
-    (0xFEFF, ""), (0xFF21, "latin"), (0xFF3B, ""), (0xFF41, "latin"), (0xFF5B, ""), (0xFF66, "kana"),
-    (0xFFA0, "hangul"), (0xFFE0, ""), (0x20000, "han"), (0x32000, ""),
-)  # fmt: skip
-_STARTS = [start for start, _ in _BLOCKS]
 
 # Scripts used by (nearly) one language.
 _OWNER = {
@@ -52,9 +32,6 @@ _OWNER = {
     "mongolian": "mn", "bengali": "bn", "gurmukhi": "pa", "gujarati": "gu", "oriya": "or",
     "tamil": "ta", "telugu": "te", "kannada": "kn", "malayalam": "ml", "sinhala": "si",
 }  # fmt: skip
-
-# Scripts without spaces between words.
-_UNSEGMENTED = frozenset({"han", "kana", "thai", "lao", "khmer", "myanmar", "tibetan"})
 
 # The letters by which languages of one script differ.
 _LETTERS: dict[str, dict[str, str]] = {
@@ -80,15 +57,22 @@ _CHINESE_TITLE = re.compile("《[^》]*》")
 # Matches start at the beginning of a word only, so that one long word is fast.
 _CODE = re.compile(r"(?:(?<![\w-])[\w-]+)?[._/:@\\=<>(){}#]+[0-9A-Za-z][!-~]*")
 
+_COMMON = {"latin": "en", "cyrillic": "ru", "arabic": "ar", "devanagari": "hi"}
+"""The language of a script for which no other language has evidence."""
+_EXPECTED = 3.0
+"""How much an expected language leads, in nats: py3langid prefers a wrong one by up to 2.4 in two words."""
 _SURE = 0.4
 """The share of all evidence that decides for a language: "Bike repair" has 0.32 for Estonian."""
-_FEW_KANJI = 3
-"""Up to this weight (six characters) a Japanese word may have no kana."""
+_FEW_WORDS = 20
+_NO_KANA = 16
+"""A Japanese heading of up to so many characters may have no kana."""
+_ROMANIZED = "-latn"
+"""The end of the codes of romanized languages in `data/words.json`."""
 
 _RTL = frozenset({"ar", "fa", "ur", "ps", "he", "yi", "sd", "ug", "dv", "ckb"})
 
 
-def detect_language(text: str, default: str = "en") -> str:
+def detect_language(text: str, default: str = "en", among: Sequence[str] = ()) -> str:
     """Detect the language of a text; a word or two is enough.
 
     The script decides first, then words and letters that few languages share, then py3langid. The first call
@@ -97,53 +81,56 @@ def detect_language(text: str, default: str = "en") -> str:
     Args:
         text: Any text; the first 4,000 characters are read.
         default: The result for a text without letters, or with too little evidence if the default is
-            written in its script. For instance the language of the conversation.
+            written in its script.
+        among: Languages to expect, such as those of the conversation and of the store, the likeliest first.
+            Another language needs evidence of its own. They replace the default.
 
     Returns:
-        An ISO 639-1 code, or ``"zh-hant"`` for clearly traditional Chinese.
+        An ISO 639-1 code, or ``"zh-hant"`` for clearly traditional Chinese. Romanized text has the expected
+        language or the default.
     """
     text = text[:_READ]
     # File names, addresses and code in a question do not show its language.
-    text = own if _scripts(own := _CODE.sub(" ", text)) else text
-    scripts = _scripts(text)
+    text = own if count_scripts(own := _CODE.sub(" ", text)) else text
+    scripts = count_scripts(text)
     if not scripts:
         return default
     script = max(scripts, key=lambda name: scripts[name])
     if script in ("han", "kana"):
-        return _han_language(text, scripts, default)
+        return _han_language(text, scripts, among or (default,))
     if script in _OWNER:
         return _OWNER[script]
-    words = [word for word in _WORD.findall(normalize("NFC", text.lower())) if _script(word[0]) == script]
+    words = _own_words(text, script)
     votes = _count_votes(words, script)
-    return _decide_by_votes(votes, len(words)) or _decide_by_model(text, votes, default)
+    expected = [code for code in among if code in votes] or [default if default in votes else _COMMON[script]]
+    found = _decide_by_votes(votes, len(words)) or _decide_by_model(text, votes, expected, len(words))
+    if found.endswith(_ROMANIZED):
+        code = found.removesuffix(_ROMANIZED)
+        return code if code in among else expected[0]
+    return found
 
 
-@lru_cache(maxsize=1 << 14)  # A page has thousands of characters but few distinct ones.
-def _script(char: str) -> str:
-    return _BLOCKS[bisect_right(_STARTS, ord(char)) - 1][1]
+def _own_words(text: str, script: str) -> list[str]:
+    """Return the words of the text in its main script; without names if enough is left."""
+    words = [word for word in _WORD.findall(normalize("NFC", text)) if script_of(word[0]) == script]
+    plain = [word for place, word in enumerate(words) if not place or word[0].islower() == word[0].isalpha()]
+    return [word.lower() for word in (plain if len(plain) > 1 else words)]
 
 
-def _scripts(text: str) -> Counter[str]:
-    """Weigh the scripts of a text by words. In scripts without spaces two characters count as a word."""
-    counts: Counter[str] = Counter()
-    for script, run in groupby(text, _script):
-        if script:
-            words = max(1, len(list(run)) // 2) if script in _UNSEGMENTED else 1
-            # Technical text in any language contains English terms; the opposite is rare.
-            counts[script] += words if script == "latin" else 2 * words
-    return counts
-
-
-def _han_language(text: str, scripts: Counter[str], default: str) -> str:
+def _han_language(text: str, scripts: Counter[str], expected: Sequence[str]) -> str:
     # A Chinese text may quote a Japanese title, but every Japanese sentence has particles in kana.
-    kana = _scripts(_CHINESE_TITLE.sub("", text))["kana"]
+    kana = count_scripts(_CHINESE_TITLE.sub("", text))["kana"]
     if kana * 10 > scripts["han"]:
         return "ja"
+    chinese = [code for code in expected if code.split("-")[0] == "zh"]
+    signs = [char for char in text if char >= "\u4e00" and script_of(char) == "han"]
+    if len(signs) <= _NO_KANA and all(_encode(char, "shift_jis") for char in signs):
+        only_japanese = any(not _encode(char, "gb2312") and not _encode(char, "big5") for char in signs)
+        if only_japanese or ("ja" in expected and not chinese):
+            return "ja"
     found = Counter(map(_chinese_script, text))
-    if default == "ja" and scripts["han"] <= _FEW_KANJI and not found["zh"]:
-        return "ja"
     if not found["zh"] and not found["zh-hant"]:
-        return default if default == "zh-hant" else "zh"
+        return chinese[0] if chinese else "zh"
     return "zh-hant" if found["zh-hant"] > 2 * found["zh"] else "zh"
 
 
@@ -199,17 +186,28 @@ def _decide_by_votes(votes: dict[str, float], words: int) -> str | None:
     return code if first >= max(1, 2 * second, words / 3) else None
 
 
-def _decide_by_model(text: str, votes: dict[str, float], default: str) -> str:
-    """Combine py3langid with the words. With little evidence, return the default if the words allow it."""
+def _decide_by_model(text: str, votes: dict[str, float], expected: Sequence[str], words: int) -> str:
+    """Combine py3langid with the words. Without evidence, the language is an expected one."""
     scale = math.sqrt(len(text.encode(errors="replace"))) / 2
-    evidence: dict[str, float] = {
-        code: score / scale + votes[code] for code, score in _identifier(tuple(votes)).rank(text)
-    }
+    known = tuple(code for code in votes if not code.endswith(_ROMANIZED))
+    evidence = {code: score / scale + votes[code] for code, score in _identifier(known).rank(text)}
+    top = max(votes.values())
+    # "Hola" is half Spanish and half Catalan, but not German.
+    expected = [code for code in expected if top < 0.5 or votes[code] * 3 >= top] or [
+        code for code in known if votes[code] == top
+    ]
+    for place, code in enumerate(expected):
+        evidence[code] += _EXPECTED - min(1.0, place)
     best = max(evidence, key=lambda code: evidence[code])
-    if _SURE * sum(math.exp(other - evidence[best]) for other in evidence.values()) <= 1:
+    leader = max(votes, key=lambda code: votes[code])
+    if leader.endswith(_ROMANIZED) and top > votes[best]:
+        return leader
+    sure = _SURE * sum(math.exp(other - evidence[best]) for other in evidence.values()) <= 1
+    # A sentence has words that few languages share; a name, a list or a romanized text has none.
+    own = votes[best] >= max(0.5, words * (0.1 if words < _FEW_WORDS else 0.05))
+    if best in expected or (sure and own):
         return best
-    leading = [code for code, count in votes.items() if count == max(votes.values())]
-    return default if default in leading else leading[0]
+    return max(expected, key=lambda code: evidence[code])
 
 
 @lru_cache

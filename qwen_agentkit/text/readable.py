@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from qwen_agentkit.errors import InputError
 
-__all__ = ["named", "readable", "slices"]
+__all__ = ["named", "readable", "slices", "spell_out"]
 
 _NAMED = 3
 """How many texts a warning names."""
+
+# What begins the name of a special token of Qwen.
+_SPECIAL = re.compile(r"<\|(?=[a-z_]+\|>)")
 
 Item = TypeVar("Item")
 
@@ -46,6 +50,15 @@ def readable(texts: Sequence[str], *, stacklevel: int = 4) -> list[str]:
             stacklevel=stacklevel,
         )
     return mended
+
+
+def spell_out(texts: Sequence[str]) -> list[str]:
+    """Return texts in which no special token stands, for readers that would take its name for the token.
+
+    A space keeps "<|im_end|>" from being read as the end of a turn. Models in this process need none: their
+    tokenizer reads the name as so many characters.
+    """
+    return [_SPECIAL.sub("< |", text) for text in texts]
 
 
 def named(indices: Sequence[int], texts: Sequence[str]) -> str:

@@ -1,8 +1,8 @@
 """Split a text into sentences, in any script, with exact offsets.
 
-Knows the full stops of the world's scripts, list items, headings and wrapped lines. Knows no grammar: in
-doubt two sentences stay together, because a quotation that is too long is still true and half a sentence may
-not be.
+Knows the marks that end a sentence in any script (Unicode's property Sentence_Terminal, from the library
+`regex`), list items, headings and wrapped lines. Knows no grammar: in doubt two sentences stay together,
+because a quotation that is too long is still true and half a sentence may not be.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
+
+import regex
 
 __all__ = ["Sentence", "split_sentences"]
 
@@ -23,11 +25,14 @@ class Sentence(NamedTuple):
 
 
 _CLOSERS = "\"'”’»›)\\]】」』）》〉*_"
-_END = re.compile(
-    rf"(?P<latin>[.!?…‼⁇]+[{_CLOSERS}]*)(?=\s|$)"
+_SPACED = ".!?…‼⁇⁈⁉․⸮"
+"""Marks that also stand inside words and numbers: they end a sentence only in front of a space."""
+_END = regex.compile(
+    rf"(?P<latin>[{_SPACED}]+[{_CLOSERS}]*)(?=\s|$)"
     # A full-width point between digits is a decimal point.
-    rf"|(?:[。！？｡؟۔।॥።፧፨။៕։]|(?<!\d)．|．(?!\d))+[{_CLOSERS}]*"
-    rf"|(?<=[\u0370-\u03ff\u1f00-\u1fff]);(?=\s|$)"  # the Greek question mark
+    rf"|(?:[\p{{Sentence_Terminal}}--[{_SPACED}．]]|(?<!\d)．|．(?!\d))+[{_CLOSERS}]*"
+    r"|(?<=[\u0370-\u03ff\u1f00-\u1fff]);(?=\s|$)",  # the Greek question mark
+    regex.V1,
 )
 
 # The sentence continues behind a quotation: 「…。」とあります。
@@ -58,9 +63,9 @@ _LONGEST_WORD = 20
 # Includes vowel signs: without them the last letter of a vowelled word looks like an initial.
 _LAST_WORD = re.compile(r"[\w.\-\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed]*$")
 
-_UNSPACED = re.compile(r"[\u0e00-\u0eff]")
+_UNSPACED = regex.compile(r"[\p{Thai}\p{Lao}\p{Tibetan}\p{Khmer}\p{Myanmar}]")
 _LONG = 160
-"""Thai or Lao text without full stops is split at spaces above this length, in characters."""
+"""Text of these scripts without full stops is split at spaces above this length, in characters."""
 _WRAPPED = 50
 """A line of at least this width without a full stop continues in the next line."""
 
@@ -127,7 +132,7 @@ def _split_block(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     yield from _split_unspaced(text, left, end)
 
 
-def _continues_sentence(text: str, left: int, match: re.Match[str]) -> bool:
+def _continues_sentence(text: str, left: int, match: regex.Match[str]) -> bool:
     after = text[match.end() : match.end() + 12]
     following = after.lstrip()[:1]
     if following.islower():
@@ -145,7 +150,7 @@ def _continues_sentence(text: str, left: int, match: re.Match[str]) -> bool:
 
 
 def _split_unspaced(text: str, left: int, right: int) -> Iterator[tuple[int, int]]:
-    """Split long Thai and Lao text at spaces, which end sentences in these scripts."""
+    """Split long text of scripts in which a space, not a mark, ends most sentences."""
     if right - left > _LONG and len(_UNSPACED.findall(text, left, right)) * 2 > right - left:
         cut = left
         for space in re.finditer(r"\s+", text[left:right]):

@@ -1,31 +1,19 @@
 """BM25 sparse vectors, computed here so that every back end searches in the same way.
 
-Every word is indexed twice: in its plain form, and by its Snowball stem, or by its character 4-grams if its
-language has no stemmer. The plain form matches across languages (names, numbers, terms) and if the language
-of a short query was guessed wrong. The stem matches other forms of the word in the same language. Scripts
-that do not separate words, and Korean, whose particles are attached to nouns, are indexed by character
-pairs.
-
-Knows nothing of the collection: the store multiplies by the inverse document frequency (Qdrant's
-``Modifier.IDF``), which also replaces stop words.
+Knows terms (`qwen_agentkit.text.terms`) and their weights, and nothing of the collection: the store
+multiplies by the inverse document frequency (Qdrant's ``Modifier.IDF``). Words that say little, such as "how"
+and "of", weigh a tenth in a query.
 """
 
 from __future__ import annotations
 
-import re
-import threading
-import unicodedata
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
-from functools import lru_cache
-from typing import Any
 
-import snowballstemmer
+from qwen_agentkit.text.terms import Terms, find_terms
 
-from qwen_agentkit.text.superscripts import separate_raised
-
-__all__ = ["sparse_document", "sparse_query"]
+__all__ = ["LARGEST_TERM", "sparse_document", "sparse_query"]
 
 K1 = 1.2
 """BM25 term saturation: a lower value makes repetitions count less."""
@@ -33,41 +21,15 @@ B = 0.75
 """BM25 length normalization, 0 to 1."""
 AVERAGE_LENGTH = 200
 """Terms in a typical chunk of 320 tokens. A constant, so that new documents change no stored vector."""
+LARGEST_TERM = K1 + 1
+"""What the value of a term in a passage approaches when it is repeated without end."""
 
-_STEMMERS = {
-    "ca": "catalan", "cs": "czech", "da": "danish", "de": "german", "el": "greek",
-    "en": "english", "eo": "esperanto", "es": "spanish", "et": "estonian", "eu": "basque", "fa": "persian",
-    "fi": "finnish", "fr": "french", "ga": "irish", "hi": "hindi", "hu": "hungarian", "hy": "armenian",
-    "id": "indonesian", "it": "italian", "lt": "lithuanian", "ne": "nepali", "nl": "dutch",
-    "no": "norwegian", "pl": "polish", "pt": "portuguese", "ro": "romanian", "ru": "russian",
-    "sr": "serbian", "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish",
-}  # fmt: skip
-_OTHER_SCRIPT = frozenset({
-    "ar", "bg", "bn", "el", "fa", "he", "hi", "hy", "ja", "ko", "ne", "ru", "sr", "ta", "th", "uk", "ur",
-    "zh", "zh-hant",
-})  # fmt: skip
-_AVAILABLE = frozenset(snowballstemmer.algorithms())
-
-# Han, kana, Hangul, Thai, Lao, Tibetan, Myanmar, Khmer.
-_PAIRED = (
-    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af\u3041-\u30ff\uac00-\ud7a3"
-    "\u0e01-\u0eff\u0f40-\u0fbc\u1000-\u109f\u1780-\u17d3"
-)
-# Python's \w excludes combining accents and the vowel signs of Indic scripts.
-_MARKS = "\u0300-\u036f\u0900-\u0963\u0971-\u0dff"
-_TOKEN = re.compile(rf"(?P<paired>[{_PAIRED}]+)|(?:(?![{_PAIRED}_])[\w{_MARKS}])+")
-
-# Tatweel, vowel points of Arabic and Hebrew, joiners, direction marks, soft hyphens.
-_IGNORED = re.compile(
-    "[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0640\u064b-\u065f\u0670\u06d6-\u06ed\u200b-\u200f\u00ad]"
-)
-_ARABIC = str.maketrans("أإآٱىیئؤةۀکگ", "ااااييءءههكك")
-_OTHER_DIGIT = re.compile(r"(?![0-9])\d")
-_ACCENT = re.compile("[\u0300-\u036f]")
-_ASCII_WORD = re.compile(r"[a-z]+")
-
-# Snowball stemmers hold state, so threads take turns.
-_STEMMING = threading.Lock()
+PARTS = 0.3
+"""The weight of what a word of a query has in common with longer words."""
+SPELLING = 0.05
+"""The weight of another spelling of a word: it decides only where the word itself is nowhere."""
+_SIMPLE = "\x05"
+"""In front of a word that stands for one with rare letters: the Vietnamese "da" is not "đa"."""
 
 
 def sparse_document(text: str, language: str) -> tuple[list[int], list[float]]:
@@ -80,9 +42,10 @@ def sparse_document(text: str, language: str) -> tuple[list[int], list[float]]:
     Returns:
         Ascending 32-bit term indices, and as many saturated term frequencies (BM25, without the IDF).
     """
-    words = list(_words(text, language))
-    discount = K1 * (1 - B + B * len(words) / AVERAGE_LENGTH)
-    counts = Counter(term for word in words for term in word)
+    words = list(find_terms(text, language))
+    length = sum(bool(word.plain) for word in words)
+    discount = K1 * (1 - B + B * length / AVERAGE_LENGTH)
+    counts = Counter(term for word in words for term in _document_terms(word))
     vector = sorted((_index(term), tf * (K1 + 1) / (tf + discount)) for term, tf in counts.items())
     return _merge(vector)
 
@@ -90,8 +53,9 @@ def sparse_document(text: str, language: str) -> tuple[list[int], list[float]]:
 def sparse_query(text: str, language: str) -> tuple[list[int], list[float]]:
     """Return the sparse vector of a query.
 
-    A word has a weight of 2: 1 for its plain form and 1 shared by its stem or n-grams, so that long words of
-    languages without a stemmer do not outweigh the others.
+    A word has a weight of 2: 1 for its plain form and 1 shared by its stems or n-grams and by its parts, so
+    that long words of languages without a stemmer do not outweigh the others. Other spellings add 0.05 each.
+    Stop words have a tenth of all that, and pairs of characters in scripts of long words, such as Thai, 0.4.
 
     Args:
         text: The query.
@@ -100,12 +64,32 @@ def sparse_query(text: str, language: str) -> tuple[list[int], list[float]]:
     Returns:
         Ascending 32-bit term indices, and as many weights.
     """
-    weights: Counter[str] = Counter()
-    for plain, *others in _words(text, language):
-        weights[plain] += 1
-        for term in others:
-            weights[term] += 1 / len(others)  # type: ignore[assignment]  # Counter is typed for int only.
-    return _merge(sorted((_index(term), float(weight)) for term, weight in weights.items()))
+    weights: defaultdict[str, float] = defaultdict(float)
+    for word in find_terms(text, language):
+        for term, share in _query_terms(word):
+            weights[term] += share * word.weight
+    return _merge(sorted((_index(term), weight) for term, weight in weights.items()))
+
+
+def _query_terms(word: Terms) -> Iterator[tuple[str, float]]:
+    """Yield the terms of a word of a query, and the share of its weight that each has."""
+    if word.plain:
+        yield word.plain, 1.0
+        yield _SIMPLE + (word.simple or word.plain), SPELLING
+    if word.simple:
+        yield word.simple, SPELLING
+    for term in word.forms:
+        yield term, (1 - (PARTS if word.parts else 0)) / len(word.forms)
+    for term in word.parts:
+        yield term, PARTS / len(word.parts)
+    for term in word.spellings:
+        yield term, SPELLING
+
+
+def _document_terms(word: Terms) -> Iterator[str]:
+    yield from filter(None, (word.plain, *word.forms, *word.parts, *word.spellings))
+    if word.simple:
+        yield _SIMPLE + word.simple
 
 
 def _merge(vector: list[tuple[int, float]]) -> tuple[list[int], list[float]]:
@@ -114,70 +98,6 @@ def _merge(vector: list[tuple[int, float]]) -> tuple[list[int], list[float]]:
     for index, value in vector:
         sums[index] = sums.get(index, 0.0) + value
     return list(sums), list(sums.values())
-
-
-def _words(text: str, language: str) -> Iterator[tuple[str, ...]]:
-    """Yield the terms of each word: the plain form first, then stem or n-grams."""
-    text = _IGNORED.sub("", unicodedata.normalize("NFKC", separate_raised(text)).casefold())
-    text = _OTHER_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
-    for match in _TOKEN.finditer(text):
-        run = match[0]
-        if match["paired"]:
-            # A single character on its own is a word.
-            yield from ((run[i : i + 2],) for i in range(max(1, len(run) - 1)))
-        else:
-            yield _terms(run, language)
-
-
-@lru_cache(maxsize=1 << 16)
-def _terms(word: str, language: str) -> tuple[str, ...]:
-    plain = _fold(word)
-    if word.isdigit():
-        return (plain,)
-    # Texts of every script contain English terms; languages in Latin script stem their own words.
-    if _ASCII_WORD.fullmatch(word) and language in _OTHER_SCRIPT:
-        language = "en"
-    if language == "ar":
-        return plain, "\x01" + _arabic_stem(plain)
-    stemmer = _stemmer(language)
-    if stemmer:
-        # A leading control character separates stems and n-grams from plain words.
-        with _STEMMING:
-            return plain, "\x01" + _fold(stemmer.stemWord(word))
-    framed = f"^{plain}$"
-    return plain, *("\x02" + framed[i : i + 4] for i in range(max(1, len(framed) - 3)))
-
-
-def _fold(word: str) -> str:
-    """Remove accents, and unify spelling variants of Arabic letters."""
-    if word.isascii():
-        return word
-    word = _ACCENT.sub("", unicodedata.normalize("NFD", word.translate(_ARABIC)))
-    return unicodedata.normalize("NFC", word)
-
-
-_ARABIC_PREFIXES = ("ال", "بال", "كال", "فال", "لل")
-_ARABIC_SUFFIXES = ("ها", "ان", "ات", "ون", "ين", "يه", "ه", "ي")
-
-
-def _arabic_stem(word: str) -> str:
-    """Strip conjunction, article and endings ("light10"). Snowball's stemmer keeps combinations of them."""
-    if word.startswith("و") and len(word) > 3:
-        word = word[1:]
-    for prefix in _ARABIC_PREFIXES:
-        if word.startswith(prefix) and len(word) >= len(prefix) + 2:
-            word = word[len(prefix) :]
-            break
-    for suffix in _ARABIC_SUFFIXES:
-        if word.endswith(suffix) and len(word) >= len(suffix) + 2:
-            word = word[: -len(suffix)]
-    return word
-
-
-@lru_cache
-def _stemmer(language: str) -> Any:
-    name = _STEMMERS.get(language)
-    return snowballstemmer.stemmer(name) if name in _AVAILABLE else None
 
 
 def _index(term: str) -> int:

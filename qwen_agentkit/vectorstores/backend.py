@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Protocol
 
-from qwen_agentkit.errors import InputError
+from qwen_agentkit.errors import InputError, StoreError, StoreLockedError, StoreWriteError
+from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition
 from qwen_agentkit.vectorstores.edge_backend import EdgeBackend
-from qwen_agentkit.vectorstores.filters import Condition
 from qwen_agentkit.vectorstores.points import Hit, Point, SparseVector
 
 __all__ = ["Backend", "open_backend"]
@@ -31,17 +33,33 @@ class Backend(Protocol):
     def create(self, dimensions: int, maker: dict[str, Any]) -> None:
         """Create the collection unless it exists."""
 
+    @property
+    def has_tenants(self) -> bool:
+        """Whether points may belong to tenants."""
+
+    def index_tenants(self) -> None:
+        """Prepare the collection for tenants."""
+
+    def atomically(self) -> AbstractContextManager[None]:
+        """Let readers in other processes see all changes of a block, or none, if the back end can."""
+
     def upsert(self, points: Sequence[Point]) -> None:
         """Write points; points of the same id are replaced."""
 
     def set_payload(self, id: str, payload: dict[str, Any]) -> None:
         """Replace the payload of one point; its vectors stay."""
 
+    def set_words(self, id: str, words: SparseVector) -> None:
+        """Replace the BM25 vector of one point."""
+
+    def languages(self, condition: Condition) -> list[str]:
+        """Return the languages of the points that meet a condition, the most frequent first."""
+
     def delete(self, ids: Sequence[str]) -> None:
         """Delete points; unknown ids are ignored."""
 
-    def delete_matching(self, conditions: Sequence[Condition]) -> None:
-        """Delete the points that meet all conditions."""
+    def delete_matching(self, condition: Condition) -> None:
+        """Delete the points that meet a condition."""
 
     def retrieve(self, ids: Sequence[str]) -> list[Hit]:
         """Return the points that exist, in the order of the ids."""
@@ -50,16 +68,20 @@ class Backend(Protocol):
         self,
         query: list[float] | SparseVector,
         limit: int,
-        conditions: Sequence[Condition],
+        condition: Condition,
         with_vectors: bool = False,
+        corpus: Condition = EVERYTHING,
     ) -> list[Hit]:
-        """Return the nearest points, best first: by cosine for a dense query, by BM25 for a sparse one."""
+        """Return the nearest points, best first: by cosine for a dense query, by BM25 for a sparse one.
 
-    def scroll(self, conditions: Sequence[Condition]) -> Iterator[Hit]:
-        """Yield every point that meets all conditions."""
+        BM25 counts words in the points that meet `corpus`.
+        """
 
-    def count(self, conditions: Sequence[Condition]) -> int:
-        """Count the points that meet all conditions."""
+    def scroll(self, condition: Condition) -> Iterator[Hit]:
+        """Yield every point that meets a condition."""
+
+    def count(self, condition: Condition) -> int:
+        """Count the points that meet a condition."""
 
     def close(self) -> None:
         """Release files and connections."""
@@ -77,10 +99,25 @@ def open_backend(
     if (path is None) == (url is None):
         raise InputError(f"Got path={path!r} and url={url!r}; expected exactly one. Write path='store'.")
     if path is not None and path != ":memory:":
-        return EdgeBackend.acquire(path, collection, create=create)
+        return _open_folder(path, collection, create=create)
     # Imported here because it takes over a second, and the embedded store does not need it.
     from qwen_agentkit.vectorstores.client_backend import ClientBackend
 
     if url is None:
         return ClientBackend.memory(collection, create=create)
     return ClientBackend.server(url, api_key, collection, create=create)
+
+
+def _open_folder(path: str | os.PathLike[str], collection: str, *, create: bool) -> Backend:
+    """Open an embedded store, or a copy: for readers of one that is in use, for all of a read-only one."""
+    try:
+        return EdgeBackend.acquire(path, collection, create=create)
+    except StoreLockedError as error:
+        if create:
+            raise
+        reason: StoreError = error
+    except StoreWriteError as error:
+        reason = error
+    from qwen_agentkit.vectorstores.edge_copy import CopyBackend
+
+    return CopyBackend(Path(path).expanduser().resolve() / collection, reason)

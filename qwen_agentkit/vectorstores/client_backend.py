@@ -6,6 +6,7 @@ Knows HTTP errors and qdrant-client's models. All errors of qdrant-client are tr
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -16,14 +17,17 @@ from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException
 
 from qwen_agentkit.errors import StoreError, StoreNotFoundError, StoreWriteError
-from qwen_agentkit.vectorstores.filters import Condition
-from qwen_agentkit.vectorstores.points import DENSE, SPARSE, Hit, Point, SparseVector
+from qwen_agentkit.vectorstores.client_filters import client_filter
+from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition, json_path
+from qwen_agentkit.vectorstores.points import DENSE, MOST_LANGUAGES, SPARSE, Hit, Point, SparseVector
 
 __all__ = ["ClientBackend"]
 
 _INDEXED = ("source", "language")
 _PAGE = 1000
 _MAKER = "embedder"
+_LANGUAGES_LAST = 60
+"""Seconds after which the languages of a store are asked for again: others may write to a server."""
 _TIMEOUT = 60
 """Seconds for an answer. The default of qdrant-client, 5, is too short for large writes."""
 
@@ -47,6 +51,7 @@ class ClientBackend:
         self.where = where
         self.maker: dict[str, Any] | None = None
         self._dimensions: int | None = None
+        self._languages: dict[str, tuple[float, list[str]]] = {}
         # qdrant-client loses points in memory mode when threads write at the same time; a server does not.
         self._in_memory = where == ":memory:"
         self._lock: AbstractContextManager[Any] = threading.RLock() if self._in_memory else nullcontext()
@@ -91,24 +96,63 @@ class ClientBackend:
                 )
                 self._index()
 
+    @property
+    def has_tenants(self) -> bool:
+        """Whether points may belong to tenants: other processes may add some at any time."""
+        return self.maker is not None
+
+    def index_tenants(self) -> None:
+        """Do nothing: `create` has made the index."""
+
+    def atomically(self) -> AbstractContextManager[None]:
+        """Do nothing: a server has no such blocks."""
+        return nullcontext()
+
     def upsert(self, points: Sequence[Point]) -> None:
         """Write points; points of the same id are replaced."""
         rows = [models.PointStruct(id=p.id, vector=_vectors(p), payload=p.payload) for p in points]
-        with self._translated():
+        with self._writing():
             self.client.upsert(self.collection, rows, wait=True)
 
     def set_payload(self, id: str, payload: dict[str, Any]) -> None:
         """Replace the payload of one point; its vectors stay."""
-        with self._translated():
+        with self._writing():
             self.client.overwrite_payload(self.collection, payload, points=[id], wait=True)
+
+    def set_words(self, id: str, words: SparseVector) -> None:
+        """Replace the BM25 vector of one point."""
+        vector = models.SparseVector(indices=words[0], values=words[1])
+        point = models.PointVectors(id=id, vector={SPARSE: vector})
+        with self._writing():
+            self.client.update_vectors(self.collection, [point], wait=True)
+
+    def languages(self, condition: Condition) -> list[str]:
+        """Return the languages of the points that meet a condition, the most frequent first.
+
+        They are asked for once a minute, and again after a write from here.
+        """
+        # Without our index of languages a server refuses to count them.
+        if self.dimensions is None or self.maker is None:
+            return []
+        key, now = repr(condition), time.monotonic()
+        known = self._languages.get(key)
+        if known is None or now - known[0] > _LANGUAGES_LAST:
+            with self._translated():
+                facet = self.client.facet(
+                    self.collection, "metadata.language", client_filter(condition), limit=MOST_LANGUAGES
+                )
+            hits = sorted(facet.hits, key=lambda hit: (-hit.count, str(hit.value)))
+            known = self._languages[key] = (now, [str(hit.value) for hit in hits])
+        return known[1]
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete points; unknown ids are ignored."""
-        self._delete(models.PointIdsList(points=list(ids)))
+        if ids:  # A server refuses an empty list.
+            self._delete(models.PointIdsList(points=list(ids)))
 
-    def delete_matching(self, conditions: Sequence[Condition]) -> None:
-        """Delete the points that meet all conditions."""
-        self._delete(models.FilterSelector(filter=_filter(conditions)))
+    def delete_matching(self, condition: Condition) -> None:
+        """Delete the points that meet a condition."""
+        self._delete(models.FilterSelector(filter=client_filter(condition)))
 
     def retrieve(self, ids: Sequence[str]) -> list[Hit]:
         """Return the points that exist, in the order of the ids."""
@@ -124,8 +168,9 @@ class ClientBackend:
         self,
         query: list[float] | SparseVector,
         limit: int,
-        conditions: Sequence[Condition],
+        condition: Condition,
         with_vectors: bool = False,
+        corpus: Condition = EVERYTHING,
     ) -> list[Hit]:
         """Return the nearest points, best first."""
         if self.dimensions is None:
@@ -139,39 +184,42 @@ class ClientBackend:
                 else query,
                 using=SPARSE if sparse else None,
                 limit=limit,
-                query_filter=_filter(conditions),
+                query_filter=client_filter(condition),
+                search_params=_search_params(corpus) if sparse else None,
                 with_payload=True,
                 with_vectors=with_vectors,
             ).points
         return [Hit(str(p.id), p.payload or {}, p.score, _dense(p.vector)) for p in found]
 
-    def scroll(self, conditions: Sequence[Condition]) -> Iterator[Hit]:
-        """Yield every point that meets all conditions."""
+    def scroll(self, condition: Condition) -> Iterator[Hit]:
+        """Yield every point that meets a condition."""
         offset, more = None, self.dimensions is not None
         while more:
             with self._translated():
                 page, offset = self.client.scroll(
-                    self.collection, _filter(conditions), limit=_PAGE, offset=offset, with_payload=True
+                    self.collection, client_filter(condition), limit=_PAGE, offset=offset, with_payload=True
                 )
             yield from (Hit(str(record.id), record.payload or {}) for record in page)
             more = offset is not None
 
-    def count(self, conditions: Sequence[Condition]) -> int:
-        """Count the points that meet all conditions."""
+    def count(self, condition: Condition) -> int:
+        """Count the points that meet a condition."""
         if self.dimensions is None:
             return 0
         with self._translated():
-            return self.client.count(self.collection, _filter(conditions), exact=True).count
+            return self.client.count(self.collection, client_filter(condition), exact=True).count
 
     def _delete(self, selector: models.PointsSelector) -> None:
         if self.dimensions is not None:
-            with self._translated():
+            with self._writing():
                 self.client.delete(self.collection, selector, wait=True)
 
     def _index(self) -> None:
         # Memory mode has no payload indexes and would warn.
         for key in () if self._in_memory else _INDEXED:
-            self.client.create_payload_index(self.collection, _path(key), models.PayloadSchemaType.KEYWORD)
+            self.client.create_payload_index(
+                self.collection, json_path(("metadata", key)), models.PayloadSchemaType.KEYWORD
+            )
 
     def _refresh(self) -> None:
         with self._translated():
@@ -187,6 +235,13 @@ class ClientBackend:
             )
         self._dimensions = dense.size
         self.maker = (config.metadata or {}).get(_MAKER)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Translate errors, and forget the languages: what is written may hold another."""
+        with self._translated():
+            yield
+        self._languages.clear()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -213,29 +268,16 @@ class ClientBackend:
             raise kind(f"The Qdrant server at {self.where!r} refused the request: {error}") from error
 
 
+def _search_params(corpus: Condition) -> models.SearchParams | None:
+    """Return the parameters of a search by words; without any, the server counts words in all points."""
+    if corpus == EVERYTHING:
+        return None
+    return models.SearchParams(idf=models.IdfCorpusParams(corpus=client_filter(corpus)))
+
+
 def _vectors(point: Point) -> dict[str, Any]:
     indices, values = point.sparse
     return {DENSE: point.dense, SPARSE: models.SparseVector(indices=indices, values=values)}
-
-
-def _path(key: str) -> str:
-    return f'metadata."{key}"'
-
-
-def _filter(conditions: Sequence[Condition]) -> models.Filter:
-    return models.Filter(must=[_condition(condition) for condition in conditions])
-
-
-def _condition(condition: Condition) -> models.Filter | models.FieldCondition:
-    if condition.bounds:
-        return models.FieldCondition(key=_path(condition.key), range=models.Range(**condition.bounds))
-    return models.Filter(should=[_match(condition.key, value) for value in condition.any_of])
-
-
-def _match(key: str, value: str | int | float) -> models.FieldCondition:
-    if isinstance(value, float):
-        return models.FieldCondition(key=_path(key), range=models.Range(gte=value, lte=value))
-    return models.FieldCondition(key=_path(key), match=models.MatchValue(value=value))
 
 
 def _dense(vector: Any) -> list[float] | None:

@@ -1,53 +1,47 @@
 """The embedded back end: one qdrant-edge shard per collection, in a folder.
 
-::
-
-    DIR/documents/            the shard of collection "documents"
-        edge_config.json      written by qdrant-edge
-        embedder.json         which embedder made it
-        segments/, wal/
-
-Knows files, locks and the behavior of qdrant-edge; all its errors are translated here. One process at a time
-has a shard open; within the process all stores on one folder share it.
+Knows the behavior of qdrant-edge. One process at a time has a shard open; within the process all stores on
+one folder share it. A process that was forked off has to open it itself.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import threading
-import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import qdrant_edge as edge
 
-from qwen_agentkit.errors import (
-    StoreError,
-    StoreLockedError,
-    StoreNotFoundError,
-    StoreWriteError,
+from qwen_agentkit.errors import StoreError
+from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition
+from qwen_agentkit.vectorstores.edge_errors import translated
+from qwen_agentkit.vectorstores.edge_files import (
+    CONFIG,
+    MAKER,
+    changing,
+    check_folder,
+    check_space,
+    make_room,
+    read_count,
+    write_count,
 )
 from qwen_agentkit.vectorstores.edge_points import (
+    LANGUAGE_PATH,
     create_shard,
     dense_vector,
     edge_filter,
     edge_payload,
     edge_point,
 )
-from qwen_agentkit.vectorstores.filters import Condition
-from qwen_agentkit.vectorstores.points import DENSE, SPARSE, Hit, Point, SparseVector
+from qwen_agentkit.vectorstores.points import DENSE, MOST_LANGUAGES, SPARSE, TENANT, Hit, Point, SparseVector
 
 __all__ = ["EdgeBackend"]
 
-_CONFIG = "edge_config.json"
-_MAKER = "embedder.json"
 _PAGE = 1000
-_RESERVE = 128 << 20
-"""Bytes that must stay free: a full disk under a memory-mapped file kills the process without an error."""
 
 
 class EdgeBackend:
@@ -60,9 +54,14 @@ class EdgeBackend:
         self.folder = folder
         self._maker: dict[str, Any] | None = None
         self._dimensions: int | None = None
+        self._has_tenants = False
         self._users = 0
+        self._process = os.getpid()
         self._shard: edge.EdgeShard | None = None
-        if (folder / _CONFIG).is_file():
+        self._changed = False
+        self._changing = threading.RLock()
+        self._block = threading.local()
+        if (folder / CONFIG).is_file():
             self._load()
 
     @property
@@ -77,6 +76,12 @@ class EdgeBackend:
         self._opened()
         return self._dimensions
 
+    @property
+    def has_tenants(self) -> bool:
+        """Whether points may belong to tenants."""
+        self._opened()
+        return self._has_tenants
+
     @classmethod
     def acquire(cls, path: str | os.PathLike[str], collection: str, *, create: bool) -> EdgeBackend:
         """Open a collection, or share the one that this process has open.
@@ -86,10 +91,12 @@ class EdgeBackend:
         Raises:
             StoreNotFoundError: The folder holds other files, or no store and `create` is False.
             StoreLockedError: Another process has it open.
+            StoreWriteError: It is in a read-only place.
+            StoreError: It is damaged.
         """
         root = Path(path).expanduser().resolve()
         folder = root / collection
-        _check_folder(root, folder, create=create)
+        check_folder(root, folder, create=create)
         with cls._opening:
             backend = cls._open.get(folder)
             if backend is None:
@@ -97,66 +104,105 @@ class EdgeBackend:
             backend._users += 1
             return backend
 
+    @classmethod
+    def _forget(cls) -> None:
+        """Leave all shards to the parent process: qdrant-edge's threads are not in this one."""
+        cls._opening = threading.RLock()
+        cls._open = {}
+
     def close(self) -> None:
         """Release the shard; the last user closes it, and other processes can open it."""
+        if self._process != os.getpid():
+            return
         with self._opening:
             self._users -= 1
             if self._users:
                 return
             self._open.pop(self.folder, None)
             if self._shard is not None:
-                with self._translated():
+                with translated(self.folder):
+                    points = self._shard.count(edge.CountRequest(exact=True)) if self._changed else None
                     self._shard.close()
-                self._shard = None
+                    self._shard = None
+                    if points is not None:
+                        write_count(self.folder, points)
 
     def create(self, dimensions: int, maker: dict[str, Any]) -> None:
         """Create the shard under another name and rename it, so that it is never incomplete."""
         with self._opening:
             if self._opened() is not None:
                 return
-            building = self.folder.with_name(f".{self.folder.name}.{uuid.uuid4().hex}")
-            with self._translated():
-                self._check_space(0)
-                try:
-                    building.mkdir(parents=True)
-                    shard = create_shard(building, dimensions)
-                    shard.close()
-                    (building / _MAKER).write_text(json.dumps(maker), "utf-8")
+            with translated(self.folder):
+                check_space(self.folder, 0)
+                with make_room(self.folder) as building:
+                    create_shard(building, dimensions).close()
+                    (building / MAKER).write_text(json.dumps(maker), "utf-8")
                     building.rename(self.folder)
-                finally:
-                    shutil.rmtree(building, ignore_errors=True)
             self._load()
+
+    @contextmanager
+    def atomically(self) -> Iterator[None]:
+        """Let readers in other processes see all changes of a block, or none.
+
+        They wait from the first change on, and not for what comes before it, such as embedding.
+        """
+        if getattr(self._block, "locks", None) is not None:
+            yield
+            return
+        with ExitStack() as locks:
+            self._block.locks, self._block.locked = locks, False
+            try:
+                yield
+            finally:
+                self._block.locks = None
+
+    @contextmanager
+    def _change(self) -> Iterator[edge.EdgeShard]:
+        with self.atomically(), translated(self.folder):
+            shard = self._require()
+            if not self._block.locked:
+                self._block.locks.enter_context(self._changing)
+                self._block.locks.enter_context(changing(self.folder))
+                self._block.locked = self._changed = True
+            yield shard
+
+    def index_tenants(self) -> None:
+        """Prepare the collection for tenants."""
+        if not self.has_tenants:
+            with self._change() as shard:
+                index = edge.KeywordIndexParams(is_tenant=True)
+                shard.update(edge.UpdateOperation.create_field_index(TENANT, index))
+                self._has_tenants = True
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Write points; points of the same id are replaced."""
-        with self._translated():
-            self._check_space(sum(4 * len(point.dense) + 8 * len(point.sparse[0]) for point in points) * 3)
-            self._require().update(
-                edge.UpdateOperation.upsert_points([edge_point(point) for point in points])
-            )
+        with self._change() as shard:
+            size = sum(4 * len(point.dense) + 8 * len(point.sparse[0]) for point in points)
+            check_space(self.folder, 3 * size)
+            shard.update(edge.UpdateOperation.upsert_points([edge_point(point) for point in points]))
 
     def set_payload(self, id: str, payload: dict[str, Any]) -> None:
         """Replace the payload of one point; its vectors stay."""
-        with self._translated():
-            self._require().update(edge.UpdateOperation.overwrite_payload([id], edge_payload(payload)))
+        with self._change() as shard:
+            shard.update(edge.UpdateOperation.overwrite_payload([id], edge_payload(payload)))
 
     def delete(self, ids: Sequence[str]) -> None:
         """Delete points; unknown ids are ignored."""
-        if (shard := self._opened()) is not None:
-            with self._translated():
+        if self._opened() is not None and ids:
+            with self._change() as shard:
                 shard.update(edge.UpdateOperation.delete_points(list(ids)))
 
-    def delete_matching(self, conditions: Sequence[Condition]) -> None:
-        """Delete the points that meet all conditions."""
-        if (shard := self._opened()) is not None:
-            with self._translated():
-                shard.update(edge.UpdateOperation.delete_points_by_filter(edge_filter(conditions)))
+    def delete_matching(self, condition: Condition) -> None:
+        """Delete the points that meet a condition."""
+        if self._opened() is not None:
+            with self._change() as shard:
+                shard.update(edge.UpdateOperation.delete_points_by_filter(edge_filter(condition)))
 
     def retrieve(self, ids: Sequence[str]) -> list[Hit]:
         """Return the points that exist, in the order of the ids."""
         if (shard := self._opened()) is None:
             return []
-        with self._translated():
+        with translated(self.folder):
             found = {str(record.id): record for record in shard.retrieve(list(ids), True, False)}
         return [Hit(id, found[id].payload or {}) for id in ids if id in found]
 
@@ -164,51 +210,75 @@ class EdgeBackend:
         self,
         query: list[float] | SparseVector,
         limit: int,
-        conditions: Sequence[Condition],
+        condition: Condition,
         with_vectors: bool = False,
+        corpus: Condition = EVERYTHING,
     ) -> list[Hit]:
         """Return the nearest points, best first."""
         if (shard := self._opened()) is None:
             return []
         if isinstance(query, tuple):
             nearest = edge.Query.Nearest(edge.SparseVector(*query), using=SPARSE)
+            # Without a corpus, deleted points count until the shard is loaded again.
+            params = edge.SearchParams(idf=edge.IdfParams(corpus=edge_filter(corpus)))
         else:
-            nearest = edge.Query.Nearest(query, using=DENSE)
+            nearest, params = edge.Query.Nearest(query, using=DENSE), None
         request = edge.QueryRequest(
             limit=limit,
             query=nearest,
-            filter=edge_filter(conditions),
+            filter=edge_filter(condition),
+            params=params,
             with_payload=True,
             with_vector=[DENSE] if with_vectors else False,
         )
-        with self._translated():
+        with translated(self.folder):
             found = shard.query(request)
         return [Hit(str(p.id), p.payload or {}, p.score, dense_vector(p.vector)) for p in found]
 
-    def scroll(self, conditions: Sequence[Condition]) -> Iterator[Hit]:
-        """Yield every point that meets all conditions."""
+    def scroll(self, condition: Condition) -> Iterator[Hit]:
+        """Yield every point that meets a condition."""
         offset, more = None, self._opened() is not None
         while more:
             request = edge.ScrollRequest(
-                offset=offset, limit=_PAGE, filter=edge_filter(conditions), with_payload=True
+                offset=offset, limit=_PAGE, filter=edge_filter(condition), with_payload=True
             )
-            with self._translated():
+            with translated(self.folder):
                 page, offset = self._require().scroll(request)
             yield from (Hit(str(record.id), record.payload or {}) for record in page)
             more = offset is not None
 
-    def count(self, conditions: Sequence[Condition]) -> int:
-        """Count the points that meet all conditions."""
+    def count(self, condition: Condition) -> int:
+        """Count the points that meet a condition."""
         if (shard := self._opened()) is None:
             return 0
-        with self._translated():
-            return int(shard.count(edge.CountRequest(exact=True, filter=edge_filter(conditions))))
+        with translated(self.folder):
+            return int(shard.count(edge.CountRequest(exact=True, filter=edge_filter(condition))))
+
+    def set_words(self, id: str, words: SparseVector) -> None:
+        """Replace the BM25 vector of one point."""
+        vector = edge.PointVectors(id, {SPARSE: edge.SparseVector(*words)})
+        with self._change() as shard:
+            shard.update(edge.UpdateOperation.update_vectors([vector]))
+
+    def languages(self, condition: Condition) -> list[str]:
+        """Return the languages of the points that meet a condition, the most frequent first."""
+        if (shard := self._opened()) is None:
+            return []
+        request = edge.FacetRequest(LANGUAGE_PATH, MOST_LANGUAGES, True, edge_filter(condition))
+        with translated(self.folder):
+            hits = shard.facet(request).hits
+        return [str(hit.value) for hit in sorted(hits, key=lambda hit: (-hit.count, str(hit.value)))]
 
     def _opened(self) -> edge.EdgeShard | None:
         """Return the shard. A missing one is looked for again: another process may have created it."""
+        if self._process != os.getpid():
+            raise StoreError(
+                f"The store {str(self.folder.parent)!r} was opened before this process was forked off, and "
+                "only the process that opened it can use it. Open it after the fork."
+            )
         if self._shard is None and self._users:
             with self._opening:
-                if self._shard is None and (self.folder / _CONFIG).is_file():
+                if self._shard is None and (self.folder / CONFIG).is_file():
                     self._load()
         return self._shard
 
@@ -219,67 +289,23 @@ class EdgeBackend:
         return shard
 
     def _load(self) -> None:
-        with self._translated():
-            self._shard = edge.EdgeShard.load(str(self.folder))
-            config = json.loads((self.folder / _CONFIG).read_text("utf-8"))
+        with translated(self.folder):
+            shard = edge.EdgeShard.load(str(self.folder))
+            points, expected = shard.count(edge.CountRequest(exact=True)), read_count(self.folder)
+            if expected not in (None, points):
+                shard.close()
+                raise StoreError(
+                    f"The store {str(self.folder.parent)!r} is damaged: it has {points} passages, and had "
+                    f"{expected} when it was closed. Type: qwen-agentkit store repair --store "
+                    f"{self.folder.parent}, then ingest again; or restore a backup."
+                )
+            config = json.loads((self.folder / CONFIG).read_text("utf-8"))
             self._dimensions = int(config["vectors"][DENSE]["size"])
-            if (self.folder / _MAKER).is_file():
-                self._maker = json.loads((self.folder / _MAKER).read_text("utf-8"))
-
-    def _check_space(self, needed: int) -> None:
-        place = next(folder for folder in (self.folder, *self.folder.parents) if folder.exists())
-        free = shutil.disk_usage(place).free
-        if free < needed + _RESERVE:
-            raise StoreWriteError(
-                f"The disk of {str(self.folder)!r} has {free >> 20} MB left; expected at least "
-                f"{needed + _RESERVE >> 20} MB. Nothing was written. Free some space and run it again."
-            )
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Translate the errors of qdrant-edge and of the file system."""
-        try:
-            yield
-        except StoreError:
-            raise
-        except Exception as error:
-            raise _translate(error, self.folder) from error
+            if (self.folder / MAKER).is_file():
+                self._maker = json.loads((self.folder / MAKER).read_text("utf-8"))
+            self._has_tenants = TENANT in shard.info().payload_schema
+            self._shard = shard
 
 
-def _translate(error: Exception, folder: Path) -> StoreError:
-    text = str(error)
-    if "WouldBlock" in text:
-        return StoreLockedError(
-            f"The store {str(folder.parent)!r} is in use by another process, and only one at a time can open "
-            "it. Stop that process (an ingest, langgraph dev, a notebook), or share a Qdrant server: url="
-        )
-    if isinstance(error, OSError) or any(sign in text for sign in ("os error", "I/O error", "Os {")):
-        return StoreWriteError(
-            f"The store {str(folder.parent)!r} cannot be written ({text}); expected a writable folder with "
-            "free space. Check its permissions and the disk, or choose another folder."
-        )
-    return StoreError(
-        f"The store {str(folder.parent)!r} does not work ({text}). Create a new one by ingesting again."
-    )
-
-
-def _check_folder(root: Path, folder: Path, *, create: bool) -> None:
-    """Refuse a folder that holds other files, before anything is written."""
-    if (folder / _CONFIG).is_file():
-        return
-    if root.exists() and not root.is_dir():
-        raise StoreNotFoundError(f"{str(root)!r} is a file; expected the folder of a store. Choose a folder.")
-    entries = [entry for entry in root.iterdir() if not entry.name.startswith(".")] if root.exists() else []
-    if any((entry / _CONFIG).is_file() for entry in entries) and create and folder not in entries:
-        return
-    if entries:
-        raise StoreNotFoundError(
-            f"{str(root)!r} holds no collection {folder.name!r} but other files, such as "
-            f"{entries[0].name!r}; expected a store or an empty folder. Nothing was written. Choose another "
-            "folder."
-        )
-    if not create:
-        raise StoreNotFoundError(
-            f"{str(root)!r} holds no store; expected one. Create it with: "
-            f"qwen-agentkit ingest DOCS --store {root}"
-        )
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=EdgeBackend._forget)

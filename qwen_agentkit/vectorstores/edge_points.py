@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path as Folder
 from typing import Any
 
 import qdrant_edge as edge
 
-from qwen_agentkit.vectorstores.filters import Condition
+from qwen_agentkit.vectorstores.conditions import (
+    AllOf,
+    AnyOf,
+    Condition,
+    Contains,
+    Dates,
+    Exists,
+    Match,
+    Not,
+    Path,
+    Prefix,
+    Range,
+    Scalar,
+    as_range,
+    json_path,
+)
 from qwen_agentkit.vectorstores.points import DENSE, SPARSE, Point
 
-__all__ = ["create_shard", "dense_vector", "edge_filter", "edge_payload", "edge_point"]
+__all__ = ["LANGUAGE_PATH", "create_shard", "dense_vector", "edge_filter", "edge_payload", "edge_point"]
 
 _INDEXED = ("source", "language")
 # MatchValue(True) of qdrant-edge 0.9 searches for the integer 1, so true and false are also kept as text.
 _BOOLEANS = "booleans"
 
 
-def create_shard(folder: Path, dimensions: int) -> edge.EdgeShard:
+LANGUAGE_PATH = 'metadata."language"'
+
+
+def create_shard(folder: Folder, dimensions: int) -> edge.EdgeShard:
     """Create a shard with its payload indexes.
 
     Args:
@@ -32,7 +51,11 @@ def create_shard(folder: Path, dimensions: int) -> edge.EdgeShard:
     )
     shard = edge.EdgeShard.create(str(folder), config)
     for key in _INDEXED:
-        shard.update(edge.UpdateOperation.create_field_index(_path(key), edge.PayloadSchemaType.Keyword))
+        shard.update(
+            edge.UpdateOperation.create_field_index(
+                json_path(("metadata", key)), edge.PayloadSchemaType.Keyword
+            )
+        )
     return shard
 
 
@@ -44,40 +67,71 @@ def edge_point(point: Point) -> edge.Point:
 
 def edge_payload(payload: dict[str, Any]) -> dict[str, Any]:
     """Return a payload in which true and false can be filtered."""
-    flags = [
-        _flag(key, item)
-        for key, value in payload["metadata"].items()
-        for item in (value if isinstance(value, list) else [value])
-        if isinstance(item, bool)
-    ]
+    flags = sorted(set(_flags("", payload["metadata"])))
     return {**payload, _BOOLEANS: flags} if flags else payload
+
+
+def _flags(prefix: str, metadata: dict[str, Any]) -> Iterator[str]:
+    for key, value in metadata.items():
+        if isinstance(value, dict):
+            yield from _flags(f"{prefix}{key}.", value)
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, bool):
+                yield _flag(f"{prefix}{key}", item)
 
 
 def _flag(key: str, value: bool) -> str:
     return f"{key}={value}"
 
 
-def _path(key: str) -> str:
-    return f'metadata."{key}"'
+def edge_filter(condition: Condition) -> edge.Filter:
+    """Convert a condition."""
+    return edge.Filter(must=[_convert(condition)])
 
 
-def edge_filter(conditions: Sequence[Condition]) -> edge.Filter:
-    """Convert conditions, which must all hold."""
-    return edge.Filter(must=[_condition(condition) for condition in conditions])
+def _convert(condition: Condition) -> edge.Filter | edge.FieldCondition:
+    match condition:
+        case AllOf(parts):
+            return edge.Filter(must=[_convert(part) for part in parts])
+        case AnyOf(parts):
+            return edge.Filter(should=[_convert(part) for part in parts])
+        case Not(Exists(path)):
+            return edge.Filter(must=[edge.IsEmptyCondition(json_path(path))])
+        case Not(part):
+            return edge.Filter(must_not=[_convert(part)])
+        case Match(path, values):
+            return edge.Filter(should=_matches(path, values))
+        case Exists(path):
+            return edge.Filter(must_not=[edge.IsEmptyCondition(json_path(path))])
+        case Contains(path, text):
+            return edge.FieldCondition(key=json_path(path), match=edge.MatchSubstring(text))
+        case Prefix(path, text):
+            return edge.FieldCondition(key=json_path(path), match=edge.MatchPrefix(text))
+        case Range(path, gt, gte, lt, lte):
+            numbers = edge.RangeFloat(gt=gt, gte=gte, lt=lt, lte=lte)
+            return edge.FieldCondition(key=json_path(path), range=numbers)
+        case Dates(path, gt, gte, lt, lte):
+            dates = edge.RangeDateTime(gt=_iso(gt), gte=_iso(gte), lt=_iso(lt), lte=_iso(lte))
+            return edge.FieldCondition(key=json_path(path), range=dates)
 
 
-def _condition(condition: Condition) -> edge.Filter | edge.FieldCondition:
-    if condition.bounds:
-        return edge.FieldCondition(key=_path(condition.key), range=edge.RangeFloat(**condition.bounds))
-    return edge.Filter(should=[_match(condition.key, value) for value in condition.any_of])
+def _iso(date: datetime | None) -> str | None:
+    return None if date is None else date.isoformat()
 
 
-def _match(key: str, value: str | int | float) -> edge.FieldCondition:
-    if isinstance(value, bool):
-        return edge.FieldCondition(key=_BOOLEANS, match=edge.MatchValue(_flag(key, value)))
-    if isinstance(value, float):
-        return edge.FieldCondition(key=_path(key), range=edge.RangeFloat(gte=value, lte=value))
-    return edge.FieldCondition(key=_path(key), match=edge.MatchValue(value))
+def _matches(path: Path, values: Sequence[Scalar]) -> list[edge.FieldCondition | edge.Filter]:
+    """Return one condition per kind of value; texts share one, since there may be many."""
+    exact = [value for value in values if as_range(path, value) is None and not isinstance(value, bool)]
+    texts = [value for value in exact if isinstance(value, str)]
+    integers = [value for value in exact if isinstance(value, int)]
+    ranges = [numbers for value in values if (numbers := as_range(path, value))]
+    flags = [_flag(".".join(path[1:]), value) for value in values if isinstance(value, bool)]
+    key = json_path(path)
+    return [
+        *(edge.FieldCondition(key=key, match=edge.MatchAny(some)) for some in (texts, integers) if some),
+        *(_convert(numbers) for numbers in ranges),
+        *([edge.FieldCondition(key=_BOOLEANS, match=edge.MatchAny(flags))] if flags else []),
+    ]
 
 
 def dense_vector(vector: Any) -> list[float] | None:

@@ -17,12 +17,28 @@ from qwen_agentkit.text.documents import point_id
 from qwen_agentkit.text.languages import detect_language
 from qwen_agentkit.text.sparse import sparse_document
 
-__all__ = ["DENSE", "LARGEST_INTEGER", "SPARSE", "Hit", "Point", "SparseVector", "make_payload", "make_point"]
+__all__ = [
+    "DENSE",
+    "LARGEST_INTEGER",
+    "MOST_LANGUAGES",
+    "SPARSE",
+    "TENANT",
+    "Hit",
+    "Point",
+    "SparseVector",
+    "make_payload",
+    "make_point",
+    "make_words",
+]
 
 DENSE = ""
 SPARSE = "langchain-sparse"
+TENANT = "tenant"
+"""Where a payload names the tenant of its point."""
 LARGEST_INTEGER = 2**63 - 1
 """The largest integer that a back end stores and filters."""
+MOST_LANGUAGES = 50
+"""The most languages of a store that help to recognize the language of a question."""
 
 _DEEPEST = 100
 """The most levels of metadata. The embedded store cannot read a payload of more than about 125 levels."""
@@ -100,9 +116,13 @@ def make_point(given: str, dense: list[float], payload: dict[str, Any]) -> Point
         dense: The vector of its text.
         payload: The result of `make_payload`.
     """
+    return Point(point_id(given), dense, make_words(payload), payload)
+
+
+def make_words(payload: dict[str, Any]) -> SparseVector:
+    """Return the BM25 vector of a document, which depends on its text and its language."""
     text, language = payload["page_content"], payload["metadata"].get("language")
-    sparse = sparse_document(text, language if isinstance(language, str) else detect_language(text))
-    return Point(point_id(given), dense, sparse, payload)
+    return sparse_document(text, language if isinstance(language, str) else detect_language(text))
 
 
 def _check_values(metadata: dict[str, Any]) -> None:

@@ -123,7 +123,7 @@ class ShardedEmbeddings(Embeddings):
         ]
         table = pa.table(columns, ["text", "vector"])
         try:
-            self._own.mkdir(parents=True, exist_ok=True)
+            self._own.mkdir(parents=True, exist_ok=True, mode=0o700)
             # Vectors do not compress. Checksums detect pages that a power cut left unwritten.
             parquet.write_table(
                 table, building, compression="none", use_dictionary=False, write_page_checksum=True

@@ -10,6 +10,7 @@ import os
 import re
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -19,14 +20,25 @@ from langchain_core.runnables import run_in_executor
 from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
+from qwen_agentkit.catalog import FUSIONS, Fusion
 from qwen_agentkit.errors import InputError, StoreError
 from qwen_agentkit.retrievers import ScoredRetriever
-from qwen_agentkit.text.documents import chunk_ids, point_id
+from qwen_agentkit.text.documents import chunk_ids, document_ids, point_id
 from qwen_agentkit.vectorstores.backend import Backend, open_backend
+from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition
 from qwen_agentkit.vectorstores.embedder_guard import EmbedderGuard
-from qwen_agentkit.vectorstores.filters import Condition, Filter, parse_filter
-from qwen_agentkit.vectorstores.points import Hit, make_payload, make_point
-from qwen_agentkit.vectorstores.search import Mode, check_k, check_query_text, relevance, search_hits
+from qwen_agentkit.vectorstores.filters import Filter, parse_filter
+from qwen_agentkit.vectorstores.points import Hit, make_payload, make_point, make_words
+from qwen_agentkit.vectorstores.search import (
+    Legs,
+    Mode,
+    check_k,
+    check_query_text,
+    relevance,
+    search_hits,
+    search_legs,
+)
+from qwen_agentkit.vectorstores.tenants import TenantBackend, check_tenant
 
 __all__ = ["QwenVectorStore"]
 
@@ -52,10 +64,16 @@ class QwenVectorStore(VectorStore):
         api_key: The key of the server.
         collection: The name of the collection.
         mode: "hybrid", "dense" (meaning only) or "sparse" (words only).
-        create: Whether the store may be missing; False is for readers.
+        fusion: Weights of both searches in mode "hybrid". None takes those of the embedder from
+            `qwen_agentkit.catalog.FUSIONS`; one that is not there has its ranks fused half and half.
+        create: Whether the store may be missing. False is for readers: they can also open an embedded store
+            while another process writes it, and see finished documents only.
+        tenant: Whose documents these are. Everything this object writes, reads, counts or deletes is this
+            tenant's, whatever ids and metadata say. Without a tenant, it is what belongs to none.
 
     Raises:
-        InputError: Not exactly one of `path` and `url` is given, or `mode` or `collection` is invalid.
+        InputError: Not exactly one of `path` and `url` is given, or `mode`, `collection` or `tenant` is
+            invalid.
         StoreNotFoundError: The folder holds other files, or no store and `create` is False.
         StoreLockedError: Another process has the folder open.
 
@@ -76,6 +94,8 @@ class QwenVectorStore(VectorStore):
         collection: str = "documents",
         mode: Mode = "hybrid",
         create: bool = True,
+        fusion: Fusion | None = None,
+        tenant: str | None = None,
     ) -> None:
         if mode not in ("hybrid", "dense", "sparse"):
             raise InputError(f"mode is {mode!r}; expected 'hybrid', 'dense' or 'sparse'.")
@@ -83,7 +103,10 @@ class QwenVectorStore(VectorStore):
             raise InputError(f"collection is {collection!r}; expected letters, digits, '_', '-' and '.'.")
         self.embedding = embedding
         self.mode: Mode = mode
-        self._store = open_backend(path, url, api_key, collection, create=create)
+        self.fusion = fusion or FUSIONS.get(str(getattr(embedding, "model", "")))
+        if tenant is not None:
+            check_tenant(tenant)
+        self._store = TenantBackend(open_backend(path, url, api_key, collection, create=create), tenant)
         self._guard = EmbedderGuard(embedding, self._store)
         # A store that nobody closes releases its lock when it is collected or the process ends.
         self._finalizer = weakref.finalize(self, self._store.close)
@@ -104,8 +127,8 @@ class QwenVectorStore(VectorStore):
     ) -> list[str]:
         """Embed and store texts; documents of the same id are replaced.
 
-        Everything is checked before anything is written. Without an id, one is made from source and text, so
-        that adding a text again changes nothing.
+        Everything is checked before anything is written. Without an id, one is made from text and metadata:
+        adding a document again changes nothing, and one that differs in any metadata is another document.
 
         Args:
             texts: The texts to store.
@@ -119,7 +142,8 @@ class QwenVectorStore(VectorStore):
             The ids.
 
         Raises:
-            InputError: A text is empty, metadata cannot be stored, or a vector is not finite.
+            InputError: A text is empty, metadata cannot be stored, two documents have one id, or a vector is
+                not finite.
             StoreMismatchError: Another embedder made the collection.
             StoreWriteError: The disk is full or the folder is read-only.
         """
@@ -136,8 +160,12 @@ class QwenVectorStore(VectorStore):
             )
         if not texts:
             return []
-        given = [id or made for id, made in zip(ids, chunk_ids(texts, metadatas), strict=True)]
+        given = [id or made for id, made in zip(ids, document_ids(texts, metadatas), strict=True)]
         payloads = [make_payload(*item) for item in zip(given, texts, metadatas, strict=True)]
+        if not all(ids):
+            earlier = self._find_earlier_ids(texts, metadatas, payloads)
+            given = [id or old or made for id, old, made in zip(ids, earlier, given, strict=True)]
+        _check_unique(given)
         vectors = self._guard.embed(texts, payloads)
         rows_per_write = max(1, _NUMBERS_PER_WRITE // vectors.shape[1])
         rows_per_write = min(rows_per_write, batch_size or rows_per_write)
@@ -148,15 +176,24 @@ class QwenVectorStore(VectorStore):
         return given
 
     def update_metadata(self, documents: Iterable[Document]) -> None:
-        """Replace the metadata of stored documents, found by their ids. Their texts must be unchanged."""
+        """Replace the metadata and the word vectors of stored documents, found by their ids.
+
+        Raises:
+            InputError: A document is not stored, or is stored with another text. Nothing is changed then.
+        """
         new = {point_id(d.id or ""): make_payload(d.id or "", d.page_content, d.metadata) for d in documents}
-        missing = new.keys() - {hit.id for hit in self._backend.retrieve(list(new))}
-        if missing:
-            raise InputError(
-                f"The id {sorted(missing)[0]!r} is not in the store; expected a stored one. Add the document."
-            )
+        stored = {hit.id: hit.payload.get("page_content") for hit in self._backend.retrieve(list(new))}
+        for id, payload in new.items():
+            if stored.get(id) != payload["page_content"]:
+                state = "has another text in" if id in stored else "is not in"
+                raise InputError(
+                    f"The document {payload.get('id', id)!r} {state} the store; expected a stored one. Add "
+                    "it with add_documents, which embeds it."
+                )
         for id, payload in new.items():
             self._backend.set_payload(id, payload)
+            # The words depend on the language, and on the version of this package.
+            self._backend.set_words(id, make_words(payload))
 
     def delete(self, ids: list[str] | None = None, *, filter: Filter | None = None, **kwargs: Any) -> bool:
         """Delete documents by id, or all that match a filter. Unknown ids are ignored.
@@ -166,12 +203,13 @@ class QwenVectorStore(VectorStore):
                 deleted then.
         """
         _refuse_unknown(kwargs)
-        if (ids is None) == (not filter):
+        condition = parse_filter(filter)
+        if (ids is None) == (condition == EVERYTHING):
             raise InputError(
                 f"delete got ids={ids!r} and filter={filter!r}; expected exactly one. Write ids=[...]."
             )
-        if filter:
-            self._backend.delete_matching(parse_filter(filter))
+        if ids is None:
+            self._backend.delete_matching(condition)
         elif ids:
             self._backend.delete([point_id(id) for id in ids])
         return True
@@ -183,6 +221,13 @@ class QwenVectorStore(VectorStore):
     def count(self, filter: Filter | None = None) -> int:
         """Count the documents that match a filter."""
         return self._backend.count(parse_filter(filter))
+
+    def languages(self, filter: Filter | None = None) -> list[str]:
+        """Return the languages (`metadata["language"]`) of the documents that match a filter.
+
+        The most frequent comes first. A short question is looked for in these languages first.
+        """
+        return self._backend.languages(parse_filter(filter))
 
     def scroll(self, filter: Filter | None = None) -> Iterator[Document]:
         """Yield every document that matches a filter, in no particular order."""
@@ -197,7 +242,8 @@ class QwenVectorStore(VectorStore):
             query: The question.
             k: The number of documents.
             filter: Metadata that must all match: ``{"language": "ar"}``, ``{"language": ["ar", "en"]}``,
-                ``{"year": {"gte": 2020, "lt": 2025}}``.
+                ``{"year": {"gte": 2020, "lt": 2025}}``, ``{"or": [...]}``. All operators are listed in
+                `qwen_agentkit.vectorstores.filters`.
             **kwargs: Not accepted.
 
         Raises:
@@ -211,19 +257,37 @@ class QwenVectorStore(VectorStore):
     ) -> list[tuple[Document, float]]:
         """Return the k best documents with their scores, best first.
 
-        The score depends on the mode: "hybrid" adds ``1 / (60 + rank)`` of both searches (0 to 0.033),
-        "dense" gives the cosine (-1 to 1), "sparse" gives BM25 (0 and up). It only ranks the documents of one
-        query; `similarity_search_with_relevance_scores` gives a score that means relevance.
+        The score depends on the mode: "dense" gives the cosine (-1 to 1), "sparse" gives BM25 (0 and up).
+        "hybrid" gives, with weights (see `fusion`), the share of the question's words in the document plus
+        the weighted cosine (0 to 1), which means relevance. Without weights it adds ``1 / (60 + rank)`` of
+        both searches (0 to 0.033), which only ranks the documents of one query;
+        `similarity_search_with_relevance_scores` gives a score that means relevance.
 
         Arguments and errors are those of `similarity_search`.
         """
         _refuse_unknown(kwargs)
         check_query_text(query)
         check_k(k)
-        conditions = parse_filter(filter)
+        condition = parse_filter(filter)
         vector = [] if self.mode == "sparse" else self._embed_query(query)
-        hits = search_hits(self._backend, self.mode, query, vector, k, conditions)
+        hits = search_hits(self._backend, self.mode, query, vector, k, condition, fusion=self.fusion)
         return [(hit.document(), hit.score) for hit in hits]
+
+    def search_legs(self, query: str, k: int = 50, *, vector: list[float] | None = None) -> Legs:
+        """Return what each search of mode "hybrid" finds, before they are fused; for evaluation.
+
+        Args:
+            query: The question.
+            k: The number of documents that each search finds.
+            vector: The vector of the question; None embeds it.
+        """
+        check_query_text(query)
+        check_k(k)
+        if vector is None:
+            vector = self._embed_query(query)
+        else:
+            self._guard.check_query(vector)
+        return search_legs(self._backend, query, vector, k, EVERYTHING, with_vectors=True)
 
     def _similarity_search_with_relevance_scores(
         self, query: str, k: int = 4, filter: Filter | None = None, **kwargs: Any
@@ -232,9 +296,10 @@ class QwenVectorStore(VectorStore):
         _refuse_unknown(kwargs)
         check_query_text(query)
         check_k(k)
-        conditions = parse_filter(filter)
+        condition = parse_filter(filter)
         vector = self._embed_query(query)
-        hits = search_hits(self._backend, self.mode, query, vector, k, conditions, with_vectors=True)
+        backend, fusion = self._backend, self.fusion
+        hits = search_hits(backend, self.mode, query, vector, k, condition, fusion=fusion, with_vectors=True)
         return [(hit.document(), relevance(vector, hit.vector)) for hit in hits]
 
     async def _asimilarity_search_with_relevance_scores(
@@ -318,6 +383,13 @@ class QwenVectorStore(VectorStore):
         """
         self._guard.check_maker(dimensions)
 
+    def atomically(self) -> AbstractContextManager[None]:
+        """Let readers in other processes see all changes of a block, or none (embedded stores only).
+
+        The changes are not undone if the block raises.
+        """
+        return self._backend.atomically()
+
     def close(self) -> None:
         """Write what is pending and let other processes open the store. A closed store raises StoreError."""
         self._finalizer()
@@ -327,6 +399,24 @@ class QwenVectorStore(VectorStore):
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def _find_earlier_ids(
+        self, texts: list[str], metadatas: list[dict[str, Any]], payloads: list[dict[str, Any]]
+    ) -> list[str | None]:
+        """Return the ids of equal documents that are stored under an id of source and text alone.
+
+        Earlier versions made such ids, and ingest does.
+        """
+        ids = chunk_ids(texts, metadatas)
+        stored = {hit.id: hit.document() for hit in self._backend.retrieve(ids)}
+        return [
+            id
+            if id in stored
+            and stored[id].page_content == payload["page_content"]
+            and stored[id].metadata == payload["metadata"]
+            else None
+            for id, payload in zip(ids, payloads, strict=True)
+        ]
 
     @property
     def _backend(self) -> Backend:
@@ -340,10 +430,23 @@ class QwenVectorStore(VectorStore):
         return vector
 
     def _nearest(
-        self, vector: list[float], limit: int, conditions: Sequence[Condition], with_vectors: bool = False
+        self, vector: list[float], limit: int, condition: Condition, with_vectors: bool = False
     ) -> list[Hit]:
         self._guard.check_query(vector)
-        return self._backend.search(vector, limit, conditions, with_vectors)
+        return self._backend.search(vector, limit, condition, with_vectors)
+
+
+def _check_unique(ids: Sequence[str]) -> None:
+    """Refuse ids of which one document would replace another."""
+    seen: dict[str, str] = {}
+    for id in ids:
+        point = point_id(id)
+        if point in seen:
+            raise InputError(
+                f"The ids {seen[point]!r} and {id!r} are the same; expected one id per document. Keep one of "
+                "the documents, or give them different ids."
+            )
+        seen[point] = id
 
 
 def _refuse_unknown(kwargs: dict[str, Any]) -> None:

@@ -77,6 +77,20 @@ def folder(size: str = "0.6b", *, layers: int | None = None) -> Path:
     return place
 
 
+def chat(size: str = "0.6b") -> Path:
+    """Folder of a chat checkpoint with the same weights, and the template of the bundled one."""
+    place, weights = _place(f"{size}-chat"), folder(size)
+    template = nano_folder("nano-chat")
+    assert template is not None
+    if not place.exists():
+        place.mkdir()
+        for file in weights.iterdir():
+            (place / file.name).symlink_to(file)
+        (place / "chat_template.jinja").unlink()
+        (place / "chat_template.jinja").write_bytes((template / "chat_template.jinja").read_bytes())
+    return place
+
+
 def embedder(size: str = "0.6b") -> Path:
     """Folder of an embedder with the same weights, in the layout of the official repository.
 

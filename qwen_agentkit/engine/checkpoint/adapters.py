@@ -26,8 +26,8 @@ __all__ = ["Adapter", "find_adapter", "merge"]
 
 _CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
-# What trainers append to the name of a base model that they quantise first.
-_QUANTISED = re.compile(r"(-unsloth)?(-bnb-4bit)$")
+# What trainers append to the name of a base model that they quantize first.
+_QUANTIZED = re.compile(r"(-unsloth)?(-bnb-4bit)$")
 
 
 @dataclass(frozen=True)
@@ -141,4 +141,4 @@ def _is_hub_id(name: str) -> bool:
 
 
 def _stem(name: str) -> str:
-    return _QUANTISED.sub("", name.rpartition("/")[2].lower())
+    return _QUANTIZED.sub("", name.rpartition("/")[2].lower())

@@ -18,7 +18,7 @@ _SEAM = 64
 def encode(loaded: Loaded, texts: Sequence[str], limit: int) -> list[list[int]]:
     """Token ids of texts of others, of longer ones at least the first `limit` and one more.
 
-    Tokenising a text of millions of characters takes seconds; only as much is tokenised as can be read,
+    Tokenizing a text of millions of characters takes seconds; only as much is tokenized as can be read,
     and the tokens next to a cut, which more text could have changed, are never among the first `limit`.
     """
     wanted = limit + _SEAM

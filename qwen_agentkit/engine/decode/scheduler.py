@@ -205,10 +205,12 @@ class Scheduler:
                 start += task.rows
 
     def _retry_tasks(self, loaded: Loaded, tasks: Sequence[_Task], error: Exception) -> None:
-        """Run the tasks of a failed step one by one, or a single one with more memory, or let it fail."""
+        """Run the tasks of a failed step one by one; retry a single one with less to do, or let it fail."""
         if len(tasks) > 1:
             for task in tasks:
                 self._run_tasks(loaded, [task])
+        elif tasks[0].sequence.drafts and _is_out_of_memory(error):
+            self._run_tasks(loaded, [_drop_drafts(tasks[0])])
         elif loaded.packed and self.prefixes.bytes and _is_out_of_memory(error):
             self.prefixes.clear()
             self._run_tasks(loaded, tasks)
@@ -253,6 +255,13 @@ def _plan(loaded: Loaded, batch: Sequence[SequenceState]) -> list[_Task]:
         room -= len(tokens)
         tasks.append(_Task(sequence, tokens, 1 + len(sequence.drafts) if len(tokens) >= pending else 0))
     return tasks
+
+
+def _drop_drafts(task: _Task) -> _Task:
+    """Return the task without the tokens that it only tries: they save time, and cost memory."""
+    known = task.tokens[: -len(task.sequence.drafts)]
+    task.sequence.drafts = []
+    return _Task(task.sequence, known, 1)
 
 
 def _compute_logits(loaded: Loaded, tasks: Sequence[_Task]) -> Tensor:

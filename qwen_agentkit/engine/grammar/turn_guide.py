@@ -7,18 +7,14 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from qwen_agentkit.chat.tags import CLOSE_THINK, OPEN_THINK
+from qwen_agentkit.chat.tags import CLOSE_THINK, CLOSING_WORDS, OPEN_THINK
 from qwen_agentkit.engine.checkpoint.loading import Loaded
 from qwen_agentkit.engine.checkpoint.template import Prompt
 from qwen_agentkit.engine.grammar.matcher import Matcher
 
 __all__ = ["TurnGuide"]
 
-# The words of Qwen's own description of thinking budgets; the models were not measured with others.
-_CLOSING = (
-    "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking "
-    f"directly now.\n{CLOSE_THINK}\n\n"
-)
+_CLOSING = f"{CLOSING_WORDS}{CLOSE_THINK}\n\n"
 
 # Most tokens that a thought has to leave for the text after it; a short limit leaves a quarter.
 _RESERVE = 1024

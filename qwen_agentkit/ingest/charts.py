@@ -1,0 +1,95 @@
+"""Charts and diagrams (SmartArt) of office files into text (ECMA-376 part 1, 21.2 and 21.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from qwen_agentkit.ingest.numberformats import show_number
+from qwen_agentkit.ingest.office import local_name
+from qwen_agentkit.ingest.tables import rows_as_text
+
+__all__ = ["chart_text", "diagram_text"]
+
+_C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
+_A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+_MOST = 10_000
+"""Points that a chart may have."""
+
+
+def chart_text(root: Any) -> str:
+    """Return the title, the axes, and a row for each category with the values of all series.
+
+    Args:
+        root: The element `c:chartSpace`.
+    """
+    title = _rich_text(root.find(f"{_C}chart/{_C}title"))
+    axes = [text for axis in root.iter(f"{_C}title") for text in [_rich_text(axis)] if text and text != title]
+    rows: dict[str, dict[int, str]] = {}
+    names = []
+    for number, series in enumerate(root.iter(f"{_C}ser")):
+        texts = _points(series.find(f"{_C}tx"))
+        names.append(" ".join(texts.values()) or f"Series {number + 1}")
+        categories = _points(series.find(f"{_C}cat")) or _points(series.find(f"{_C}xVal"))
+        values = _points(series.find(f"{_C}val")) or _points(series.find(f"{_C}yVal"))
+        for place, value in values.items():
+            rows.setdefault(categories.get(place, str(place + 1)), {})[number] = value
+    named = ["Category" if names else "", *names]
+    table = [[category, *(row.get(at, "") for at in range(len(names)))] for category, row in rows.items()]
+    written = rows_as_text([named, *table], 1) if table else ""
+    return "\n\n".join(filter(None, (title, ", ".join(dict.fromkeys(axes)), written)))
+
+
+def _rich_text(element: Any) -> str:
+    if element is None:
+        return ""
+    texts = [text.text or "" for text in element.iter(f"{_A}t")]
+    return " ".join(("".join(texts) or " ".join(_points(element).values())).split())
+
+
+def _points(element: Any) -> dict[int, str]:
+    """Return the cached values of a series by their place; labels of several levels are joined."""
+    if element is None:
+        return {}
+    levels = list(element.iter(f"{_C}lvl")) or [element]
+    found: dict[int, list[str]] = {}
+    for level in reversed(levels):
+        code = next((code.text or "" for code in level.iter(f"{_C}formatCode")), "")
+        for point in list(level.iter(f"{_C}pt"))[:_MOST]:
+            value = point.find(f"{_C}v")
+            place = point.get("idx", "")
+            if value is not None and value.text and place.isdecimal():
+                found.setdefault(int(place), []).append(_show(value.text, code))
+    if not found:  # A name that is no reference to cells.
+        name = next((value.text for value in element.iter(f"{_C}v") if value.text), "")
+        return {0: name} if name else {}
+    return {place: " ".join(texts) for place, texts in found.items()}
+
+
+def _show(value: str, code: str) -> str:
+    """Write a value as the chart shows it: the share 0.25 as 25%."""
+    if any(char in code.lower() for char in "ymdhs") or not code:
+        return value
+    try:
+        return show_number(float(value), code)
+    except ValueError:
+        return value
+
+
+def diagram_text(root: Any) -> str:
+    """Return the texts of a diagram as a list, in the order in which they were written.
+
+    Args:
+        root: The element `dgm:dataModel`.
+    """
+    return "\n".join(f"- {text}" for text in _diagram_points(root))
+
+
+def _diagram_points(root: Any) -> Iterator[str]:
+    for point in root.iter():
+        if local_name(point) == "pt":
+            paragraphs = (
+                "".join(text.text or "" for text in part.iter(f"{_A}t")) for part in point.iter(f"{_A}p")
+            )
+            if text := " ".join(" ".join(paragraphs).split()):
+                yield text

@@ -1,0 +1,255 @@
+"""Glyphs into lines of text in logical order.
+
+Lines are found by position, whatever order the producer painted them in. Glyphs painted side by side keep
+the order of their painting, which is right for marks and for vowels that are drawn around others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
+
+from qwen_agentkit.ingest.pdf.bidi import is_rtl_line, logical_order, mirror_brackets
+from qwen_agentkit.ingest.pdf.glyphs import Glyph, is_mark
+from qwen_agentkit.text.superscripts import mark_raised
+
+__all__ = ["Row", "Segment", "find_rows"]
+
+_CELL_GAP = 1.5
+"""A gap of so many letter sizes separates the pieces of a line: columns, cells of a table."""
+_WORD_GAP = 0.15
+"""A gap of so many letter sizes is a space."""
+_DENSE_GAP = 0.6
+"""The same between characters of scripts without spaces, which are spaced out to fill a line."""
+_DENSE = re.compile("[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
+_ENDING = re.compile(r"\s*[.,:;!?]+\s*[^\W_]")
+_OVERPRINT = 0.12
+"""Equal glyphs closer than so many letter sizes are one glyph that is printed bold."""
+
+
+@dataclass
+class Segment:
+    """A piece of a line without a wide gap."""
+
+    text: str
+    x0: float
+    x1: float
+    y: float
+    size: float
+    rtl: bool = False
+
+
+Row = list[Segment]
+"""The pieces of one line, from left to right."""
+
+
+def find_rows(glyphs: Sequence[Glyph]) -> list[Row]:
+    """Return the lines of one direction of writing, from the top down."""
+    runs = _runs(_without_overprint(glyphs))
+    rtl = is_rtl_line("".join(glyph.text for glyph in glyphs))
+    rows = [_merge_row(row, rtl) for row in _group_rows(runs)]
+    return [segments for row in rows if (segments := list(row))]
+
+
+def _without_overprint(glyphs: Sequence[Glyph]) -> list[Glyph]:
+    """Leave out glyphs that are printed again a hair's breadth away, to look bold."""
+    kept: list[Glyph] = []
+    places: dict[tuple[str, int, int], list[Glyph]] = {}
+    for glyph in glyphs:
+        cell = max(glyph.size, 1.0) / 4
+        column, line = int(glyph.x0 // cell), int(glyph.y // cell)
+        limit = _OVERPRINT * glyph.size
+        printed = glyph.text.strip() and any(
+            abs(other.x0 - glyph.x0) <= limit and abs(other.y - glyph.y) <= limit
+            for dx in (-1, 0, 1)
+            for dy in (-1, 0, 1)
+            for other in places.get((glyph.text, column + dx, line + dy), ())
+        )
+        if not printed:
+            kept.append(glyph)
+            places.setdefault((glyph.text, column, line), []).append(glyph)
+    return kept
+
+
+@dataclass
+class _Run:
+    """Glyphs painted one after the other, side by side, from left to right."""
+
+    glyphs: list[Glyph]
+    x0: float
+    x1: float
+    y: float
+    size: float
+
+
+def _runs(glyphs: Sequence[Glyph]) -> Iterator[_Run]:
+    current: list[Glyph] = []
+    last: Glyph | None = None
+    for glyph in glyphs:
+        if last is not None and not is_mark(glyph.text) and not _continues(last, glyph):
+            yield _make_run(current)
+            current = []
+        current.append(glyph)
+        if not is_mark(glyph.text) or last is None:
+            last = glyph
+    if current:
+        yield _make_run(current)
+
+
+def _continues(last: Glyph, glyph: Glyph) -> bool:
+    """Tell whether a glyph stands beside the one painted before, on either side."""
+    size = max(last.size, glyph.size, 0.1)
+    level = abs(last.y - glyph.y) < 0.1 * size and 0.8 < (glyph.size or 0.1) / (last.size or 0.1) < 1.25
+    gap = max(glyph.x0 - last.x1, last.x0 - glyph.x1)
+    return level and -1.0 * size < gap < _CELL_GAP * size
+
+
+def _make_run(glyphs: list[Glyph]) -> _Run:
+    bases = [glyph for glyph in glyphs if not is_mark(glyph.text)] or glyphs
+    steps = [1 if after.x0 >= before.x0 else -1 for before, after in pairwise(bases)]
+    backwards = steps.count(-1)
+    if steps and backwards == len(steps):
+        ordered = glyphs[::-1]  # The marks behind their letter then stand to its left.
+    elif backwards > 0.1 * len(steps):  # painted in both directions
+        clusters = sorted(_clusters(glyphs), key=lambda cluster: cluster[0].x0)
+        ordered = [glyph for cluster in clusters for glyph in reversed(cluster)]
+    else:
+        ordered = glyphs
+    return _Run(
+        ordered,
+        min(glyph.x0 for glyph in bases),
+        max(glyph.x1 for glyph in bases),
+        sorted(glyph.y for glyph in bases)[len(bases) // 2],
+        max(glyph.size for glyph in bases),
+    )
+
+
+def _clusters(glyphs: list[Glyph]) -> list[list[Glyph]]:
+    """Return letters with their marks behind them."""
+    clusters: list[list[Glyph]] = []
+    for glyph in glyphs:
+        if is_mark(glyph.text) and clusters:
+            clusters[-1].append(glyph)
+        else:
+            clusters.append([glyph])
+    return clusters
+
+
+def _group_rows(runs: Iterator[_Run]) -> list[list[_Run]]:
+    """Group runs by the line they stand on. Smaller raised and lowered text belongs to the line beside it."""
+    rows: list[list[_Run]] = []
+    for run in sorted(runs, key=lambda run: (-run.y, run.x0)):
+        for row in rows[-1:-4:-1]:
+            if _on_same_line(max(row, key=lambda one: one.size), run):
+                row.append(run)
+                break
+        else:
+            rows.append([run])
+    return rows
+
+
+def _on_same_line(one: _Run, other: _Run) -> bool:
+    large, small = (one, other) if one.size >= other.size else (other, one)
+    if large.size > 2.2 * small.size:
+        return abs(large.y - small.y) < 0.5 * small.size
+    top = min(large.y + 0.75 * large.size, small.y + 0.75 * small.size)
+    bottom = max(large.y - 0.2 * large.size, small.y - 0.2 * small.size)
+    return top - bottom > 0.6 * 0.95 * small.size
+
+
+def _merge_row(runs: list[_Run], rtl_page: bool) -> Iterator[Segment]:
+    """Yield the pieces of a line, from left to right."""
+    runs = sorted(runs, key=lambda run: run.x0)
+    piece: list[_Run] = []
+    for run in runs:
+        if piece:
+            size = max(run.size, piece[-1].size)
+            if run.x0 - max(one.x1 for one in piece) > _CELL_GAP * size:
+                yield from _make_segment(piece, rtl_page)
+                piece = []
+        piece.append(run)
+    yield from _make_segment(piece, rtl_page)
+
+
+def _make_segment(runs: list[_Run], rtl_page: bool) -> Iterator[Segment]:
+    body = max(runs, key=lambda run: (round(run.size, 1), len(run.glyphs)))
+    line = "".join(glyph.text for run in runs for glyph in run.glyphs)
+    # On a right-to-left page, the end of a sentence stands to the left of a Latin word as well.
+    rtl = is_rtl_line(line) or (rtl_page and bool(_ENDING.match(line)))
+    visual: list[str] = []
+    previous: Glyph | None = None
+    spacing = _letter_spacing([glyph for run in runs for glyph in run.glyphs])
+    for run in runs:
+        shift = run.y - body.y
+        small = run.size < 0.85 * body.size
+        raised, lowered = small and shift > 0.15 * body.size, small and shift < -0.08 * body.size
+        pieces: list[str] = []
+        for glyph in run.glyphs:
+            if not glyph.text:
+                if previous is not None:  # What has no text still takes its place.
+                    previous = replace(previous, x1=max(previous.x1, glyph.x1))
+                continue
+            if previous is not None and not is_mark(glyph.text) and _is_gap(previous, glyph, spacing):
+                if pieces:
+                    pieces.append(" ")
+                else:
+                    visual.append(" ")
+            pieces.append(glyph.text)
+            if not is_mark(glyph.text):
+                previous = glyph
+        if (raised or lowered) and not rtl:
+            pieces = [mark_raised("".join(pieces), "".join(visual[-1:]), lowered=lowered)]
+        visual += pieces
+    visual = _join_spaced_letters(visual)
+    turns = rtl or any(map(is_rtl_line, visual))
+    text = logical_order(visual, rtl) if turns else mirror_brackets("".join(visual))
+    text = " ".join(text.split())
+    if text:
+        x0, x1 = runs[0].x0, max(run.x1 for run in runs)
+        yield Segment(text, x0, x1, body.y, body.size, rtl)
+
+
+def _letter_spacing(glyphs: Sequence[Glyph]) -> float:
+    """Return the usual gap between letters in letter sizes: spaced headings have one, other text has none."""
+    gaps = sorted(
+        (after.x0 - before.x1) / max(min(before.size, after.size), 0.1)
+        for before, after in pairwise(glyphs)
+        if before.text.isalpha() and after.text.isalpha()
+    )
+    return max(0.0, gaps[len(gaps) // 4]) if len(gaps) > 5 else 0.0
+
+
+def _is_gap(before: Glyph, after: Glyph, spacing: float) -> bool:
+    """Tell whether the distance of two glyphs is a space between words."""
+    size = max(min(before.size, after.size), 0.1)
+    gap = (after.x0 - before.x1) / size
+    if before.text.isspace() or after.text.isspace():
+        return gap > _WORD_GAP  # a second space, which tells the words of a spaced heading apart
+    if _is_dense(before.text[-1]) and _is_dense(after.text[0]):
+        return gap > _DENSE_GAP
+    if before.text.isalpha() and after.text.isalpha():
+        return gap > max(_WORD_GAP, spacing + 0.12)
+    return gap > _WORD_GAP
+
+
+def _is_dense(char: str) -> bool:
+    return bool(_DENSE.match(char))
+
+
+def _join_spaced_letters(visual: list[str]) -> list[str]:
+    """Join the letters of a heading that is set with a space behind each letter: "S A F E T Y"."""
+    words = ["".join(group) for space, group in groupby(visual, str.isspace) if not space]
+    words = [word for word in words if any(map(str.isalnum, word))]
+    letters = [word for word in words if len(word) == 1 and word.isalpha()]
+    if len(letters) < 4 or len(letters) < 0.8 * len(words):
+        return visual
+    joined: list[str] = []
+    for space, group in groupby(visual, str.isspace):
+        spaces = list(group)
+        if not space:
+            joined += spaces
+        elif len(spaces) > 1:
+            joined.append(" ")
+    return joined

@@ -1,0 +1,165 @@
+"""Which elements of a web page are left out: what no reader sees, and what surrounds the content."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping
+
+from qwen_agentkit.ingest.markup import Tag
+from qwen_agentkit.text.languages import detect_language
+
+__all__ = ["HIDDEN", "Visibility", "asks_for_consent", "page_language"]
+
+HIDDEN = frozenset(
+    {"annotation", "annotation-xml", "del", "iframe", "noscript", "object", "rp", "rt", "svg", "template"}
+)
+"""Elements whose text is not shown, is deleted, or says the same again."""
+_CONTROLS = frozenset({"button", "datalist", "select", "textarea"})
+_AROUND = frozenset({"nav", "dialog"})
+_AROUND_PAGE = frozenset({"aside", "footer", "header"})
+"""Elements that surround the content, unless they are a part of an article."""
+_ROLES = frozenset({
+    "alertdialog", "banner", "complementary", "contentinfo", "dialog", "menu", "menubar", "navigation",
+    "search", "toolbar",
+})  # fmt: skip
+_PARTS = ("main", "article", "blockquote", "figure")
+
+_STYLE_HIDES = re.compile(r"(?:^|[;{\s])(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse))\b", re.I)
+_SELECTOR = re.compile(r"(?:[a-z][\w-]*)?[.#][\w-]+")
+_CSS_COMMENT = re.compile(r"/\*.*?\*/", re.S)
+_CONSENT = re.compile(
+    r"(?:cookies?|consent|gdpr|ccpa|privacy)[-_]?"
+    r"(?:banner|bar|box|consent|dialog|disclaimer|info|law|layer|message|modal|notice|notification|overlay|panel|"
+    r"policy-?bar|popup|prompt|settings|toast|wall|warning|wrapper)|onetrust|cookiebot|cookieyes|didomi|"
+    r"usercentrics|cky-consent|cc-window|truste|iubenda",
+    re.I,
+)
+_MAYBE_CONSENT = re.compile(r"(?:^|[\s_-])(?:cookies?|consent|gdpr)(?:$|[\s_-])", re.I)
+_SAYS_COOKIE = re.compile(
+    r"cookie|consent|クッキー|쿠키|куки|الارتباط|كوكيز|کوکی|แคชคุกกี้|คุกกี้|कुकी|עוגיות", re.I
+)
+_SHORT = 1500
+"""Characters of a bar that asks for consent; anything longer is content."""
+
+
+class Visibility:
+    """Decides about the elements of one page.
+
+    Args:
+        whole: Whether to keep what surrounds the content.
+    """
+
+    def __init__(self, *, whole: bool) -> None:
+        self._whole = whole
+        self._hidden: set[str] = set()  # Selectors such as ".secret".
+
+    def add_style(self, css: str) -> None:
+        """Note what a style sheet hides by a simple selector. Rules for print and such are not followed."""
+        if "/*" in css:
+            css = _CSS_COMMENT.sub("", css) if "*/" in css else css
+        depth, start, selector, open_at = 0, 0, "", 0
+        for match in re.finditer("[{}]", css):
+            if match[0] == "{":
+                if depth == 0:
+                    selector, open_at = css[start : match.start()].strip(), match.end()
+                depth += 1
+            else:
+                depth = max(0, depth - 1)
+                start = match.end()
+                if depth == 0 and not selector.startswith("@"):
+                    hides = _STYLE_HIDES.search(css[open_at : match.start()])
+                    self._note(selector, hides=bool(hides))
+
+    def _note(self, selectors: str, *, hides: bool) -> None:
+        for selector in map(str.strip, selectors.split(",")):
+            if _SELECTOR.fullmatch(selector):
+                (self._hidden.add if hides else self._hidden.discard)(selector)
+
+    def hides(self, tag: Tag) -> bool:
+        """Tell whether nobody sees an element."""
+        attributes = tag.attributes
+        if "hidden" in attributes and attributes["hidden"].lower() != "until-found":
+            return True
+        if attributes.get("aria-hidden", "").strip().lower() == "true":
+            return True
+        if "style" in attributes and _STYLE_HIDES.search(attributes["style"]):
+            return True
+        return bool(self._hidden) and any(
+            selector in self._hidden or f"{tag.name}{selector}" in self._hidden
+            for selector in (
+                *(f".{name}" for name in attributes.get("class", "").split()),
+                f"#{attributes.get('id', '')}",
+            )
+        )
+
+    def fate(self, tag: Tag, around: Mapping[str, int]) -> str:
+        """Return what becomes of the text of an element when it ends.
+
+        Args:
+            tag: Its start tag.
+            around: How many elements of each name are open around it.
+
+        Returns:
+            "hidden", "around", "consent" (left out if it asks for consent), or an empty string.
+        """
+        name = tag.name
+        if name in HIDDEN or (name not in ("html", "body") and self.hides(tag)):
+            return "hidden"
+        if name == "dialog" and "open" not in tag.attributes:
+            return "hidden"
+        if self._whole or name in ("html", "body", "main", "article"):
+            return ""
+        in_part = any(around[part] for part in _PARTS)
+        roles = tag.attributes.get("role", "").lower().split()
+        if name in _AROUND or _ROLES.intersection(roles) or (name in _AROUND_PAGE and not in_part):
+            return "around"
+        if name in _CONTROLS and not any(around[heading] for heading in ("h2", "h3", "h4", "dt", "summary")):
+            return "around"
+        label = " ".join(tag.attributes.get(key, "") for key in ("class", "id", "aria-label"))
+        if _CONSENT.search(label) or _MAYBE_CONSENT.search(label):
+            return "consent"
+        return ""
+
+
+def asks_for_consent(text: str) -> bool:
+    """Tell whether an element that is named for consent does ask for it, and is no more than a bar."""
+    return len(text) < _SHORT and bool(_SAYS_COOKIE.search(text))
+
+
+_SCRIPTS = {
+    **dict.fromkeys(("ar", "fa", "ur", "ps", "ckb", "ug", "sd"), "ARABIC"),
+    **dict.fromkeys(("ru", "uk", "bg", "be", "mk", "sr", "kk", "ky", "mn", "tg"), "CYRILLIC"),
+    **dict.fromkeys(("hi", "mr", "ne", "sa"), "DEVANAGARI"),
+    **dict.fromkeys(("zh", "zh-hant", "ja"), "CJK"),
+    **{"he": "HEBREW", "el": "GREEK", "ko": "HANGUL", "th": "THAI", "ka": "GEORGIAN", "hy": "ARMENIAN"},
+    **{"bn": "BENGALI", "ta": "TAMIL", "te": "TELUGU", "km": "KHMER", "lo": "LAO", "my": "MYANMAR"},
+    **{"gu": "GUJARATI", "kn": "KANNADA", "ml": "MALAYALAM", "pa": "GURMUKHI", "si": "SINHALA"},
+    **{"am": "ETHIOPIC"},
+}
+"""The script of each language, as Unicode's names of characters begin; that of others is LATIN."""
+_SAME = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "KATAKANA-HIRAGANA": "CJK"}
+_CODES = {"nb": "no", "nn": "no", "iw": "he", "in": "id", "ji": "yi"}
+_ENOUGH = 200
+"""Letters from which on a text tells its language itself; many pages have that of their template."""
+
+
+def page_language(declared: str, text: str) -> str:
+    """Return the language that a page declares, if its text may be in it; else an empty string."""
+    tag = declared.strip().lower().replace("_", "-")
+    code = tag.partition("-")[0]
+    if tag.startswith("zh-") and re.search("hant|tw|hk|mo", tag):
+        code = "zh-hant"
+    code = _CODES.get(code, code)
+    if not re.fullmatch("[a-z]{2,3}|zh-hant", code):
+        return ""
+    letters = [char for char in text[:4000] if char.isalpha()]
+    scripts = Counter(unicodedata.name(char, "").partition(" ")[0] for char in letters)
+    merged = Counter[str]()
+    for script, count in scripts.items():
+        merged[_SAME.get(script, script)] += count
+    own = merged[_SCRIPTS.get(code, "LATIN")]
+    if not letters or own < 0.9 * len(letters):
+        return ""
+    return code if len(letters) < _ENOUGH or detect_language(text) == code else ""

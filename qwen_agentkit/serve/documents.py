@@ -1,0 +1,89 @@
+"""`/v1/search`, `/v1/documents` and `/v1/passages`: what the store holds, for those who may read it."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from qwen_agentkit.serve.access import User
+from qwen_agentkit.serve.failures import not_found
+from qwen_agentkit.serve.library import FoundPassage, StoredFile, UploadReport
+from qwen_agentkit.serve.names import check_document_name
+from qwen_agentkit.serve.passages import Passage
+from qwen_agentkit.serve.service import Service, current_user, service_of
+
+__all__ = ["router"]
+
+router = APIRouter()
+
+_MOST_NEIGHBORS = 5
+
+Parts = Annotated[Service, Depends(service_of)]
+Reader = Annotated[User, Depends(current_user)]
+
+
+class SearchBody(BaseModel):
+    """A search."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: str = Field(max_length=20_000)
+    limit: int = Field(default=5, ge=1, le=200)
+    candidates: int = Field(default=20, ge=1, le=200)
+    """Passages to find before reranking."""
+
+
+@router.post("/v1/search")
+async def search(body: SearchBody, service: Parts, user: Reader) -> dict[str, list[FoundPassage]]:
+    """Find passages: dense and BM25 search, fused and reranked."""
+    found = await asyncio.to_thread(
+        service.library.search, user, body.query, candidates=body.candidates, limit=body.limit
+    )
+    return {"results": found}
+
+
+@router.get("/v1/documents")
+async def list_documents(service: Parts, user: Reader) -> dict[str, list[StoredFile]]:
+    """The documents of the store."""
+    return {"documents": await asyncio.to_thread(service.library.files, user)}
+
+
+@router.put("/v1/documents/{name}")
+async def upload_document(
+    name: str, request: Request, service: Parts, user: Reader, group: str | None = None
+) -> UploadReport:
+    """Store a file, whose bytes are the body: `curl -T handbook.pdf http://127.0.0.1:8100/v1/documents/`."""
+    check_document_name(name)  # before the bytes are received
+    data = service.library.data
+    data.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=data, prefix="receiving-") as folder:
+        content = Path(folder, "content")
+        with content.open("wb") as file:
+            async for piece in request.stream():
+                await asyncio.to_thread(file.write, piece)
+        return await asyncio.to_thread(service.library.upload, user, name, content, group)
+
+
+@router.delete("/v1/documents/{id}")
+async def remove_document(id: str, service: Parts, user: Reader) -> StoredFile:
+    """Remove a document from the store, and its uploaded file."""
+    removed = await asyncio.to_thread(service.library.remove, user, id)
+    if removed is None:
+        raise not_found("document", id)
+    return removed
+
+
+@router.get("/v1/passages/{id}")
+async def read_passage(
+    id: str, service: Parts, user: Reader, around: Annotated[int, Query(ge=0, le=_MOST_NEIGHBORS)] = 0
+) -> dict[str, Any]:
+    """A passage, and those around it in its document."""
+    passages: list[Passage] = await asyncio.to_thread(service.library.read_around, user, id, around)
+    if not passages:
+        raise not_found("passage", id)
+    return {"id": id, "passages": [passage.model_dump() for passage in passages]}

@@ -1,0 +1,125 @@
+"""The stems of words: Snowball's, and light ones where Snowball has none or keeps affixes.
+
+Knows affixes, no dictionary. A stem need not be a word; forms of one word have to share one.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import lru_cache
+from typing import Any
+
+import snowballstemmer
+
+from qwen_agentkit.text.letters import fold_letters
+
+__all__ = ["find_stems"]
+
+_SNOWBALL = {
+    "ca": "catalan", "cs": "czech", "da": "danish", "de": "german", "el": "greek",
+    "en": "english", "eo": "esperanto", "es": "spanish", "et": "estonian", "eu": "basque", "fa": "persian",
+    "fi": "finnish", "fr": "french", "ga": "irish", "hi": "hindi", "hu": "hungarian", "hy": "armenian",
+    "id": "indonesian", "it": "italian", "lt": "lithuanian", "ms": "indonesian", "ne": "nepali",
+    "nl": "dutch", "no": "norwegian", "pl": "polish", "pt": "portuguese", "ro": "romanian", "ru": "russian",
+    "sr": "serbian", "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish",
+}  # fmt: skip
+_AVAILABLE = frozenset(snowballstemmer.algorithms())
+
+# Snowball stemmers hold state, so threads take turns.
+_STEMMING = threading.Lock()
+_SHORTEST = 3
+"""The fewest letters that a light stemmer leaves."""
+
+
+def find_stems(word: str, language: str) -> tuple[str, ...]:
+    """Return the stems of a word in small letters, folded; none if its language has no stemmer.
+
+    Affixes that may also be part of the word give a second stem.
+    """
+    if language == "ar":
+        return _arabic_stems(fold_letters(word))
+    stemmer = _stemmer(language)
+    if stemmer is None:
+        return ()
+    with _STEMMING:
+        stem = fold_letters(stemmer.stemWord(word))
+        if language in ("id", "ms"):
+            stem = fold_letters(stemmer.stemWord(stem))  # "pemakaian" takes two steps
+    if language == "fa":
+        return _distinct(
+            stem, _strip(_strip_prefix(fold_letters(word), _PERSIAN_PREFIXES), _PERSIAN_SUFFIXES)
+        )
+    if language in ("id", "ms") and stem[0] in "kt" and stem[1:2] in tuple("aiueo"):
+        # The prefix meng- replaces this letter: "kirim", "mengirim".
+        return stem, stem[1:]
+    return (stem,)
+
+
+def _distinct(*stems: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(stems))
+
+
+_ARABIC_PREFIXES = ("ال", "بال", "كال", "فال", "لل")
+_ARABIC_PRONOUNS = ("هما", "كما", "هم", "هن", "كم", "كن", "نا")
+_ARABIC_SUFFIXES = ("ها", "ان", "ات", "ون", "ين", "يه", "ه", "ي")
+_ARABIC_POSSESSIVES = (*_ARABIC_PRONOUNS, "ها", "ي", "ه", "ك")
+_ARABIC_PARTICLES = "بلكفس"
+
+
+def _arabic_stems(word: str) -> tuple[str, ...]:
+    """Strip conjunction, article and endings ("light10"), and possessives. Snowball keeps combinations."""
+    if word.startswith("و") and len(word) > 3:
+        word = word[1:]
+    stripped = _strip_prefix(word, _ARABIC_PREFIXES)
+    stems = [_arabic_endings(stripped)]
+    # "in a library" is one word; the first letter may as well belong to the word.
+    if stripped == word and word[0] in _ARABIC_PARTICLES and len(word) > 4:
+        stems.append(_arabic_endings(word[1:]))
+    return _distinct(*stems)
+
+
+def _arabic_endings(word: str) -> str:
+    owned = _strip_suffix(word, _ARABIC_POSSESSIVES)
+    # The ending of a feminine noun is t in front of a possessive: رسالة, رسالتي.
+    if owned != word and owned.endswith("ت") and len(owned) > _SHORTEST:
+        return owned[:-1].replace("ء", "") or owned
+    word = _strip_suffix(word, _ARABIC_PRONOUNS)
+    for suffix in _ARABIC_SUFFIXES:
+        word = _strip_suffix(word, (suffix,), 2)
+    return word.replace("ء", "") or word
+
+
+_PERSIAN_PREFIXES = tuple(map(fold_letters, ("نمی", "می")))
+_PERSIAN_SUFFIXES = tuple(
+    fold_letters(
+        "هایشان هایمان هایتان هایش هایم هایت هایی های ها ترین تر شان مان تان اش ات ام ای ان ند یم ید "
+        "ی م ت ش ن ه"
+    ).split()
+)
+
+
+def _strip(word: str, suffixes: tuple[str, ...]) -> str:
+    """Strip suffixes until none is left: what was stripped from a longer form is stripped here too."""
+    while (shorter := _strip_suffix(word, suffixes)) != word:
+        word = shorter
+    return word
+
+
+def _strip_prefix(word: str, prefixes: tuple[str, ...]) -> str:
+    for prefix in prefixes:
+        if word.startswith(prefix) and len(word) >= len(prefix) + 2:
+            return word[len(prefix) :]
+    return word
+
+
+def _strip_suffix(word: str, suffixes: tuple[str, ...], shortest: int = _SHORTEST) -> str:
+    for suffix in suffixes:
+        if word.endswith(suffix) and len(word) >= len(suffix) + shortest:
+            return word[: -len(suffix)]
+    return word
+
+
+@lru_cache
+def _stemmer(language: str) -> Any:
+    name = _SNOWBALL.get(language)
+    return snowballstemmer.stemmer(name) if name in _AVAILABLE else None

@@ -1,0 +1,158 @@
+"""The terms of a text, by which a search for words finds it. Every script.
+
+A word has a plain form, which matches across languages (names, numbers, terms) and where the language of a
+short query was guessed wrong, and other forms, which match other forms and spellings of the word. Scripts
+that do not separate words, and Korean, whose particles are attached to nouns, have character pairs as words.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
+
+from qwen_agentkit.text.letters import (
+    drop_nukta,
+    fold_digraphs,
+    fold_han,
+    fold_letters,
+    lower,
+    spell_plainly,
+)
+from qwen_agentkit.text.stems import find_stems
+from qwen_agentkit.text.stop_words import find_stop_places, is_stop_word
+from qwen_agentkit.text.superscripts import separate_raised
+
+__all__ = ["STOP_WORD", "Terms", "find_terms"]
+
+STOP_WORD = 0.1
+"""The weight of a stop word; other words weigh 1, and pairs of characters in scripts of long words 0.4."""
+
+
+class Terms(NamedTuple):
+    """The terms of one word. A leading control character separates forms from plain words."""
+
+    plain: str
+    forms: tuple[str, ...] = ()
+    """Stems, or n-grams."""
+    parts: tuple[str, ...] = ()
+    """What a longer word may have in common with it: pieces of compounds, single characters."""
+    spellings: tuple[str, ...] = ()
+    """Other spellings of it: with ae for ä, the parts of a code."""
+    simple: str = ""
+    """It without letters that few keyboards have, if it has any."""
+    weight: float = 1.0
+    """How much the word says in a query: a stop word hardly anything."""
+
+
+# Languages written in other scripts, whose texts contain English terms.
+_OTHER_SCRIPT = frozenset({
+    "am", "ar", "bg", "bn", "el", "fa", "he", "hi", "hy", "ja", "ka", "km", "ko", "lo", "mr", "my", "ne",
+    "ps", "ru", "sr", "ta", "th", "uk", "ur", "zh", "zh-hant",
+})  # fmt: skip
+# Germanic languages write compounds as one word.
+_COMPOUNDING = frozenset({"af", "da", "de", "is", "lb", "nl", "no", "sv"})
+# Languages whose letters are written with two where a keyboard lacks them, and English, which quotes them.
+_DIGRAPHS = _COMPOUNDING | {"bs", "en", "et", "fi", "hr", "sl", "sr"}
+_PIECE = 4
+"""The letters of a piece of a compound."""
+
+# Han, kana, Hangul, Thai, Lao, Tibetan, Myanmar, Khmer.
+_PAIRED = (
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af\u3041-\u30ff\uac00-\ud7a3"
+    "\u0e01-\u0eff\u0f40-\u0fbc\u1000-\u109f\u1780-\u17d3"
+)
+# Words of these have about five characters, those of Han and Hangul about two: a word weighs the same in all.
+_LONG_PAIRED = re.compile("[\u0e01-\u0eff\u0f40-\u0fbc\u1000-\u109f\u1780-\u17d3]")
+_LONG_PAIR = 0.4
+_SIGN = re.compile("[\u3041-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U000323af]")
+"""A character of these scripts may be a word: Han, kana, Hangul."""
+# Python's \w excludes combining accents and the vowel signs of Indic scripts.
+_MARKS = "\u0300-\u036f\u0900-\u0963\u0971-\u0dff"
+_PICTURE = "\u2600-\u27bf\U0001f000-\U0001faff"
+_TOKEN = re.compile(rf"(?P<paired>[{_PAIRED}]+)|[{_PICTURE}]|(?:(?![{_PAIRED}_])[\w{_MARKS}])+")
+# QX-200, e-mail, col·legi: the joined word counts too.
+_LETTER = rf"(?:(?![{_PAIRED}_])[\w{_MARKS}])"
+_JOINED = re.compile(rf"(?<![\w-]){_LETTER}{{1,40}}(?:[-‐‒–_·]{_LETTER}{{1,40}}){{1,7}}(?![\w-])")
+_GROUPED = re.compile(r"(?<![\d.,])(?:\d{1,3}([.,'’٬ ])\d{3}(?:\1\d{3})*|\d{1,2}(?:,\d{2})+,\d{3})(?!\d)")
+
+# Tatweel, vowel points of Arabic and Hebrew, joiners, direction marks, soft hyphens.
+_IGNORED = re.compile(
+    "[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0640\u064b-\u065f\u0670\u06d6-\u06ed\u200b-\u200f\u00ad]"
+)
+_OTHER_DIGIT = re.compile(r"(?![0-9])\d")
+_ASCII_WORD = re.compile(r"[a-z]+")
+_LETTERS_OR_DIGITS = re.compile(r"\d+|[^\W\d_]+")
+
+
+def find_terms(text: str, language: str) -> Iterator[Terms]:
+    """Yield the terms of each word of a text.
+
+    Args:
+        text: Text in any script.
+        language: Its language, an ISO 639-1 code.
+    """
+    text = lower(unicodedata.normalize("NFKC", separate_raised(text)), language)
+    text = drop_nukta(_IGNORED.sub("", text))
+    text = _OTHER_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
+    for match in _TOKEN.finditer(text):
+        if match["paired"]:
+            yield from _pair_terms(match[0], language)
+        else:
+            yield _word_terms(match[0], language)
+    for pattern in (_JOINED, _GROUPED):
+        for match in pattern.finditer(text):
+            yield Terms(fold_letters("".join(_LETTERS_OR_DIGITS.findall(match[0]))))
+
+
+def _pair_terms(run: str, language: str) -> Iterator[Terms]:
+    """Yield the character pairs of a run; its characters are parts, since one of them may be a word."""
+    run = fold_han(run)
+    if len(run) == 1:
+        yield Terms(run)
+        return
+    full = _LONG_PAIR if _LONG_PAIRED.match(run) else 1.0
+    stops = find_stop_places(run, language)
+    for place, (first, second) in enumerate(pairwise(run)):
+        weight = full * STOP_WORD if {place, place + 1} <= stops else full
+        yield Terms(first + second, parts=(first,) if _SIGN.match(first) else (), weight=weight)
+    if _SIGN.match(run[-1]):
+        yield Terms("", parts=(run[-1],), weight=STOP_WORD if len(run) - 1 in stops else 1.0)
+
+
+@lru_cache(maxsize=1 << 16)
+def _word_terms(word: str, language: str) -> Terms:
+    plain = fold_letters(word)
+    if word.isdigit():
+        return Terms(plain)
+    weight = STOP_WORD if is_stop_word(plain, language) else 1.0
+    # Texts of every script contain English terms; languages in Latin script stem their own words.
+    if _ASCII_WORD.fullmatch(word) and language in _OTHER_SCRIPT:
+        language = "en"
+    stems = find_stems(word, language)
+    forms = tuple("\x01" + stem for stem in stems) or _pieces(f"^{plain}$", "\x02")
+    parts = _compound_parts((stems or (plain,))[0]) if language in _COMPOUNDING else ()
+    simple = spell_plainly(plain)
+    spellings = tuple(_spellings(word, plain, language))
+    return Terms(plain, forms, parts, spellings, "" if simple == plain else simple, weight)
+
+
+def _spellings(word: str, plain: str, language: str) -> Iterator[str]:
+    if language in _DIGRAPHS and (spelling := fold_digraphs(word)):
+        yield "\x03" + spelling
+    if not word.isalpha():
+        yield from (part for part in _LETTERS_OR_DIGITS.findall(plain) if part != plain)
+
+
+def _compound_parts(stem: str) -> tuple[str, ...]:
+    """Return the pieces of a word that may be a compound or a part of one; its ends may be three letters."""
+    ends = tuple("\x04" + end for end in (stem[:3], stem[-3:])) if len(stem) > _PIECE else ()
+    return _pieces(stem, "\x04") + ends if len(stem) >= len("tür") else ()
+
+
+def _pieces(word: str, mark: str) -> tuple[str, ...]:
+    """Return all overlapping pieces of a word."""
+    return tuple(mark + word[i : i + _PIECE] for i in range(max(1, len(word) - _PIECE + 1)))
