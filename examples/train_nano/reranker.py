@@ -1,6 +1,6 @@
 """Make nano-reranker: the interaction model, trained or not, then its layout as a Qwen3 checkpoint.
 
-    python reranker.py DATA EMBEDDING OUT [--minutes 9]
+    python reranker.py DATA MORE EMBEDDING OUT [--minutes 9]
 
 The shipped weights are the model's start, untrained (``--minutes 0``): training on these groups lowered the
 measured order.
@@ -148,6 +148,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path)
+    parser.add_argument("more", type=Path, help="folder of public repositories, see more.py")
     parser.add_argument("embedding", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=0)
@@ -160,7 +161,7 @@ def main() -> None:
     ]
     model = Interaction(stored["table"], stored["importance"], scenery, spelled_alike(tokenizer))
     if options.minutes:
-        train(model, Groups(Pairs(options.data, tokenizer, seed=3), bag), options.minutes)
+        train(model, Groups(Pairs(options.data, options.more, tokenizer, seed=3), bag), options.minutes)
     build(model, tokenizer).to(torch.bfloat16).save_pretrained(options.out)
     tokenizer.save_pretrained(options.out)
     compact(options.out)

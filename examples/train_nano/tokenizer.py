@@ -1,6 +1,6 @@
 """Train the small tokenizer: all of Qwen3's but the vocabulary, which is balanced by language.
 
-Usage: python tokenizer.py DATA OUT --size 20000 [--thai FILE]
+Usage: python tokenizer.py DATA MORE OUT --size 46000 [--thai FILE]
 """
 
 from __future__ import annotations
@@ -12,24 +12,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data import NTREX, XQUAD_LANGUAGES, native, ntrex, tatoeba, word_counts
+from more import parallel, running, senses, thai_questions
+from tokenizers import Tokenizer
 
 # Characters of training text a language may bring: the vocabulary is shared out by it.
 FIRST, SECOND, THIRD = 1.0, 0.6, 0.2
 SECOND_LANGUAGES = ("ro", "ja", "ko", "fr", "it", "pt", "id")
-WORDS, MASS = 30_000, 60_000
-# Words of the prompts become single tokens, so that a model can tell the parts of a prompt apart;
-# they replace the last merges.
-PROTOCOL = (("ass", "ist"), ("assist", "ant"), ("D", "oc"), ("Doc", "ument"), ("In", "struct"), ("Qu", "ery"))
+WORDS, MASS = 60_000, 120_000
+# Words of the prompts become single tokens, so that a model can tell the parts of a prompt apart. They
+# replace the last merges.
+PROTOCOL = ("assistant", "Document", "Instruct", "Query")
 
 
 def share(language: str) -> float:
     """How much of the vocabulary a language is meant to have."""
     if language == "en":
-        return 1.6
+        return 2.0
     return FIRST if language in XQUAD_LANGUAGES else SECOND if language in SECOND_LANGUAGES else THIRD
 
 
-def corpus(folder: Path, thai: Path | None) -> Iterator[str]:
+def corpus(folder: Path, more: Path, thai: Path | None) -> Iterator[str]:
     """Running text plus frequency-weighted words of every language, in proportion to its share."""
     lines, _ = ntrex(folder)
     texts = {language: list(rows) for language, rows in lines.items()}
@@ -38,6 +40,10 @@ def corpus(folder: Path, thai: Path | None) -> Iterator[str]:
         texts["en"].append(english)
     for language, paragraphs in native(folder).items():
         texts[language] += [p.text for p in paragraphs[:1000]]
+    texts["th"] += [p.text for p in thai_questions(more)]
+    for by in (*parallel(more).values(), running(more), *senses(more)):
+        for language, rows in by.items():
+            texts.setdefault(language, []).extend(rows)
     rng = random.Random(0)
     for language in (*NTREX, "ro"):
         part = share(language)
@@ -57,7 +63,7 @@ def corpus(folder: Path, thai: Path | None) -> Iterator[str]:
                     yield "".join(forms[i % len(forms)] + "\n" for i in range(count))
         rows = texts.get(language, [])
         rng.shuffle(rows)
-        budget = int(part * 500_000)
+        budget = int(part * 800_000)
         for row in rows:
             if budget <= 0:
                 break
@@ -69,20 +75,21 @@ def corpus(folder: Path, thai: Path | None) -> Iterator[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
+    parser.add_argument("more", type=Path, help="folder of public repositories, see more.py")
     parser.add_argument("out", type=Path)
-    parser.add_argument("--size", type=int, default=20_000)
+    parser.add_argument("--size", type=int, default=46_000)
     parser.add_argument("--thai", type=Path, help="word<TAB>count file of Thai words")
     options = parser.parse_args()
     from transformers import AutoTokenizer
 
     base = AutoTokenizer.from_pretrained(options.data / "qwen3_tokenizer")
     extra = len(base.get_added_vocab())
-    small = base.train_new_from_iterator(corpus(options.data, options.thai), options.size - extra)
+    small = base.train_new_from_iterator(
+        corpus(options.data, options.more, options.thai), options.size - extra
+    )
     small.chat_template = None
     small.save_pretrained(options.out)
     compact(options.out)
-    for word in ("yes", "no"):
-        assert len(small(word)["input_ids"]) == 1, word
     print(
         len(small),
         "tokens",
@@ -93,14 +100,23 @@ def main() -> None:
 def compact(folder: Path) -> None:
     """Rewrite tokenizer.json with the protocol's words, without white space."""
     path = folder / "tokenizer.json"
+    backend = Tokenizer.from_file(str(path))
     spec = json.loads(path.read_text(encoding="utf-8"))
     merges = [" ".join(m) if isinstance(m, list) else m for m in spec["model"]["merges"]]
-    vocabulary, added = spec["model"]["vocab"], [f"{a} {b}" for a, b in PROTOCOL if f"{a} {b}" not in merges]
+    vocabulary, added = spec["model"]["vocab"], []
+    for word in PROTOCOL:
+        pieces = backend.encode(word, add_special_tokens=False).tokens
+        starts = ["".join(pieces[:i]) for i in range(1, len(pieces))]
+        added += [f"{start} {piece}" for start, piece in zip(starts, pieces[1:], strict=True)]
     for merge in added:
-        vocabulary[merge.replace(" ", "")] = vocabulary.pop(merges.pop().replace(" ", ""))
+        if merge.replace(" ", "") not in vocabulary:
+            vocabulary[merge.replace(" ", "")] = vocabulary.pop(merges.pop().replace(" ", ""))
     spec["model"]["merges"] = merges + added
     path.write_text(json.dumps(spec, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
     (folder / "chat_template.jinja").unlink(missing_ok=True)
+    backend = Tokenizer.from_file(str(path))
+    for word in ("yes", "no", *PROTOCOL):
+        assert len(backend.encode(word, add_special_tokens=False).ids) == 1, word
 
 
 def end_texts(folder: Path) -> None:
