@@ -62,7 +62,9 @@ def test_search_gives_scores_and_places(run: Run, handbook_store: Path) -> None:
     ran = run("search", "microscope session", "--preset", "nano", "--store", handbook_store, "--json")
     results = ran.json["results"]
     assert len(results) == 5
-    assert set(results[0]) == {"source", "text", "language", "score", "retrieval_score", "rank_before"}
+    found = {"source", "text", "language", "score", "retrieval_score", "rank_before", "relevant"}
+    assert set(results[0]) == found
+    assert results[0]["relevant"]
     scores = [result["score"] for result in results]
     assert scores == sorted(scores, reverse=True)
     assert all(0 <= score <= 1 for score in scores)
@@ -74,11 +76,12 @@ def test_ask_answers_the_demo_questions(run: Run, handbook_store: Path, question
     assert ran.code == 0
     result = ran.json
     expected = {"question", "language", "answer", "abstained", "reasoning", "citations", "documents"}
-    assert set(result) == {*expected, "timings"}
+    assert set(result) == {*expected, "timings", "nearest", "threshold"}
     assert result["language"] == question["language"]
     if question["kind"] == "unanswerable":
         assert result["abstained"]
         assert result["answer"] == phrase(question["language"], "abstain")
+        assert 0 <= result["nearest"][0]["score"] < result["threshold"]
         return
     assert question["expected_phrase"] in result["answer"]
     assert any(c["source"].endswith(question["expected_source"]) for c in result["citations"])

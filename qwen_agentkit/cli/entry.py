@@ -292,7 +292,7 @@ Questions = Annotated[
 ]
 Across = Annotated[
     str | None,
-    typer.Option(help="Search passages of this language alone, in a parallel set.", metavar="CODE"),
+    typer.Option(help="Search passages of this language, in a parallel set.", metavar="CODE"),
 ]
 Languages = Annotated[
     str | None, typer.Option(help="Languages to read, such as ar,en. Default: all.", metavar="CODES")
