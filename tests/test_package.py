@@ -60,7 +60,7 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
         ["calibration", "stack", "ray", "studio", "evaluation", "cli"],
         {
             *("huggingface_hub", "jinja2", "langchain_core", "langgraph", "numpy", "psutil", "pyarrow"),
-            *("ir_measures", "matplotlib", "pydantic", "ray", "rich", "torch", "typer"),
+            *("ir_measures", "matplotlib", "pydantic", "ray", "rich", "torch", "typer", "typing_extensions"),
         },
     ),
 ]
