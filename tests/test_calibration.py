@@ -19,7 +19,7 @@ from qwen_agentkit.evaluation.run import read_run
 from qwen_agentkit.graphs.shared.retrieval import relevance_threshold
 from qwen_agentkit.rerankers import QwenReranker
 from qwen_agentkit.stack import Stack
-from qwen_agentkit.text.sparse import sparse_query
+from qwen_agentkit.text.sparse import query_mass, sparse_query
 from qwen_agentkit.vectorstores.points import Hit
 from qwen_agentkit.vectorstores.search import Legs
 from qwen_agentkit.vectorstores.store import QwenVectorStore
@@ -86,8 +86,10 @@ def test_words_that_say_little_weigh_little(query: str, language: str, word: str
     whole, said = dict(zip(*sparse_query(query, language), strict=True)), sparse_query(word, language)[0]
     kept = sum(whole.get(index, 0) for index in said)
     assert kept > 0.4 * sum(whole.values())
-    alone = sparse_query("how", "en")
-    assert sum(alone[1]) == pytest.approx(0.2)
+    assert query_mass("how", "en") == sum(sparse_query("how", "en")[1]) == pytest.approx(0.2)
+    assert query_mass("rent", "en") == 2
+    assert query_mass("灯塔", "zh") == 1
+    assert query_mass("ประภาคาร", "th") == pytest.approx(0.4 * 7)
 
 
 def test_thresholds_come_from_the_setting_the_reranker_or_the_catalog() -> None:

@@ -28,7 +28,7 @@ import snowballstemmer
 
 from qwen_agentkit.text.superscripts import separate_raised
 
-__all__ = ["sparse_document", "sparse_query"]
+__all__ = ["LARGEST_TERM", "query_mass", "sparse_document", "sparse_query"]
 
 K1 = 1.2
 """BM25 term saturation: a lower value makes repetitions count less."""
@@ -60,7 +60,7 @@ _PAIRED = (
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af\u3041-\u30ff\uac00-\ud7a3"
     "\u0e01-\u0eff\u0f40-\u0fbc\u1000-\u109f\u1780-\u17d3"
 )
-# Their words have about five characters, those of Han and Hangul about two: a word weighs the same in all.
+# Their words have about five characters, those of Han and Hangul about two.
 _LONG_PAIRED = re.compile("[\u0e01-\u0eff\u0f40-\u0fbc\u1000-\u109f\u1780-\u17d3]")
 _LONG_PAIR = 0.4
 # Python's \w excludes combining accents and the vowel signs of Indic scripts.
@@ -101,8 +101,8 @@ def sparse_query(text: str, language: str) -> tuple[list[int], list[float]]:
     """Return the sparse vector of a query.
 
     A word has a weight of 2: 1 for its plain form and 1 shared by its stem or n-grams, so that long words of
-    languages without a stemmer do not outweigh the others. A pair of characters has a weight of 1, or of 0.4
-    in scripts such as Thai, whose words are long. Stop words have a tenth.
+    languages without a stemmer do not outweigh the others. A pair of characters has a weight of 1. Stop words
+    have a tenth.
 
     Args:
         text: The query.
@@ -117,6 +117,18 @@ def sparse_query(text: str, language: str) -> tuple[list[int], list[float]]:
         for term in others:
             weights[term] += weight / len(others)  # type: ignore[assignment]
     return _merge(sorted((_index(term), float(weight)) for term, weight in weights.items()))
+
+
+def query_mass(text: str, language: str) -> float:
+    """Return what the words of a query weigh together: about 2 a word, a tenth of it for stop words.
+
+    In scripts such as Thai a pair of characters counts 0.4: a word has more of them than in Chinese, and each
+    is more common. Arguments as in `sparse_query`.
+    """
+    return sum(
+        weight * (min(2, len(terms)) if not _LONG_PAIRED.match(terms[0]) else _LONG_PAIR)
+        for terms, weight in _weighted_words(text, language)
+    )
 
 
 def _merge(vector: list[tuple[int, float]]) -> tuple[list[int], list[float]]:
@@ -143,11 +155,10 @@ def _weighted_words(text: str, language: str) -> Iterator[tuple[tuple[str, ...],
     for match in _TOKEN.finditer(_normalize(text)):
         run = match[0]
         if match["paired"]:
-            full = _LONG_PAIR if _LONG_PAIRED.match(run) else 1.0
             said = {place for found in inside.finditer(run) for place in range(*found.span())}
             for place, pair in enumerate(_pairs(run)):
                 stop = all(place + offset in said for offset in range(len(pair)))
-                yield (pair,), full * STOP_WORD if stop else full
+                yield (pair,), STOP_WORD if stop else 1.0
         else:
             terms = _terms(run, language)
             yield terms, STOP_WORD if terms[0] in stops else 1.0

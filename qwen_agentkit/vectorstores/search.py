@@ -16,7 +16,7 @@ from qwen_agentkit.catalog import Fusion
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.retrievers import reciprocal_rank_fusion
 from qwen_agentkit.text.languages import detect_language
-from qwen_agentkit.text.sparse import LARGEST_TERM, sparse_query
+from qwen_agentkit.text.sparse import LARGEST_TERM, query_mass, sparse_query
 from qwen_agentkit.vectorstores.backend import Backend
 from qwen_agentkit.vectorstores.filters import Condition
 from qwen_agentkit.vectorstores.points import Hit
@@ -126,7 +126,7 @@ def search_legs(
     """Search by meaning and by words; arguments as in `search_hits`."""
     language = detect_language(query)
     terms = sparse_query(query, language)
-    most = sum(terms[1]) * LARGEST_TERM * _largest_rarity(backend.count([]))
+    most = query_mass(query, language) * LARGEST_TERM * _largest_rarity(backend.count([]))
     dense = backend.search(vector, limit, conditions, with_vectors)
     words = backend.search(terms, limit, conditions, with_vectors)
     return Legs(vector, language, most or 1.0, dense, words)
