@@ -420,9 +420,7 @@ def calibrate(
 
     benchmark = evaluating.read_questions_of(questions, across=across, languages=languages, limit=limit)
     with _progress(silent=as_json) as progress:
-        fit, file = evaluating.calibrate(
-            _stack(preset, store), benchmark, error=error, keep=True, progress=progress
-        )
+        fit, file = evaluating.calibrate(_stack(preset, store), benchmark, error=error, progress=progress)
     if as_json:
         _print_json({**to_json(fit), "file": file and str(file)})
     else:

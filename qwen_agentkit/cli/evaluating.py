@@ -94,9 +94,9 @@ def evaluate(
 
 
 def calibrate(
-    stack: Stack, benchmark: Benchmark, *, error: float, keep: bool, progress: Progress | None = None
+    stack: Stack, benchmark: Benchmark, *, error: float, progress: Progress | None = None
 ) -> tuple[Fit, Path | None]:
-    """Fit the stack's models, and with `keep` write the result beside the store; return both.
+    """Fit the stack's models, and keep the result beside the store; return it and its file.
 
     A data set with passages is searched in a store in memory, and nothing is kept.
     """
@@ -108,7 +108,7 @@ def calibrate(
     with stack.store() as store:
         questions = check_gold(benchmark.questions, store)
         fit = fit_calibration(questions, StoreFinder(stack, store), error=error, progress=progress)
-    return fit, save_calibration(stack.folder, fit.calibration) if keep else None
+    return fit, save_calibration(stack.folder, fit.calibration)
 
 
 def make_questions(stack: Stack, file: Path, *, limit: int) -> int:
