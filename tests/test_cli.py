@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -62,23 +63,26 @@ def test_search_gives_scores_and_places(run: Run, handbook_store: Path) -> None:
     ran = run("search", "microscope session", "--preset", "nano", "--store", handbook_store, "--json")
     results = ran.json["results"]
     assert len(results) == 5
-    assert set(results[0]) == {"source", "text", "language", "score", "retrieval_score", "rank_before"}
+    found = {"source", "text", "language", "score", "retrieval_score", "rank_before", "relevant"}
+    assert set(results[0]) == found
+    assert results[0]["relevant"]
     scores = [result["score"] for result in results]
     assert scores == sorted(scores, reverse=True)
     assert all(0 <= score <= 1 for score in scores)
 
 
-@pytest.mark.parametrize("question", load_demo_questions(), ids=lambda question: question["question"])
+@pytest.mark.parametrize("question", load_demo_questions()[:9], ids=lambda question: question["question"])
 def test_ask_answers_the_demo_questions(run: Run, handbook_store: Path, question: dict[str, str]) -> None:
     ran = run("ask", question["question"], "--preset", "nano", "--store", handbook_store, "--json")
     assert ran.code == 0
     result = ran.json
     expected = {"question", "language", "answer", "abstained", "reasoning", "citations", "documents"}
-    assert set(result) == {*expected, "timings"}
+    assert set(result) == {*expected, "timings", "nearest", "threshold"}
     assert result["language"] == question["language"]
     if question["kind"] == "unanswerable":
         assert result["abstained"]
         assert result["answer"] == phrase(question["language"], "abstain")
+        assert 0 <= result["nearest"][0]["score"] < result["threshold"]
         return
     assert question["expected_phrase"] in result["answer"]
     assert any(c["source"].endswith(question["expected_source"]) for c in result["citations"])
@@ -250,15 +254,23 @@ def test_doctor_examines(run: Run, handbook_store: Path) -> None:
     assert found["nano-embedding"]["downloaded"]
     assert found["Qwen/Qwen3-8B"]["weights_gb"] == pytest.approx(16.4)
     assert "passages" in ran.json["store"]
+    assert "nano-reranker lowers the order" in ran.json["search"]
     assert "nano-chat" in run("doctor", "--store", handbook_store).out
 
 
-def test_the_demo_walks_through_three_languages(run: Run, tmp_path: Path) -> None:
+def test_the_demo_draws_questions_and_tells_its_score(run: Run, tmp_path: Path) -> None:
     ran = run("demo", "--store", tmp_path / "store")
     assert ran.code == 0
-    for question in load_demo_questions():
-        assert question["question"] in ran.out
+    asked = [one for one in load_demo_questions() if one["question"] in ran.out]
+    assert len(asked) >= 7
+    assert {one["kind"] for one in asked} == {"same_language", "cross_language", "unanswerable"}
     assert "40 added" in ran.out
+    right, wrong, unanswered = map(int, re.findall(r"(\d+) right, (\d+) wrong, (\d+) not", ran.out)[0])
+    assert right + wrong + unanswered == len(load_demo_questions())
+    assert right >= 38, "of 49"
+    assert "calls search_handbook" in ran.out
+    assert "returns: " in ran.out
+    assert "answers: " in ran.out
     assert "first stage" in ran.out
     assert "qwen-agentkit ask" in ran.out
 

@@ -82,7 +82,7 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
         {
             *("fastapi", "huggingface_hub", "ir_measures", "jinja2", "langchain_core", "langgraph"),
             *("matplotlib", "mcp", "numpy", "prometheus_client", "psutil", "pyarrow", "pydantic", "ray"),
-            *("rich", "starlette", "torch", "typer", "uvicorn"),
+            *("rich", "starlette", "torch", "typer", "typing_extensions", "uvicorn"),
         },
     ),
 ]

@@ -251,10 +251,10 @@ def handbook_folder() -> Path:
     return Path(str(files("qwen_agentkit") / "data" / "handbook"))
 
 
-def load_demo_questions() -> list[dict[str, str]]:
-    """Return the questions of the demo, each with its language and its kind."""
+def load_demo_questions() -> list[dict[str, Any]]:
+    """Return the questions of the demo, each with its language, its kind and the words of its answer."""
     text = (files("qwen_agentkit") / "data" / "demo_questions.json").read_text(encoding="utf-8")
-    questions: list[dict[str, str]] = json.loads(text)
+    questions: list[dict[str, Any]] = json.loads(text)
     return questions
 
 
@@ -298,13 +298,18 @@ def _write_trace(file: Path, text: str) -> None:
 
 
 def _think_about_passages(stack: Stack, state: RagState, on_event: OnEvent | None, recorder: Recorder) -> str:
-    """Return the thoughts of the chat model about the passages, for a preset that quotes its answers."""
-    thoughts: list[str] = []
-    for piece in _stream_thoughts(stack, state, recorder):
-        thoughts.append(piece)
-        if on_event:
-            on_event("reasoning", piece)
-    return "".join(thoughts)
+    """Return the thoughts of the chat model about the passages, for a preset that quotes its answers.
+
+    They are in the reader's language, or "".
+    """
+    from qwen_agentkit.graphs.shared.answers import is_other_language
+
+    thoughts = "".join(_stream_thoughts(stack, state, recorder))
+    if is_other_language(thoughts, state["language"]):
+        return ""  # a small model may think in another language than the reader's
+    if on_event and thoughts:
+        on_event("reasoning", thoughts)
+    return thoughts
 
 
 def _stream_thoughts(stack: Stack, state: RagState, recorder: Recorder) -> Iterator[str]:

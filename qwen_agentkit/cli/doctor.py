@@ -71,6 +71,7 @@ def check_machine(stack: Stack, context: int = 8192) -> dict[str, Any]:
             for row in CHECKPOINTS
         ],
         "store": _describe_store(stack),
+        "search": stack.calibration.describe(),
     }
 
 

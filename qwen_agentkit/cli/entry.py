@@ -313,7 +313,7 @@ Questions = Annotated[
 ]
 Across = Annotated[
     str | None,
-    typer.Option(help="Search passages of this language alone, in a parallel set.", metavar="CODE"),
+    typer.Option(help="Search passages of this language, in a parallel set.", metavar="CODE"),
 ]
 Languages = Annotated[
     str | None, typer.Option(help="Languages to read, such as ar,en. Default: all.", metavar="CODES")
@@ -381,6 +381,44 @@ def eval_run(
         sys.exit(3)
 
 
+@evaluation.command("make")
+def eval_make(
+    file: Annotated[Path, typer.Argument(help="New file for the questions.", metavar="FILE")],
+    preset: Preset = "nano",
+    store: Store = DEFAULT_STORE,
+    limit: Annotated[int, typer.Option(help="Most questions.", min=1)] = 50,
+) -> None:
+    """Propose questions about the documents of the store, for a person to keep or drop.
+
+    The chat model of the preset writes them; with nano they are made by rule.
+    """
+    from qwen_agentkit.cli import evaluating  # loads torch: only when a command runs
+
+    count = evaluating.make_questions(_stack(preset, store), file, limit=limit)
+    typer.echo(f"{count} questions proposed in {file}. Read them, and delete those that are no good.")
+
+
+@evaluation.command("crowding")
+def eval_crowding(
+    data: Annotated[Path, typer.Argument(help="A parallel data set, such as XQuAD.", metavar="PATH")],
+    preset: Preset = "nano",
+    out: Annotated[Path | None, typer.Option(help="Folder of the store.", metavar="DIR")] = None,
+    languages: Languages = None,
+    limit: Limit = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure whether passages in the question's language push out the foreign one that answers."""
+    from qwen_agentkit.cli import evaluating, show_evaluation  # loads torch: only when a command runs
+    from qwen_agentkit.evaluation.report import to_json
+
+    benchmark = evaluating.read_questions_of(data, languages=languages)
+    folder = out or DEFAULT_RUNS / f"{benchmark.name}-{preset}-crowding"
+    with _progress(silent=as_json) as progress:
+        stack = _stack(preset, folder / "store")
+        found = evaluating.crowding(stack, benchmark, folder, limit=limit, progress=progress)
+    _print_json(to_json(found)) if as_json else show_evaluation.print_crowding(found)
+
+
 @app.command()
 def calibrate(
     questions: Questions,
@@ -403,9 +441,7 @@ def calibrate(
 
     benchmark = evaluating.read_questions_of(questions, across=across, languages=languages, limit=limit)
     with _progress(silent=as_json) as progress:
-        fit, file = evaluating.calibrate(
-            _stack(preset, store), benchmark, error=error, keep=True, progress=progress
-        )
+        fit, file = evaluating.calibrate(_stack(preset, store), benchmark, error=error, progress=progress)
     if as_json:
         _print_json({**to_json(fit), "file": file and str(file)})
     else:

@@ -140,7 +140,7 @@ def _print_sources(result: AskResult) -> None:
 def print_ranking(found: Sequence[SearchResult], shown: int) -> None:
     """Print the first-stage order beside the reranked order, `shown` rows of each, with both scores."""
     table = Table(box=None, header_style="dim")
-    for heading, width in (("first stage", 26), ("score", 6), ("reranked", 26), ("score", 5), ("was", 3)):
+    for heading, width in (("first stage", 26), ("score", 6), ("order in use", 26), ("score", 5), ("was", 3)):
         table.add_column(heading, no_wrap=True, width=width)  # a long name is cut, a score never
     before = sorted(found, key=lambda result: result["rank_before"])
     for first, second in list(zip(before, found, strict=True))[:shown]:

@@ -13,7 +13,7 @@ from qwen_agentkit.evaluation.compare import Comparison
 from qwen_agentkit.evaluation.measures import RANK_MEASURES
 from qwen_agentkit.evaluation.summary import Summary
 
-__all__ = ["print_comparison", "print_fit", "print_summary"]
+__all__ = ["print_comparison", "print_crowding", "print_fit", "print_summary"]
 
 _HEADS = {"R@10": "recall@10", "RR@10": "MRR@10", "nDCG@10": "nDCG@10"}
 _ABSTENTION = ("precision", "recall", "f1", "coverage")
@@ -66,6 +66,15 @@ def print_comparison(found: Comparison) -> None:
     else:
         out.print("No measure differs beyond its interval.")
     out.print(f"{found.questions} questions in both runs, {found.left_out} left out", style="dim")
+
+
+def print_crowding(found: dict[str, dict[str, Estimate]]) -> None:
+    """Print how often a foreign answer is among the first ten, by language of the question."""
+    table = _table("asked in", *next(iter(found.values())))
+    for language, stages in found.items():
+        table.add_row(language, *(_estimate(one) for one in stages.values()))
+    console().print("Share of questions whose answer in another language is among the first ten passages:")
+    console().print(table)
 
 
 def print_fit(fit: Fit, file: Path | None) -> None:

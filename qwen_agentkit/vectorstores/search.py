@@ -16,7 +16,7 @@ from qwen_agentkit.catalog import Fusion
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.retrievers import reciprocal_rank_fusion
 from qwen_agentkit.text.languages import detect_language
-from qwen_agentkit.text.sparse import LARGEST_TERM, sparse_query
+from qwen_agentkit.text.sparse import LARGEST_TERM, query_mass, sparse_query
 from qwen_agentkit.vectorstores.backend import Backend
 from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition
 from qwen_agentkit.vectorstores.points import Hit
@@ -127,7 +127,7 @@ def search_legs(
     """Search by meaning and by words; arguments as in `search_hits`."""
     language = detect_language(query, among=backend.languages(condition))
     terms = sparse_query(query, language)
-    most = sum(terms[1]) * LARGEST_TERM * _largest_rarity(backend.count(EVERYTHING))
+    most = query_mass(query, language) * LARGEST_TERM * _largest_rarity(backend.count(EVERYTHING))
     dense = backend.search(vector, limit, condition, with_vectors)
     words = backend.search(terms, limit, condition, with_vectors)
     return Legs(vector, language, most or 1.0, dense, words)
