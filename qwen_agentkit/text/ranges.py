@@ -1,0 +1,25 @@
+"""The words and signs between the two ends of a range, in a normalized text."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["is_range"]
+
+_SIGNS = "-~–—−〜～…"
+_WORDS = (
+    "to until till through thru bis au à a al hasta até ao à às ad alle tot t/m t.o.m. til till - do až до по "
+    "den -e dek kadar ila до дейін الى حتي حتى تا ل עד ל से से लेकर থেকে থেকে par 至 到 から まで 부터 에서 ถึง - จนถึง "
+    "đến tới hingga sampai sampai dengan hadi mpaka έως μέχρι ως ig -tól pana până la līdz iki kuni asti"
+)
+_BETWEEN = frozenset(_WORDS.split()) | frozenset(_SIGNS)
+# What may stand at the end of the first half and before the second: "9 am to 5 pm", 9時から, "9 Uhr bis".
+_AROUND = re.compile(
+    r"\b(?:[ap]\.?m\.?|o'clock|uhr|h|hrs?|heures?|horas?|ore|uur|часов|часа|час|كل|the|el|los|las|le|les|den|die|dem|am)\b"
+    r"|[点點時时시]|[ \u200f\u200e.'’]|صباحا|مساء|ظهرا|بعد الظهر"
+)
+
+
+def is_range(gap: str) -> bool:
+    """Tell whether what stands between two numbers or names makes them the ends of a range."""
+    return len(gap) <= 24 and (gap.strip() in _BETWEEN or _AROUND.sub("", gap) in _BETWEEN)
