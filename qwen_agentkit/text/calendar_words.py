@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from qwen_agentkit.text.cldr import Forms, day_forms, month_forms
 from qwen_agentkit.text.folding import normalize_text
 from qwen_agentkit.text.ranges import is_range
 
-__all__ = ["CalendarWord", "calendar_names", "find_days", "find_months", "states_every_day"]
+__all__ = ["CalendarWord", "calendar_names", "find_days", "find_months", "unnamed_days"]
 
 
 class CalendarWord(NamedTuple):
@@ -27,8 +28,33 @@ class CalendarWord(NamedTuple):
 # Names that are everyday words too. They count only beside a number or another name of their kind.
 _AMBIGUOUS_MONTHS = frozenset(("may", "march", "mars", "mai", "mei", "mayo", "marzo", "mart", "mai", "maj"))
 _AMBIGUOUS_DAYS = frozenset(
-    ("pazar", "minggu", "ahad", "linggo", "پير", "منگل", "هفته", "ہفتہ", "อาทิตย์", "จันทร์", "อังคาร", "ням")
-    + ("शनि", "சனி", "வெள்ளி", "திங்கள்", "ஞாயிறு", "புதன்", "செவ்வாய்", "sun", "sat", "wed", "mon", "mar", "mer")
+    [
+        "pazar",
+        "minggu",
+        "ahad",
+        "linggo",
+        "پير",
+        "منگل",
+        "هفته",
+        "ہفتہ",
+        "อาทิตย์",
+        "จันทร์",
+        "อังคาร",
+        "ням",
+        "शनि",
+        "சனி",
+        "வெள்ளி",
+        "திங்கள்",
+        "ஞாயிறு",
+        "புதன்",
+        "செவ்வாய்",
+        "sun",
+        "sat",
+        "wed",
+        "mon",
+        "mar",
+        "mer",
+    ]
 )
 # What may be left out of a name: วันศุกร์, 金曜日, segunda-feira, يوم, יום.
 _LEFT_OUT = re.compile("^(?:วัน|יום )|(?:曜日|日|-feira)$")
@@ -43,9 +69,11 @@ _FURTHER_MONTHS = {
     "ru": {"мая": "5", "мае": "5", "маю": "5", "маем": "5"},
     "hi": {"सितम्बर": "9", "अक्तूबर": "10", "नवम्बर": "11", "दिसम्बर": "12"},
 }
+_CHINESE_WEEK = "(?:星期|礼拜|禮拜|周|週)"
 _CHINESE_DAYS = re.compile(
-    "(?:星期|礼拜|禮拜|周|週)([一二三四五六日天])((?:[、,和及至到~–—-](?:星期|礼拜|禮拜|周|週)?[一二三四五六日天](?![\\d月点點]))*)"
+    f"{_CHINESE_WEEK}([一二三四五六日天])((?:[、,和及至到~–—-]{_CHINESE_WEEK}?[一二三四五六日天](?![\\d月点點]))*)"
 )
+_CHINESE_NEXT = re.compile(f"{_CHINESE_WEEK}?([一二三四五六日天])")
 _CHINESE_DAY = {char: str(number) for number, char in enumerate("一二三四五六日")} | {"天": "6"}
 _EAST_ASIAN = {"ja": "月火水木金土日", "ko": "월화수목금토일"}
 _SHORT_DAYS = (
@@ -53,47 +81,59 @@ _SHORT_DAYS = (
 )
 
 _LETTER = "\\w\u0900-\u0963\u0981-\u0dff"
-_SLAVIC = frozenset(
-    ("be", "bg", "bs", "cs", "hr", "kk", "lt", "lv", "mk", "pl", "ru", "sk", "sl", "sr", "uk", "el")
+_INFLECTING = frozenset(
+    ["be", "bg", "bs", "cs", "el", "hr", "kk", "lt", "lv", "mk", "pl", "ru", "sk", "sl", "sr", "uk"]
 )
 _AGGLUTINATING = frozenset(
-    ("et", "eu", "fi", "hu", "hy", "is", "ka", "kn", "ml", "mn", "sq", "ta", "te", "tr", "ro")
+    ["et", "eu", "fi", "hu", "hy", "is", "ka", "kn", "ml", "mn", "ro", "sq", "ta", "te", "tr"]
 )
-_JOINED_WITH = frozenset(("bo", "ja", "km", "ko", "lo", "my", "th", "zh", "zh-hant"))
-_CASE = "(?:[аеиіоуыэюяёьйїє]{0,2}(?:м|х|ми|й|в)?|z?[aeiouyąęěáéíóúůýūėį]{0,3}(?:m|ch|mi|s|j|ů)?|[αεηιουωάέήίόύώ]{0,2}[νς]?)"
+_GERMANIC = frozenset(["af", "da", "de", "lb", "nl", "no", "sv"])
+_JOINED_WITH = frozenset(["bo", "ja", "km", "ko", "lo", "my", "th", "zh", "zh-hant"])
+"""Languages whose words stand together with their neighbors."""
+_CASE = (
+    "(?:[аеиіоуыэюяёьйїє]{0,2}(?:м|х|ми|й|в)?|z?[aeiouyąęěáéíóúůýūėį]{0,3}(?:m|ch|mi|s|j|ů)?"
+    "|[αεηιουωάέήίόύώ]{0,2}[νς]?)"
+)
 _FINAL = re.compile("[aeiouyáéíóúýěąęāēīūаеиоуыэюяёьйїєαηοιω]$|ος$|ης$|as$|is$|us$")
-_GERMANIC = frozenset(("af", "da", "de", "lb", "nl", "no", "sv"))
+_FLEETING = re.compile("[eoaеоіа](?=[kcкцn]$)")  # piątek, w piątku
 
-# "Every day" and its like state all days.
 _EVERY_DAY = re.compile(
-    "every ?day|daily|each day|all week|any day|seven days|7 days|24/7|weekdays?|weekends?|work(?:ing )?days"
-    "|täglich|jeden tag|wochentags?|werktag|wochenende|tous les jours|chaque jour|quotidien|semaine|week-end"
-    "|todos los días|cada día|diari[oa]|fin de semana|laborable|todos os dias|diariamente|fim de semana|dia[s]? út"
-    "|tutti i giorni|ogni giorno|feriali|fine settimana|dagelijks|elke dag|weekend|werkdagen|dagligen|varje dag"
-    "|hver dag|daglig|ежедневн|каждый день|выходн|будн|щодня|кожен день|будн|вихідн|codziennie|weekend"
-    "|denně|každý den|víkend|naponta|minden nap|joka päivä|her gün|hafta ?içi|hafta ?sonu|zilnic|în fiecare zi"
-    "|كل يوم|يوميا|طوال الاسبوع|كل الايام|هر روز|روزانه|همه روزه|روزهاي هفته|כל יום|יום יום|सोमवार से|हर दिन|रोज|प्रतिदिन"
-    "|প্রতিদিন|روزانه|ہر روز|每天|每日|天天|全年|周末|週末|工作日|平日|毎日|年中無休|毎週|매일|연중무휴|주말|평일|ทุกวัน"
-    "|mỗi ngày|hàng ngày|hằng ngày|cuối tuần|setiap hari|akhir pekan|hari kerja|kila siku"
+    "every ?day|daily|each day|all week|any day|seven days|7 days|24/7|täglich|jeden tag|tous les jours"
+    "|chaque jour|quotidien|todos los días|cada día|diari[oa]|todos os dias|diariamente|tutti i giorni"
+    "|ogni giorno|dagelijks|elke dag|dagligen|varje dag|hver dag|daglig|ежедневн|каждый день|щодня|кожен день"
+    "|codziennie|denně|každý den|naponta|minden nap|joka päivä|her gün|zilnic|în fiecare zi"
+    "|كل يوم|يوميا"
+    "|طوال الاسبوع|كل الايام|هر روز|روزانه|همه روزه|כל יום|हर दिन|रोज|प्रतिदिन|প্রতিদিন|ہر روز"
+    "|每天|每日|天天|全年|毎日|年中無休"
+    "|매일|연중무휴|ทุกวัน|mỗi ngày|hàng ngày|hằng ngày|setiap hari|kila siku"
+)
+_WEEKDAYS = re.compile(
+    "weekdays?|work(?:ing )?days?|business days?|wochentag|werktag|jours ouvrables|en semaine|laborable"
+    "|dias? út|feriali|werkdag|doordeweeks|vardag|hverdag|будн|рабочи[ех] дн|робочі дн|dni robocz|hafta ?içi"
+    "|ايام العمل|ايام الاسبوع|روزهاي هفته|工作日|平日|평일|วันธรรมดา|วันทำการ|ngày thường|hari kerja"
+)
+_WEEKEND = re.compile(
+    "week-?ends?|wochenende|fines? de semana|fim de semana|fins de semana|fine settimana"
+    "|helg|выходн|вихідн"
+    "|víkend|hafta ?sonu|نهايه الاسبوع|اخر هفته|סוף השבוע|周末|週末|주말|สุดสัปดาห์|cuối tuần|akhir pekan|सप्ताहांत"
 )
 
 
-def states_every_day(text: str) -> bool:
-    """Tell whether a normalized text speaks of all days, or of days that are not named."""
-    return bool(_EVERY_DAY.search(text))
+def unnamed_days(text: str) -> set[int]:
+    """Return the weekdays that a normalized text states without their names, such as those of "daily".
+
+    The weekend is Saturday and Sunday, and may be Friday.
+    """
+    days = set(range(7)) if _EVERY_DAY.search(text) else set()
+    days |= {0, 1, 2, 3, 4, 6} if _WEEKDAYS.search(text) else set()
+    return days | ({4, 5, 6} if _WEEKEND.search(text) else set())
 
 
 def find_days(text: str, language: str) -> list[CalendarWord]:
     """Return the weekdays of a normalized text, those between the ends of a range included."""
     code = language.split("-")[0]
-    found = (
-        []
-        if code == "zh"
-        else [
-            CalendarWord(number, match.start(), match.end(), sure)
-            for match, number, sure in _find(text, _compile_days(language), _AMBIGUOUS_DAYS)
-        ]
-    )
+    names = () if code == "zh" else _find(text, _compile_days(language), _AMBIGUOUS_DAYS)
+    found = [CalendarWord(number, match.start(), match.end(), sure) for match, number, sure in names]
     if code in ("zh", "ja"):
         found += _find_chinese_days(text)
     if code in _EAST_ASIAN:
@@ -105,7 +145,7 @@ def find_days(text: str, language: str) -> list[CalendarWord]:
         ]
     found.sort(key=lambda word: word.start)
     between = []
-    for one, other in zip(found, found[1:], strict=False):
+    for one, other in pairwise(found):
         if is_range(text[one.end : other.start]):
             first, last = int(one.number), int(other.number)
             days = range(first + 1, first + 1 + (last - first - 1) % 7)
@@ -196,7 +236,7 @@ def _compile(forms: dict[str, str], language: str, short: frozenset[str]) -> _Pa
     number_of = dict(forms)
     exact = _either(forms, list(forms.values()))
     stems: dict[str, str] = {}
-    if language in _SLAVIC:
+    if language in _INFLECTING:
         for form, number in forms.items():
             if form not in short and len(stem := _FINAL.sub("", form)) >= 3:
                 stems[stem] = number
@@ -217,7 +257,7 @@ def _compile(forms: dict[str, str], language: str, short: frozenset[str]) -> _Pa
         head += "[ובלכמהש]{0,3}"
     elif language == "bn":
         tail = ""
-    ending = _CASE if language in _SLAVIC else rf"'?[{_LETTER}]{{0,8}}" if stems else "(?:'?s)?"
+    ending = _CASE if language in _INFLECTING else rf"'?[{_LETTER}]{{0,8}}" if stems else "(?:'?s)?"
     inflected = f"|{head}({_either(stems, list(stems.values()))}){ending}{tail}" if stems else ""
     plural = "(?:'?s)?" if not stems else ""
     pattern = re.compile(f"{head}({exact}){plural}{tail}{inflected}")
@@ -247,7 +287,6 @@ def _find_chinese_days(text: str) -> list[CalendarWord]:
     found = []
     for match in _CHINESE_DAYS.finditer(text):
         found.append(CalendarWord(_CHINESE_DAY[match[1]], match.start(), match.end(1), True))
-        for place in range(match.start(2), match.end(2)):
-            if text[place] in _CHINESE_DAY:
-                found.append(CalendarWord(_CHINESE_DAY[text[place]], place, place + 1, True))
+        for further in _CHINESE_NEXT.finditer(text, match.start(2), match.end(2)):
+            found.append(CalendarWord(_CHINESE_DAY[further[1]], further.start(), further.end(), True))
     return found

@@ -6,6 +6,7 @@ with. A language that Babel does not know has no words.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ Forms = dict[str, frozenset[str]]
 _BABEL_NAMES = {"zh-hant": "zh_Hant", "no": "nb", "tl": "fil"}
 # Arabic names its months in three ways.
 _FURTHER = {"ar": ("ar_SY", "ar_DZ", "ar_MA"), "zh": ("zh_Hant",), "zh-hant": ("zh",), "sr": ("sr_Latn",)}
+_FURTHER_SIGNS = {"tr": {"tl": "TRY"}, "fa": {"تومان": "IRR"}, "zh": {"人民币": "CNY"}}
 _COUNTS = (1, 2, 3, 5, 11, 1.5)
 """Numbers whose units have all plural forms of all languages."""
 
@@ -126,17 +128,21 @@ def currency_forms(language: str) -> Forms:
         }
         for code in codes:
             symbol = normalize_text(locale.currency_symbols.get(code, code))
-            for form in {code.casefold(), symbol, symbol.strip("abcdefghijklmnopqrstuvwxyz "), *names[code]}:
-                if form:
+            signs = "".join(char for char in symbol if unicodedata.category(char) == "Sc")
+            for form in {code.casefold(), symbol, signs, *names[code]}:
+                if any(char.isalpha() for char in form) or signs:
                     forms.setdefault(form, set()).add(code)
+        for sign, code in _FURTHER_SIGNS.get(language, {}).items():
+            forms.setdefault(sign, set()).add(code)
         for word, owners in _kinds(names).items():
             forms.setdefault(word, set()).update(owners)
     return _frozen(forms)
 
 
 def _kinds(names: dict[str, set[str]]) -> dict[str, set[str]]:
-    """Return the kinds of money among the names, such as "dinar": the last word in one language, the first in
-    another; whichever repeats more often.
+    """Return the kinds of money among the names, such as "dinar".
+
+    They are the last words in one language and the first in another: those that repeat more often.
     """
     ends: list[dict[str, set[str]]] = [{}, {}]
     for code, forms in names.items():

@@ -26,6 +26,7 @@ from qwen_agentkit.text.names import find_codes, find_names, find_roman_numerals
 from qwen_agentkit.text.numerals import knows_number_words
 from qwen_agentkit.text.quotes import find_quotations
 from qwen_agentkit.text.spoken import rewrite_amounts
+from qwen_agentkit.text.substitutions import find_substitution
 
 __all__ = ["Evidence", "Missing", "find_missing"]
 
@@ -244,9 +245,12 @@ def _missing_names(claim: str, sources: Sequence[Evidence], language: str) -> li
         for name in find_names(claim, language)
         if not any(str(numerals.get(name)) in source.values for source in sources)
     ]
-    return codes + [
+    missing = [
         name for name in names if not any(_contains_name(name, source, language) for source in sources)
     ]
+    # Where capitals tell nothing, only the place in a repeated sentence does.
+    other = None if missing else find_substitution(claim, [source.text for source in sources], language)
+    return [*codes, *missing, *([other] if other else [])]
 
 
 # Languages in which a name changes its last letters with the grammatical case.

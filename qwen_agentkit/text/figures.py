@@ -12,7 +12,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import NamedTuple
 
-from qwen_agentkit.text.calendar_words import find_days, find_months, states_every_day
+from qwen_agentkit.text.calendar_words import find_days, find_months, unnamed_days
 from qwen_agentkit.text.folding import normalize_text
 from qwen_agentkit.text.measures import find_measure
 from qwen_agentkit.text.names import find_roman_numerals, remove_codes
@@ -26,8 +26,8 @@ __all__ = ["Figure", "collect_values", "find_figures", "find_ranges"]
 class Figure(NamedTuple):
     """A number, a time or a part of a date, as written, and every value it may mean.
 
-    Values look like "1230", "7.5", "-5", "19:30", "m10" (a month) and "d0" (Monday). Two forms stand for times
-    only: "h7" is a bare 7, the hour before or after noon. "w7" is an hour written in words.
+    Values look like "1230", "7.5", "-5", "19:30", "m10" (a month) and "d0" (Monday). Two forms stand for
+    times only: "h7" is a bare 7, the hour before or after noon. "w7" is an hour written in words.
     """
 
     text: str
@@ -178,7 +178,7 @@ def collect_values(text: str, language: str) -> set[str]:
     if _BELOW.search(text):
         values |= _negate(values)
     values |= {value for _, value, _ in prepared.days}
-    values |= {f"d{day}" for day in range(7)} if states_every_day(text) else set()
+    values |= {f"d{day}" for day in unnamed_days(text)}
     return values | {f"m{month.number}" for month in find_months(text, language)}
 
 
@@ -234,6 +234,9 @@ def _read_chain(text: str, match: re.Match[str], language: str) -> Iterator[Figu
         yield Figure(f"-{chain}", frozenset(_negate(_read_number(chain))), **place)
     else:
         values = _read_number(chain)
+        if short := _SHORT_SCALE.match(text, end):  # 10k may be a distance, 5m too
+            factor = 1000 if short[0] == "k" else 1_000_000
+            values |= {format_number(Decimal(value) * factor) for value in values}
         if dotted := _DOTTED_TIME.fullmatch(chain):
             values |= _read_time(dotted[1], dotted[2], None)
         if chain.isdecimal() and _MONTH_SIGN.match(text, end):
@@ -241,6 +244,7 @@ def _read_chain(text: str, match: re.Match[str], language: str) -> Iterator[Figu
         yield Figure(chain, frozenset(values | _year_readings(text, match, language)), **place)
 
 
+_SHORT_SCALE = re.compile(r"[km](?!\w)")
 # 1990s, 90er, 1990年代, années 90
 _DECADE_BEHIND = re.compile(r"(?:'?s|er[ns]?|-?[ехт]|-?ті|年代|년대)(?![a-zа-я])")
 _DECADE_BEFORE = re.compile(r"(?:années|anni|años|anos|jaren|سنوات|دهه|दशक|thập niên|tahun) $")

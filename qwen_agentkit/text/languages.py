@@ -20,7 +20,7 @@ from unicodedata import normalize
 
 from qwen_agentkit.text.scripts import count_scripts, script_of
 
-__all__ = ["detect_language", "has_phrase", "is_rtl", "language_name", "phrase"]
+__all__ = ["common_words", "detect_language", "has_phrase", "is_rtl", "language_name", "phrase"]
 
 _READ = 4000
 """Characters read: more of the same text does not change the result."""
@@ -224,6 +224,13 @@ def _identifier(candidates: tuple[str, ...]) -> Any:
 def _load_words() -> dict[str, dict[str, str]]:
     text = resources.files("qwen_agentkit").joinpath("data/words.json").read_text("utf-8")
     return cast("dict[str, dict[str, str]]", json.loads(text))
+
+
+@lru_cache
+def common_words(language: str) -> frozenset[str]:
+    """Return the common words of a language that help to recognize it."""
+    tables = [table[language] for table in _load_words().values() if language in table]
+    return frozenset(" ".join(tables).split())
 
 
 @lru_cache

@@ -6,6 +6,7 @@ Knows text, documents and any scorer of pairs. Is no proof: see `qwen_agentkit.t
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -122,14 +123,19 @@ def verify_citations(
     Raises:
         InputError: `score` did not return one score per pair.
     """
-    language = language or detect_language(answer)
     evidence = [Evidence(document) for document in documents]
+    language = language or detect_language(answer, among=_languages(evidence))
     sentences = [_check(found, evidence, language) for found in _find_cited_sentences(answer)]
     if score is not None:
         _add_scores(sentences, documents, score, min_support)
     claims = [sentence for sentence in sentences if sentence["verdict"] != "no claim"]
     supported = sum(sentence["verdict"] == "supported" for sentence in claims)
     return {"sentences": sentences, "claims": len(claims), "supported": supported}
+
+
+def _languages(evidence: Sequence[Evidence]) -> list[str]:
+    """Return the languages of the passages, the most frequent first."""
+    return [code for code, _ in Counter(source.language for source in evidence).most_common()]
 
 
 def treat_unsupported(answer: str, verification: Verification, how: Unsupported) -> str:
