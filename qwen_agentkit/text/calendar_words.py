@@ -27,35 +27,10 @@ class CalendarWord(NamedTuple):
 
 # Names that are everyday words too. They count only beside a number or another name of their kind.
 _AMBIGUOUS_MONTHS = frozenset(("may", "march", "mars", "mai", "mei", "mayo", "marzo", "mart", "mai", "maj"))
-_AMBIGUOUS_DAYS = frozenset(
-    [
-        "pazar",
-        "minggu",
-        "ahad",
-        "linggo",
-        "پير",
-        "منگل",
-        "هفته",
-        "ہفتہ",
-        "อาทิตย์",
-        "จันทร์",
-        "อังคาร",
-        "ням",
-        "शनि",
-        "சனி",
-        "வெள்ளி",
-        "திங்கள்",
-        "ஞாயிறு",
-        "புதன்",
-        "செவ்வாய்",
-        "sun",
-        "sat",
-        "wed",
-        "mon",
-        "mar",
-        "mer",
-    ]
-)
+_AMBIGUOUS_DAYS = frozenset({
+    "pazar", "minggu", "ahad", "linggo", "پير", "منگل", "هفته", "ہفتہ", "อาทิตย์", "จันทร์", "อังคาร", "ням",
+    "शनि", "சனி", "வெள்ளி", "திங்கள்", "ஞாயிறு", "புதன்", "செவ்வாய்", "sun", "sat", "wed", "mon", "mar", "mer",
+})  # fmt: skip
 # What may be left out of a name: วันศุกร์, 金曜日, segunda-feira, يوم, יום.
 _LEFT_OUT = re.compile("^(?:วัน|יום )|(?:曜日|日|-feira)$")
 _FURTHER_DAYS = {
@@ -81,14 +56,14 @@ _SHORT_DAYS = (
 )
 
 _LETTER = "\\w\u0900-\u0963\u0981-\u0dff"
-_INFLECTING = frozenset(
-    ["be", "bg", "bs", "cs", "el", "hr", "kk", "lt", "lv", "mk", "pl", "ru", "sk", "sl", "sr", "uk"]
-)
-_AGGLUTINATING = frozenset(
-    ["et", "eu", "fi", "hu", "hy", "is", "ka", "kn", "ml", "mn", "ro", "sq", "ta", "te", "tr"]
-)
-_GERMANIC = frozenset(["af", "da", "de", "lb", "nl", "no", "sv"])
-_JOINED_WITH = frozenset(["bo", "ja", "km", "ko", "lo", "my", "th", "zh", "zh-hant"])
+_INFLECTING = frozenset({
+    "be", "bg", "bs", "cs", "el", "hr", "kk", "lt", "lv", "mk", "pl", "ru", "sk", "sl", "sr", "uk",
+})  # fmt: skip
+_AGGLUTINATING = frozenset({
+    "et", "eu", "fi", "hu", "hy", "is", "ka", "kn", "ml", "mn", "ro", "sq", "ta", "te", "tr",
+})  # fmt: skip
+_GERMANIC = frozenset({"af", "da", "de", "lb", "nl", "no", "sv"})
+_JOINED_WITH = frozenset({"bo", "ja", "km", "ko", "lo", "my", "th", "zh", "zh-hant"})
 """Languages whose words stand together with their neighbors."""
 _CASE = (
     "(?:[аеиіоуыэюяёьйїє]{0,2}(?:м|х|ми|й|в)?|z?[aeiouyąęěáéíóúůýūėį]{0,3}(?:m|ch|mi|s|j|ů)?"
@@ -115,7 +90,8 @@ _WEEKDAYS = re.compile(
 _WEEKEND = re.compile(
     "week-?ends?|wochenende|fines? de semana|fim de semana|fins de semana|fine settimana"
     "|helg|выходн|вихідн"
-    "|víkend|hafta ?sonu|نهايه الاسبوع|اخر هفته|סוף השבוע|周末|週末|주말|สุดสัปดาห์|cuối tuần|akhir pekan|सप्ताहांत"
+    "|víkend|hafta ?sonu|نهايه الاسبوع|اخر هفته|סוף השבוע|周末|週末|주말|สุดสัปดาห์|cuối tuần|akhir pekan"
+    "|सप्ताहांत"
 )
 
 
@@ -239,7 +215,7 @@ def _compile(forms: dict[str, str], language: str, short: frozenset[str]) -> _Pa
     if language in _INFLECTING:
         for form, number in forms.items():
             if form not in short and len(stem := _FINAL.sub("", form)) >= 3:
-                stems[stem] = number
+                stems[stem] = stems[_FLEETING.sub("", stem)] = number
     elif language in _AGGLUTINATING | _GERMANIC:
         stems = {
             _FINAL.sub("", f) if language in _AGGLUTINATING else f: n

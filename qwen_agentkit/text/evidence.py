@@ -14,6 +14,7 @@ from typing import Literal
 from langchain_core.documents import Document
 from typing_extensions import TypedDict  # pydantic reads typing's from Python 3.12 on only
 
+from qwen_agentkit.text.calendar_words import calendar_names
 from qwen_agentkit.text.citations import document_source, without_markers
 from qwen_agentkit.text.contacts import digit_runs, find_long_codes, is_stated
 from qwen_agentkit.text.dates import Date, find_dates, has_other_order
@@ -240,17 +241,21 @@ def _missing_names(claim: str, sources: Sequence[Evidence], language: str) -> li
     if any(source.language.split("-")[0] != base for source in sources):
         return codes
     numerals = find_roman_numerals(claim)
+    # EUR and Celsius are no names beside a number: its measure is compared.
+    counted = {word for figure in find_figures(claim, language) for word in figure.counted.split()}
     names = [
         name
         for name in find_names(claim, language)
-        if not any(str(numerals.get(name)) in source.values for source in sources)
+        if normalize_text(name) not in counted
+        and not any(str(numerals.get(name)) in source.values for source in sources)
     ]
     missing = [
         name for name in names if not any(_contains_name(name, source, language) for source in sources)
     ]
     # Where capitals tell nothing, only the place in a repeated sentence does.
     other = None if missing else find_substitution(claim, [source.text for source in sources], language)
-    return [*codes, *missing, *([other] if other else [])]
+    words = set(normalize_text(other or "").split())
+    return [*codes, *missing, *([other] if other and not words <= calendar_names(language) | counted else [])]
 
 
 # Languages in which a name changes its last letters with the grammatical case.

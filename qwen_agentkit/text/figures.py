@@ -36,6 +36,8 @@ class Figure(NamedTuple):
     """Whether it is written in words instead of digits."""
     measure: frozenset[str] = frozenset()
     """The units or currencies that it may count."""
+    counted: str = ""
+    """The words for them."""
     start: int = 0
     """Where it begins in the prepared text."""
     end: int = 0
@@ -139,7 +141,9 @@ def _find_numbers(text: str, language: str) -> list[Figure]:
 
 def _with_measure(figure: Figure, text: str, language: str) -> Figure:
     measure = find_measure(text, figure.start, figure.end, language)
-    return figure._replace(measure=measure.meanings) if measure else figure
+    if measure is None:
+        return figure
+    return figure._replace(measure=measure.meanings, counted=text[measure.start : measure.end])
 
 
 def _with_said(figure: Figure, said: dict[str, str]) -> Figure:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from qwen_agentkit.text.cldr import Forms, currency_forms, unit_forms
 from qwen_agentkit.text.stems import find_stems
 
-__all__ = ["Measure", "are_compatible", "find_measure", "in_base_units", "is_currency_code", "is_money_word"]
+__all__ = ["Measure", "are_compatible", "find_measure", "in_base_units", "is_currency_code"]
 
 Meanings = frozenset[str]
 """CLDR's names of units and ISO 4217 codes; a word may have several."""
@@ -82,11 +82,6 @@ def in_base_units(value: str, meanings: Meanings) -> set[tuple[str, Decimal]]:
 def is_currency_code(word: str) -> bool:
     """Tell whether a word is an ISO 4217 code, such as EUR."""
     return len(word) == 3 and word.isupper() and word.casefold() in currency_forms("en")
-
-
-def is_money_word(form: str) -> bool:
-    """Tell whether a normalized English form is the name of a currency, such as "us dollars"."""
-    return form in currency_forms("en")
 
 
 def _longest(rest: str, forms: Forms, stems: Forms, language: str) -> tuple[str, Meanings] | None:

@@ -9,7 +9,6 @@ import re
 
 from qwen_agentkit.text.calendar_words import calendar_names
 from qwen_agentkit.text.folding import normalize_text
-from qwen_agentkit.text.measures import is_currency_code, is_money_word
 
 __all__ = ["find_codes", "find_names", "find_roman_numerals", "remove_codes"]
 
@@ -51,22 +50,9 @@ def find_names(text: str, language: str) -> list[str]:
         acronym = len(name) > 1 and name.isupper()
         capital = name[0].isupper() and len(name) > 2 and language not in _CAPITALS_MEAN_NOTHING
         begins = word.start() <= first or _ends_clause(text[max(0, word.start() - 20) : word.start()])
-        if (
-            (acronym or (capital and not begins))
-            and normalize_text(name) not in known
-            and not _is_money(name, text, word.end())
-        ):
+        if (acronym or (capital and not begins)) and normalize_text(name) not in known:
             found.append(name)
     return found
-
-
-def _is_money(name: str, text: str, end: int) -> bool:
-    """Tell whether a word is an ISO 4217 code beside a number."""
-    following = text[end:].split(maxsplit=1)[:1]
-    if following and is_money_word(normalize_text(f"{name} {following[0].strip('.,;:!?')}")):
-        return True
-    near = text[max(0, end - len(name) - 2) : end + 2]
-    return (is_currency_code(name) or name == "TL") and any(char.isdigit() for char in near)
 
 
 _ROMAN = re.compile(r"(?<![\w-])(?=[IVXLC]{2}|[VX](?![\w]))((?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3}))(?![\w-])")

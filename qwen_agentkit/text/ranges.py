@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from qwen_agentkit.text.folding import normalize_text
+
 __all__ = ["is_range"]
 
 _SIGNS = "-~–—−〜～…"
@@ -12,7 +14,9 @@ _WORDS = (
     "den -e dek kadar ila الى حتي حتى تا ل עד ל से लेकर থেকে par 至 到 から まで 부터 에서 ถึง จนถึง "
     "đến tới hingga sampai hadi mpaka έως μέχρι ως ig până la līdz iki kuni asti"
 )
-_BETWEEN = frozenset(_WORDS.split()) | frozenset(_SIGNS)
+_BETWEEN = frozenset(
+    map(normalize_text, [*_WORDS.split(), "tot en met", "hingga ke", "bis zum", "up to"])
+) | frozenset(_SIGNS)
 # What may stand at the end of the first half and before the second: "9 am to 5 pm", 9時から, "9 Uhr bis".
 _AROUND = re.compile(
     r"\b(?:[ap]\.?m\.?|o'clock|uhr|h|hrs?|heures?|horas?|ore|uur|час(?:ов|а)?|the|el|los|las|le|les|den|die|am)\b"

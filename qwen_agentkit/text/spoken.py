@@ -64,6 +64,12 @@ _COMING = {
     "dwunastej",
     "cs": "jedné druhé třetí čtvrté páté šesté sedmé osmé deváté desáté jedenácté dvanácté",
 }
+# Hours in languages whose number words are not known otherwise.
+_HOURS = {
+    "sv": "ett två tre fyra fem sex sju åtta nio tio elva tolv",
+    "da": "et to tre fire fem seks syv otte ni ti elleve tolv",
+    "no": "ett to tre fire fem seks sju åtte ni ti elleve tolv",
+}
 _HAN_HOUR = {
     **{sign: n for n, sign in enumerate("一二三四五六七八九十", 1)},
     "两": 2,
@@ -105,6 +111,7 @@ def spoken_times(text: str, language: str) -> tuple[str, dict[str, str]]:
 @lru_cache(maxsize=32)
 def _compile_sayings(code: str) -> list[tuple[re.Pattern[str], int, dict[str, int]]]:
     words = {word: value for word, value in hour_words(code).items() if value <= 12}
+    words |= {normalize_text(word): n for n, word in enumerate(_HOURS.get(code, "").split(), 1)}
     if code in ("zh", "ja"):
         words = dict(_HAN_HOUR)
     coming = {normalize_text(word): n for n, word in enumerate(_COMING.get(code, "").split(), 1)}
