@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from qwen_agentkit.errors import InputError
+from qwen_agentkit.errors import InputError, StoreError
 from qwen_agentkit.retrievers import reciprocal_rank_fusion
 from qwen_agentkit.text.languages import detect_language
 from qwen_agentkit.text.sparse import sparse_query
@@ -49,11 +49,11 @@ def search_hits(
     """
     rankings = []
     limit = k if mode != "hybrid" else max(2 * k, 50)
+    language = _detect_language(backend, query, conditions) if mode != "dense" else ""
     if mode != "sparse":
         rankings.append(backend.search(vector, limit, conditions, with_vectors))
     # A collection without a maker is langchain-qdrant's: its sparse vectors have other term ids.
     if mode != "dense" and backend.maker is not None:
-        language = detect_language(query, among=backend.languages(conditions))
         terms = sparse_query(query, language)
         rankings.append(backend.search(terms, limit, conditions, with_vectors))
     if mode != "hybrid":
@@ -61,6 +61,14 @@ def search_hits(
     hits = {hit.id: hit for ranking in rankings for hit in ranking}
     scores = reciprocal_rank_fusion([[hit.id for hit in ranking] for ranking in rankings])
     return [replace(hits[id], score=score) for id, score in list(scores.items())[:k]]
+
+
+def _detect_language(backend: Backend, query: str, conditions: Sequence[Condition]) -> str:
+    """Detect the language of a question, among those of the documents first."""
+    try:
+        return detect_language(query, among=backend.languages(conditions))
+    except StoreError:  # The search that follows meets the same error, unless only this was too much.
+        return detect_language(query)
 
 
 def relevance(query: Sequence[float], document: Sequence[float] | None) -> float:
