@@ -105,8 +105,10 @@ def verify_citations(
 
     If a sentence cites several passages, each fact has to be in one of them. Quotations have to occur word
     for word; case, white space, the kind of quotation marks, Arabic vowel points and the script of digits do
-    not matter. Names are compared only if answer and passage are in the same language. Addresses and codes
-    such as QX-200 are always compared.
+    not matter, nor does markup. Numbers are compared with their units and currencies, and so are weekdays,
+    months, ranges and dates, across languages. Names are compared only if answer and passage are in the same
+    language; in scripts without capitals, only where the claim else repeats a sentence of the passage.
+    Addresses and codes such as QX-200 are always compared.
 
     Example:
         >>> checked = verify_citations("It opens at 10:30 [1].", documents, score=reranker.score)
@@ -116,7 +118,8 @@ def verify_citations(
     Args:
         answer: Text with markers such as [1], [1, 2] or 【3】.
         documents: The passages; marker [n] is the n-th, from 1.
-        language: The language of the answer, as an ISO 639-1 code; None detects it.
+        language: The language of the answer, as an ISO 639-1 code; None detects it, among those of the
+            passages first.
         score: A scorer such as the `score` method of a reranker; called once with all pairs.
         min_support: The lowest best score, 0 to 1, of a supported sentence.
 
