@@ -37,6 +37,9 @@ _FURTHER_DAYS = {
     "de": {"sonnabend": "5"},
     "ja": {f"{sign}曜": str(n) for n, sign in enumerate("月火水木金土日")},
 }
+_FURTHER_DAYS["pt"] = {
+    f"{name}s-feiras": str(n) for n, name in enumerate(("segunda", "terça", "quarta", "quinta", "sexta"))
+}
 _FURTHER_MONTHS = {
     "en": {"sept": "9"},
     "de": {"jänner": "1", "feber": "2"},
@@ -109,7 +112,12 @@ def find_days(text: str, language: str) -> list[CalendarWord]:
     """Return the weekdays of a normalized text, those between the ends of a range included."""
     code = language.split("-")[0]
     names = () if code == "zh" else _find(text, _compile_days(language), _AMBIGUOUS_DAYS)
-    found = [CalendarWord(number, match.start(), match.end(), sure) for match, number, sure in names]
+    found = [
+        CalendarWord(number, match.start(), match.end(), sure)
+        for match, number, sure in names
+        # "So" is Sunday in German only beside another day or a number.
+        if sure or len(match[0]) > 2 or match[0] >= "\u0370"
+    ]
     if code in ("zh", "ja"):
         found += _find_chinese_days(text)
     if code in _EAST_ASIAN:
@@ -169,7 +177,7 @@ def _all_forms(language: str, what: str) -> dict[str, str]:
     tables: list[Forms] = [forms(language, "wide"), forms(language, "abbreviated")]
     for table in tables:
         for form, numbers in table.items():
-            if len(form) > 2 or form >= "\u0370":
+            if len(form) > 1:
                 single.setdefault(form, *numbers)
     own = further.get(language.split("-")[0], {})
     return single | {normalize_text(form): number for form, number in own.items()}
@@ -183,7 +191,10 @@ def _compile_days(language: str) -> _Pattern:
         if len(form) > 1 or form > "\u3000"
     }
     wide = day_forms(language, "wide")
-    short = {form for form in forms if form not in wide and language not in ("ja", "zh", "zh-hant")}
+    own = {normalize_text(form) for form in _FURTHER_DAYS.get(language, {})}
+    short = (
+        set() if language in ("ja", "zh", "zh-hant") else {f for f in forms if f not in wide and f not in own}
+    )
     for form, number in list(forms.items()):
         rest = _LEFT_OUT.sub("", form)
         if rest != form and len(rest) > 1 and rest not in forms:

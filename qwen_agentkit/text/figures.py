@@ -288,11 +288,13 @@ def _collect_chain_values(text: str, match: re.Match[str]) -> set[str]:
     chain = match[0]
     if _is_negative(text, match.start()):
         return set()
+    if (time := _TIME.fullmatch(chain)) and time[2] != "00":
+        return set()  # 5:30 is not 5.
     parts = re.findall(r"\d+", chain)
     values = {_strip_zeros(part) for part in parts}
     if _DECIMAL.fullmatch(chain):
         values |= _read_number(chain)
-    if time := _TIME.fullmatch(chain):
+    if time:
         values.add(str(int(time[1]) % 12 or 12))
     elif len(parts) > 1 or not _find_noon(text, match.start(), match.end()):
         values |= {f"h{int(part)}" for part in parts if len(part) <= 2 and int(part) <= 12}

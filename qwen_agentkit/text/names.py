@@ -55,7 +55,9 @@ def find_names(text: str, language: str) -> list[str]:
     return found
 
 
-_ROMAN = re.compile(r"(?<![\w-])(?=[IVXLC]{2}|[VX](?![\w]))((?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3}))(?![\w-])")
+_ROMAN = re.compile(
+    r"(?<![\w-])(?=[IVXLC]{2}|[VX](?![\w]))((?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3}))(?=(?:e|er|ème)?(?![\w-]))"
+)
 _ROMAN_DIGITS = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 
 

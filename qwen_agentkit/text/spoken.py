@@ -70,6 +70,14 @@ _HOURS = {
     "da": "et to tre fire fem seks syv otte ni ti elleve tolv",
     "no": "ett to tre fire fem seks sju åtte ni ti elleve tolv",
 }
+_NO_HOURS = ("a", "an", "once", "twice")
+# Half an hour as a time that something takes.
+_HALF_HOURS = re.compile(
+    "half an hour|halbe[n]? stunde|demi-heure|media hora|mezz'ora|meia hora|half uur|полчаса|півгодини"
+    "|pół godziny|půl hodiny|halvtimme|نصف ساعه|نيم ساعت|חצי שעה|yarım saat"
+    "|आधा घंटा|आधे घंटे|半小时|半小時|半个小时|半個小時|半時間"
+    "|반 ?시간|ครึ่งชั่วโมง|nửa giờ|setengah jam"
+)
 _HAN_HOUR = {
     **{sign: n for n, sign in enumerate("一二三四五六七八九十", 1)},
     "两": 2,
@@ -91,6 +99,7 @@ def spoken_times(text: str, language: str) -> tuple[str, dict[str, str]]:
         The text with times such as 7:30, and the words that each of them replaces.
     """
     said: dict[str, str] = {}
+    text = _HALF_HOURS.sub(" 30 minutes ", text)
     for pattern, minutes, hours in _compile_sayings(language.split("-")[0]):
 
         def write(match: re.Match[str], minutes: int = minutes, hours: dict[str, int] = hours) -> str:
@@ -110,7 +119,7 @@ def spoken_times(text: str, language: str) -> tuple[str, dict[str, str]]:
 
 @lru_cache(maxsize=32)
 def _compile_sayings(code: str) -> list[tuple[re.Pattern[str], int, dict[str, int]]]:
-    words = {word: value for word, value in hour_words(code).items() if value <= 12}
+    words = {word: n for word, n in hour_words(code).items() if n <= 12 and word not in _NO_HOURS}
     words |= {normalize_text(word): n for n, word in enumerate(_HOURS.get(code, "").split(), 1)}
     if code in ("zh", "ja"):
         words = dict(_HAN_HOUR)

@@ -154,9 +154,9 @@ def _is_name(block: _Block, language: str) -> bool:
     if max(len(text.split()) for text in both) > 3 or _are_similar(*map(normalize_text, both)):
         return False
     if language in _NO_CAPITALS:
-        return bool(block.before or language not in _VERB_FIRST) and bool(
-            block.behind or language not in _VERB_LAST
-        )
+        # 박경리이다 and 황석영이다 end with the same verb.
+        ends = language not in _VERB_LAST or block.claim[-2:] == block.source[-2:]
+        return bool(block.before or language not in _VERB_FIRST) and bool(block.behind or ends)
     # Elsewhere capitals tell, except at the start of a sentence.
     return (
         language not in _CAPITALS_MEAN_NOTHING
