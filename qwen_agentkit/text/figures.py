@@ -18,6 +18,16 @@ from qwen_agentkit.text.measures import find_measure
 from qwen_agentkit.text.names import find_roman_numerals, remove_codes
 from qwen_agentkit.text.numerals import Numeral, find_eastern_numerals, find_number_words, format_number
 from qwen_agentkit.text.ranges import is_range
+from qwen_agentkit.text.readings import (
+    DECIMAL,
+    SCALE,
+    SCALE_OF,
+    find_noon,
+    read_number,
+    read_time,
+    read_year,
+    strip_zeros,
+)
 from qwen_agentkit.text.spoken import knows_half_hours, rewrite_amounts, rewrite_years, spoken_times
 
 __all__ = ["Figure", "collect_values", "find_figures", "find_ranges"]
@@ -43,25 +53,6 @@ class Figure(NamedTuple):
     end: int = 0
 
 
-_SCALES = {
-    1_000: (
-        "thousand tausend mille mil duizend тыс тысяч тысячи الف الاف हज़ार हजार พัน bin ribu nghìn ngàn هزار"
-    ),
-    10_000: "หมื่น",
-    100_000: "lakh লাখ لاکھ लाख แสน",
-    1_000_000: (
-        "million millions mio millionen millones millón milhões milhão milioni milione miljoen milyon juta "
-        "triệu млн миллион миллиона миллионов мільйон мільйона мільйонів مليون ملايين ميليون ล้าน"
-    ),
-    10_000_000: "crore करोड़",
-    1_000_000_000: (
-        "billion billions bilhões mrd milliarden milliards miliardi milyar miliar tỷ миллиард миллиарда "
-        "миллиардов млрд مليار"
-    ),
-}
-_SCALE_OF = {normalize_text(word): scale for scale, words in _SCALES.items() for word in words.split()}
-_SCALE = re.compile(rf" ?({'|'.join(sorted(map(re.escape, _SCALE_OF), key=len, reverse=True))})(?![a-zа-я])")
-
 # The lengths are bounded so that a long run of digits is fast.
 _CHAIN = re.compile(r"(?<![a-z\d])\d{1,40}(?:[.,:/'-]\d{1,40}| \d{3}(?!\d)){0,20}")
 # 19h30, 19点30分, 19時30分, 19시 30분
@@ -72,13 +63,6 @@ _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](?:\d
 # "3.10. um 9 Uhr": this full stop ends no sentence.
 _DAY_MONTH = re.compile(r"(?:0?[1-9]|[12]\d|3[01])\.(?:0?[1-9]|1[0-2])")
 _GOES_ON = re.compile(r"\. ?\w")
-_GROUPED = re.compile(r"\d{1,3}(?:([.,' ])\d{3})(?:\1\d{3})*|\d{1,2}(?:,\d{2})+,\d{3}")
-_DECIMAL = re.compile(r"(\d{1,3}(?:[.,' ]\d{3})*|\d+)[.,](\d+)")
-_NOON = re.compile(
-    r"(?: ?(?:o'clock|uhr|[点點時时시]))? ?"
-    r"(?:([ap])\.?m\b|(?P<am>صباحا|فجرا|ص(?!\w))|(?P<pm>مساء|ليلا|عصرا|ظهرا|بعد الظهر|م(?!\w)))"
-)
-_NOON_BEFORE = re.compile("(?:(?P<am>上午|早上|午前|오전)|(?P<pm>下午|晚上|傍晚|午後|오후)) ?$")
 _MONTH_SIGN = re.compile(r" ?[月월]")
 _MINUS = re.compile(
     r"(?<![\w.-])(?:minus|минус|мінус|eksi) ?(?=\d)|(?:负|負|零下|氷点下|マイナス|영하 ?)(?=\d)"
@@ -215,72 +199,49 @@ def _negate(values: set[str] | frozenset[str]) -> set[str]:
 def _read_chain(text: str, match: re.Match[str], language: str) -> Iterator[Figure]:
     """Yield the figures of one run of digits and separators."""
     chain, start, end = match[0], match.start(), match.end()
-    noon = _find_noon(text, start, end)
+    noon = find_noon(text, start, end)
     place = {"start": start, "end": end}
     if time := _TIME.fullmatch(chain):
-        yield Figure(chain, _read_time(time[1], time[2], noon), **place)
+        yield Figure(chain, read_time(time[1], time[2], noon), **place)
     elif _DATE.fullmatch(chain) or (_DAY_MONTH.fullmatch(chain) and _GOES_ON.match(text, end)):
         for part in re.findall(r"\d+", chain):
-            yield Figure(part, frozenset({_strip_zeros(part), f"m{int(part)}"}), **place)
+            yield Figure(part, frozenset({strip_zeros(part), f"m{int(part)}"}), **place)
     elif re.search("[:/-]", chain):
         for part in re.finditer("[^/-]+", chain):
             for figure in _read_range_end(part[0]):
                 yield figure._replace(start=start + part.start(), end=start + part.end())
-    elif scale := _SCALE.match(text, end):
-        factor = _SCALE_OF[scale[1]]
-        scaled = {format_number(Decimal(value) * factor) for value in _read_number(chain)}
+    elif scale := SCALE.match(text, end):
+        factor = SCALE_OF[scale[1]]
+        scaled = {format_number(Decimal(value) * factor) for value in read_number(chain)}
         yield Figure(chain + scale[0], frozenset(scaled), start=start, end=scale.end())
     elif noon and chain.isdecimal() and int(chain) <= 12:
-        yield Figure(chain, _read_time(chain, "00", noon), **place)
+        yield Figure(chain, read_time(chain, "00", noon), **place)
     elif noon and (dotted := _DOTTED_TIME.fullmatch(chain)):
-        yield Figure(chain, _read_time(dotted[1], dotted[2], noon), **place)
+        yield Figure(chain, read_time(dotted[1], dotted[2], noon), **place)
     elif _is_negative(text, start):
-        yield Figure(f"-{chain}", frozenset(_negate(_read_number(chain))), **place)
+        yield Figure(f"-{chain}", frozenset(_negate(read_number(chain))), **place)
     else:
-        values = _read_number(chain)
+        values = read_number(chain)
         if short := _SHORT_SCALE.match(text, end):  # 10k may be a distance, 5m too
             factor = 1000 if short[0] == "k" else 1_000_000
             values |= {format_number(Decimal(value) * factor) for value in values}
         if dotted := _DOTTED_TIME.fullmatch(chain):
-            values |= _read_time(dotted[1], dotted[2], None)
+            values |= read_time(dotted[1], dotted[2], None)
         if chain.isdecimal() and _MONTH_SIGN.match(text, end):
             values.add(f"m{int(chain)}")
-        yield Figure(chain, frozenset(values | _year_readings(text, match, language)), **place)
+        yield Figure(chain, frozenset(values | read_year(text, match, language)), **place)
 
 
 _SHORT_SCALE = re.compile(r"[km](?!\w)")
-# 1990s, 90er, 1990年代, années 90
-_DECADE_BEHIND = re.compile(r"(?:'?s|er[ns]?|-?[ехт]|-?ті|年代|년대)(?![a-zа-я])")
-_DECADE_BEFORE = re.compile(r"(?:années|anni|años|anos|jaren|سنوات|دهه|दशक|thập niên|tahun) $")
-_HIJRI = re.compile(r" ?(?:ه(?!\w)|هجري|للهجره)")
-
-
-def _year_readings(text: str, match: re.Match[str], language: str) -> set[str]:
-    """Return what else a number means as a year: of a decade, or of another calendar."""
-    if not match[0].isdecimal() or len(match[0]) not in (2, 4):
-        return set()
-    year = int(match[0])
-    values: set[int] = set()
-    before = text[max(0, match.start() - 12) : match.start()]
-    if year % 10 == 0 and (_DECADE_BEHIND.match(text, match.end()) or _DECADE_BEFORE.search(before)):
-        values |= {year % 100, year if year > 99 else 1900 + year}
-    if language == "th" and 2400 <= year <= 2700:
-        values.add(year - 543)
-    if language in ("fa", "ps") and 1200 <= year <= 1500:
-        values |= {year + 621, year + 622}  # The year begins in March.
-    if language in ("ar", "ur") and 1200 <= year <= 1500 and _HIJRI.match(text, match.end()):
-        first = int(year * 0.970224 + 621.5774)
-        values |= {first, first + 1}
-    return {str(value) for value in values}
 
 
 def _read_range_end(part: str) -> Iterator[Figure]:
     """Yield the figures of one end of a range: a time, or numbers."""
     if time := _TIME.fullmatch(part):
-        yield Figure(part, _read_time(time[1], time[2], None))
+        yield Figure(part, read_time(time[1], time[2], None))
         return
     for number in part.split(":"):
-        yield Figure(number, frozenset(_read_number(number)))
+        yield Figure(number, frozenset(read_number(number)))
 
 
 def _collect_chain_values(text: str, match: re.Match[str]) -> set[str]:
@@ -291,12 +252,12 @@ def _collect_chain_values(text: str, match: re.Match[str]) -> set[str]:
     if (time := _TIME.fullmatch(chain)) and time[2] != "00":
         return set()  # 5:30 is not 5.
     parts = re.findall(r"\d+", chain)
-    values = {_strip_zeros(part) for part in parts}
-    if _DECIMAL.fullmatch(chain):
-        values |= _read_number(chain)
+    values = {strip_zeros(part) for part in parts}
+    if DECIMAL.fullmatch(chain):
+        values |= read_number(chain)
     if time:
         values.add(str(int(time[1]) % 12 or 12))
-    elif len(parts) > 1 or not _find_noon(text, match.start(), match.end()):
+    elif len(parts) > 1 or not find_noon(text, match.start(), match.end()):
         values |= {f"h{int(part)}" for part in parts if len(part) <= 2 and int(part) <= 12}
     return values
 
@@ -311,8 +272,8 @@ def _certain_values(text: str, one: Numeral) -> frozenset[str]:
     """Return the certain readings of a number in words or signs: a month, an hour, or the number."""
     (value, *others) = one.values
     if not others and value.isdecimal() and int(value) <= 12:
-        if noon := _find_noon(text, one.start, one.end):
-            return _read_time(value, "00", noon)
+        if noon := find_noon(text, one.start, one.end):
+            return read_time(value, "00", noon)
         if _MONTH_SIGN.match(text, one.end):
             return frozenset({f"m{value}"})
     return one.values
@@ -321,53 +282,14 @@ def _certain_values(text: str, one: Numeral) -> frozenset[str]:
 def _collect_numeral_values(text: str, one: Numeral, language: str) -> set[str]:
     """Return every reading of a number in words or signs."""
     values = set(one.values | one.parts)
-    noon = _find_noon(text, one.start, one.end)
+    noon = find_noon(text, one.start, one.end)
     for value in [value for value in values if value.isdecimal() and int(value) <= 12]:
         if noon:
             # Where half an hour is not known, it may be a word between the two or behind them.
             minutes = ("00",) if knows_half_hours(language) else ("00", "30")
-            values |= {hour for minute in minutes for hour in _read_time(value, minute, noon)}
+            values |= {hour for minute in minutes for hour in read_time(value, minute, noon)}
         elif not knows_half_hours(language):
             values |= {f"w{value}", f"{value}:30", f"{(int(value) + 12) % 24}:30"}
         else:
             values |= {f"w{value}", f"m{value}"} if _MONTH_SIGN.match(text, one.end) else {f"w{value}"}
     return {value for value in values if not (noon and value[0] in "wh")}
-
-
-def _find_noon(text: str, start: int, end: int) -> str | None:
-    """Return "a" (before noon) or "p" (after noon) for a time at this place; None if nothing says which."""
-    if not (match := _NOON.match(text, end) or _NOON_BEFORE.search(text[max(0, start - 4) : start])):
-        return None
-    return "a" if match["am"] else "p" if match["pm"] else match[1]
-
-
-def _read_time(hour: str, minute: str, noon: str | None) -> frozenset[str]:
-    """Return the readings of a time of day. Without "am" or "pm" an hour up to twelve may be either."""
-    number = int(hour)
-    half = noon if number <= 12 else None
-    if half:
-        hours = {number % 12 + (12 if half == "p" else 0)}
-    else:
-        hours = {number} if number > 12 or hour.startswith("0") else {number, (number + 12) % 24}
-    values = {f"{one}:{minute}" for one in hours}
-    if minute == "00":
-        values.add(f"w{number % 12 or 12}")
-    if minute == "00":
-        # Beside "am" or "pm" the bare number is only half of the time.
-        values |= {str(one) for one in hours if one > 12 or not half}
-        values |= {f"h{number}"} if half else set()
-    return frozenset(values)
-
-
-def _read_number(text: str) -> set[str]:
-    """Return the readings of a number: the separator of 1,230 may group digits or begin decimals."""
-    values = set()
-    if _GROUPED.fullmatch(text):
-        values.add(_strip_zeros(re.sub(r"\D", "", text)))
-    if decimal := _DECIMAL.fullmatch(text):
-        values.add(format_number(Decimal(f"{re.sub(r'[^0-9]', '', decimal[1])}.{decimal[2]}")))
-    return values or {_strip_zeros(part) for part in re.findall(r"\d+", text)}
-
-
-def _strip_zeros(digits: str) -> str:
-    return digits.lstrip("0") or "0"

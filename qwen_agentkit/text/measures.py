@@ -41,7 +41,6 @@ _BASE = {
     for unit, factor in units.items()
 }
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
-_BEHIND = re.compile(r" ?")
 _LONGEST = 24
 _UNSPACED = "\u0e00"
 # Short English forms are used in every language, but these are common words.
@@ -52,13 +51,12 @@ _NO_UNITS = frozenset(
 
 def find_measure(text: str, start: int, end: int, language: str) -> Measure | None:
     """Return what the number at a place of a normalized text counts; None if nothing known stands there."""
-    behind, before, stems = _load(language)
-    begin = _BEHIND.match(text, end).end()  # type: ignore[union-attr]  # the pattern matches anything
-    rest = text[begin : begin + _LONGEST]
-    if found := _longest(rest, behind, stems, language):
+    before = _load(language)[1]
+    begin = end + text.startswith(" ", end)
+    if found := _longest(text[begin : begin + _LONGEST], language):
         return Measure(found[1], end, begin + len(found[0]))
     head = text[max(0, start - _LONGEST) : start].rstrip()
-    for form, meanings in before:
+    for form, meanings in before.get(head[-1:], ()):
         if head.endswith(form) and not (form[0].isalpha() and head[: -len(form)][-1:].isalpha()):
             return Measure(meanings, start - len(form), end)
     return None
@@ -84,23 +82,30 @@ def is_currency_code(word: str) -> bool:
     return len(word) == 3 and word.isupper() and word.casefold() in currency_forms("en")
 
 
-def _longest(rest: str, forms: Forms, stems: Forms, language: str) -> tuple[str, Meanings] | None:
+@lru_cache(maxsize=1 << 12)
+def _longest(rest: str, language: str) -> tuple[str, Meanings] | None:
     """Return the longest form at the start of a text."""
-    words = list(_WORD.finditer(rest))
-    for length in range(min(_LONGEST, len(rest)), 0, -1):
+    forms, _, stems = _load(language)
+    if rest[:1] not in _first_characters(language):
+        return None
+    for length in range(len(rest), 0, -1):
         form = rest[:length]
         if form in forms and (form[-1] >= _UNSPACED or not rest[length : length + 1].isalnum()):
             return form, forms[form]
-    if words and words[0].start() == 0 and len(words[0][0]) > 2:
-        own = find_stems(words[0][0], language)
-        if own and own[0] in stems:
-            return words[0][0], stems[own[0]]
+    word = _WORD.match(rest)
+    if word and len(word[0]) > 2 and (own := find_stems(word[0], language)) and own[0] in stems:
+        return word[0], stems[own[0]]
     return None
 
 
 @lru_cache(maxsize=64)
-def _load(language: str) -> tuple[Forms, tuple[tuple[str, Meanings], ...], Forms]:
-    """Return the forms behind a number, those in front of one (longest first), and stems of those behind."""
+def _first_characters(language: str) -> frozenset[str]:
+    return frozenset(form[0] for form in _load(language)[0])
+
+
+@lru_cache(maxsize=64)
+def _load(language: str) -> tuple[Forms, dict[str, list[tuple[str, Meanings]]], Forms]:
+    """Return the forms behind a number, those in front by their last character, and stems of those behind."""
     behind: dict[str, Meanings] = {}
     before: dict[str, Meanings] = {}
     for code in dict.fromkeys((language, "en")):
@@ -114,4 +119,7 @@ def _load(language: str) -> tuple[Forms, tuple[tuple[str, Meanings], ...], Forms
     for form, meanings in behind.items():
         if form.isalpha() and len(form) > 3 and (found := find_stems(form, language)):
             stems[found[0]] = stems.get(found[0], frozenset()) | meanings
-    return behind, tuple(sorted(before.items(), key=lambda item: -len(item[0]))), stems
+    by_end: dict[str, list[tuple[str, Meanings]]] = {}
+    for form, meanings in sorted(before.items(), key=lambda item: -len(item[0])):
+        by_end.setdefault(form[-1], []).append((form, meanings))
+    return behind, by_end, stems
