@@ -16,7 +16,7 @@ from qwen_agentkit.text.folding import normalize_text
 if TYPE_CHECKING:
     from babel import Locale
 
-__all__ = ["currency_forms", "day_forms", "month_forms", "place_names", "unit_forms"]
+__all__ = ["currency_forms", "day_forms", "month_forms", "unit_forms"]
 
 Forms = dict[str, frozenset[str]]
 """Normalized words and what each may mean."""
@@ -171,18 +171,8 @@ def _current_currencies() -> tuple[str, ...]:
     from babel.numbers import get_territory_currencies
 
     territories = [code for code in Locale.parse("en").territories if len(code) == 2]
-    return tuple(sorted({money for code in territories for money in get_territory_currencies(code)}))
-
-
-@lru_cache(maxsize=128)
-def place_names(language: str) -> Forms:
-    """Return the names of countries and the codes they belong to."""
-    forms: dict[str, set[str]] = {}
-    for locale in _locales(language):
-        for code, name in locale.territories.items():
-            if len(code) == 2 and len(name) > 1:
-                forms.setdefault(normalize_text(name), set()).add(code)
-    return _frozen(forms)
+    found = {str(money) for code in territories for money in get_territory_currencies(code)}
+    return tuple(sorted(found))
 
 
 def _frozen(forms: dict[str, set[str]]) -> Forms:

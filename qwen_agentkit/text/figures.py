@@ -200,12 +200,11 @@ def _read_chain(text: str, match: re.Match[str], language: str) -> Iterator[Figu
     """Yield the figures of one run of digits and separators."""
     chain, start, end = match[0], match.start(), match.end()
     noon = find_noon(text, start, end)
-    place = {"start": start, "end": end}
     if time := _TIME.fullmatch(chain):
-        yield Figure(chain, read_time(time[1], time[2], noon), **place)
+        yield Figure(chain, read_time(time[1], time[2], noon), start=start, end=end)
     elif _DATE.fullmatch(chain) or (_DAY_MONTH.fullmatch(chain) and _GOES_ON.match(text, end)):
         for part in re.findall(r"\d+", chain):
-            yield Figure(part, frozenset({strip_zeros(part), f"m{int(part)}"}), **place)
+            yield Figure(part, frozenset({strip_zeros(part), f"m{int(part)}"}), start=start, end=end)
     elif re.search("[:/-]", chain):
         for part in re.finditer("[^/-]+", chain):
             for figure in _read_range_end(part[0]):
@@ -215,11 +214,11 @@ def _read_chain(text: str, match: re.Match[str], language: str) -> Iterator[Figu
         scaled = {format_number(Decimal(value) * factor) for value in read_number(chain)}
         yield Figure(chain + scale[0], frozenset(scaled), start=start, end=scale.end())
     elif noon and chain.isdecimal() and int(chain) <= 12:
-        yield Figure(chain, read_time(chain, "00", noon), **place)
+        yield Figure(chain, read_time(chain, "00", noon), start=start, end=end)
     elif noon and (dotted := _DOTTED_TIME.fullmatch(chain)):
-        yield Figure(chain, read_time(dotted[1], dotted[2], noon), **place)
+        yield Figure(chain, read_time(dotted[1], dotted[2], noon), start=start, end=end)
     elif _is_negative(text, start):
-        yield Figure(f"-{chain}", frozenset(_negate(read_number(chain))), **place)
+        yield Figure(f"-{chain}", frozenset(_negate(read_number(chain))), start=start, end=end)
     else:
         values = read_number(chain)
         if short := _SHORT_SCALE.match(text, end):  # 10k may be a distance, 5m too
@@ -229,7 +228,7 @@ def _read_chain(text: str, match: re.Match[str], language: str) -> Iterator[Figu
             values |= read_time(dotted[1], dotted[2], None)
         if chain.isdecimal() and _MONTH_SIGN.match(text, end):
             values.add(f"m{int(chain)}")
-        yield Figure(chain, frozenset(values | read_year(text, match, language)), **place)
+        yield Figure(chain, frozenset(values | read_year(text, match, language)), start=start, end=end)
 
 
 _SHORT_SCALE = re.compile(r"[km](?!\w)")

@@ -28,7 +28,7 @@ class Measure(NamedTuple):
 
 
 # One in the base unit of its kind, from the definitions of the units.
-_FACTORS = {
+_FACTORS: dict[str, dict[str, str | int]] = {
     "mass": {"milligram": "0.001", "gram": 1, "kilogram": 1000, "tonne": 1_000_000},
     "length": {"millimeter": "0.001", "centimeter": "0.01", "meter": 1, "kilometer": 1000},
     "duration": {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604_800},
