@@ -170,7 +170,7 @@ def _current_currencies() -> tuple[str, ...]:
     from babel import Locale
     from babel.numbers import get_territory_currencies
 
-    territories = [code for code in Locale.parse("en").territories if len(code) == 2]
+    territories = [str(code) for code in Locale.parse("en").territories if len(str(code)) == 2]
     found = {str(money) for code in territories for money in get_territory_currencies(code)}
     return tuple(sorted(found))
 
