@@ -35,6 +35,7 @@ from qwen_agentkit.errors import (
     StoreNotFoundError,
     StoreWriteError,
 )
+from qwen_agentkit.text.sparse import sparse_query
 from qwen_agentkit.vectorstores import client_backend
 from qwen_agentkit.vectorstores.points import Point
 from qwen_agentkit.vectorstores.store import QwenVectorStore

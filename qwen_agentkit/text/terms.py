@@ -65,8 +65,8 @@ _PAIRED = (
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af\u3041-\u30ff\uac00-\ud7a3"
     "\u0e01-\u0eff\u0f40-\u0fbc\u1000-\u109f\u1780-\u17d3"
 )
-_SIGN = re.compile("[\u3041-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U000323af]")
-"""A character of these scripts may be a word: Han, kana, Hangul."""
+_FIRST_SIGN = "\u3041"
+"""From here on (kana, Han, Hangul) a single character may be a word."""
 # Python's \w excludes combining accents and the vowel signs of Indic scripts.
 _MARKS = "\u0300-\u036f\u0900-\u0963\u0971-\u0dff"
 _PICTURE = "\u2600-\u27bf\U0001f000-\U0001faff"
@@ -114,8 +114,8 @@ def _pair_terms(run: str, language: str) -> Iterator[Terms]:
     stops = find_stop_places(run, language)
     for place, (first, second) in enumerate(pairwise(run)):
         weight = STOP_WORD if {place, place + 1} <= stops else 1.0
-        yield Terms(first + second, parts=(first,) if _SIGN.match(first) else (), weight=weight)
-    if _SIGN.match(run[-1]):
+        yield Terms(first + second, parts=(first,) if first >= _FIRST_SIGN else (), weight=weight)
+    if run[-1] >= _FIRST_SIGN:
         yield Terms("", parts=(run[-1],), weight=STOP_WORD if len(run) - 1 in stops else 1.0)
 
 
@@ -139,7 +139,7 @@ def _word_terms(word: str, language: str) -> Terms:
 def _spellings(word: str, plain: str, language: str) -> Iterator[str]:
     if language in _DIGRAPHS and (spelling := fold_digraphs(word)):
         yield "\x03" + spelling
-    if not word.isalpha():
+    if any(char.isdigit() for char in plain):
         yield from (part for part in _LETTERS_OR_DIGITS.findall(plain) if part != plain)
 
 
