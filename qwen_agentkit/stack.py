@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic import ConfigDict
 
 from qwen_agentkit.catalog import preset_checkpoint
 from qwen_agentkit.embeddings import QwenEmbeddings
+from qwen_agentkit.errors import StoreNotFoundError
 from qwen_agentkit.rerankers import QwenReranker
 from qwen_agentkit.vectorstores.store import QwenVectorStore
 
@@ -74,6 +76,11 @@ class Stack:
 
     def store(self, *, create: bool = False) -> QwenVectorStore:
         """Open the store; it has to exist unless `create`."""
+        if not create and not self.folder.exists():
+            raise StoreNotFoundError(
+                f"{str(self.folder)!r} holds no store; expected one. Create it with: qwen-agentkit ingest "
+                f"DOCS --store {shlex.quote(str(self.folder))} --preset {self.preset}"
+            )
         return QwenVectorStore(self.embeddings, path=str(self.folder), create=create)
 
     def rag_graph(self, store: QwenVectorStore | None = None) -> RagGraph:

@@ -73,6 +73,17 @@ def test_ids_of_another_reach_nothing(open_store: Open) -> None:
     assert contents(one) == {(id, "The price is 9.")}
 
 
+def test_a_store_that_was_opened_before_there_were_tenants_shows_none(open_store: Open) -> None:
+    early, other = open_store(), open_store("globex")
+    one = open_store("acme")
+    one.add_texts(["secret"])
+    for store in (early, other):
+        assert store.similarity_search("secret") == []
+        assert store.count() == 0
+        store.delete([document.id or "" for document in one.scroll()])
+    assert one.count() == 1
+
+
 def test_metadata_and_filters_do_not_change_the_tenant(open_store: Open) -> None:
     one, other, none = open_store("acme"), open_store("globex"), open_store()
     one.add_texts(["secret"], [{"tenant": "globex"}])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import io
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qwen_agentkit.cli.options import DEFAULT_STORE, AsJson, Preset, Store, choose_preset, print_json
+from qwen_agentkit.cli.store_entry import docs_app, store_app
 from qwen_agentkit.errors import InputError, QwenAgentKitError, ServerAccessError
 
 if TYPE_CHECKING:
@@ -28,16 +29,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Preset = Annotated[str, typer.Option(help="Models to use: nano (bundled), 0.6b, 4b or 8b.", metavar="NAME")]
-Store = Annotated[Path, typer.Option(help="Folder of the vector store.", metavar="DIR")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+app.add_typer(docs_app, name="docs")
+app.add_typer(store_app, name="store")
+
 Think = Annotated[
     bool | None,
     typer.Option("--think/--no-think", help="Think before answering. Default: the default of the model."),
 ]
 Candidates = Annotated[int, typer.Option(help="Passages to retrieve before reranking.", min=1, max=200)]
-
-DEFAULT_STORE = Path(".qwen-agentkit/store")
 
 
 def _print_version(wanted: bool) -> None:
@@ -76,7 +75,7 @@ def ingest(
         list[Path],
         typer.Argument(help="Files and folders: md, txt, html, pdf, csv, tsv, jsonl, docx, pptx, xlsx."),
     ],
-    preset: Preset = "0.6b",
+    preset: Preset = None,
     store: Store = DEFAULT_STORE,
     groups: Annotated[
         bool,
@@ -108,7 +107,7 @@ def ingest(
         else:
             report = commands.ingest(stack, paths, progress, groups=groups)
     if as_json:
-        _print_json(report.to_dict())
+        print_json(report.to_dict())
     else:
         show.print_report(report)
     if report.failed:
@@ -118,7 +117,7 @@ def ingest(
 @app.command()
 def search(
     query: Annotated[str, typer.Argument(help="What to look for, in any language.")],
-    preset: Preset = "0.6b",
+    preset: Preset = None,
     store: Store = DEFAULT_STORE,
     candidates: Candidates = 20,
     limit: Annotated[int, typer.Option(help="Passages to show.", min=1, max=200)] = 5,
@@ -130,7 +129,7 @@ def search(
 
     results = commands.search(_stack(preset, store), query, candidates=candidates, limit=limit)
     if as_json:
-        _print_json({"results": results})
+        print_json({"results": results})
     else:
         show.print_results(results)
 
@@ -138,7 +137,7 @@ def search(
 @app.command()
 def ask(
     question: Annotated[str, typer.Argument(help="A question, in any language.")],
-    preset: Preset = "0.6b",
+    preset: Preset = None,
     store: Store = DEFAULT_STORE,
     think: Think = None,
     candidates: Candidates = 20,
@@ -156,9 +155,9 @@ def ask(
     stack = _stack(preset, store)
     settings = {"candidates": candidates, "passages": passages}
     if as_json:
-        _print_json(commands.ask(stack, question, thinking=think, settings=settings, trace=trace))
+        print_json(commands.ask(stack, question, thinking=think, settings=settings, trace=trace))
         return
-    show.print_notice(preset)
+    show.print_notice(stack.preset)
     stream = show.AnswerStream()
     result = commands.ask(stack, question, thinking=think, settings=settings, on_event=stream, trace=trace)
     stream.close(result)
@@ -166,7 +165,9 @@ def ask(
 
 @app.command()
 def demo(
-    preset: Preset = "nano",
+    preset: Annotated[
+        str, typer.Option(help="Models to use: nano (bundled), 0.6b, 4b or 8b.", metavar="NAME")
+    ] = "nano",
     store: Annotated[
         Path | None, typer.Option(help="Folder of the store. Default: a new one.", metavar="DIR")
     ] = None,
@@ -178,7 +179,7 @@ def demo(
 
     stack = _stack(preset, store or commands.make_demo_store())
     if as_json:
-        _print_json(demo.run_demo(stack, thinking=think))
+        print_json(demo.run_demo(stack, thinking=think))
         return
     show.print_notice(preset)
     with _progress(silent=False) as progress:
@@ -210,7 +211,7 @@ def serve_lines(
     options = serving.ServeOptions(context=context, gpus=gpus, fp8=fp8, port=port)
     lines = serving.serve_lines(model, server, options)
     if as_json:
-        _print_json({"lines": [asdict(line) for line in lines]})
+        print_json({"lines": [asdict(line) for line in lines]})
         return
     for line in lines:
         # Not the console: a line to paste into a shell must not be wrapped.
@@ -231,7 +232,7 @@ def new(
 
 @app.command()
 def doctor(
-    preset: Preset = "nano",
+    preset: Preset = None,
     store: Store = DEFAULT_STORE,
     base_url: Annotated[
         str | None, typer.Option(help="Check this model server instead.", metavar="URL")
@@ -264,7 +265,7 @@ def doctor(
                 f"{error} This command reads the key from QWEN_AGENTKIT_API_KEY."
             ) from error
     if as_json:
-        _print_json(findings)
+        print_json(findings)
     else:
         show.print_findings(findings)
 
@@ -279,15 +280,10 @@ def _without_collecting() -> Iterator[None]:
         gc.enable()
 
 
-def _stack(preset: str, folder: Path) -> Stack:
+def _stack(preset: str | None, folder: Path) -> Stack:
     from qwen_agentkit.stack import Stack  # loads torch: only when a command runs
 
-    return Stack(preset, folder)
-
-
-def _print_json(value: Any) -> None:
-    """Print JSON in UTF-8 whatever the locale, with every script unescaped."""
-    sys.stdout.buffer.write((json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode())
+    return Stack(choose_preset(preset, folder), folder)
 
 
 @contextmanager

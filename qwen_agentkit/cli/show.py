@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.table import Table
 
-from qwen_agentkit.cli.terminal import console, isolate_lines, label_line
+from qwen_agentkit.cli.terminal import console, isolate_lines, label_line, one_line
 from qwen_agentkit.stack import NANO_NOTICE
 from qwen_agentkit.text.languages import phrase
 
@@ -42,7 +42,9 @@ def print_report(found: IngestReport) -> None:
         f"{len(found.failed)} failed in {found.seconds:.1f} s"
     )
     for failure in found.failed:
-        console(stderr=True).print(f"failed: {failure['source']}: {failure['reason']}", style="red")
+        console(stderr=True).print(
+            f"failed: {one_line(failure['source'])}: {one_line(failure['reason'])}", style="red"
+        )
 
 
 def print_results(found: Sequence[SearchResult]) -> None:
@@ -52,7 +54,8 @@ def print_results(found: Sequence[SearchResult]) -> None:
         out.print("Nothing found: the store is empty.")
     for place, result in enumerate(found, 1):
         out.print(
-            f"{place}. {result['score']:.3f}  {result['source']}  (was {result['rank_before']})", style="bold"
+            f"{place}. {result['score']:.3f}  {one_line(result['source'])}  (was {result['rank_before']})",
+            style="bold",
         )
         out.print(isolate_lines(result["text"]))
 
@@ -95,7 +98,7 @@ def _print_sources(result: AskResult) -> None:
     if result["citations"]:
         out.print(isolate_lines(phrase(result["language"], "sources")), style="dim")
     for citation in result["citations"]:
-        out.print(label_line(f"  [{citation['marker']}] {citation['source']}: ", citation["quote"]))
+        out.print(label_line(f"  [{citation['marker']}] {one_line(citation['source'])}: ", citation["quote"]))
     seconds = ", ".join(f"{stage} {value * 1000:.0f} ms" for stage, value in result["timings"].items())
     out.print(seconds, style="dim")
 
@@ -119,7 +122,7 @@ def print_ranking(found: Sequence[SearchResult], shown: int) -> None:
 
 def _shorten_source(source: str) -> str:
     """Return the last folder and the file name, which fit a narrow table."""
-    return "/".join(source.split("/")[-2:])
+    return one_line("/".join(source.split("/")[-2:]))
 
 
 def print_project(folder: Path, files: Sequence[Path]) -> None:

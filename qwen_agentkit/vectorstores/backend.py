@@ -74,6 +74,9 @@ class Backend(Protocol):
     def scroll(self, condition: Condition) -> Iterator[Hit]:
         """Yield every point that meets a condition."""
 
+    def export(self) -> Iterator[Point]:
+        """Yield every point of the collection with its vectors, in the order of their ids."""
+
     def count(self, condition: Condition) -> int:
         """Count the points that meet a condition."""
 

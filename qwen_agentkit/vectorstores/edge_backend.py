@@ -35,6 +35,7 @@ from qwen_agentkit.vectorstores.edge_points import (
     edge_filter,
     edge_payload,
     edge_point,
+    read_point,
 )
 from qwen_agentkit.vectorstores.points import DENSE, SPARSE, TENANT, Hit, Point, SparseVector
 
@@ -80,6 +81,11 @@ class EdgeBackend:
         """Whether points may belong to tenants."""
         self._opened()
         return self._has_tenants
+
+    @property
+    def shared(self) -> bool:
+        """Whether others in this process use the shard too."""
+        return self._users > 1
 
     @classmethod
     def acquire(cls, path: str | os.PathLike[str], collection: str, *, create: bool) -> EdgeBackend:
@@ -244,6 +250,16 @@ class EdgeBackend:
             with translated(self.folder):
                 page, offset = self._require().scroll(request)
             yield from (Hit(str(record.id), record.payload or {}) for record in page)
+            more = offset is not None
+
+    def export(self) -> Iterator[Point]:
+        """Yield every point of the collection with its vectors, in the order of their ids."""
+        offset, more = None, self._opened() is not None
+        while more:
+            request = edge.ScrollRequest(offset=offset, limit=_PAGE, with_payload=True, with_vector=True)
+            with translated(self.folder):
+                page, offset = self._require().scroll(request)
+            yield from map(read_point, page)
             more = offset is not None
 
     def count(self, condition: Condition) -> int:

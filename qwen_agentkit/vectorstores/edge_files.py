@@ -38,7 +38,9 @@ __all__ = [
     "check_folder",
     "check_space",
     "copy_shard",
+    "exchange",
     "forget_count",
+    "leftovers",
     "make_room",
     "read_count",
     "write_count",
@@ -130,6 +132,20 @@ def change_time(folder: Path) -> int:
         return (folder / _CHANGES).stat().st_mtime_ns
     except FileNotFoundError:
         return 0
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Return the folders that killed processes left beside a shard."""
+    return sorted(folder.parent.glob(f".{folder.name}.*"))
+
+
+def exchange(new: Path, folder: Path) -> Path:
+    """Put a new shard in the place of one, if there is one; return where the old one is now."""
+    old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    return old
 
 
 def read_count(folder: Path) -> int | None:

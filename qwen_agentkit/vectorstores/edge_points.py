@@ -27,7 +27,7 @@ from qwen_agentkit.vectorstores.conditions import (
 )
 from qwen_agentkit.vectorstores.points import DENSE, SPARSE, Point
 
-__all__ = ["create_shard", "dense_vector", "edge_filter", "edge_payload", "edge_point"]
+__all__ = ["create_shard", "dense_vector", "edge_filter", "edge_payload", "edge_point", "read_point"]
 
 _INDEXED = ("source", "language")
 # MatchValue(True) of qdrant-edge 0.9 searches for the integer 1, so true and false are also kept as text.
@@ -60,6 +60,15 @@ def edge_point(point: Point) -> edge.Point:
     """Convert a point."""
     vector: dict[str, edge.NamedVector] = {DENSE: point.dense, SPARSE: edge.SparseVector(*point.sparse)}
     return edge.Point(id=point.id, vector=vector, payload=edge_payload(point.payload))
+
+
+def read_point(record: edge.Record) -> Point:
+    """Convert a point that was read with its vectors; what is missing is empty."""
+    vectors: Any = record.vector or {}
+    sparse = vectors.get(SPARSE)
+    words = ([], []) if sparse is None else (list(sparse.indices), list(sparse.values))
+    payload = {key: value for key, value in (record.payload or {}).items() if key != _BOOLEANS}
+    return Point(str(record.id), list(vectors.get(DENSE) or []), words, payload)
 
 
 def edge_payload(payload: dict[str, Any]) -> dict[str, Any]:

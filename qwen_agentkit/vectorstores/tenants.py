@@ -131,6 +131,10 @@ class TenantBackend:
         """Yield every point that meets a condition."""
         return self.whole.scroll(all_of(self._space(), condition))
 
+    def export(self) -> Iterator[Point]:
+        """Raise: the points of all tenants are exported together."""
+        raise NotImplementedError("Export the whole collection.")
+
     def count(self, condition: Condition) -> int:
         """Count the points that meet a condition."""
         return self.whole.count(all_of(self._space(), condition))
