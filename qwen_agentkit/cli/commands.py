@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from qwen_agentkit.graphs.shared.state import RagContext, RagState
     from qwen_agentkit.ingest import IngestReport
     from qwen_agentkit.ingest.splitting import CountTokens
+    from qwen_agentkit.ingest.watching import WatchReport
 
 __all__ = [
     "AskResult",
@@ -36,6 +37,7 @@ __all__ = [
     "load_demo_questions",
     "make_demo_store",
     "search",
+    "watch",
 ]
 
 Progress = Callable[[str, int, int], None]
@@ -82,6 +84,17 @@ def ingest(
 
     with stack.store(create=True) as store:
         return ingest_paths(paths, store, count_tokens=stack.count_tokens, groups=groups, progress=progress)
+
+
+def watch(stack: Stack, paths: Sequence[Path], *, groups: bool = False) -> Iterator[WatchReport]:
+    """Do what `ingest` does now and whenever files change, until Ctrl-C. Yields what each run did.
+
+    The store is open only during a run, so that others can write to it between two.
+    """
+    from qwen_agentkit.ingest.watching import file_changes
+    from qwen_agentkit.ingest.watching import watch as watch_changes
+
+    return watch_changes(partial(ingest, stack, paths, groups=groups), file_changes(paths))
 
 
 def ingest_on_ray(

@@ -88,12 +88,18 @@ def ingest(
         int | None,
         typer.Option(help="Processes that embed with --ray. Default: one for each GPU or machine.", min=1),
     ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Go on until Ctrl-C: ingest what changes, and retry what failed."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring the store up to date with documents. Only changed ones are embedded again.
 
     Exit code 3 means that some files could not be read, 2 that none could be.
     """
+    if watch and ray:
+        raise InputError("--watch and --ray do not go together. Leave one of them out.")
     if workers is not None and not ray:
         raise InputError(
             f"--workers {workers} needs --ray, since Ray starts the workers. Add --ray, or leave it out."
@@ -101,6 +107,14 @@ def ingest(
     from qwen_agentkit.cli import commands, show  # loads torch: only when a command runs
 
     stack = _stack(preset, store)
+    if watch:
+        for result in commands.watch(stack, paths, groups=groups):
+            if as_json:
+                print_json(result.to_dict())
+                sys.stdout.flush()
+            else:
+                show.print_watch_report(result)
+        return
     with _progress(silent=as_json) as progress:
         if ray:
             report = commands.ingest_on_ray(stack, paths, progress, groups=groups, workers=workers)

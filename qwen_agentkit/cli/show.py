@@ -16,6 +16,7 @@ from qwen_agentkit.text.languages import phrase
 if TYPE_CHECKING:
     from qwen_agentkit.cli.commands import AskResult, SearchResult
     from qwen_agentkit.ingest import IngestReport
+    from qwen_agentkit.ingest.watching import WatchReport
 
 __all__ = [
     "AnswerStream",
@@ -25,6 +26,7 @@ __all__ = [
     "print_ranking",
     "print_report",
     "print_results",
+    "print_watch_report",
 ]
 
 
@@ -45,6 +47,18 @@ def print_report(found: IngestReport) -> None:
         console(stderr=True).print(
             f"failed: {one_line(failure['source'])}: {one_line(failure['reason'])}", style="red"
         )
+
+
+def print_watch_report(found: WatchReport) -> None:
+    """Print what a run of `ingest --watch` did, and what keeps failing."""
+    if found.report is not None:
+        print_report(found.report)
+    else:
+        console(stderr=True).print(f"failed, will be tried again: {one_line(found.error)}", style="red")
+    for failure in found.failing:
+        if failure["tries"] > 1:
+            line = f"keeps failing: {one_line(failure['source'])} ({failure['tries']} tries)"
+            console(stderr=True).print(line, style="red")
 
 
 def print_results(found: Sequence[SearchResult]) -> None:
