@@ -284,6 +284,40 @@ def doctor(
         show.print_findings(findings)
 
 
+@app.command()
+def plan(
+    documents: Annotated[float, typer.Option(help="Number of documents, such as 1e9.")],
+    passages: Annotated[float, typer.Option(help="Passages of a document, on average.")] = 10,
+    dimensions: Annotated[int, typer.Option(help="Length of a vector.")] = 1024,
+    text_bytes: Annotated[float, typer.Option(help="Bytes of a passage with its metadata.")] = 1500,
+    quantize: Annotated[str, typer.Option(help="Vectors in memory: none, scalar or binary.")] = "none",
+    replicas: Annotated[int, typer.Option(help="Copies of every shard.")] = 2,
+    node_gb: Annotated[float, typer.Option(help="Memory of a machine, in GB.")] = 64,
+    rate: Annotated[float | None, typer.Option(help="Passages that one worker embeds in a second.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes that embed.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Compute memory, disk, shards and hours for a number of documents on Qdrant servers, with formulas."""
+    from qwen_agentkit.cli import planning, show_store
+
+    work = planning.Workload(
+        documents=documents,
+        passages=passages,
+        dimensions=dimensions,
+        text_bytes=text_bytes,
+        quantize=quantize,
+        replicas=replicas,
+        node_gb=node_gb,
+        rate=rate,
+        workers=workers,
+    )
+    rows = planning.plan(work)
+    if as_json:
+        print_json({"plan": rows})
+    else:
+        show_store.print_plan(rows)
+
+
 @contextmanager
 def _without_collecting() -> Iterator[None]:
     """Pause the garbage collector while modules load: it takes a seventh of that time, for nothing."""

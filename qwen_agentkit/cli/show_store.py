@@ -10,7 +10,7 @@ from rich.table import Table
 from qwen_agentkit.cli.terminal import console, isolate_lines, one_line
 from qwen_agentkit.vectorstores.repair import StoreReport
 
-__all__ = ["print_line", "print_passages", "print_rows", "print_store_report", "print_values"]
+__all__ = ["print_line", "print_passages", "print_plan", "print_rows", "print_store_report", "print_values"]
 
 
 def print_line(text: str) -> None:
@@ -46,6 +46,13 @@ def print_values(values: Mapping[str, Any]) -> None:
         if isinstance(value, Mapping):
             value = ", ".join(f"{key} {number}" for key, number in value.items())
         print_line(f"{name}: {value}")
+
+
+def print_plan(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print each value with its unit and formula."""
+    for row in rows:
+        value = "unknown" if row["value"] is None else f"{row['value']:,.6g} {row['unit']}".strip()
+        print_line(f"{row['name']}: {value}  = {row['formula']}")
 
 
 def print_store_report(report: StoreReport) -> None:

@@ -36,7 +36,7 @@ from qwen_agentkit.errors import (
 from qwen_agentkit.vectorstores.backend import Backend
 from qwen_agentkit.vectorstores.conditions import EVERYTHING
 from qwen_agentkit.vectorstores.edge_backend import EdgeBackend
-from qwen_agentkit.vectorstores.edge_files import exchange, make_room
+from qwen_agentkit.vectorstores.edge_files import exchange, make_room, recover
 from qwen_agentkit.vectorstores.points import TENANT, Point
 
 __all__ = ["Progress", "copy_points", "make_backup", "replace_shard", "restore_backup"]
@@ -111,6 +111,7 @@ def restore_backup(
         StoreLockedError: The store is in use.
     """
     folder = root.expanduser().resolve() / collection
+    recover(folder)
     if folder.exists() and not replace:
         raise StoreError(
             f"{str(root)!r} holds a store; expected a new folder. Choose another one, or add --replace."

@@ -27,6 +27,7 @@ from qwen_agentkit.vectorstores.edge_files import (
     check_space,
     make_room,
     read_count,
+    recover,
     write_count,
 )
 from qwen_agentkit.vectorstores.edge_points import (
@@ -101,6 +102,7 @@ class EdgeBackend:
         """
         root = Path(path).expanduser().resolve()
         folder = root / collection
+        recover(folder)
         check_folder(root, folder, create=create)
         with cls._opening:
             backend = cls._open.get(folder)

@@ -43,6 +43,7 @@ __all__ = [
     "leftovers",
     "make_room",
     "read_count",
+    "recover",
     "write_count",
 ]
 
@@ -141,11 +142,22 @@ def leftovers(folder: Path) -> list[Path]:
 
 def exchange(new: Path, folder: Path) -> Path:
     """Put a new shard in the place of one, if there is one; return where the old one is now."""
-    old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+    old = folder.with_name(f"{_replaced(folder)}{uuid.uuid4().hex}")
     if folder.exists():
         folder.rename(old)
     new.rename(folder)
     return old
+
+
+def recover(folder: Path) -> None:
+    """Put back a shard whose exchange was cut off between its two renames."""
+    if not folder.exists() and folder.parent.is_dir():
+        for old in sorted(folder.parent.glob(f"{_replaced(folder)}*"))[:1]:
+            old.rename(folder)
+
+
+def _replaced(folder: Path) -> str:
+    return f".{folder.name}.replaced."
 
 
 def read_count(folder: Path) -> int | None:
