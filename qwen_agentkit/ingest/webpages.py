@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections import Counter
 from html.parser import HTMLParser
 from itertools import groupby
 from operator import itemgetter
@@ -92,6 +93,7 @@ class _Page(HTMLParser):
         self._pieces = [(False, "")]  # Whether it is code, and the text.
         # Open hidden elements: name, number of pieces at the start, whether in code.
         self._hiding: list[tuple[str, int, bool]] = []
+        self._hiding_names: Counter[str] = Counter()
         self._in_code = False
         self._in_title = False
         self._raised = ""  # "sup" or "sub" inside such an element
@@ -116,6 +118,7 @@ class _Page(HTMLParser):
             self._in_code = False
         if tag in self._HIDDEN:
             self._hiding.append((tag, len(self._pieces), self._in_code))
+            self._hiding_names[tag] += 1
         elif tag in ("td", "th"):
             self._end_cell()  # An end tag may be left out.
             self._in_cell = True
@@ -163,11 +166,14 @@ class _Page(HTMLParser):
 
     def _cut_off(self, tag: str) -> None:
         """Drop everything since the last open element of this name; a stray end tag drops nothing."""
-        opened = [number for number, (name, _, _) in enumerate(self._hiding) if name == tag]
-        if opened:
-            _, start, self._in_code = self._hiding[opened[-1]]
-            del self._hiding[opened[-1] :]
-            del self._pieces[start:]
+        # Counted, since looking through all open elements at each end tag would take quadratic time.
+        if not self._hiding_names[tag]:
+            return
+        name = ""
+        while name != tag:
+            name, start, self._in_code = self._hiding.pop()
+            self._hiding_names[name] -= 1
+        del self._pieces[start:]
 
     def _put(self, border: str) -> None:
         """Add a border between blocks. In code it is a line end, unless a line just ended."""

@@ -61,7 +61,7 @@ def run_and_kill(work: str, place: Workplace, seconds: float) -> None:
 def _work(work: str, place: Workplace) -> None:
     if work == "ingest":
         with QwenVectorStore(BagOfWords(16), path=place.store) as store:
-            ingest([place.docs], store, count_tokens=count_words, max_tokens=20)
+            ingest([place.docs], store, count_tokens=count_words, max_tokens=70)
     elif work == "restore":
         restore_backup(place.backup, place.store, "documents", replace=True)
     else:
