@@ -76,7 +76,7 @@ class Stack:
 
     def store(self, *, create: bool = False) -> QwenVectorStore:
         """Open the store; it has to exist unless `create`."""
-        if not create and not self.folder.exists():
+        if not create and (not self.folder.exists() or _is_empty(self.folder)):
             raise StoreNotFoundError(
                 f"{str(self.folder)!r} holds no store; expected one. Create it with: qwen-agentkit ingest "
                 f"DOCS --store {shlex.quote(str(self.folder))} --preset {self.preset}"
@@ -151,3 +151,7 @@ class StoreRetriever(BaseRetriever):
             return GroupRetriever(store=self.vectorstore, limit=self.limit).invoke(query, filter=wanted)
         search = {"k": self.limit, **({"filter": wanted} if wanted else {})}
         return self.vectorstore.as_retriever(search_kwargs=search).invoke(query)
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())

@@ -11,7 +11,7 @@ from typing import Any
 from qwen_agentkit.cli.documents import COLLECTION
 from qwen_agentkit.cli.options import choose_preset
 from qwen_agentkit.vectorstores.archive import copy_points, make_backup, restore_backup
-from qwen_agentkit.vectorstores.backend import Backend, open_backend
+from qwen_agentkit.vectorstores.backend import Collection, open_backend
 from qwen_agentkit.vectorstores.conditions import EVERYTHING
 from qwen_agentkit.vectorstores.points import TENANT
 from qwen_agentkit.vectorstores.repair import StoreReport, check_store, repair_store
@@ -42,9 +42,15 @@ def measure(folder: Path) -> dict[str, Any]:
         "revision": maker.get("revision"),
         "dimensions": maker.get("dimensions"),
         "preset": choose_preset(None, folder),
-        # What the files take, which is less than their length: qdrant-edge reserves space.
-        "bytes": sum(file.stat().st_blocks * 512 for file in place.rglob("*") if file.is_file()),
+        "bytes": sum(_size(file) for file in place.rglob("*") if file.is_file()),
     }
+
+
+def _size(file: Path) -> int:
+    """Return what a file takes, which is less than its length: qdrant-edge reserves space."""
+    found = file.stat()
+    blocks: int | None = getattr(found, "st_blocks", None)  # Windows does not tell
+    return found.st_size if blocks is None else blocks * 512
 
 
 def back_up(folder: Path, file: Path) -> int:
@@ -79,7 +85,7 @@ def copy_to(folder: Path, url: str, collection: str, api_key: str | None) -> dic
 
 
 @contextmanager
-def _opened(folder: Path) -> Iterator[Backend]:
+def _opened(folder: Path) -> Iterator[Collection]:
     backend = open_backend(folder, None, None, COLLECTION, create=False)
     try:
         yield backend

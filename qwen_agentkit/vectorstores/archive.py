@@ -33,7 +33,7 @@ from qwen_agentkit.errors import (
     StoreNotFoundError,
     StoreWriteError,
 )
-from qwen_agentkit.vectorstores.backend import Backend
+from qwen_agentkit.vectorstores.backend import Collection
 from qwen_agentkit.vectorstores.conditions import EVERYTHING
 from qwen_agentkit.vectorstores.edge_backend import EdgeBackend
 from qwen_agentkit.vectorstores.edge_files import exchange, make_room, recover
@@ -49,7 +49,7 @@ _MANIFEST = "manifest.json"
 _PER_PART = 1000
 
 
-def make_backup(backend: Backend, file: Path, collection: str, progress: Progress | None = None) -> int:
+def make_backup(backend: Collection, file: Path, collection: str, progress: Progress | None = None) -> int:
     """Write a backup; the file is complete or absent, and an existing one is replaced at the end.
 
     Args:
@@ -123,6 +123,11 @@ def restore_backup(
             return replace_shard(folder, points, manifest["dimensions"], manifest["maker"])
     except FileNotFoundError as error:
         raise StoreNotFoundError(f"There is no backup {str(file)!r}. Check its name.") from error
+    except OSError as error:
+        raise StoreWriteError(
+            f"{str(file)!r} cannot be restored to {str(root)!r} ({error.strerror or error}); expected a "
+            "readable file and a writable folder with free space."
+        ) from error
     except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
         if isinstance(error, StoreError):
             raise
@@ -159,7 +164,7 @@ def replace_shard(folder: Path, points: Iterable[Point], dimensions: int, maker:
             return count
     finally:
         if old is not None:
-            old.close()
+            old.close(moved=replaced is not None)
         if replaced is not None:
             shutil.rmtree(replaced, ignore_errors=True)
 
@@ -180,7 +185,7 @@ def _hold(folder: Path) -> EdgeBackend | None:
     return held
 
 
-def copy_points(source: Backend, target: Backend, progress: Progress | None = None) -> dict[str, int]:
+def copy_points(source: Collection, target: Collection, progress: Progress | None = None) -> dict[str, int]:
     """Copy all points to another collection, which is created if it is missing.
 
     What the target has already is left out, so that a copy that died half way is resumed by starting it

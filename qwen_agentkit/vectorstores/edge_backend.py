@@ -22,13 +22,16 @@ from qwen_agentkit.vectorstores.edge_errors import translated
 from qwen_agentkit.vectorstores.edge_files import (
     CONFIG,
     MAKER,
+    Closing,
     changing,
     check_folder,
     check_space,
+    find_damage,
+    forget_closing,
     make_room,
-    read_count,
+    read_closing,
     recover,
-    write_count,
+    write_closing,
 )
 from qwen_agentkit.vectorstores.edge_points import (
     create_shard,
@@ -59,7 +62,6 @@ class EdgeBackend:
         self._users = 0
         self._process = os.getpid()
         self._shard: edge.EdgeShard | None = None
-        self._changed = False
         self._changing = threading.RLock()
         self._block = threading.local()
         if (folder / CONFIG).is_file():
@@ -117,8 +119,12 @@ class EdgeBackend:
         cls._opening = threading.RLock()
         cls._open = {}
 
-    def close(self) -> None:
-        """Release the shard; the last user closes it, and other processes can open it."""
+    def close(self, *, moved: bool = False) -> None:
+        """Release the shard; the last user closes it, and other processes can open it.
+
+        Args:
+            moved: Whether another shard has taken its place in the meantime.
+        """
         if self._process != os.getpid():
             return
         with self._opening:
@@ -128,11 +134,11 @@ class EdgeBackend:
             self._open.pop(self.folder, None)
             if self._shard is not None:
                 with translated(self.folder):
-                    points = self._shard.count(edge.CountRequest(exact=True)) if self._changed else None
+                    points = self._shard.count(edge.CountRequest(exact=True))
                     self._shard.close()
                     self._shard = None
-                    if points is not None:
-                        write_count(self.folder, points)
+                    if not moved:
+                        write_closing(self.folder, points)
 
     def create(self, dimensions: int, maker: dict[str, Any]) -> None:
         """Create the shard under another name and rename it, so that it is never incomplete."""
@@ -170,7 +176,7 @@ class EdgeBackend:
             if not self._block.locked:
                 self._block.locks.enter_context(self._changing)
                 self._block.locks.enter_context(changing(self.folder))
-                self._block.locked = self._changed = True
+                self._block.locked = True
             yield shard
 
     def index_tenants(self) -> None:
@@ -292,21 +298,34 @@ class EdgeBackend:
 
     def _load(self) -> None:
         with translated(self.folder):
+            closing = self._check_closing()
             shard = edge.EdgeShard.load(str(self.folder))
-            points, expected = shard.count(edge.CountRequest(exact=True)), read_count(self.folder)
-            if expected not in (None, points):
+            points = shard.count(edge.CountRequest(exact=True))
+            if closing is not None and points != closing.points:
                 shard.close()
-                raise StoreError(
-                    f"The store {str(self.folder.parent)!r} is damaged: it has {points} passages, and had "
-                    f"{expected} when it was closed. Type: qwen-agentkit store repair --store "
-                    f"{self.folder.parent}, then ingest again; or restore a backup."
-                )
+                raise self._damaged(f"it has {points} passages, and had {closing.points} when it was closed")
+            forget_closing(self.folder)
             config = json.loads((self.folder / CONFIG).read_text("utf-8"))
             self._dimensions = int(config["vectors"][DENSE]["size"])
             if (self.folder / MAKER).is_file():
                 self._maker = json.loads((self.folder / MAKER).read_text("utf-8"))
             self._has_tenants = TENANT in shard.info().payload_schema
             self._shard = shard
+
+    def _check_closing(self) -> Closing | None:
+        try:
+            closing = read_closing(self.folder)
+        except ValueError as error:
+            raise self._damaged(str(error)) from error
+        if closing is not None and (name := find_damage(self.folder, closing)):
+            raise self._damaged(f"{name!r} is not as it was when it was closed")
+        return closing
+
+    def _damaged(self, reason: str) -> StoreError:
+        return StoreError(
+            f"The store {str(self.folder.parent)!r} is damaged: {reason}. Restore a backup; or type: "
+            f"qwen-agentkit store repair --store {self.folder.parent}, then ingest again."
+        )
 
 
 if hasattr(os, "register_at_fork"):

@@ -125,7 +125,7 @@ def _iso(date: datetime | None) -> str | None:
     return None if date is None else date.isoformat()
 
 
-def _matches(path: Path, values: Sequence[Scalar]) -> list[edge.FieldCondition | edge.Filter]:
+def _matches(path: Path, values: Sequence[Scalar]) -> list[Any]:
     """Return one condition per kind of value; texts share one, since there may be many."""
     exact = [value for value in values if as_range(path, value) is None and not isinstance(value, bool)]
     texts = [value for value in exact if isinstance(value, str)]

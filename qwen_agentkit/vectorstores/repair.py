@@ -15,7 +15,7 @@ from qwen_agentkit.text.languages import detect_language
 from qwen_agentkit.text.sparse import sparse_document
 from qwen_agentkit.vectorstores.archive import replace_shard
 from qwen_agentkit.vectorstores.edge_backend import EdgeBackend
-from qwen_agentkit.vectorstores.edge_files import forget_count, leftovers, read_count
+from qwen_agentkit.vectorstores.edge_files import forget_closing, leftovers, read_closing
 from qwen_agentkit.vectorstores.points import Point
 
 __all__ = ["StoreReport", "check_store", "repair_store"]
@@ -82,8 +82,8 @@ def repair_store(root: Path, collection: str = "documents") -> StoreReport:
     folder = root.expanduser().resolve() / collection
     found = leftovers(folder)
     report = StoreReport(leftovers=[place.name for place in found])
-    expected = read_count(folder)
-    backend = _open_damaged(root, collection, expected)
+    expected = _expected_points(folder)
+    backend = _open_damaged(root, collection)
     try:
         dimensions, maker = backend.dimensions, backend.maker
         points = [_with_new_words(point) for point in _read_sound(backend, report)]
@@ -99,16 +99,22 @@ def repair_store(root: Path, collection: str = "documents") -> StoreReport:
     return report
 
 
-def _open_damaged(root: Path, collection: str, expected: int | None) -> EdgeBackend:
-    """Open a store that has fewer points than it had."""
+def _expected_points(folder: Path) -> int | None:
+    try:
+        closing = read_closing(folder)
+    except ValueError:
+        return None
+    return closing and closing.points
+
+
+def _open_damaged(root: Path, collection: str) -> EdgeBackend:
+    """Open a store that is not as it was when it was closed."""
     try:
         return EdgeBackend.acquire(root, collection, create=False)
     except (StoreNotFoundError, StoreLockedError):
         raise
     except StoreError:
-        if expected is None:
-            raise
-        forget_count(root.expanduser().resolve() / collection)
+        forget_closing(root.expanduser().resolve() / collection)
         return EdgeBackend.acquire(root, collection, create=False)
 
 
