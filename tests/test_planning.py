@@ -56,7 +56,7 @@ def test_what_is_no_number_of_documents_is_refused(work: Workload) -> None:
 
 def test_the_command_prints_formulas(run: Run) -> None:
     ran = run("plan", "--documents", "1e9")
-    assert "vectors: 40,960 GB  = passages * dimensions * 4 bytes" in ran.out
+    assert "vectors: 40,960 GB = passages * dimensions * 4 bytes" in ran.out
     assert "hours to embed: unknown" in ran.out
     assert run("plan", "--documents", "1e6", "--json").json["plan"][0]["value"] == 1e7
     assert run("plan", "--documents", "1e6", "--quantize", "x").code == 2

@@ -52,7 +52,7 @@ def print_plan(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print each value with its unit and formula."""
     for row in rows:
         value = "unknown" if row["value"] is None else f"{row['value']:,.6g} {row['unit']}".strip()
-        print_line(f"{row['name']}: {value}  = {row['formula']}")
+        print_line(f"{row['name']}: {value} = {row['formula']}")
 
 
 def print_store_report(report: StoreReport) -> None:

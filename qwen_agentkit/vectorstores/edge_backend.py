@@ -22,14 +22,13 @@ from qwen_agentkit.vectorstores.edge_errors import translated
 from qwen_agentkit.vectorstores.edge_files import (
     CONFIG,
     MAKER,
-    Closing,
     changing,
+    check_closing,
     check_folder,
     check_space,
-    find_damage,
+    damaged,
     forget_closing,
     make_room,
-    read_closing,
     recover,
     write_closing,
 )
@@ -298,12 +297,14 @@ class EdgeBackend:
 
     def _load(self) -> None:
         with translated(self.folder):
-            closing = self._check_closing()
+            closing = check_closing(self.folder)
             shard = edge.EdgeShard.load(str(self.folder))
             points = shard.count(edge.CountRequest(exact=True))
             if closing is not None and points != closing.points:
                 shard.close()
-                raise self._damaged(f"it has {points} passages, and had {closing.points} when it was closed")
+                raise damaged(
+                    self.folder, f"it has {points} passages, and had {closing.points} when it was closed"
+                )
             forget_closing(self.folder)
             config = json.loads((self.folder / CONFIG).read_text("utf-8"))
             self._dimensions = int(config["vectors"][DENSE]["size"])
@@ -311,21 +312,6 @@ class EdgeBackend:
                 self._maker = json.loads((self.folder / MAKER).read_text("utf-8"))
             self._has_tenants = TENANT in shard.info().payload_schema
             self._shard = shard
-
-    def _check_closing(self) -> Closing | None:
-        try:
-            closing = read_closing(self.folder)
-        except ValueError as error:
-            raise self._damaged(str(error)) from error
-        if closing is not None and (name := find_damage(self.folder, closing)):
-            raise self._damaged(f"{name!r} is not as it was when it was closed")
-        return closing
-
-    def _damaged(self, reason: str) -> StoreError:
-        return StoreError(
-            f"The store {str(self.folder.parent)!r} is damaged: {reason}. Restore a backup; or type: "
-            f"qwen-agentkit store repair --store {self.folder.parent}, then ingest again."
-        )
 
 
 if hasattr(os, "register_at_fork"):

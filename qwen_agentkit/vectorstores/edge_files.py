@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 import portalocker
 
-from qwen_agentkit.errors import StoreNotFoundError, StoreWriteError
+from qwen_agentkit.errors import StoreError, StoreNotFoundError, StoreWriteError
 
 __all__ = [
     "CONFIG",
@@ -37,11 +37,12 @@ __all__ = [
     "Closing",
     "change_time",
     "changing",
+    "check_closing",
     "check_folder",
     "check_space",
     "copy_shard",
+    "damaged",
     "exchange",
-    "find_damage",
     "forget_closing",
     "leftovers",
     "make_room",
@@ -204,14 +205,32 @@ def forget_closing(folder: Path) -> None:
         (folder / _CLOSING).unlink(missing_ok=True)
 
 
-def find_damage(folder: Path, closing: Closing) -> str:
-    """Return the name of a file that is not as it was when the shard was closed; empty if there is none.
+def check_closing(folder: Path) -> Closing | None:
+    """Check that a shard is as it was when it was closed, and return what that was.
 
-    Checked before qdrant-edge reads them: of some damage it makes a crash of the process.
+    Checked before qdrant-edge reads the files: of some damage it makes a crash of the process.
+
+    Raises:
+        StoreError: A file is not as it was.
     """
-    now = _checksums(folder)
-    different = [name for name, checksum in closing.files.items() if now.get(name) != checksum]
-    return different[0] if different else ""
+    try:
+        closing = read_closing(folder)
+    except ValueError as error:
+        raise damaged(folder, str(error)) from error
+    if closing is not None:
+        now = _checksums(folder)
+        for name, checksum in closing.files.items():
+            if now.get(name) != checksum:
+                raise damaged(folder, f"{name!r} is not as it was when it was closed")
+    return closing
+
+
+def damaged(folder: Path, reason: str) -> StoreError:
+    """Return the error of a damaged store."""
+    return StoreError(
+        f"The store {str(folder.parent)!r} is damaged: {reason}. Restore a backup; or type: "
+        f"qwen-agentkit store repair --store {folder.parent}, then ingest again."
+    )
 
 
 def _checksums(folder: Path) -> dict[str, str]:
