@@ -172,7 +172,7 @@ def test_a_file_that_cannot_be_read(run: Run, copied_store: Path, tmp_path: Path
         (["search", "{long}", "--preset", "nano"], "tokens"),
         (["ask", "Why?", "--preset", "7b"], "Unknown preset '7b'"),
         (["ask", "Why?", "--preset", "8b"], "--preset nano"),
-        (["ask", "Why?"], "Qwen/Qwen3-Embedding-0.6B"),
+        (["ask", "Why?", "--preset", "0.6b"], "Qwen/Qwen3-Embedding-0.6B"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
@@ -231,7 +231,7 @@ time.sleep(60)
 """
 
 
-def test_a_store_held_by_another_process_is_said(run: Run, copied_store: Path) -> None:
+def test_a_store_held_by_another_process_is_read_and_not_written(run: Run, copied_store: Path) -> None:
     root = Path(__file__).parent.parent
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(copied_store)], stdout=subprocess.PIPE, text=True, cwd=root
@@ -239,10 +239,12 @@ def test_a_store_held_by_another_process_is_said(run: Run, copied_store: Path) -
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        ran = run("ask", "Why?", "--preset", "nano", "--store", copied_store)
+        read = run("search", "microscope session", "--store", copied_store, "--json")
+        ran = run("ingest", handbook_folder(), "--store", copied_store)
     finally:
         holder.kill()
         holder.communicate()
+    assert (read.code, len(read.json["results"])) == (0, 5)
     assert ran.code == 2
     assert "another process" in ran.err
 

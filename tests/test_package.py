@@ -65,7 +65,7 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
         {
             *("chardet", "defusedxml", "docutils", "docx", "httpx", "langchain_core", "numpy", "openpyxl"),
             *("oxmsg", "pdfminer", "portalocker", "pptx", "pyarrow", "pypdfium2", "qdrant_client"),
-            *("qdrant_edge", "striprtf", "typing_extensions", "webencodings", "yaml"),
+            *("qdrant_edge", "striprtf", "typing_extensions", "watchfiles", "webencodings", "yaml"),
         },
     ),
     (

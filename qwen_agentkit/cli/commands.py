@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from qwen_agentkit.ingest import IngestReport
     from qwen_agentkit.ingest.ocr import OcrMode
     from qwen_agentkit.ingest.splitting import CountTokens
+    from qwen_agentkit.ingest.watching import WatchReport
 
 __all__ = [
     "AskResult",
@@ -37,6 +38,7 @@ __all__ = [
     "load_demo_questions",
     "make_demo_store",
     "search",
+    "watch",
 ]
 
 Progress = Callable[[str, int, int], None]
@@ -99,6 +101,17 @@ def ingest(
             encoding=encoding,
             progress=progress,
         )
+
+
+def watch(stack: Stack, paths: Sequence[Path], *, groups: bool = False) -> Iterator[WatchReport]:
+    """Do what `ingest` does now and whenever files change, until Ctrl-C. Yields what each run did.
+
+    The store is open only during a run, so that others can write to it between two.
+    """
+    from qwen_agentkit.ingest.watching import file_changes
+    from qwen_agentkit.ingest.watching import watch as watch_changes
+
+    return watch_changes(partial(ingest, stack, paths, groups=groups), file_changes(paths))
 
 
 def ingest_on_ray(

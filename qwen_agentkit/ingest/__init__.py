@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from qwen_agentkit.ingest.chunks import LoadedChunks, load_chunks
     from qwen_agentkit.ingest.discovery import SUFFIXES, SourceFile, discover
     from qwen_agentkit.ingest.loaders import Part, read_document
     from qwen_agentkit.ingest.pipeline import IngestReport, ingest, stored_sources
@@ -18,16 +19,19 @@ __all__ = [
     "SUFFIXES",
     "Chunk",
     "IngestReport",
+    "LoadedChunks",
     "Part",
     "SourceFile",
     "discover",
     "ingest",
+    "load_chunks",
     "read_document",
     "split",
     "stored_sources",
 ]
 
 _HOME = {
+    **dict.fromkeys(("LoadedChunks", "load_chunks"), "chunks"),
     **dict.fromkeys(("SUFFIXES", "SourceFile", "discover"), "discovery"),
     **dict.fromkeys(("Part", "read_document"), "loaders"),
     **dict.fromkeys(("IngestReport", "ingest", "stored_sources"), "pipeline"),

@@ -33,7 +33,7 @@ from qwen_agentkit.ingest.splitting import CountTokens
 from qwen_agentkit.ingest.workers import FileReaders, Limits
 from qwen_agentkit.vectorstores.store import QwenVectorStore
 
-__all__ = ["IngestReport", "Progress", "ingest", "stored_sources"]
+__all__ = ["IngestReport", "Progress", "Run", "ingest", "stored_sources"]
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage ("read" counts documents, "embed" chunks), the number done and the total so far."""
@@ -66,7 +66,7 @@ class IngestReport:
 
 
 @dataclass
-class _Update:
+class Update:
     """A new or changed document: its chunks, and what the store already holds of it."""
 
     chunks: list[Document]
@@ -135,7 +135,7 @@ def ingest(
     if not found.files and not stored:
         raise no_documents(roots)
     own_counter: CountTokens = getattr(store.embeddings, "count_tokens", estimate_tokens)
-    run = _Run(
+    run = Run(
         Chunking(count_tokens or own_counter, max_tokens, groups),
         choose_ocr(ocr, ocr_languages, store.languages()),
         encoding,
@@ -144,7 +144,7 @@ def ingest(
         IngestReport(passed_over=found.passed_over),
         progress or (lambda stage, done, total: None),
     )
-    updates: Iterable[_Update] = run.read(found.files)
+    updates: Iterable[Update] = run.read(found.files)
     if prepare:
         updates = list(updates)
         prepare([chunk.page_content for update in updates for chunk in update.new_chunks])
@@ -180,7 +180,7 @@ def stored_sources(
 
 
 @dataclass
-class _Run:
+class Run:
     """The reading of one run: what to read, and what became of it."""
 
     chunking: Chunking
@@ -193,7 +193,7 @@ class _Run:
     lost: list[StoredDocument] = field(default_factory=list)
     """Stored documents whose files are empty or damaged now."""
 
-    def read(self, files: Sequence[SourceFile]) -> Iterator[_Update]:
+    def read(self, files: Sequence[SourceFile]) -> Iterator[Update]:
         """Read the files that are not in the store as they are, in order."""
         changed = []
         for file in files:
@@ -240,14 +240,14 @@ class _Run:
             passing=True,
         )
 
-    def _update(self, file: SourceFile, read: ReadFile) -> _Update:
+    def _update(self, file: SourceFile, read: ReadFile) -> Update:
         self.report.warnings += [
             {"source": file.source, "page": part.metadata.get("page"), "reason": warning}
             for part in read.parts
             for warning in part.warnings
         ]
         stored = self.registry.get(file.source, StoredDocument())
-        return _Update(make_chunks(file, read, self.chunking), stored)
+        return Update(make_chunks(file, read, self.chunking), stored)
 
     def _fail(self, file: SourceFile, failure: Failure) -> None:
         reason = failure.reason
@@ -279,13 +279,13 @@ def _check_place(file: SourceFile, *, groups: bool) -> Failure | None:
     return None
 
 
-def _store_updates(updates: Iterable[_Update], store: QwenVectorStore, report_progress: Progress) -> int:
+def _store_updates(updates: Iterable[Update], store: QwenVectorStore, report_progress: Progress) -> int:
     """Write new chunks in batches, and finish each document as soon as its last chunk is stored.
 
     Returns:
         How many documents were written.
     """
-    waiting: deque[tuple[int, _Update]] = deque()
+    waiting: deque[tuple[int, Update]] = deque()
     new: list[Document] = []
     written = done = total = 0
 
