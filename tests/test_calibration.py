@@ -168,7 +168,7 @@ def test_eval_measures_a_store(run: Run, town: Path, tmp_path: Path) -> None:
     ranks = found["ranks"]["en→en"]
     assert set(ranks) >= {"dense", "words", "fused"}
     assert ranks["fused"]["R@10"]["value"] > 0.9
-    assert ranks["fused"]["R@10"]["count"] == 40
+    assert ranks["fused"]["R@10"]["size"] == 40
     assert {"precision", "recall", "f1", "coverage"} == set(found["abstention"]["en"])
     assert "en→en" in page.read_text(encoding="utf-8")
     shown = run("eval", "run", *arguments, tmp_path / "two", "--limit", "6", "--answers")

@@ -154,7 +154,7 @@ class Library:
         return "\n".join([head, *lines]) if lines else "No source is known yet: search first."
 
     def _rerank(
-        self, found: list[Document], query: str, min_score: float, runtime: ToolRuntime[Any, Any]
+        self, found: list[Document], query: str, min_score: float | None, runtime: ToolRuntime[Any, Any]
     ) -> list[Document]:
         """Keep the relevant passages, best first; when the reranker fails, all in the retrieved order."""
         if self.reranker is None or not found:

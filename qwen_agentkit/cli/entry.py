@@ -369,19 +369,19 @@ def eval_run(
 
     Exit code 3 means that some questions failed.
     """
-    if (questions is None) == (compare is None):
-        raise InputError(
-            "Expected either questions to run or two folders to compare. Type `qwen-agentkit eval "
-            "questions.jsonl` or `qwen-agentkit eval --compare DIR DIR`."
-        )
     from qwen_agentkit.cli import evaluating, show_evaluation  # loads torch: only when a command runs
     from qwen_agentkit.evaluation.compare import compare_runs
     from qwen_agentkit.evaluation.report import to_json
 
-    if compare is not None:
+    if compare is not None and questions is None:
         found = compare_runs(*compare)
         print_json(to_json(found)) if as_json else show_evaluation.print_comparison(found)
         return
+    if compare is not None or questions is None:
+        raise InputError(
+            "Expected either questions to run or two folders to compare. Type `qwen-agentkit eval "
+            "questions.jsonl` or `qwen-agentkit eval --compare DIR DIR`."
+        )
     benchmark = evaluating.read_questions_of(questions, across=across, languages=languages, limit=limit)
     folder = out or DEFAULT_RUNS / f"{benchmark.name.replace(' ', '-')}-{preset}"
     with _progress(silent=as_json) as progress:

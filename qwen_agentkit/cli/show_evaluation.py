@@ -27,7 +27,7 @@ def print_summary(summary: Summary, folder: Path) -> None:
     for pair, stages in summary.ranks.items():
         for stage, found in stages.items():
             cells = [_estimate(found[name]) for name in RANK_MEASURES]
-            table.add_row(pair, stage, str(found["R@10"].count), *cells)
+            table.add_row(pair, stage, str(found["R@10"].size), *cells)
     out.print(table)
     if summary.abstention:
         table = _table("abstention", "precision", "recall", "F1", "coverage at 5 %")
@@ -37,7 +37,7 @@ def print_summary(summary: Summary, folder: Path) -> None:
     if summary.answers:
         table = _table("answers", "mean", "questions")
         for name, one in summary.answers.items():
-            table.add_row(name.replace("_", " "), _estimate(one), str(one.count))
+            table.add_row(name.replace("_", " "), _estimate(one), str(one.size))
         out.print(table)
     for line in [*summary.harm, *summary.notes]:
         out.print(line, style="yellow")

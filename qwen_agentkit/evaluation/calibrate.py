@@ -103,7 +103,7 @@ def fit_calibration(
     fusion = _fit_fusion(cases, finder.store.fusion)
     good = [case for case in cases if case.question in set(answerable)]
     fused = {case.question.id: case.legs.fuse(fusion)[: finder.candidates] for case in cases}
-    best = np.maximum(*([_reciprocal(legs, case) for case in good] for legs in (_dense, _words)))
+    best = max(([_reciprocal(leg, case) for case in good] for leg in (_dense, _words)), key=sum)
     before = [_reciprocal(lambda case: fused[case.question.id], case) for case in good]
     reranked = {case.question.id: _rerank(case, fused[case.question.id], finder) for case in cases}
     after = [_reciprocal(lambda case: reranked[case.question.id], case) for case in good]
@@ -123,7 +123,7 @@ def fit_calibration(
     )
     return Fit(
         calibration,
-        mrr=estimate_difference(before, best.tolist()),
+        mrr=estimate_difference(before, best),
         rerank=rerank,
         coverage=estimate_statistic(
             table, lambda rows: coverage_at_error(rows[:, 0], rows[:, 1], rows[:, 2], error).share
