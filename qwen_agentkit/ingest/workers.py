@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock, Timer
 from types import TracebackType
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from typing_extensions import Self
 
@@ -181,7 +181,7 @@ class _Process:
             line = b""
         finally:
             timer.cancel()
-        answer = json.loads(line) if line.endswith(b"\n") else {"reason": ""}
+        answer: dict[str, Any] = json.loads(line) if line.endswith(b"\n") else {"reason": ""}
         if "parts" in answer:
             parts = [Part(text, metadata, tuple(warnings)) for text, metadata, warnings in answer["parts"]]
             return ReadFile(parts, answer["language"], answer["hash"])
