@@ -67,7 +67,10 @@ def search_hits(
     if mode == "dense" or backend.maker is None:
         return backend.search(vector, k, conditions, with_vectors)
     limit = max(2 * k, 50)
-    legs = search_legs(backend, query, vector, limit, conditions, with_vectors or fusion is not None)
+    weighted = fusion is not None
+    legs = search_legs(
+        backend, query, vector, limit, conditions, weighted=weighted, with_vectors=with_vectors
+    )
     return legs.fuse(fusion)[:k]
 
 
@@ -121,12 +124,18 @@ def search_legs(
     vector: list[float],
     limit: int,
     conditions: Sequence[Condition],
-    with_vectors: bool,
+    *,
+    weighted: bool = True,
+    with_vectors: bool = True,
 ) -> Legs:
-    """Search by meaning and by words; arguments as in `search_hits`."""
+    """Search by meaning and by words; arguments as in `search_hits`.
+
+    Only with `weighted` can the legs be fused with weights, which takes vectors and the number of passages.
+    """
     language = detect_language(query)
     terms = sparse_query(query, language)
-    most = query_mass(query, language) * LARGEST_TERM * _largest_rarity(backend.count([]))
+    with_vectors = with_vectors or weighted
+    most = query_mass(query, language) * LARGEST_TERM * _largest_rarity(backend.count([]) if weighted else 0)
     dense = backend.search(vector, limit, conditions, with_vectors)
     words = backend.search(terms, limit, conditions, with_vectors)
     return Legs(vector, language, most or 1.0, dense, words)
