@@ -68,7 +68,8 @@ def search_hits(
     if mode == "dense" or backend.maker is None:
         return backend.search(vector, k, condition, with_vectors)
     limit = max(2 * k, 50)
-    legs = search_legs(backend, query, vector, limit, condition, with_vectors or fusion is not None)
+    weighted = fusion is not None
+    legs = search_legs(backend, query, vector, limit, condition, weighted=weighted, with_vectors=with_vectors)
     return legs.fuse(fusion)[:k]
 
 
@@ -122,12 +123,19 @@ def search_legs(
     vector: list[float],
     limit: int,
     condition: Condition,
-    with_vectors: bool,
+    *,
+    weighted: bool = True,
+    with_vectors: bool = True,
 ) -> Legs:
-    """Search by meaning and by words; arguments as in `search_hits`."""
+    """Search by meaning and by words; arguments as in `search_hits`.
+
+    Only with `weighted` can the legs be fused with weights, which takes vectors and the number of passages.
+    """
     language = _detect_language(backend, query, condition)
     terms = sparse_query(query, language)
-    most = query_mass(query, language) * LARGEST_TERM * _largest_rarity(backend.count(EVERYTHING))
+    with_vectors = with_vectors or weighted
+    rarity = _largest_rarity(backend.count(EVERYTHING) if weighted else 0)
+    most = query_mass(query, language) * LARGEST_TERM * rarity
     dense = backend.search(vector, limit, condition, with_vectors)
     words = backend.search(terms, limit, condition, with_vectors)
     return Legs(vector, language, most or 1.0, dense, words)

@@ -286,7 +286,7 @@ class QwenVectorStore(VectorStore):
             vector = self._embed_query(query)
         else:
             self._guard.check_query(vector)
-        return search_legs(self._backend, query, vector, k, EVERYTHING, with_vectors=True)
+        return search_legs(self._backend, query, vector, k, EVERYTHING)
 
     def _similarity_search_with_relevance_scores(
         self, query: str, k: int = 4, filter: Filter | None = None, **kwargs: Any
