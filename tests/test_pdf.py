@@ -140,6 +140,15 @@ def test_headers_and_page_numbers_are_left_out_and_sentences_join() -> None:
     ]
 
 
+def test_text_that_many_pages_share_stays_between_their_own_lines() -> None:
+    pages = [lines(50, "Report", f"{name} clause", "It is binding.") for name in ("First", "Second", "Third")]
+    read = texts(
+        drawn(*[[*page, (50, 400, f"End of the {n} part.")] for page, n in zip(pages, "abc", strict=True)])
+    )
+    assert [text.count("It is binding.") for text in read] == [1, 1, 1]
+    assert not any("Report" in text for text in read)
+
+
 def test_a_page_of_nothing_but_repeated_lines_keeps_them() -> None:
     assert texts(drawn(*[[(50, 700, "Membership form")]] * 2)) == ["Membership form"] * 2
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from qwen_agentkit.ingest.pdf.characters import script_of
 from qwen_agentkit.ingest.pdf.layout import join_lines
@@ -42,12 +42,22 @@ def running_lines(pages: Sequence[Sequence[Row]]) -> dict[Place, str]:
     repeated = max(2, 0.4 * filled)
     # Numbers in text go up by chance, but not from page to page all the way; a title page has none.
     counted = max(2, filled - max(filled > 3, filled // 4))
-    return {
+    alike = {
         place: texts[place] if offset is None else ""
         for (_, offset, _), found in places.items()
         if len({page for page, _ in found}) >= (repeated if offset is None else counted)
         for place in found
     }
+    # Repeated text between the lines of a page is its own.
+    outer = {place for page, rows in enumerate(pages) for place in _from_edges(page, len(rows), alike)}
+    return {place: text for place, text in alike.items() if place in outer}
+
+
+def _from_edges(page: int, count: int, alike: dict[Place, str]) -> list[Place]:
+    """Return the lines from the head and from the foot of a page on that are alike without a gap."""
+    down = [(page, index) for index in range(count)]
+    is_alike = alike.__contains__
+    return [*takewhile(is_alike, down), *takewhile(is_alike, reversed(down))]
 
 
 def _keys(text: str, page: int) -> list[tuple[str, int | None]]:
