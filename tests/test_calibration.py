@@ -86,7 +86,7 @@ def test_words_that_say_little_weigh_little(query: str, language: str, word: str
     whole, said = dict(zip(*sparse_query(query, language), strict=True)), sparse_query(word, language)[0]
     kept = sum(whole.get(index, 0) for index in said)
     assert kept > 0.4 * sum(whole.values())
-    assert query_mass("how", "en") == sum(sparse_query("how", "en")[1]) == pytest.approx(0.2)
+    assert query_mass("how", "en") == pytest.approx(0.2)
     assert query_mass("rent", "en") == 2
     assert query_mass("灯塔", "zh") == 1
     assert query_mass("ประภาคาร", "th") == pytest.approx(0.4 * 7)

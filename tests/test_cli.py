@@ -148,7 +148,6 @@ def test_a_person_sees_answer_sources_and_timings(run: Run, handbook_store: Path
 BAD_FILES = {
     "binary named .txt": ("a.txt", bytes(range(256)) * 8),
     "broken pdf": ("a.pdf", b"%PDF-1.7\nnot really"),
-    "not utf-8": ("a.txt", "café à Montréal".encode("latin-1")),
 }
 
 

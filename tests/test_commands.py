@@ -41,7 +41,7 @@ def test_the_checked_answer_follows_the_stream(stack: Stack) -> None:
     )
     assert result["answer"] == "The library opens at nine [1], and not at ten. [?]"
     assert result["citations"][0]["quote"] == "The library opens at nine."
-    assert "".join(value for kind, value in events if kind == "answer") == ANSWER
+    assert "".join(value for kind, value in events if kind == "answer") == result["answer"]
     stages = [value["stage"] for kind, value in events if kind == "stage"]
     assert stages == ["prepare", "retrieve", "rerank", "generate", "cite"] == list(result["timings"])
 

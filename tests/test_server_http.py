@@ -102,7 +102,11 @@ def test_a_query_is_no_part_of_an_address_that_is_shown() -> None:
 @pytest.mark.parametrize("route", ["/rerank", "/score"])
 def test_routes_beside_the_version_are_found(everywhere: FakeServer, base_url: str, route: str) -> None:
     def answer(body: dict[str, Any]) -> Any:
-        rows = [{"index": n, "score": 0.9} for n in range(len(body.get("texts") or body["text_2"]))]
+        texts = body.get("texts") or body["text_2"]
+        rows = [
+            {"index": n, "score": 0.9 if text == "At nine." else 0.1 / (n + 1)}
+            for n, text in enumerate(texts)
+        ]
         return rows if "texts" in body else {"data": rows}
 
     everywhere.routes = {f"/api{route}": answer}

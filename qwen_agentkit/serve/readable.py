@@ -78,7 +78,7 @@ def write_correction(answer: Mapping[str, Any], draft: str) -> str:
 
 
 def _bare(text: str) -> str:
-    return re.sub(r"\s+", "", without_markers(text))
+    return re.sub(r"\s+", "", without_markers(text).replace("[?]", ""))
 
 
 def _one_line(text: str) -> str:

@@ -232,7 +232,7 @@ class Runner:
                 retriever,
                 tools=[calculator, clock],
                 reranker=reranker,
-                access=lambda runtime: user.filter,
+                access=None if user.groups is None else lambda runtime: user.filter,
             )
         if name == "rag":
             return build_rag_graph(models.answering, retriever, reranker=reranker).compile()

@@ -54,7 +54,7 @@ class RerankBody(BaseModel):
 async def list_models(service: Annotated[Service, Depends(service_of)]) -> dict[str, Any]:
     """The graphs that answer, the embedder and the reranker."""
     stack = service.library.models.stack
-    names = [*GRAPHS, stack.embeddings.model, stack.reranker.model]
+    names = [*GRAPHS, stack.embeddings.model, stack.reranking_model.model]
     return {"object": "list", "data": [_describe(name) for name in names]}
 
 
@@ -62,7 +62,7 @@ async def list_models(service: Annotated[Service, Depends(service_of)]) -> dict[
 async def show_model(name: str, service: Annotated[Service, Depends(service_of)]) -> dict[str, Any]:
     """One of the models."""
     stack = service.library.models.stack
-    if name not in (*GRAPHS, stack.embeddings.model, stack.reranker.model):
+    if name not in (*GRAPHS, stack.embeddings.model, stack.reranking_model.model):
         raise not_found("model", name, "GET /v1/models lists those that there are.")
     return _describe(name)
 
@@ -86,7 +86,7 @@ async def embed(body: EmbeddingsBody, service: Annotated[Service, Depends(servic
 @router.post("/v1/rerank")
 async def rerank(body: RerankBody, service: Annotated[Service, Depends(service_of)]) -> dict[str, Any]:
     """Scores of documents for a query, 0 to 1, best first."""
-    known = service.library.models.stack.reranker.model
+    known = service.library.models.stack.reranking_model.model
     if body.model != known:
         raise not_found("reranker", body.model, f"Expected {known!r}.")
     texts = [_read_document(document) for document in body.documents]
@@ -138,7 +138,7 @@ def _embed(service: Service, body: EmbeddingsBody, texts: list[str]) -> tuple[ND
 def _rank(service: Service, query: str, texts: list[str]) -> list[Any]:
     with service.library.in_use() as models:
         service.library.load(models, "reranker")
-        return list(models.stack.reranker.model_copy(update={"truncate": False}).rerank(query, texts))
+        return list(models.stack.reranking_model.model_copy(update={"truncate": False}).rerank(query, texts))
 
 
 def _encode(vector: NDArray[np.float32], form: str) -> str | list[float]:

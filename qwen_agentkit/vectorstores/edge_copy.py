@@ -117,6 +117,11 @@ class CopyBackend:
         copy = self._current()
         yield from copy.backend.scroll(all_of(copy.visible, condition))
 
+    def languages(self, condition: Condition) -> list[str]:
+        """Return the languages of the points that meet a condition, the most frequent first."""
+        copy = self._current()
+        return copy.backend.languages(all_of(copy.visible, condition))
+
     def export(self) -> Iterator[Point]:
         """Yield every point of the collection with its vectors, those of unfinished documents too."""
         yield from self._current().backend.export()
