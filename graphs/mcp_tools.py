@@ -12,13 +12,13 @@ from langchain_core.tools import BaseTool, StructuredTool
 from qwen_agentkit.errors import InputError, ToolServerError, missing_extra
 
 try:
-    with suppress_langchain_beta_warning():  # the warning is for who writes against it
-        from fastmcp.client import Client
-        from fastmcp.client.group import ClientGroup
-        from fastmcp.mcp_config import MCPConfig
-        from langchain.mcp import MCPAdapter
+    from fastmcp.client import Client
+    from fastmcp.client.group import ClientGroup
+    from fastmcp.mcp_config import MCPConfig
 except ModuleNotFoundError as error:
     raise missing_extra(error, "fastmcp", "mcp") from error
+with suppress_langchain_beta_warning():  # the warning is for who writes against it
+    from langchain.mcp import MCPAdapter
 
 __all__ = ["load_mcp_tools"]
 

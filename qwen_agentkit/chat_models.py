@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,18 +18,30 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import add_usage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
-from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr
+from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, ValidationError
+from typing_extensions import Self
 
-from qwen_agentkit.backends.chat_settings import CONNECTION_SETTINGS, SAMPLING, SETTINGS, ChatSettings
+from qwen_agentkit.backends.chat_settings import (
+    CONNECTION_SETTINGS,
+    SAMPLING,
+    SETTINGS,
+    ChatSettings,
+    describe,
+)
 from qwen_agentkit.catalog import Role
 from qwen_agentkit.chat.messages import from_events, to_template, with_reasons
+from qwen_agentkit.chat.parsing import Event
 from qwen_agentkit.chat.profiles import profile_of
-from qwen_agentkit.chat.request import Request
+from qwen_agentkit.chat.request import Done, Request
 from qwen_agentkit.chat.structured import (
+    PARSED,
     Method,
     answer_schema,
     ask_for_json,
     call_parser,
+    check_fault,
+    is_parsed,
+    is_strict,
     json_parser,
     with_parser,
 )
@@ -69,7 +81,7 @@ class ChatQwen(ChatSettings, BaseChatModel):
 
     role: ClassVar[Role] = "chat"
     local_settings: ClassVar[tuple[str, ...]] = (
-        *("revision", "device", "dtype", "adapter", "quantize", "context_window"),
+        *("revision", "device", "dtype", "adapter", "quantize", "context_window", "keep_alive"),
     )
 
     model: str = Field(default="Qwen/Qwen3-0.6B", validation_alias=AliasChoices("model", "model_name"))
@@ -120,7 +132,8 @@ class ChatQwen(ChatSettings, BaseChatModel):
             parallel_tool_calls: False allows one call at most in a turn.
             response_format: Schema of an answer that is not a tool call: a pydantic class, a TypedDict, a
                 JSON schema, or a format in the OpenAI form.
-            strict: Written into the tool schemas.
+            strict: Written into the tool schemas; True refuses a schema that a grammar cannot hold wholly.
+                Otherwise what it cannot hold is checked when the call is there, and a warning says so.
             **kwargs: Settings for the calls.
 
         Raises:
@@ -153,7 +166,8 @@ class ChatQwen(ChatSettings, BaseChatModel):
             method: "json_schema" asks for JSON, with the schema in the prompt, "function_calling" for a tool
                 call, "json_mode" for any JSON object, as your own prompt describes it.
             include_raw: Return `{"raw", "parsed", "parsing_error"}` instead of raising.
-            strict: Written into the tool schema.
+            strict: Refuse a schema that a grammar cannot hold wholly. Otherwise what it cannot hold is
+                checked when the answer is there, and a warning says so.
             **kwargs: Settings for the calls.
 
         Raises:
@@ -168,9 +182,11 @@ class ChatQwen(ChatSettings, BaseChatModel):
         }
         if method == "function_calling":
             kwargs = {"parallel_tool_calls": False, **kwargs}
-            calling = self.bind_tools([schema], tool_choice="any", strict=strict, **traced, **kwargs)
+            kwargs = {**traced, **kwargs, PARSED: True}
+            calling = self.bind_tools([schema], tool_choice="any", strict=strict, **kwargs)
             return with_parser(calling, call_parser(schema), include_raw=include_raw)
-        writing = self.bind(response_format=as_response_format(schema, method), **traced, **kwargs)
+        wanted = as_response_format(schema, method, strict=strict)
+        writing = self.bind(response_format={**wanted, PARSED: True}, **traced, **kwargs)
         return with_parser(writing, json_parser(schema), include_raw=include_raw)
 
     def _stream(
@@ -244,17 +260,26 @@ class ChatQwen(ChatSettings, BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         """Yield one answer; `streams` says whether it is read while it is written."""
         settings, request = self._request(messages, stop, given)
-        if settings.base_url is None:
-            from qwen_agentkit.engine.decode.answer import answer  # loads torch, which no server needs
-
-            events = answer(settings._load(), request, cancelled)
-        else:
-            events = settings._connect(settings.base_url).answer(request, cancelled, streams=streams)
+        called = False
         try:
-            for chunk in from_events(events, settings.model):
+            for chunk in from_events(settings._events(request, cancelled, streams=streams), settings.model):
                 yield ChatGenerationChunk(message=chunk)
+                called = called or bool(chunk.tool_calls)
+                if not request.parsed:
+                    check_fault(chunk, missing_call=request.forced_call and not called)
         except InputTooLongError as error:
             raise PromptTooLongError(str(error)) from error
+
+    def _events(
+        self, request: Request, cancelled: threading.Event, *, streams: bool
+    ) -> Iterator[Event | Done]:
+        if self.base_url is not None:
+            yield from self._connect(self.base_url).answer(request, cancelled, streams=streams)
+            return
+        from qwen_agentkit.engine.decode.answer import answer  # loads torch, which no server needs
+
+        with self._use():
+            yield from answer(self._load(), request, cancelled)
 
     def _request(
         self,
@@ -266,31 +291,29 @@ class ChatQwen(ChatSettings, BaseChatModel):
     ) -> tuple[ChatQwen, Request]:
         """Return the settings of one call and its request; `whole` is that of `to_template`."""
         given = dict(given)
-        if isinstance(stop, str):
-            raise InputError(
-                f"stop={stop!r} is one string; expected a list of strings. Pass stop=[{stop!r}]."
-            )
         tools = read_tools(given.pop("tools", None) or ())
         choice = read_choice(given.pop("tool_choice", None), [tool["function"]["name"] for tool in tools])
         tools = [] if choice == "none" else tools
         parallel = given.pop("parallel_tool_calls", None)
-        wanted = given.pop("response_format", None)
+        wanted, parsed = given.pop("response_format", None), given.pop(PARSED, False)
         settings = self._with_settings(given if stop is None else {**given, "stop": stop})
         if settings.n > 1:
             raise InputError(f"n={settings.n} answers cannot be told apart in a stream. Stream with n=1.")
-        schema = None
+        schema, strict = None, False
         if wanted is not None:
             wanted = as_response_format(wanted)
-            schema = answer_schema(wanted)
+            schema, strict = answer_schema(wanted), is_strict(wanted)
             messages = ask_for_json(messages, wanted, with_tools=bool(tools))
         return settings, Request(
             messages=to_template(messages, whole=whole),
             tools=tools,
             forced_call=choice not in (None, "auto", "none"),
             forced_tool=None if choice in (None, "auto", "none", "any") else choice,
+            parsed=parsed or is_parsed(wanted),
             forbids_calls=choice == "none",
             parallel_calls=parallel is not False,
             schema=schema,
+            strict_schema=strict,
             thinking=settings.thinking,
             thinking_budget=settings.thinking_budget,
             reasoning_effort=settings.reasoning_effort,
@@ -308,7 +331,8 @@ class ChatQwen(ChatSettings, BaseChatModel):
         """
         if self.custom_get_token_ids is not None:
             return self.custom_get_token_ids(text)
-        return self._load_tokenizer().encode_data([text])[0]
+        with self._use():
+            return self._load_tokenizer().encode_data([text])[0]
 
     def get_num_tokens_from_messages(
         self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
@@ -323,10 +347,11 @@ class ChatQwen(ChatSettings, BaseChatModel):
         """
         if self.custom_get_token_ids is not None:
             return super().get_num_tokens_from_messages(messages, tools)
-        loaded = self._load_tokenizer()
-        from qwen_agentkit.engine.decode.answer import prompt_length  # loads torch, which no server needs
+        with self._use():
+            loaded = self._load_tokenizer()
+            from qwen_agentkit.engine.decode.answer import prompt_length  # loads torch, which no server needs
 
-        return prompt_length(loaded, self._request(messages, None, {"tools": tools}, whole=False)[1])
+            return prompt_length(loaded, self._request(messages, None, {"tools": tools}, whole=False)[1])
 
     def _load_tokenizer(self) -> Loaded:
         """Return the checkpoint, whose tokenizer counts tokens.
@@ -350,8 +375,12 @@ class ChatQwen(ChatSettings, BaseChatModel):
                 f"Unknown setting {sorted(unknown)[0]!r}; expected one of {', '.join(sorted(SETTINGS))}."
             )
         kept = {name: getattr(self, name) for name in (*SETTINGS, "api_key")}
-        changed = ChatQwen(**{**kept, **given})
+        try:
+            changed = ChatQwen(**{**kept, **given})
+        except ValidationError as error:
+            raise InputError(describe(error, given)) from error
         changed._held, changed._asked = self._held, self._asked
+        changed.__dict__["_residence"] = self._residence
         if (changed.model, changed.base_url) == (self.model, self.base_url):
             changed.profile = self.profile  # a server may add to it
         return changed
@@ -370,6 +399,15 @@ class ChatQwen(ChatSettings, BaseChatModel):
                 self.model, chat=True, context_window=self.context_window, **self._weights()
             )
         return self._held[key]
+
+    def _dropper(self) -> Callable[[], None]:
+        return self._held.clear
+
+    def __copy__(self) -> Self:
+        """Return a copy that shares the weights, and the count of the calls that use them."""
+        copied = super().__copy__()
+        copied.__dict__["_residence"] = self._residence
+        return copied
 
     def _connect(self, base_url: str) -> ChatServer:
         key = (base_url, self.model, self.server, self.timeout, self.max_retries)

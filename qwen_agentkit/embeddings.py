@@ -135,7 +135,9 @@ class QwenEmbeddings(ModelSettings, Embeddings):
         Raises:
             ServerUnsupportedError: With `base_url`, since there is no tokenizer in this process.
         """
-        return self._backend.count_tokens(readable(texts, stacklevel=3))
+        plain = readable(texts, stacklevel=3)
+        with self._use():
+            return self._backend.count_tokens(plain)
 
     def embed_array(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return vectors of documents as one array, (len(texts), dimensions), each row of length one.
@@ -201,6 +203,10 @@ class QwenEmbeddings(ModelSettings, Embeddings):
 
     def _embed(self, texts: Sequence[str], *, query: bool = False) -> NDArray[np.float32]:
         texts = readable(texts)
+        with self._use():
+            return self._embed_loaded(texts, query=query)
+
+    def _embed_loaded(self, texts: Sequence[str], *, query: bool) -> NDArray[np.float32]:
         vectors = np.empty((len(texts), self._dimensions()), dtype=np.float32)
         first: dict[str, int] = {}
         sources = [first.setdefault(text, index) for index, text in enumerate(texts)]
@@ -217,7 +223,7 @@ class QwenEmbeddings(ModelSettings, Embeddings):
                 f"{len(long)} of {len(first)} texts are longer than "
                 f"max_length={self._backend.limit(self.max_length)} tokens: the ends are not embedded of "
                 f"{named(long, texts)}. Split them, or raise max_length if the model reads more.",
-                stacklevel=3,
+                stacklevel=4,
             )
         again = [index for index, source in enumerate(sources) if index != source]
         vectors[again] = vectors[[sources[index] for index in again]]

@@ -9,7 +9,9 @@ Each message says what was wrong, what was expected, and what to do.
     │   └── InputTooLongError            a text that does not fit the context
     ├── ModelError                       a checkpoint
     │   ├── ModelNotFoundError           not on disk and not downloadable
-    │   └── ModelUnsupportedError        found, but it cannot run here
+    │   ├── ModelUnsupportedError        found, but it cannot run here
+    │   ├── AnswerFaultError (ValueError)             an answer that does not fit its schema
+    │   └── ModelInUseError              calls use a model that is to be unloaded
     ├── OutOfMemoryError (MemoryError)   an answer needs more memory than is free
     ├── StoreError                       a vector store
     │   ├── StoreNotFoundError           the folder holds no store
@@ -40,11 +42,13 @@ from __future__ import annotations
 
 __all__ = [
     "AccessError",
+    "AnswerFaultError",
     "InputError",
     "InputTooLongError",
     "LoadError",
     "MissingExtraError",
     "ModelError",
+    "ModelInUseError",
     "ModelNotFoundError",
     "ModelUnsupportedError",
     "OutOfMemoryError",
@@ -100,6 +104,14 @@ class ModelNotFoundError(ModelError):
 
 class ModelUnsupportedError(ModelError):
     """A checkpoint was found, but it cannot be loaded here or cannot do what was asked."""
+
+
+class AnswerFaultError(ModelError, ValueError):
+    """An answer does not fit a part of its schema that no grammar can hold."""
+
+
+class ModelInUseError(ModelError):
+    """A model is to be unloaded while calls use it."""
 
 
 class StoreError(QwenAgentKitError):

@@ -146,7 +146,8 @@ class QwenReranker(ModelSettings, BaseDocumentCompressor):
             return []
         instruction = self.instruction if "instruction" in self.model_fields_set else None
         reading = Reading(self.max_length, self.truncate, self.deterministic)
-        computed, cut = self._backend.score(list(first), instruction, reading)
+        with self._use():
+            computed, cut = self._backend.score(list(first), instruction, reading)
         if cut:
             places = list(first.values())
             warnings.warn(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import ConfigDict
 from qwen_agentkit.calibration import Calibration, SearchOrder, load_calibration
 from qwen_agentkit.catalog import preset_checkpoint
 from qwen_agentkit.embeddings import QwenEmbeddings
+from qwen_agentkit.errors import StoreNotFoundError
 from qwen_agentkit.rerankers import QwenReranker
 from qwen_agentkit.vectorstores.store import QwenVectorStore
 
@@ -88,6 +90,11 @@ class Stack:
 
     def store(self, *, create: bool = False) -> QwenVectorStore:
         """Open the store; it has to exist unless `create`."""
+        if not create and (not self.folder.exists() or _is_empty(self.folder)):
+            raise StoreNotFoundError(
+                f"{str(self.folder)!r} holds no store; expected one. Create it with: qwen-agentkit ingest "
+                f"DOCS --store {shlex.quote(str(self.folder))} --preset {self.preset}"
+            )
         fusion = self.calibration.fusion
         return QwenVectorStore(self.embeddings, path=str(self.folder), create=create, fusion=fusion)
 
@@ -159,3 +166,7 @@ class StoreRetriever(BaseRetriever):
             return GroupRetriever(store=self.vectorstore, limit=self.limit).invoke(query, filter=wanted)
         search = {"k": self.limit, **({"filter": wanted} if wanted else {})}
         return self.vectorstore.as_retriever(search_kwargs=search).invoke(query)
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())

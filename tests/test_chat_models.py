@@ -269,7 +269,7 @@ def test_settings_are_checked(scripted: Scripted, tmp_path: Path) -> None:
         ChatQwen(temprature=1)
     with pytest.raises(InputError, match="Unknown setting 'temprature'"):
         scripted("a").invoke("Hello", temprature=1)
-    with pytest.raises(ValidationError, match="temperature"):
+    with pytest.raises(InputError, match="temperature=-1 cannot be used"):
         scripted("a").invoke("Hello", temperature=-1)
     with pytest.raises(ModelNotFoundError):
         ChatQwen(model=str(tmp_path / "nothing")).invoke("Hello")

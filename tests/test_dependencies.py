@@ -51,7 +51,7 @@ def test_what_the_tests_and_benchmarks_need_is_pinned(extra: str) -> None:
 
 
 def test_the_tests_have_what_the_extras_have() -> None:
-    for extra in ("agent", "formats", "lora", "mcp", "office", "serve", "studio", "torchao"):
+    for extra in ("agent", "eval", "formats", "lora", "mcp", "office", "serve", "studio", "torchao"):
         assert {str(one) for one in EXTRAS[extra]} <= {str(one) for one in EXTRAS["test"]}, extra
 
 

@@ -13,7 +13,8 @@ from qwen_agentkit.ingest.encodings import codec_of, decode_text
 
 HOURS = {
     "ar": "تفتح مكتبة المدينة أبوابها في التاسعة صباحا، وتغلق في السادسة مساء. الدخول مجاني للجميع.",
-    "de": "Die Stadtbücherei öffnet täglich um neun Uhr und schließt um sechs. Für alle ist der Eintritt frei.",
+    "de": "Die Stadtbücherei öffnet täglich um neun Uhr und schließt um sechs. Für alle ist der "
+    "Eintritt frei.",
     "ru": "Городская библиотека открывается в девять часов утра и закрывается в шесть. Вход свободный.",
     "zh": "市图书馆每天上午九点开门，下午六点关门。所有人都可以免费入场。",
     "zh-hant": "市立圖書館每天上午九點開門，下午六點關門。所有人都可以免費入場。",

@@ -10,7 +10,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from qwen_agentkit.graphs import create_corrective_rag_graph, create_rag_graph
 from qwen_agentkit.graphs.shared.conversation import estimate_tokens
-from qwen_agentkit.graphs.shared.followups import has_content_words
+from qwen_agentkit.graphs.shared.followups import has_content_words, stands_alone
 from tests.fakes.graphs import BOAT, HOURS, KILN, ByScore, Played, Shelf, run
 
 FIRST = HumanMessage("When does the library open?", id="q1")
@@ -50,8 +50,8 @@ def test_the_first_question_costs_no_call() -> None:
 @pytest.mark.parametrize("line", [OSError("cut"), "x" * 600, " "])
 def test_a_question_that_cannot_be_rewritten_is_asked_as_it_is(line: Any) -> None:
     model = Played(lines={"stand alone": [line], "answer": ["At nine [1]."]})
-    state, events = run(create_rag_graph(model, Shelf()), follow_up("When does the garden close?"))
-    assert state["question"] == "When does the garden close?"
+    state, events = run(create_rag_graph(model, Shelf()), follow_up("When does it close?"))
+    assert state["question"] == "When does it close?"
     assert (events[0]["stage"], events[0]["fallback"]) == ("prepare", "the question as it is")
 
 
@@ -74,6 +74,49 @@ def test_without_a_model_only_a_question_without_own_words_takes_the_one_before(
     shelf = Shelf(queries=[])
     run(create_rag_graph(None, shelf), follow_up(question))
     assert shelf.queries == [searched]
+
+
+ALONE = [
+    ("en", "When does the garden close?"),
+    ("en", "Who leads the tours of the old harbour?"),
+    ("de", "Wann schließt der Garten am Sonntag?"),
+    ("fr", "Quand ouvre la bibliothèque de Lyon ?"),
+    ("es", "¿Cuándo abre la biblioteca municipal de Sevilla los domingos de agosto?"),
+    ("ru", "Когда открывается городская библиотека имени Пушкина воскресным утром?"),
+    ("zh", "上海图书馆星期天几点开门接待读者借书？"),
+    ("ar", "متى تفتح مكتبة الإسكندرية أبواب القاعة الكبرى أيام الجمعة"),
+]
+LEANING = [
+    ("en", "And on Sundays?"),
+    ("en", "When does it close?"),
+    ("en", "And the garden, when does the garden close?"),
+    ("en", "What about those tickets?"),
+    ("en", "Prices?"),
+    ("de", "Wann schließt sie am Sonntag?"),
+    ("fr", "Et la bibliothèque, quand ouvre la bibliothèque ?"),
+    ("es", "¿A qué hora abre los domingos?"),
+    ("ru", "А когда открывается библиотека?"),
+    ("zh", "星期天几点开门？"),
+    ("zh", "那上海图书馆星期天几点开门接待读者？"),
+    ("ar", "متى تفتح أبوابها أيام الجمعة في شهر رمضان المبارك"),
+    ("ja", "日曜日は何時に開きますか"),
+    ("hi", "वह पुस्तकालय रविवार को सुबह कितने बजे जनता के लिए खुलता है"),
+    ("th", "วันอาทิตย์เปิดกี่โมง"),
+]
+
+
+@pytest.mark.parametrize(("language", "question"), ALONE)
+def test_a_question_that_stands_alone_costs_no_call(language: str, question: str) -> None:
+    assert stands_alone(question, language)
+    model = Played(lines={"answer": ["At nine [1]."]})
+    state, _ = run(create_rag_graph(model, Shelf()), follow_up(question))
+    assert state["question"] == question
+    assert "stand alone" not in model.tasks()
+
+
+@pytest.mark.parametrize(("language", "question"), LEANING)
+def test_a_question_that_leans_on_another_does_not_stand_alone(language: str, question: str) -> None:
+    assert not stands_alone(question, language)
 
 
 def test_words_that_point_at_something_are_told_from_words_that_say_something() -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -84,7 +85,9 @@ def texts(store: QwenVectorStore) -> list[str]:
 def test_documents_come_in_with_their_metadata(docs: Path, store: QwenVectorStore) -> None:
     report = ingest([docs], store)
     assert (report.added, report.skipped, report.removed, report.failed) == (4, 0, 0, [])
-    assert list(report.to_dict()) == ["added", "skipped", "removed", "failed", "warnings", "seconds"]
+    assert list(report.to_dict()) == [
+        *("added", "skipped", "removed", "failed", "warnings", "passed_over", "seconds")
+    ]
     found = {(d.metadata["source"], d.metadata["chunk"]): d for d in store.scroll()}
     assert sorted(found) == [
         ("docs/ar/hours.txt", 0), ("docs/hours.md", 0), ("docs/hours.md", 1),
@@ -166,12 +169,43 @@ def test_a_bad_file_has_a_reason_and_stops_nothing(
     assert not recwarn.list
 
 
-def test_a_file_that_turns_bad_keeps_what_was_in(docs: Path, store: QwenVectorStore) -> None:
+@pytest.mark.parametrize("content", [b"", b"\0", b" \n"])
+def test_a_file_that_turns_bad_stops_answering(docs: Path, store: QwenVectorStore, content: bytes) -> None:
+    ingest([docs], store)
+    (docs / "hours.md").write_bytes(content)
+    report = ingest([docs], store)
+    [failed] = report.failed
+    assert failed["source"] == "docs/hours.md"
+    assert "is removed" in failed["reason"]
+    assert (report.removed, report.skipped) == (1, 3)
+    assert "docs/hours.md" not in {document.metadata["source"] for document in store.scroll()}
+    assert ingest([docs], store).removed == 0
+
+
+def test_a_file_that_cannot_be_opened_keeps_what_was_in(
+    docs: Path, store: QwenVectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ingest([docs], store)
     before = texts(store)
-    (docs / "hours.md").write_bytes(b"\0")
+    opened = Path.open
+
+    def locked(path: Path, *arguments: Any, **named: Any) -> Any:
+        if path.name == "hours.md":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "open", locked)
     report = ingest([docs], store)
-    assert (len(report.failed), report.removed, texts(store)) == (1, 0, before)
+    assert [failure["reason"] for failure in report.failed] == ["Permission denied"]
+    assert (report.removed, texts(store)) == (0, before)
+
+
+def test_files_of_other_kinds_are_named_and_hidden_ones_are_not(docs: Path, store: QwenVectorStore) -> None:
+    (docs / "LICENSE").write_text("text")
+    assert ingest([docs], store).passed_over == [
+        {"source": "docs/LICENSE", "reason": "The file has no ending."},
+        {"source": "docs/photo.jpg", "reason": "There is no reader for '.jpg' files."},
+    ]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from qwen_agentkit.errors import InputError
 from qwen_agentkit.ingest import ingest, stored_sources
 from qwen_agentkit.vectorstores.store import QwenVectorStore
 from tests.fakes.embedders import BagOfWords
@@ -126,3 +127,24 @@ def test_a_pipe_is_no_document(tmp_path: Path, store: QwenVectorStore) -> None:
     docs = folder(tmp_path / "docs", hours="It opens at nine.")
     os.mkfifo(docs / "pipe.md")
     assert ingest([docs], store).failed == []
+
+
+def test_the_last_file_of_a_folder_goes(tmp_path: Path, store: QwenVectorStore) -> None:
+    docs = folder(tmp_path / "docs", hours="It opens at nine.")
+    ingest([docs, folder(tmp_path / "other", boat="It leaves at seven.")], store)
+    (docs / "hours.md").unlink()
+    report = ingest([docs], store)
+    assert (report.removed, report.failed, sources(store)) == (1, [], ["other/boat.md"])
+    with pytest.raises(InputError, match="holds no documents"):
+        ingest([docs], store)
+
+
+def test_a_link_that_leads_out_stops_answering(tmp_path: Path, store: QwenVectorStore) -> None:
+    docs = folder(tmp_path / "docs", hours="It opens at nine.", boat="It leaves at seven.")
+    ingest([docs], store)
+    secret = folder(tmp_path / "board", salary="The salary is 90.") / "salary.md"
+    (docs / "hours.md").unlink()
+    (docs / "hours.md").symlink_to(secret)
+    report = ingest([docs], store)
+    assert "outside" in report.failed[0]["reason"]
+    assert sources(store) == ["docs/boat.md"]

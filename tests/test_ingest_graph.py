@@ -96,14 +96,17 @@ def test_without_a_checkpointer_much_stays(tmp_path: Path, docs: Path) -> None:
     assert len(sources(tmp_path)) == 10
 
 
-def test_an_open_store_stays_open_and_an_empty_folder_deletes_nothing(docs: Path) -> None:
+def test_an_open_store_stays_open_and_an_emptied_folder_is_asked_about(docs: Path) -> None:
     with QwenVectorStore(BagOfWords(), path=":memory:") as store:
-        graph = create_ingest_graph(store, [docs])
-        graph.invoke({})
+        graph = create_ingest_graph(store, [docs], checkpointer=InMemorySaver())
+        graph.invoke({}, THREAD)
         remove(docs, *range(10))
-        with pytest.raises(InputError, match="holds no documents"):
-            graph.invoke({})
+        [asked] = graph.invoke({}, THREAD)["__interrupt__"]
+        assert "100%" in asked.value["question"]
         assert store.count() == 10
+        assert graph.invoke(Command(resume=True), THREAD)["report"]["removed"] == 10
+        with pytest.raises(InputError, match="holds no documents"):
+            graph.invoke({}, THREAD)
 
 
 def test_no_request_names_a_folder_or_loosens_the_question(tmp_path: Path, docs: Path) -> None:

@@ -130,6 +130,53 @@ def test_too_few_letters_are_in_the_language_of_the_conversation(
     assert detect_language(text, default) == language
 
 
+@pytest.mark.parametrize(
+    ("text", "among", "language"),
+    [
+        ("invoice number", [], "en"),
+        ("invoice number", ["ar"], "en"),
+        ("invoice number", ["ro", "en"], "en"),
+        ("case number", [], "en"),
+        ("Who is María José Ortega?", ["es"], "en"),
+        ("часы работы", [], "ru"),
+        ("возврат товара", ["en"], "ru"),
+        ("цена билета", ["bg"], "bg"),
+        ("адреса", ["uk"], "uk"),
+        ("Fundbüro", ["de"], "de"),
+        ("adresse", ["fr"], "fr"),
+        ("loyer", ["en", "fr"], "fr"),
+        ("مدرسه", ["ar"], "ar"),
+        ("مدرسه", ["fa", "ar"], "fa"),
+        ("図書館", [], "ja"),
+        ("営業時間", ["en"], "ja"),
+        ("駐車場", ["ja"], "ja"),
+        ("駐車場", ["zh-hant", "ja"], "zh-hant"),
+        ("电话号码", ["ja"], "zh"),
+        ("How much is it?", ["de", "ja"], "en"),
+        ("Was kostet das?", ["en"], "de"),
+    ],
+)
+def test_languages_of_the_store_come_first(text: str, among: list[str], language: str) -> None:
+    assert detect_language(text, among=among) == language
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tum kahaan ja rahe ho",
+        "mata tafta7 el maktaba",
+        "toshokan wa nanji ni akimasu ka",
+        "wo de shu zai nali",
+        "skolko stoit bilet",
+        "pote anoigei i vivliothiki",
+        "salam chetori khubi",
+    ],
+)
+def test_romanized_text_has_no_language_that_it_is_not(text: str) -> None:
+    assert detect_language(text) == "en"
+    assert detect_language(text, among=["fr"]) == "fr"
+
+
 def test_every_language_that_is_told_has_a_name() -> None:
     for language in SHORT:
         assert language_name(language) != language

@@ -24,7 +24,7 @@ from pptx import Presentation
 from pptx.util import Inches
 
 from qwen_agentkit.errors import LoadError
-from qwen_agentkit.ingest import SUFFIXES, Part, ingest, loaders, office, read_document, split
+from qwen_agentkit.ingest import SUFFIXES, Part, ingest, loaders, office, read_document, split, workers
 from qwen_agentkit.vectorstores.store import QwenVectorStore
 from tests.fakes.embedders import BagOfWords, count_words
 
@@ -390,6 +390,7 @@ def test_a_missing_extra_is_a_reason_and_stops_nothing(
     with QwenVectorStore(BagOfWords(), path=":memory:") as store:
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, PACKAGES[suffix], None)
+            patch.setattr(workers, "_needs_care", lambda path: False)  # another process has the package
             report = ingest([tmp_path], store)
         assert report.added == 1
         [failure] = report.failed

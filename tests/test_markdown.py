@@ -57,7 +57,10 @@ def test_a_rule_below_something_else_makes_no_heading(text: str) -> None:
 
 
 def test_comments_are_left_out_and_code_keeps_them() -> None:
-    text = "One <!-- note --> two.\n\n<!--\nlong\n\nnote\n-->\n\n```html\n<!-- kept -->\n```\n\nThe mark `<!-- x -->`.\n"
+    text = (
+        "One <!-- note --> two.\n\n<!--\nlong\n\nnote\n-->\n\n```html\n<!-- kept -->\n```\n\nThe "
+        "mark `<!-- x -->`.\n"
+    )
     assert read(text) == "One  two.\n\n\n\n```html\n<!-- kept -->\n```\n\nThe mark `<!-- x -->`.\n"
     assert read("One <!-- never closed\n\ntwo") == "One <!-- never closed\n\ntwo"
 

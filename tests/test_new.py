@@ -26,7 +26,7 @@ def test_the_tests_of_a_new_project_pass(tmp_path: Path, graph: str) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "3 passed" in ran.stdout
+    assert "7 passed" in ran.stdout
 
 
 @pytest.mark.parametrize("graph", TEMPLATES)

@@ -36,7 +36,17 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
         "engine",
         ["engine"],
         {
-            *("httpx", "huggingface_hub", "jinja2", "llguidance", "modelscope", "numpy", "peft", "psutil"),
+            *(
+                "httpx",
+                "huggingface_hub",
+                "jinja2",
+                "jsonschema_rs",
+                "llguidance",
+                "modelscope",
+                "numpy",
+                "peft",
+                "psutil",
+            ),
             *("safetensors", "tokenizers", "torch", "torchao", "transformers"),
         },
     ),
@@ -55,7 +65,7 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
         {
             *("chardet", "defusedxml", "docutils", "docx", "httpx", "langchain_core", "numpy", "openpyxl"),
             *("oxmsg", "pdfminer", "portalocker", "pptx", "pyarrow", "pypdfium2", "qdrant_client"),
-            *("qdrant_edge", "striprtf", "typing_extensions", "webencodings", "yaml"),
+            *("qdrant_edge", "striprtf", "typing_extensions", "watchfiles", "webencodings", "yaml"),
         },
     ),
     (
@@ -72,7 +82,7 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
         {
             *("fastapi", "huggingface_hub", "ir_measures", "jinja2", "langchain_core", "langgraph"),
             *("matplotlib", "mcp", "numpy", "prometheus_client", "psutil", "pyarrow", "pydantic", "ray"),
-            *("rich", "starlette", "torch", "typer", "uvicorn"),
+            *("rich", "starlette", "torch", "typer", "typing_extensions", "uvicorn"),
         },
     ),
 ]

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import SummarizationMiddleware
+from langchain.agents.structured_output import ToolStrategy
 from langchain_core.messages import HumanMessage
 from pydantic import BaseModel
 
 from qwen_agentkit import ChatQwen
 from qwen_agentkit.chat.tools import read_tools
-from qwen_agentkit.errors import InputError, ServerUnsupportedError
+from qwen_agentkit.errors import AnswerFaultError, InputError, ServerUnsupportedError
 from tests.fakes.server import URL, Serve, call, delta, sse
 from tests.gguf_files import write_gguf
 
@@ -138,7 +139,18 @@ def test_calls_without_messages_or_with_half_a_list(tiny_qwen3_dir: Path) -> Non
     with pytest.raises(InputError, match="no messages"):
         llm.invoke([])
     assert llm.get_num_tokens_from_messages([]) == 0
-    with pytest.raises(InputError, match=r"Pass stop=\['x'\]"):
-        llm.invoke("Hello", stop="x")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="one string"):
-        llm.bind(stop="x").invoke("Hello")
+    for settings in ({"stop": "x"}, {"temperature": "hot"}, {"top_p": 2}, {"max_tokens": 0}, {"stop": [""]}):
+        with pytest.raises(InputError, match=f"{next(iter(settings))}=.* cannot be used"):
+            llm.invoke("Hello", **settings)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="cannot be used"):
+            llm.bind(**settings).invoke("Hello")
+
+
+def test_an_answer_that_ends_before_the_call_that_it_has_to_be(tiny_qwen3_dir: Path) -> None:
+    """An agent would ask again and again."""
+    llm = ChatQwen(model=str(tiny_qwen3_dir), thinking=True, max_tokens=2)
+    agent = create_agent(llm, [], response_format=ToolStrategy(Person))
+    with pytest.raises(AnswerFaultError, match="cut off before the call"):
+        agent.invoke({"messages": [HumanMessage("Who?")]})
+    read = llm.with_structured_output(Person, method="function_calling", include_raw=True).invoke("Who?")
+    assert "cut off after 2 tokens" in str(read["parsing_error"])

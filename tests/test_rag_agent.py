@@ -21,7 +21,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 
 from qwen_agentkit import ChatQwen, QwenReranker, QwenVectorStore
-from qwen_agentkit.errors import InputError, StoreNotFoundError
+from qwen_agentkit.errors import AccessError, InputError, StoreNotFoundError
 from qwen_agentkit.graphs import create_rag_agent
 from qwen_agentkit.graphs.middleware import (
     CitationMiddleware,
@@ -623,6 +623,14 @@ def test_access_needs_a_retriever_that_takes_a_filter() -> None:
 
     with pytest.raises(InputError, match="Deaf takes no filter"):
         create_rag_agent(None, Deaf(), access=lambda runtime: {"owner": "a"})
+
+
+@pytest.mark.parametrize("allowed", [{}, None])
+def test_an_access_filter_that_finds_everything_is_refused(allowed: Any) -> None:
+    lines = [search("page 3 red"), "Done."]
+    agent = create_rag_agent(Played(lines=lines), paged_store(), access=lambda runtime: allowed)
+    with pytest.raises(AccessError, match="find everything"):
+        agent.invoke(ask())
 
 
 ORDERS = [

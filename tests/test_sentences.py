@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +33,11 @@ CASES = {
     "greek": ["Τι είναι αυτό;", "Ένα βιβλίο."],
     "russian": ["Он родился в г. Москве.", "Это было в 1990 г. и т. д."],
     "armenian": ["Սա գիրք է։", "Դա գրիչ է։"],
+    "khmer": ["ឡានក្រុងចេញម៉ោងប្រាំ។", "សំបុត្រថ្លៃប្រាំដុល្លារ។"],
+    "mongolian": ["ᠪᠢ ᠰᠤᠷᠤᠭᠴᠢ᠃", "ᠲᠡᠷᠡ ᠪᠠᠭᠰᠢ᠃"],
+    "ol chiki": ["ᱚᱞ ᱪᱤᱠᱤ᱾", "ᱟᱨ ᱢᱤᱫ᱾"],
+    "syriac": ["ܐܢܐ ܐܙܠ܂", "ܐܢܬ ܐܬܐ܂"],
+    "thai era": ["เปิดเมื่อ พ.ศ. 2566 ที่นี่"],
 }
 UNSPACED = {
     "chinese": ["这是第一句。", "这是第二句！", "“真的吗？”", "他问道。"],
@@ -55,6 +61,14 @@ def test_spaced_scripts(name: str) -> None:
 @pytest.mark.parametrize("name", UNSPACED)
 def test_unspaced_scripts(name: str) -> None:
     assert [s.text for s in split_sentences("".join(UNSPACED[name]))] == UNSPACED[name]
+
+
+def test_every_mark_that_unicode_calls_an_end_is_one() -> None:
+    marks = regex.findall(r"\p{Sentence_Terminal}", "".join(map(chr, range(0x20000))))
+    assert len(marks) > 150
+    for mark in marks:
+        text = f"One two{mark} Three four{mark}"
+        assert len(split_sentences(text)) == 2, hex(ord(mark))
 
 
 def test_headings_items_and_rows_are_borders_and_lose_their_marks() -> None:

@@ -195,9 +195,11 @@ async def test_models_health_and_metrics(nano_stack: Stack) -> None:
 async def test_questions_beyond_the_limit_are_refused(nano_stack: Stack) -> None:
     async with served(nano_stack) as site, site.client() as client:
         site.app.state.service.runner._most = 0
-        answer = await client.post("/v1/chat/completions", json={"model": "rag", "messages": ASKED})
-        assert answer.status_code == 429
-        assert answer.headers["retry-after"] == "5"
+        for stream in (False, True):
+            asked = {"model": "rag", "messages": ASKED, "stream": stream}
+            answer = await client.post("/v1/chat/completions", json=asked)
+            assert answer.status_code == 429
+            assert answer.headers["retry-after"] == "5"
 
 
 async def test_many_questions_at_once(nano_stack: Stack) -> None:

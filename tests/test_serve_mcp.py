@@ -7,48 +7,57 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
-from langchain_mcp_adapters.client import MultiServerMCPClient
-from mcp import ClientSession, StdioServerParameters
-from mcp.client.stdio import stdio_client
+from fastmcp.client.transports import StreamableHttpTransport
+from langchain_core._api import suppress_langchain_beta_warning
+from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
-from qwen_agentkit.errors import StoreLockedError
 from qwen_agentkit.stack import Stack
 from tests.serve_site import ADDRESS, HOURS, QUESTION, Site, served
 
 TOOLS = {"search", "read_around", "list_documents", "ask"}
 
 
+def http_client(site: Site, user: str | None = None, **settings: Any) -> httpx2.AsyncClient:
+    """A client of the SDK's own HTTP library."""
+    headers = {"authorization": f"Bearer {site.secrets[user]}"} if user else {}
+    transport = httpx2.ASGITransport(site.app)
+    return httpx2.AsyncClient(**{**settings, "transport": transport, "headers": headers, "timeout": 60})
+
+
 @asynccontextmanager
-async def session(site: Site, user: str | None = None) -> AsyncIterator[ClientSession]:
-    async with (
-        site.client(user) as http,
-        streamable_http_client(f"{ADDRESS}/mcp", http_client=http) as (read, write, _),
-        ClientSession(read, write) as client,
-    ):
-        await client.initialize()
+async def session(site: Site, user: str | None = None, mode: str = "auto") -> AsyncIterator[Client]:
+    transport = streamable_http_client(f"{ADDRESS}/mcp", http_client=http_client(site, user))
+    async with Client(transport, mode=mode) as client:
         yield client
+
+
+@pytest.mark.parametrize(("mode", "version"), [("auto", "2026-07-28"), ("legacy", "2025-11-25")])
+async def test_both_protocols(nano_stack: Stack, mode: str, version: str) -> None:
+    async with served(nano_stack) as site, session(site, mode=mode) as client:
+        assert client.protocol_version == version
+        assert not (await client.call_tool("search", {"query": QUESTION})).is_error
 
 
 async def test_the_tools_over_http(nano_stack: Stack) -> None:
     async with served(nano_stack) as site, session(site) as client:
         tools = (await client.list_tools()).tools
         assert {tool.name for tool in tools} == TOOLS
-        assert all(tool.annotations and tool.annotations.readOnlyHint for tool in tools)
-        assert all("context" not in tool.inputSchema["properties"] for tool in tools)
-        found = (await client.call_tool("search", {"query": QUESTION, "limit": 1})).structuredContent
+        assert all(tool.annotations and tool.annotations.read_only_hint for tool in tools)
+        assert all("context" not in tool.input_schema["properties"] for tool in tools)
+        found = (await client.call_tool("search", {"query": QUESTION, "limit": 1})).structured_content
         assert found is not None
         passage = found["results"][0]["passage"]
         assert HOURS in passage["text"]
         around = await client.call_tool("read_around", {"passage": passage["id"]})
-        assert around.structuredContent is not None
-        assert around.structuredContent["passages"][0]["id"] == passage["id"]
-        listed = (await client.call_tool("list_documents", {})).structuredContent
+        assert around.structured_content is not None
+        assert around.structured_content["passages"][0]["id"] == passage["id"]
+        listed = (await client.call_tool("list_documents", {})).structured_content
         assert listed is not None
         assert len(listed["documents"]) == 4
-        answer = (await client.call_tool("ask", {"question": QUESTION})).structuredContent
+        answer = (await client.call_tool("ask", {"question": QUESTION})).structured_content
         assert answer is not None
         assert answer["text"].endswith(f"{HOURS} [1]\n\n[1] documents/crew/hours.md")
         assert answer["sentences"][-1]["verdict"] == "supported"
@@ -58,7 +67,7 @@ async def test_the_tools_over_http(nano_stack: Stack) -> None:
             ("search", {"query": "x", "limit": 9999}),
             ("read_around", {"passage": "/etc/passwd", "around": -1}),
         ):
-            assert (await client.call_tool(name, arguments)).isError
+            assert (await client.call_tool(name, arguments)).is_error
         told = await client.call_tool("search", {"query": " "})
         assert "expected what to look for" in str(told.content)
 
@@ -68,10 +77,10 @@ async def test_groups_hold_for_every_tool(nano_stack: Stack) -> None:
     async with served(nano_stack, {"anna": ["crew"], "ben": ["staff"]}) as site:
         async with session(site, "ben") as ben:
             found = await ben.call_tool("search", {"query": secret})
-            assert found.structuredContent is not None
+            assert found.structured_content is not None
             hidden = next(
                 one["passage"]["id"]
-                for one in found.structuredContent["results"]
+                for one in found.structured_content["results"]
                 if "4417" in one["passage"]["text"]
             )
         async with session(site, "anna") as anna:
@@ -87,14 +96,15 @@ async def test_groups_hold_for_every_tool(nano_stack: Stack) -> None:
 
 
 async def test_langchain_loads_the_tools(nano_stack: Stack) -> None:
+    with suppress_langchain_beta_warning():
+        from langchain.mcp import MCPAdapter
     async with served(nano_stack) as site:
 
-        def make(headers: Any = None, timeout: Any = None, auth: Any = None) -> httpx.AsyncClient:
-            return site.client(**(headers or {}))
+        def make(**settings: Any) -> httpx2.AsyncClient:
+            return http_client(site, **settings)
 
-        connection = {"url": f"{ADDRESS}/mcp", "httpx_client_factory": make}
-        servers: Any = {"store": {"transport": "streamable_http", **connection}}
-        tools = {tool.name: tool for tool in await MultiServerMCPClient(servers).get_tools()}
+        transport = StreamableHttpTransport(f"{ADDRESS}/mcp", httpx_client_factory=make)
+        tools = {tool.name: tool for tool in await MCPAdapter(transport).list_tools()}
         assert tools.keys() == TOOLS
         assert HOURS in str(await tools["ask"].ainvoke({"question": QUESTION}))
 
@@ -103,13 +113,11 @@ async def test_langchain_loads_the_tools(nano_stack: Stack) -> None:
 async def test_the_command_speaks_over_stdio(own_stack: Stack) -> None:
     arguments = ["-m", "qwen_agentkit.cli", "mcp", "--preset", "nano", "--store", str(own_stack.folder)]
     started = StdioServerParameters(command=sys.executable, args=arguments)
-    async with stdio_client(started) as (read, write), ClientSession(read, write) as client:
-        told = await client.initialize()
-        assert told.serverInfo.name == "qwen-agentkit"
+    async with Client(started) as client:
+        assert client.server_info is not None
+        assert client.server_info.name == "qwen-agentkit"
         answer = await client.call_tool("ask", {"question": QUESTION})
-        assert answer.structuredContent is not None
-        assert HOURS in answer.structuredContent["text"]
-        with pytest.raises(StoreLockedError):
-            own_stack.store()
+        assert answer.structured_content is not None
+        assert HOURS in answer.structured_content["text"]
     with own_stack.store() as store:
         assert store.count() == 4

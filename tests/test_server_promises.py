@@ -87,12 +87,17 @@ async def test_stop_strings_end_the_answer_and_not_the_thought(serve: Serve, thi
         assert message.response_metadata["finish_reason"] == "stop"
 
 
-def test_a_stream_that_a_stop_string_ends_in_its_thought(serve: Serve) -> None:
+@pytest.mark.parametrize("thinking", [None, True])
+def test_stop_strings_end_a_streamed_answer_and_not_its_thought(serve: Serve, thinking: bool | None) -> None:
     serve({CHAT: stopping})
-    with pytest.raises(ServerUnsupportedError, match=r"ended the thought.*thinking=True"):
-        list(chat(stop=["who"]).stream("Hi"))
-    chunks = list(chat(stop=["who"], thinking=True).stream("Hi"))
+    chunks = list(chat(stop=["who"], thinking=thinking).stream("Hi"))
     assert "".join(str(chunk.content) for chunk in chunks) == "Hello, "
+
+
+def test_a_stream_of_an_unknown_model_that_a_stop_string_ends_in_its_thought(serve: Serve) -> None:
+    serve({CHAT: stopping}, model="my-alias")
+    with pytest.raises(ServerUnsupportedError, match=r"ended the thought.*thinking=True"):
+        list(chat(model="my-alias", stop=["who"]).stream("Hi"))
 
 
 def test_without_thoughts_the_server_looks_for_stop_strings(serve: Serve) -> None:

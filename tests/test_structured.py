@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import HumanMessage, SystemMessage
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, HttpUrl, PostgresDsn
 from pydantic.v1 import BaseModel as BaseModelV1
 from typing_extensions import TypedDict
 
 from qwen_agentkit.chat.structured import answer_schema, ask_for_json, response_format
 from qwen_agentkit.chat_models import ChatQwen
-from qwen_agentkit.errors import InputError
+from qwen_agentkit.errors import AnswerFaultError, InputError
 
 WILD: dict[str, Any] = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "presence_penalty": 0.0, "seed": 3}
 
@@ -122,15 +124,52 @@ def test_schemas_of_formats() -> None:
         answer_schema({"type": "json_schema"})
 
 
-def test_a_schema_that_no_grammar_holds(llm: ChatQwen) -> None:
-    class Tags(BaseModel):
-        """Tags."""
+class Tags(BaseModel):
+    """Tags."""
 
-        tags: set[str]
+    tags: list[Literal["a"]] = Field(min_length=2, max_length=2, json_schema_extra={"uniqueItems": True})
 
-    with pytest.raises(InputError, match="uniqueItems"):
+
+@pytest.mark.filterwarnings("ignore:A grammar cannot hold all")
+def test_a_schema_that_no_grammar_holds_is_checked_when_the_answer_is_there(llm: ChatQwen) -> None:
+    with pytest.raises(OutputParserException, match="non-unique"):
         llm.with_structured_output(Tags).invoke("Go")
-    with pytest.raises(InputError, match="uniqueItems"):
-        llm.bind_tools([Tags], tool_choice="any").invoke("Go")
+    read = llm.with_structured_output(Tags, include_raw=True).invoke("Go")
+    assert "non-unique" in str(read["parsing_error"])
+    with pytest.raises(AnswerFaultError, match=r"tags: .* non-unique"):
+        llm.invoke("Go", response_format=Tags)
+    with pytest.raises(AnswerFaultError, match="non-unique"):
+        list(llm.stream("Go", response_format=Tags))
+    called = llm.bind_tools([Tags], tool_choice="any", parallel_tool_calls=False).invoke("Go")
+    assert called.tool_calls == []
+    [call] = called.invalid_tool_calls
+    assert (call["name"], "non-unique" in str(call["error"])) == ("Tags", True)
+
+
+def test_a_warning_says_what_is_only_checked(llm: ChatQwen) -> None:
     with pytest.warns(UserWarning, match="uniqueItems"):
-        llm.bind_tools([Tags]).invoke("Go", max_tokens=4)
+        llm.bind_tools([Tags]).invoke("Go", max_tokens=1)
+
+
+def test_only_strict_refuses_it(llm: ChatQwen) -> None:
+    for method in ("json_schema", "function_calling"):
+        with pytest.raises(InputError, match="uniqueItems"):
+            llm.with_structured_output(Tags, method=method, strict=True).invoke("Go")
+    with pytest.raises(InputError, match="uniqueItems"):
+        llm.bind_tools([Tags], strict=True).invoke("Go")
+
+
+def test_what_pydantic_asks_for_and_its_schema_does_not_say() -> None:
+    class Bill(BaseModel):
+        """A bill."""
+
+        amount: Decimal = Field(gt=0)
+        page: HttpUrl
+        store: PostgresDsn
+
+    properties = answer_schema(response_format(Bill))["properties"]
+    assert properties["amount"]["type"] == "number"
+    assert properties["amount"]["exclusiveMinimum"] == 0
+    assert re.match(properties["page"]["pattern"], "https://example.com/a")
+    assert re.match(properties["store"]["pattern"], "postgresql://host/name")
+    assert not re.match(properties["page"]["pattern"], "ftp://example.com")

@@ -11,9 +11,11 @@ import pytest
 from qdrant_client import QdrantClient
 
 from qwen_agentkit.errors import InputError
+from qwen_agentkit.ingest import ingest
+from qwen_agentkit.text.documents import chunk_ids
 from qwen_agentkit.vectorstores import client_backend
 from qwen_agentkit.vectorstores.store import QwenVectorStore
-from tests.fakes.embedders import BagOfWords
+from tests.fakes.embedders import BagOfWords, count_words
 
 Open = Callable[..., QwenVectorStore]
 
@@ -71,6 +73,17 @@ def test_ids_of_another_reach_nothing(open_store: Open) -> None:
         none.add_texts(["Mine."], ids=[raw])
     other.add_texts(["Mine."], ids=[raw])
     assert contents(one) == {(id, "The price is 9.")}
+
+
+def test_a_store_that_was_opened_before_there_were_tenants_shows_none(open_store: Open) -> None:
+    early, other = open_store(), open_store("globex")
+    one = open_store("acme")
+    one.add_texts(["secret"])
+    for store in (early, other):
+        assert store.similarity_search("secret") == []
+        assert store.count() == 0
+        store.delete([document.id or "" for document in one.scroll()])
+    assert one.count() == 1
 
 
 def test_metadata_and_filters_do_not_change_the_tenant(open_store: Open) -> None:
@@ -145,14 +158,25 @@ def test_documents_that_differ_in_metadata_alone_are_two(open_store: Open, key: 
 
 
 def test_ids_of_earlier_versions_are_found_again(open_store: Open) -> None:
-    from qwen_agentkit.text.documents import chunk_ids
-
     store, metadata = open_store(), {"source": "h.md", "n": 1}
     old = chunk_ids(["T"], [metadata])
     store.add_texts(["T"], [metadata], ids=old)
     assert store.add_texts(["T"], [metadata]) == old
     assert store.add_texts(["T"], [{**metadata, "n": 2}]) != old
     assert store.count() == 2
+
+
+def test_folders_of_two_tenants_are_apart(open_store: Open, tmp_path: Path) -> None:
+    for tenant, text in (("acme", "It opens at nine."), ("globex", "It opens at nine.")):
+        (tmp_path / tenant / "docs").mkdir(parents=True)
+        (tmp_path / tenant / "docs" / "hours.md").write_text(text, "utf-8")
+        report = ingest([tmp_path / tenant / "docs"], open_store(tenant), count_tokens=count_words)
+        assert (report.added, report.failed) == (1, [])
+    (tmp_path / "acme" / "docs" / "hours.md").write_text("It opens at ten.", "utf-8")
+    for tenant in ("acme", "globex"):
+        ingest([tmp_path / tenant / "docs"], open_store(tenant), count_tokens=count_words)
+    found = {tenant: [d.page_content for d in open_store(tenant).scroll()] for tenant in ("acme", "globex")}
+    assert found == {"acme": ["It opens at ten."], "globex": ["It opens at nine."]}
 
 
 def run_random_operations(open_store: Open, tenants: int, operations: int, seed: int) -> None:

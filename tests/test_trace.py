@@ -77,7 +77,7 @@ def test_the_page_holds_the_run(store: Path, tmp_path: Path) -> None:
     assert "Let me see." in page.text
     assert "Answer the question from the numbered passages only" in page.text
     assert "unsupported" in page.text or "uncited" in page.text
-    assert re.search(r"0\.0\d{3}\s*\[1\]\s*0\.\d{3}", page.text), "scores before and after"
+    assert re.search(r"0\.\d{4}\s*\[1\]\s*0\.\d{3}", page.text), "scores before and after"
     assert any(tag == "a" and attributes["href"] == "#p1" for tag, attributes in page.tags)
     assert any(attributes.get("id") == "p1" for tag, attributes in page.tags if tag == "tr")
     bars = [attributes["style"] or "" for _, attributes in page.tags if attributes.get("class") == "bar"]

@@ -35,6 +35,7 @@ from qwen_agentkit.errors import (
     StoreNotFoundError,
     StoreWriteError,
 )
+from qwen_agentkit.text.sparse import sparse_query
 from qwen_agentkit.vectorstores import client_backend
 from qwen_agentkit.vectorstores.points import Point
 from qwen_agentkit.vectorstores.store import QwenVectorStore
@@ -554,6 +555,8 @@ ANSWERS: dict[str, Any] = {
     "/collections/documents/exists": {"exists": True},
     "/collections/documents": MADE,
     "/collections/documents/points/query": {"points": [FOUND]},
+    "/collections/documents/points/count": {"count": 1},
+    "/collections/documents/facet": {"hits": [{"value": "ar", "count": 1}]},
 }
 
 
@@ -575,7 +578,7 @@ def test_requests_to_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     dense, sparse = (json.loads(request.content) for request in requests[-2:])
     assert len(dense["query"]["nearest"]) == 64
     assert sparse["using"] == "langchain-sparse"
-    assert len(sparse["query"]["nearest"]["indices"]) == 2
+    assert sparse["query"]["nearest"]["indices"] == sparse_query("library", "ar")[0]
     condition = {"key": 'metadata."language"', "match": {"any": ["ar"]}}
     for body in (dense, sparse):
         assert (body["limit"], body["with_payload"]) == (50, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import typer.main
@@ -12,7 +13,15 @@ from qwen_agentkit.cli.entry import app
 def sections() -> str:
     """Return a section for each command, in the order of `qwen-agentkit --help`."""
     group: Any = typer.main.get_command(app)
-    return "".join(_describe(name, command) for name, command in group.commands.items())
+    return "".join(_describe_all("", group))
+
+
+def _describe_all(prefix: str, group: Any) -> Iterator[str]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _describe_all(f"{prefix}{name} ", command)
+        else:
+            yield _describe(prefix + name, command)
 
 
 def _describe(name: str, command: Any) -> str:

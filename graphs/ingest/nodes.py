@@ -34,7 +34,9 @@ class IngestNodes:
             report = ingest(
                 self.folders, store, prune=False, groups=self.groups, progress=stage.announce_progress
             ).to_dict()
-        stage.details |= {key: report[key] for key in ("added", "skipped", "failed", "warnings")}
+        stage.details |= {
+            key: report[key] for key in ("added", "skipped", "failed", "warnings", "passed_over")
+        }
         return {"report": report, "gone": [], "share": 0.0, "approved": False, "timings": {}}
 
     def compare(self, state: IngestState, settings: IngestContext, stage: Stage) -> Update:

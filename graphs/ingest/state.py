@@ -18,7 +18,7 @@ class IngestState(TypedDict):
     """State of `ingest`."""
 
     report: dict[str, Any]
-    """Documents added, skipped, removed and failed, and the seconds it took."""
+    """Documents added, skipped, removed and failed, warnings, files passed over, and the seconds it took."""
     gone: list[str]
     """Sources of the stored documents whose files are gone."""
     share: float

@@ -13,6 +13,7 @@ from langchain.agents.middleware import AgentMiddleware
 from langchain.agents.middleware.types import AgentState, ModelRequest, ModelResponse
 from langchain_core.messages import AIMessage
 
+from qwen_agentkit.errors import AnswerFaultError
 from qwen_agentkit.graphs.middleware.model_requests import (
     NoTurnLeft,
     add_instruction,
@@ -46,7 +47,7 @@ class TurnLimitMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         """Call the model, without tools at the last turn."""
         if not self._is_last(request):
             return handler(request)
-        return _without_calls(handler(add_instruction(request, _LAST_TURN).override(tools=[])), request)
+        return _last(handler(add_instruction(request, _LAST_TURN).override(tools=[])), request)
 
     async def awrap_model_call(
         self,
@@ -56,13 +57,28 @@ class TurnLimitMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         """As `wrap_model_call`."""
         if not self._is_last(request):
             return await handler(request)
-        return _without_calls(await handler(add_instruction(request, _LAST_TURN).override(tools=[])), request)
+        return _last(await handler(add_instruction(request, _LAST_TURN).override(tools=[])), request)
 
     def _is_last(self, request: ModelRequest[Any]) -> bool:
         turns, calls = read_setting(request.runtime, "turns", self.turns), count_cost(request).calls
         if discarded_drafts(request) and calls >= turns:
             raise NoTurnLeft(f"All {turns} calls of the model for this question were used.")
         return calls + 1 >= turns
+
+
+def _last(response: ModelResponse[Any], request: ModelRequest[Any]) -> ModelResponse[Any]:
+    """Return the last response.
+
+    Raises:
+        AnswerFaultError: An object was asked for and none came; the agent would ask for ever.
+    """
+    if request.response_format is None or response.structured_response is not None:
+        return _without_calls(response, request)
+    said = response.result[-1].text[:80] if response.result else ""
+    raise AnswerFaultError(
+        f"The model answers {said!r}, not with the object that response_format asks for, and all its calls "
+        "for this question were used. Use a model that obeys tool_choice, or raise the number of turns."
+    )
 
 
 def _without_calls(response: ModelResponse[Any], request: ModelRequest[Any]) -> ModelResponse[Any]:

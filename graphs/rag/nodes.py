@@ -22,6 +22,7 @@ from qwen_agentkit.graphs.shared.answers import (
     finish_answer,
     is_other_language,
 )
+from qwen_agentkit.graphs.shared.checked_stream import CheckedStream
 from qwen_agentkit.graphs.shared.conversation import History, find_question, read_history, rewrite_followup
 from qwen_agentkit.graphs.shared.language_retriever import stored_languages
 from qwen_agentkit.graphs.shared.models import (
@@ -180,22 +181,25 @@ class RagNodes:
             thought = again = Thought(None, None)
         stage.details["thinking"] = thought.thinking
         try:
-            return self._write(self.model, thought, state, stage)
+            return self._write(self.model, thought, state, settings, stage)
         except ALWAYS_RAISED:
             raise
         except Exception as error:
             stage.announce_fallback("without thinking", error)
         try:
-            return self._write(self.model, again, state, stage)
+            return self._write(self.model, again, state, settings, stage)
         except ALWAYS_RAISED:
             raise
         except Exception as error:
             stage.announce_fallback("extractive answer", error)
         return self.quote(state, settings, stage)
 
-    def _write(self, model: BaseChatModel, thought: Thought, state: RagState, stage: Stage) -> Update:
+    def _write(
+        self, model: BaseChatModel, thought: Thought, state: RagState, settings: RagContext, stage: Stage
+    ) -> Update:
         """The model's answer."""
-        message = stream_answer(model, thought, passage_prompt(state), stage)
+        shown = _shown(state, settings)
+        message = stream_answer(model, thought, passage_prompt(state), stage, shown=shown)
         return {
             "messages": [message],
             "answer": message.text,
@@ -267,9 +271,17 @@ class RagNodes:
         prompt = [*passage_prompt(state), AIMessage(state["answer"]), HumanMessage(request)]
         thought = plan_thought("repair", settings, state.get("thought", 0))
         try:
-            return stream_answer(cast(BaseChatModel, self.model), thought, prompt, stage)
+            model = cast(BaseChatModel, self.model)
+            return stream_answer(model, thought, prompt, stage, shown=_shown(state, settings))
         except ALWAYS_RAISED:
             raise
         except Exception as error:
             stage.announce_fallback("the answer as it was", error)
             return None
+
+
+def _shown(state: RagState, settings: RagContext) -> CheckedStream | None:
+    """What shows an answer while it is written; None where it is shown as the model writes it."""
+    if settings.unsupported == "keep":
+        return None
+    return CheckedStream(state["documents"], state["language"], settings.unsupported)

@@ -16,7 +16,7 @@ from langchain_core.tools import BaseTool, tool
 from langchain_core.vectorstores import VectorStore
 from langgraph.prebuilt import ToolRuntime
 
-from qwen_agentkit.errors import InputError
+from qwen_agentkit.errors import AccessError, InputError
 from qwen_agentkit.graphs.rag_agent.state import AgentContext
 from qwen_agentkit.graphs.shared.models import Retriever
 from qwen_agentkit.graphs.shared.passages import escape_markup, source_line
@@ -154,7 +154,7 @@ class Library:
         return "\n".join([head, *lines]) if lines else "No source is known yet: search first."
 
     def _rerank(
-        self, found: list[Document], query: str, min_score: float, runtime: ToolRuntime[Any, Any]
+        self, found: list[Document], query: str, min_score: float | None, runtime: ToolRuntime[Any, Any]
     ) -> list[Document]:
         """Keep the relevant passages, best first; when the reranker fails, all in the retrieved order."""
         if self.reranker is None or not found:
@@ -179,7 +179,15 @@ class Library:
     def _filter(self, runtime: ToolRuntime[Any, Any]) -> dict[str, Any]:
         """The retriever's own filter, and that of this run."""
         own = getattr(self.retriever, "search_kwargs", {}).get("filter") or {}
-        return {**own, **(self.access(runtime) if self.access else {})}
+        if self.access is None:
+            return dict(own)
+        allowed = self.access(runtime)
+        if not allowed:
+            raise AccessError(
+                f"access returned {allowed!r}, which would find everything; expected a filter such as "
+                "{'group': ['crew']}. Raise AccessError for those who may read nothing."
+            )
+        return {**own, **allowed}
 
     def _store(self) -> Any:
         """The retriever's store, or None if it cannot list its documents."""

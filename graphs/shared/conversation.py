@@ -13,7 +13,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from qwen_agentkit.errors import InputError
-from qwen_agentkit.graphs.shared.followups import has_content_words
+from qwen_agentkit.graphs.shared.followups import has_content_words, stands_alone
 from qwen_agentkit.graphs.shared.models import Thought, ask_line
 from qwen_agentkit.graphs.shared.passages import escape_markup
 from qwen_agentkit.graphs.shared.prompts import CONVERSATION, STAND_ALONE, SUMMARIZE
@@ -127,15 +127,18 @@ def rewrite_followup(
 ) -> str:
     """Rewrite a question so that it can be understood without the conversation.
 
-    Without a model, and when it fails, the question stays as it is. If it has no content words, the question
-    before is put in front of it.
+    A question that stands alone stays as it is and costs no call. Without a model, and when it fails, every
+    question does; if it has no content words, the question before is put in front of it.
     """
     earlier = [turn.text for turn in history.turns if turn.speaker == USER]
     if not earlier and not history.summary:
         return question
+    language = detect_language(question)
+    if stands_alone(question, language):
+        return question
     if model is not None:
         request = CONVERSATION.format(turns="\n".join(history.lines()), question=escape_markup(question))
-        instruction = STAND_ALONE.format(language=language_name(detect_language(question)))
+        instruction = STAND_ALONE.format(language=language_name(language))
         if line := ask_line(model, thought, instruction, request, stage, "the question as it is"):
             return line
     return f"{earlier[-1]} {question}" if earlier and not has_content_words(question) else question

@@ -1,10 +1,10 @@
-"""Follow-up questions without content words: "And why?", "还有呢？", "ومتى؟". Knows stop words only."""
+"""Follow-up questions: "And why?", "还有呢？", "ومتى؟", "When does it close?". Knows words alone."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["has_content_words"]
+__all__ = ["has_content_words", "stands_alone"]
 
 # Stop words of many languages together. A stop word of one language may be a content word of another: then
 # the question before is read needlessly, which does no harm.
@@ -43,3 +43,75 @@ def has_content_words(question: str) -> bool:
     """Whether a question has a word other than question words, pronouns and the like."""
     words = _WORD.findall(_UNSPACED.sub(" ", question.casefold()))
     return any(word not in _STOP_WORD_SET for word in words)
+
+
+# Words that may point at something said before, and those that join a question to it at its beginning. Where
+# one of them means nothing of the kind, a question is rewritten needlessly.
+_POINTING = {
+    "en": """
+it its itself this that these those they them their theirs he she him his her hers there here then such
+same one ones else more another other others former latter above previous again too also both either
+neither instead""",
+    "de": """
+er sie es ihn ihm ihr ihre ihren ihrem ihrer seine seinen seiner sein dessen deren dies diese dieser
+dieses diesen diesem jene jener jenes dort da dann davon dazu damit darüber dafür daran darin solche
+gleiche selbe noch sonst auch andere anderen stattdessen""",
+    "fr": """
+il elle ils elles ce cela ça ceci cet cette ces y en lui leur leurs son sa ses là ici même autre autres
+encore aussi celui celle ceux celles alors plus""",
+    "nl": "hij zij ze dit dat deze die daar hier ervan ook nog dezelfde hun hen haar zijn anders dan",
+    "sv": "han hon den det de dem denna detta dessa deras dess där här också samma andra annan då",
+    "da": "han hun den det de dem denne dette disse deres dens der her også samme andre anden så",
+    "no": "han hun den det de dem denne dette disse deres dens der her også samme andre annen da",
+    "es": """
+él ella ello ellos ellas eso esto ese esa esos esas este esta estos estas aquel aquello allí ahí su sus
+otro otra otros otras también entonces mismo misma lo le les""",
+    "it": "esso essa lui lei loro questo questa quello quella ciò lì là qui ne ci suo sua stesso altro anche",
+    "pt": "ele ela eles elas isso isto aquilo esse essa este esta lá ali aqui seu sua mesmo outro também",
+    "ru": """
+он она оно они его её ее их ему ей им нем ней них этот эта это эти того тот та то те там тут здесь такой
+же ещё еще тоже также другой другие тогда""",
+    "ar": "هو هي هم هن هذا هذه ذلك تلك هؤلاء هناك هنا أيضا أيضًا",
+    "fa": "او آن این آنها ایشان آنجا اینجا همان همین نیز هم",
+    "hi": "वह यह ये वे उस इस उसका उसकी उसके इसका इसकी इसके उनका उनकी इनका वहाँ यहाँ वहां यहां भी वही यही",
+}
+_JOINING = """
+and or but so und oder aber et ou mais y e o pero ma of maar och og men и а но или و या और
+"""
+_POINTING_WORDS = {language: frozenset(words.split()) for language, words in _POINTING.items()}
+_JOINING_WORDS = frozenset(_JOINING.split())
+_UNSPACED_POINTING = """
+它 他 她 这 這 那 其 该 該 此 同样 同樣 还 還 也 呢 另外 又 それ これ あれ そこ ここ あそこ その この あの 彼
+同じ も では じゃあ
+"""
+_POINTING_SIGNS = re.compile("|".join(_UNSPACED_POINTING.split()))
+_ATTACHED = re.compile(r"\w{2,}(?:ه|ها|هم|هما|هن)\b")  # Arabic pronouns at the end of a word
+
+# Languages that do not leave a known subject out. In others a short question may lack what it is about.
+_NAMES_SUBJECTS = ("en", "de", "fr", "nl", "sv", "da", "no")
+_FEW, _MANY, _MANY_SIGNS = 2, 5, 10
+_SIGN = re.compile(r"[^\W\d_]")
+
+
+def stands_alone(question: str, language: str) -> bool:
+    """Whether a question can be understood without what was said before it.
+
+    It has words that say something, and none that points back. In languages that leave out a known subject,
+    it is long, too. When in doubt, as in a language of which this knows no words, it does not stand alone.
+
+    Args:
+        question: A question in any language.
+        language: Its language, as an ISO 639-1 code.
+    """
+    language = language.split("-")[0]
+    if language in ("zh", "ja"):
+        said = _UNSPACED.sub(" ", question)
+        return not _POINTING_SIGNS.search(question) and len(_SIGN.findall(said)) >= _MANY_SIGNS
+    words = _WORD.findall(question.casefold())
+    pointing = _POINTING_WORDS.get(language)
+    if not words or pointing is None or words[0] in _JOINING_WORDS or not pointing.isdisjoint(words):
+        return False
+    if _ATTACHED.search(question):
+        return False
+    content = [word for word in words if word not in _STOP_WORD_SET]
+    return len(content) >= (_FEW if language in _NAMES_SUBJECTS else _MANY)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from contextlib import closing
 from importlib import import_module
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from langchain_core.documents import BaseDocumentCompressor
 from langchain_core.language_models import BaseChatModel
@@ -60,6 +60,16 @@ ObjectT = TypeVar("ObjectT", bound=BaseModel)
 _MAX_LINE = 500
 """Characters. A longer line is not the query that was asked for."""
 _PROVIDER = re.compile(r"[a-z][a-z0-9_-]+:(?![\\/]).+")  # neither C:\models nor a URL
+
+
+class Shown(Protocol):
+    """Shows an answer while it is written."""
+
+    def feed(self, chunk: AIMessage) -> None:
+        """Take the next chunk, or a whole message."""
+
+    def end(self) -> None:
+        """Take the end of the answer."""
 
 
 class NoAnswer(Exception):
@@ -167,6 +177,7 @@ def stream_answer(
     stage: Stage,
     *,
     hidden: bool = False,
+    shown: Shown | None = None,
 ) -> AIMessage:
     """Ask a model for text, and stop it when the run is cancelled.
 
@@ -179,13 +190,14 @@ def stream_answer(
         prompt: What it reads.
         stage: Stage of the node that asks.
         hidden: Keep the text out of LangGraph's message stream.
+        shown: Takes the chunks, and puts into that stream what it makes of them.
 
     Raises:
         NoAnswer: The message has no text.
     """
     settings = _thought_settings(model, thought)
     asked: Any = model.bind(**settings) if settings else model
-    if hidden:
+    if hidden or shown:
         asked = asked.with_config(tags=[TAG_NOSTREAM])
     chunks: list[Any] = []
     # Closed at once, not when it is collected: the model has to stop when the run is cancelled.
@@ -193,6 +205,10 @@ def stream_answer(
         for chunk in stream:
             stage.check_cancelled()
             chunks.append(chunk)
+            if shown:
+                shown.feed(chunk)
+    if shown:
+        shown.end()
     # One sum of all chunks: adding them one by one would copy the text each time. A model that does not
     # stream gives one whole message.
     whole = chunks[0] + chunks[1:] if len(chunks) > 1 else next(iter(chunks), AIMessage(""))

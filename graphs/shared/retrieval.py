@@ -19,8 +19,7 @@ from qwen_agentkit.graphs.shared.models import Retriever
 from qwen_agentkit.graphs.shared.runtime import ALWAYS_RAISED, DeadlineExceeded, run_with_deadline
 from qwen_agentkit.graphs.shared.state import NearestPassage
 from qwen_agentkit.retrievers import reciprocal_rank_fusion
-from qwen_agentkit.text.citations import document_source
-from qwen_agentkit.text.documents import document_key
+from qwen_agentkit.text.documents import document_key, document_source
 
 __all__ = [
     "describe_nearest",
@@ -28,6 +27,7 @@ __all__ = [
     "fuse_rankings",
     "interleave_rankings",
     "keep_relevant",
+    "merge_copies",
     "relevance_score",
     "relevance_threshold",
     "search_documents",
@@ -70,7 +70,7 @@ def search_in_time(
         **settings: Passed to the retriever, such as a filter.
 
     Returns:
-        The documents in the retriever's order.
+        The documents in the retriever's order, each text once.
 
     Raises:
         RetrievalTimeoutError: The search missed its deadline.
@@ -79,12 +79,36 @@ def search_in_time(
     if isinstance(retriever, VectorStore):
         retriever = retriever.as_retriever(search_kwargs={"k": limit})
     try:
-        return run_with_deadline(timeout, partial(retriever.invoke, query, **settings))[:limit]
+        found = run_with_deadline(timeout, partial(retriever.invoke, query, **settings))
     except DeadlineExceeded as error:
         raise RetrievalTimeoutError(
             f"The search of {name} for {query[:80]!r} gave {error}; expected documents. Check that the store "
             "answers, or allow more time with search_timeout=."
         ) from error
+    return merge_copies(found)[:limit]
+
+
+def merge_copies(documents: Iterable[Document]) -> list[Document]:
+    """Keep the first of the documents with the same text and language: copies do not fill an answer.
+
+    It gets the sources of the others as `metadata["copies"]`. Case and white space do not matter.
+    """
+    first: dict[str, Document] = {}
+    copies: dict[str, list[str]] = {}
+    for document in documents:
+        text = " ".join(document.page_content.split()).casefold()
+        key = f"{document.metadata.get('language')}\n{text}"
+        first.setdefault(key, document)
+        sources = [document_source(document), *document.metadata.get("copies", [])]
+        copies.setdefault(key, []).extend(sources)
+    return [_with_copies(document, copies[key]) for key, document in first.items()]
+
+
+def _with_copies(document: Document, sources: Sequence[str]) -> Document:
+    others = [source for source in dict.fromkeys(sources) if source and source != document_source(document)]
+    if not others:
+        return document
+    return document.model_copy(update={"metadata": {**document.metadata, "copies": others}})
 
 
 def relevance_score(document: Document) -> float | None:
@@ -135,16 +159,18 @@ def describe_nearest(ranked: Sequence[Document]) -> list[NearestPassage]:
 
 
 def interleave_rankings(rankings: Sequence[Sequence[Document]]) -> list[Document]:
-    """Merge rankings: the first document of each, then the second of each; each document once."""
+    """Merge rankings: the first document of each, then the second of each; each text once."""
     rows = zip_longest(*rankings)
-    return list(_by_key(document for row in rows for document in row if document is not None).values())
+    return merge_copies(
+        _by_key(document for row in rows for document in row if document is not None).values()
+    )
 
 
 def fuse_rankings(rankings: Sequence[Sequence[Document]]) -> list[Document]:
-    """Merge rankings by reciprocal rank fusion; each document once."""
+    """Merge rankings by reciprocal rank fusion; each text once."""
     keys = [[document_key(document) for document in ranking] for ranking in rankings]
     documents = _by_key(chain.from_iterable(rankings))
-    return [documents[key] for key in reciprocal_rank_fusion(keys)]
+    return merge_copies(documents[key] for key in reciprocal_rank_fusion(keys))
 
 
 def _by_key(documents: Iterable[Document]) -> dict[str, Document]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from qwen_agentkit.backends.settings import ModelSettings
 from qwen_agentkit.errors import InputError
 
-__all__ = ["CONNECTION_SETTINGS", "SAMPLING", "SETTINGS", "ChatSettings"]
+__all__ = ["CONNECTION_SETTINGS", "SAMPLING", "SETTINGS", "ChatSettings", "describe"]
 
 
 class ChatSettings(ModelSettings):
@@ -84,6 +85,14 @@ class ChatSettings(ModelSettings):
         return stop
 
 
+def describe(error: ValidationError, given: Mapping[str, Any]) -> str:
+    """Return in a sentence what is wrong with the settings of a call."""
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else "a setting"
+    value = f"{name}={given[name]!r}" if name in given else name
+    return f"{value} cannot be used: {first['msg']}. Expected what the field of ChatQwen takes; correct it."
+
+
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "repetition_penalty", "seed")
 """Settings that choose tokens."""
 
@@ -92,10 +101,10 @@ SETTINGS = frozenset(
         *(*SAMPLING, "n", "max_tokens", "stop", "thinking", "thinking_budget"),
         *("reasoning_effort", "keep_thoughts", "context_window"),
         *("model", "revision", "device", "dtype", "adapter", "quantize"),
-        *("base_url", "server", "timeout", "max_retries"),
+        *("base_url", "server", "timeout", "max_retries", "keep_alive"),
     )
 )
 """Settings that a call can change."""
 
-CONNECTION_SETTINGS = frozenset({"timeout", "max_retries"})
+CONNECTION_SETTINGS = frozenset({"timeout", "max_retries", "keep_alive"})
 """Settings that change no answer."""

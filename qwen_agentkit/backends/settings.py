@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import ref
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from typing_extensions import Self
 
 from qwen_agentkit.catalog import PRESETS, Role, preset_checkpoint
+from qwen_agentkit.engine.checkpoint.residence import Residence
 from qwen_agentkit.errors import InputError
 
 if TYPE_CHECKING:  # a model in this process needs no HTTP client
@@ -26,7 +30,7 @@ class ModelSettings(BaseModel):
     role: ClassVar[Role]
     """What a preset's checkpoint is taken for."""
 
-    local_settings: ClassVar[tuple[str, ...]] = ("device", "dtype", "adapter", "quantize")
+    local_settings: ClassVar[tuple[str, ...]] = ("device", "dtype", "adapter", "quantize", "keep_alive")
     """Settings that only apply to a model in this process."""
 
     model: str
@@ -48,6 +52,10 @@ class ModelSettings(BaseModel):
     quantize: str | None = None
     """Number type that weights are rounded to while they load."""
 
+    keep_alive: float | None = Field(default=None, ge=0)
+    """Seconds for which the weights stay in memory after the last call; 0 frees them at once. None: as long
+    as this object lives."""
+
     base_url: str | None = None
     """Address of a server, such as "http://localhost:8000/v1", that has the model under the name `model`.
     None: in this process."""
@@ -60,6 +68,47 @@ class ModelSettings(BaseModel):
 
     max_retries: int | None = Field(default=None, ge=0)
     """With `base_url`: times a request is sent again to a server that is busy or down. None: 2."""
+
+    @property
+    def _residence(self) -> Residence:
+        """What counts the calls; beside the fields, so that two models of the same settings are equal."""
+        known: Residence | None = self.__dict__.get("_residence")
+        if known is None:
+            known = Residence(self._dropper())
+            first: Residence = self.__dict__.setdefault("_residence", known)  # of two threads
+            return first
+        return known
+
+    def unload(self) -> None:
+        """Free the memory of the weights; the next call loads them again.
+
+        They stay while another object uses the same ones. Nothing happens where none are loaded, or where a
+        server has the model.
+
+        Raises:
+            ModelInUseError: A call is running, or a stream is open.
+        """
+        self._residence.unload()
+
+    def _dropper(self) -> Callable[[], None]:
+        """Return what lets go of the weights, without a reference to this object."""
+        owner = ref(self)
+
+        def drop() -> None:
+            if (one := owner()) is not None:
+                one.__dict__.pop("_backend", None)
+
+        return drop
+
+    def __copy__(self) -> Self:
+        """Return a copy with the same weights, which lets go of them by itself."""
+        copied = super().__copy__()
+        copied.__dict__.pop("_residence", None)
+        return copied
+
+    def _use(self) -> AbstractContextManager[None]:
+        """Keep the weights during a call."""
+        return self._residence.use(self.keep_alive)
 
     @field_validator("model")
     @classmethod

@@ -139,6 +139,8 @@ def _last_chunk(done: Done, model_name: str) -> AIMessageChunk:
     }
     if done.thinking_truncated:
         metadata["thinking_truncated"] = True
+    if done.schema_fault:
+        metadata["schema_fault"] = done.schema_fault
     return AIMessageChunk(
         content="", response_metadata=metadata, usage_metadata=_usage(done), chunk_position="last"
     )

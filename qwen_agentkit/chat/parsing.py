@@ -6,6 +6,7 @@ because of what a model wrote: a call that cannot be read becomes an invalid too
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
@@ -20,7 +21,7 @@ from qwen_agentkit.chat.dialects import (
     read_calls,
 )
 from qwen_agentkit.chat.stops import overlap
-from qwen_agentkit.chat.tags import CLOSE_THINK, OPEN_THINK
+from qwen_agentkit.chat.tags import CLOSE_THINK, OPEN_THINK, json_call
 
 __all__ = [
     "CallEvent",
@@ -258,9 +259,9 @@ class StreamParser:
             guess = guess_name(body)
             yield InvalidCallEvent({"name": guess, "args": raw, "id": self._number(), "error": str(error)})
             return
-        for place, (name, args) in enumerate(calls):
-            # All calls of one body have been written when the first one has.
-            yield CallEvent({"name": name, "args": args, "id": self._number()}, "" if place else raw)
+        for name, args in calls:
+            own = raw if len(calls) == 1 else json_call(json.dumps(name), json.dumps(args))
+            yield CallEvent({"name": name, "args": args, "id": self._number()}, own)
 
     def _number(self) -> str:
         self._calls += 1

@@ -24,6 +24,8 @@ class Request:
         forbids_calls: Whether calls are forbidden, even if earlier turns have some.
         parallel_calls: Whether several calls are allowed.
         schema: JSON schema of an answer that is not a tool call; None leaves it free text.
+        strict_schema: Whether a schema that a grammar cannot hold wholly is refused.
+        parsed: Whether a parser after the model refuses an answer that does not fit its schema.
         thinking: Whether to think first; None leaves it to the checkpoint.
         thinking_budget: Most tokens of thought.
         reasoning_effort: How much to think, as a value that the checkpoint's template knows.
@@ -40,6 +42,8 @@ class Request:
     forbids_calls: bool = False
     parallel_calls: bool = True
     schema: Mapping[str, Any] | None = None
+    strict_schema: bool = False
+    parsed: bool = False
     thinking: bool | None = None
     thinking_budget: int | None = None
     reasoning_effort: str | None = None
@@ -60,6 +64,7 @@ class Done:
         reasoning_tokens: Tokens written inside the think block.
         finish_reason: Why it ended.
         thinking_truncated: Whether a thought was cut off, by its budget or to leave room for the answer.
+        schema_fault: What of the answer does not fit the schema of the request; "" if it fits.
     """
 
     input_tokens: int | None
@@ -68,3 +73,4 @@ class Done:
     reasoning_tokens: int | None
     finish_reason: FinishReason
     thinking_truncated: bool
+    schema_fault: str = ""

@@ -9,7 +9,7 @@ from typing import Any
 
 from qwen_agentkit.catalog import FAMILIES, Family, SamplingValues, family_of
 
-__all__ = ["recommended", "recommended_by_name"]
+__all__ = ["recommended", "recommended_by_name", "usually_thinks"]
 
 
 def recommended(
@@ -50,12 +50,18 @@ def recommended_by_name(model: str, thinking: bool | None) -> SamplingValues | N
     family = family_of(model)
     if family is None:
         return None
-    if family.thinking is None or "instruct" in model.lower():
-        thinking = False
-    elif thinking is None:
-        sizes = "|".join(map(re.escape, family.quiet_sizes))
-        thinking = not (sizes and re.search(rf"[-:](?:{sizes})", model.lower()))
-    return _values(family, thinking)
+    usual = usually_thinks(model)
+    able = family.thinking is not None and "instruct" not in model.lower()
+    return _values(family, usual if thinking is None else thinking and able)
+
+
+def usually_thinks(model: str) -> bool:
+    """Whether a model of which only the name is known thinks unasked; False if the name tells no family."""
+    family = family_of(model)
+    if family is None or family.thinking is None or "instruct" in model.lower():
+        return False
+    sizes = "|".join(map(re.escape, family.quiet_sizes))
+    return not (sizes and re.search(rf"[-:](?:{sizes})", model.lower()))
 
 
 def _family(model_type: str, replays: bool) -> Family:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
@@ -20,14 +21,19 @@ from langchain_core.output_parsers.openai_tools import (
 from langchain_core.runnables import Runnable, RunnableGenerator, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
+from pydantic.json_schema import GenerateJsonSchema
 
-from qwen_agentkit.errors import InputError
+from qwen_agentkit.errors import AnswerFaultError, InputError
 
 __all__ = [
+    "PARSED",
     "Method",
     "answer_schema",
     "ask_for_json",
     "call_parser",
+    "check_fault",
+    "is_parsed",
+    "is_strict",
     "json_parser",
     "response_format",
     "with_parser",
@@ -36,22 +42,63 @@ __all__ = [
 Method = Literal["function_calling", "json_schema", "json_mode"]
 
 
-def response_format(schema: dict[str, Any] | type, method: Method = "json_schema") -> dict[str, Any]:
+PARSED = "parsed"
+"""Key of a response format that says that a parser follows, which refuses what does not fit."""
+
+
+def response_format(
+    schema: dict[str, Any] | type, method: Method = "json_schema", *, strict: bool | None = None
+) -> dict[str, Any]:
     """Return the response format in the OpenAI form.
 
     Args:
         schema: A pydantic class, a TypedDict, a JSON schema, or what is in the OpenAI form already.
         method: "json_schema", or "json_mode" for any JSON object.
+        strict: Written into the format.
     """
     if method == "json_mode":
         return {"type": "json_object"}
     if isinstance(schema, dict) and schema.get("type") in ("json_object", "json_schema"):
         return schema
     json_schema = _json_schema(schema)
-    return {
-        "type": "json_schema",
-        "json_schema": {"name": json_schema.get("title", ""), "schema": json_schema},
-    }
+    named = {"name": json_schema.get("title", ""), "schema": json_schema}
+    return {"type": "json_schema", "json_schema": named if strict is None else {**named, "strict": strict}}
+
+
+def is_strict(wanted: Mapping[str, Any]) -> bool:
+    """Whether a response format refuses a schema that a grammar cannot hold wholly."""
+    return bool(wanted.get("json_schema", {}).get("strict"))
+
+
+def is_parsed(wanted: Mapping[str, Any] | None) -> bool:
+    """Whether a parser follows a model with this response format."""
+    return bool(wanted and wanted.get(PARSED))
+
+
+def check_fault(message: BaseMessage, *, missing_call: bool) -> None:
+    """Refuse an answer that does not fit its schema, or that was cut off before the call that it has to be.
+
+    Args:
+        message: The answer, or a chunk of it; the last one says how it ended.
+        missing_call: Whether a call has to come and none has.
+
+    Raises:
+        AnswerFaultError: It is not what was asked for.
+    """
+    if missing_call and message.response_metadata.get("finish_reason") == "length":
+        raise AnswerFaultError(
+            "The answer was cut off before the call that it has to be. Raise max_tokens, lower "
+            "thinking_budget, or pass thinking=False."
+        )
+    if fault := message.response_metadata.get("schema_fault"):
+        raise AnswerFaultError(_say_fault(fault))
+
+
+def _say_fault(fault: str) -> str:
+    return (
+        f"The answer does not fit its schema: {fault}. A grammar cannot hold that part of the schema. Ask "
+        "again, or leave that part out."
+    )
 
 
 def answer_schema(wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,10 +192,38 @@ def _json_schema(schema: dict[str, Any] | type) -> dict[str, Any]:
         return dict(schema.get("parameters", schema))  # a function in the OpenAI form, or a schema
     if is_basemodel_subclass(schema):
         # LangChain's own converter loses the definitions of a recursive model.
-        version_1 = not hasattr(schema, "model_json_schema")
-        converted: dict[str, Any] = getattr(schema, "schema" if version_1 else "model_json_schema")()
+        model: Any = schema  # of pydantic 1 or 2
+        newer = hasattr(model, "model_json_schema")
+        converted: dict[str, Any] = (
+            model.model_json_schema(schema_generator=_AnswerSchema) if newer else model.schema()
+        )
         return converted
     return convert_to_json_schema(schema)
+
+
+class _AnswerSchema(GenerateJsonSchema):
+    """Says of pydantic's types what its own schema leaves out and its validation asks for."""
+
+    def decimal_schema(self, schema: Any) -> dict[str, Any]:
+        """Return a number: most texts are none."""
+        choices = super().decimal_schema(schema)
+        return next((choice for choice in choices["anyOf"] if choice["type"] == "number"), choices)
+
+    def url_schema(self, schema: Any) -> dict[str, Any]:
+        """Return an address of the schemes that are allowed."""
+        return {**super().url_schema(schema), **_schemes(schema.get("allowed_schemes"))}
+
+    def multi_host_url_schema(self, schema: Any) -> dict[str, Any]:
+        """Return an address of the schemes that are allowed."""
+        return {**super().multi_host_url_schema(schema), **_schemes(schema.get("allowed_schemes"))}
+
+
+def _schemes(allowed: Sequence[str] | None) -> dict[str, str]:
+    if not allowed:
+        return {}
+    return {
+        "pattern": f"^(?:{'|'.join(map(re.escape, allowed))})://[a-z0-9-]+([.][a-z0-9-]+)*(/[a-z0-9._-]*)*$"
+    }
 
 
 def _check(messages: Iterator[AIMessage], *, calls: bool) -> Iterator[AIMessage]:
@@ -156,7 +231,7 @@ def _check(messages: Iterator[AIMessage], *, calls: bool) -> Iterator[AIMessage]
     pieces = []
     for message in messages:
         yield message
-        _check_length(message)
+        _check_message(message)
         pieces.append(message)
     _check_end(pieces, calls=calls)
 
@@ -165,7 +240,7 @@ async def _acheck(messages: AsyncIterator[AIMessage], *, calls: bool) -> AsyncIt
     pieces = []
     async for message in messages:
         yield message
-        _check_length(message)
+        _check_message(message)
         pieces.append(message)
     _check_end(pieces, calls=calls)
 
@@ -194,7 +269,9 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _check_length(message: AIMessage) -> None:
+def _check_message(message: AIMessage) -> None:
+    if fault := message.response_metadata.get("schema_fault"):
+        raise OutputParserException(_say_fault(fault), llm_output=message.text)
     if message.response_metadata.get("finish_reason") == "length":
         usage = message.usage_metadata
         tokens = usage["output_tokens"] if usage else "some"

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from qwen_agentkit.graphs.rag.graph import RagGraph
     from qwen_agentkit.graphs.shared.state import NearestPassage, RagContext, RagState
     from qwen_agentkit.ingest import IngestReport
+    from qwen_agentkit.ingest.ocr import OcrMode
     from qwen_agentkit.ingest.splitting import CountTokens
+    from qwen_agentkit.ingest.watching import WatchReport
 
 __all__ = [
     "AskResult",
@@ -36,6 +38,7 @@ __all__ = [
     "load_demo_questions",
     "make_demo_store",
     "search",
+    "watch",
 ]
 
 Progress = Callable[[str, int, int], None]
@@ -75,16 +78,40 @@ class AskResult(TypedDict):
 
 
 def ingest(
-    stack: Stack, paths: Sequence[Path], progress: Progress | None = None, *, groups: bool = False
+    stack: Stack,
+    paths: Sequence[Path],
+    progress: Progress | None = None,
+    *,
+    groups: bool = False,
+    ocr: OcrMode = "auto",
+    ocr_languages: Sequence[str] = (),
+    encoding: str | None = None,
 ) -> IngestReport:
-    """Bring the store up to date with the files under `paths`.
-
-    With `groups`, the first folder below each path names the group that may read its files.
-    """
+    """Bring the store up to date with the files under `paths`; see `qwen_agentkit.ingest.ingest`."""
     from qwen_agentkit.ingest import ingest as ingest_paths
 
     with stack.store(create=True) as store:
-        return ingest_paths(paths, store, count_tokens=stack.count_tokens, groups=groups, progress=progress)
+        return ingest_paths(
+            paths,
+            store,
+            count_tokens=stack.count_tokens,
+            groups=groups,
+            ocr=ocr,
+            ocr_languages=ocr_languages,
+            encoding=encoding,
+            progress=progress,
+        )
+
+
+def watch(stack: Stack, paths: Sequence[Path], *, groups: bool = False) -> Iterator[WatchReport]:
+    """Do what `ingest` does now and whenever files change, until Ctrl-C. Yields what each run did.
+
+    The store is open only during a run, so that others can write to it between two.
+    """
+    from qwen_agentkit.ingest.watching import file_changes
+    from qwen_agentkit.ingest.watching import watch as watch_changes
+
+    return watch_changes(partial(ingest, stack, paths, groups=groups), file_changes(paths))
 
 
 def ingest_on_ray(
@@ -93,6 +120,9 @@ def ingest_on_ray(
     progress: Progress | None = None,
     *,
     groups: bool = False,
+    ocr: OcrMode = "auto",
+    ocr_languages: Sequence[str] = (),
+    encoding: str | None = None,
     workers: int | None = None,
 ) -> IngestReport:
     """Do what `ingest` does, with `workers` of a Ray cluster that embed; see `qwen_agentkit.ray.spread`.
@@ -116,6 +146,9 @@ def ingest_on_ray(
             store,
             count_tokens=_make_token_counter(stack),
             groups=groups,
+            ocr=ocr,
+            ocr_languages=ocr_languages,
+            encoding=encoding,
             progress=progress,
             prepare=lambda texts: embeddings.prepare(texts, bar),
         )
@@ -231,10 +264,10 @@ def handbook_folder() -> Path:
     return Path(str(files("qwen_agentkit") / "data" / "handbook"))
 
 
-def load_demo_questions() -> list[dict[str, str]]:
-    """Return the questions of the demo, each with its language and its kind."""
+def load_demo_questions() -> list[dict[str, Any]]:
+    """Return the questions of the demo, each with its language, its kind and the words of its answer."""
     text = (files("qwen_agentkit") / "data" / "demo_questions.json").read_text(encoding="utf-8")
-    questions: list[dict[str, str]] = json.loads(text)
+    questions: list[dict[str, Any]] = json.loads(text)
     return questions
 
 
@@ -278,13 +311,18 @@ def _write_trace(file: Path, text: str) -> None:
 
 
 def _think_about_passages(stack: Stack, state: RagState, on_event: OnEvent | None, recorder: Recorder) -> str:
-    """Return the thoughts of the chat model about the passages, for a preset that quotes its answers."""
-    thoughts: list[str] = []
-    for piece in _stream_thoughts(stack, state, recorder):
-        thoughts.append(piece)
-        if on_event:
-            on_event("reasoning", piece)
-    return "".join(thoughts)
+    """Return the thoughts of the chat model about the passages, for a preset that quotes its answers.
+
+    They are in the reader's language, or "".
+    """
+    from qwen_agentkit.graphs.shared.answers import is_other_language
+
+    thoughts = "".join(_stream_thoughts(stack, state, recorder))
+    if is_other_language(thoughts, state["language"]):
+        return ""  # a small model may think in another language than the reader's
+    if on_event and thoughts:
+        on_event("reasoning", thoughts)
+    return thoughts
 
 
 def _stream_thoughts(stack: Stack, state: RagState, recorder: Recorder) -> Iterator[str]:

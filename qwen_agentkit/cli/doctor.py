@@ -17,6 +17,7 @@ from qwen_agentkit.backends.choosing import ENGINE, embedder_backend, read_json,
 from qwen_agentkit.catalog import CHECKPOINTS, PRESETS, nano_folder
 from qwen_agentkit.cli.fitting import WIDTHS, Memory, estimate_checkpoint, estimate_preset, table_row
 from qwen_agentkit.engine.checkpoint.identity import identify
+from qwen_agentkit.engine.checkpoint.loading import memory_budget
 from qwen_agentkit.errors import InputError, MissingExtraError, ModelError, ModelNotFoundError, StoreError
 from qwen_agentkit.server.http import Server
 from qwen_agentkit.server.probe import probe_server
@@ -53,6 +54,7 @@ def check_machine(stack: Stack, context: int = 8192) -> dict[str, Any]:
         "device": _describe_device(),
         "cores": os.cpu_count(),
         "memory_gb": round(ram.gigabytes, 1),
+        "weights_budget_gb": round(memory_budget("cuda" if torch.cuda.is_available() else "cpu") / 1e9, 1),
         "vram_gb": "no GPU" if vram is None else round(vram.gigabytes, 1),
         "context": context,
         "presets": [
@@ -69,6 +71,7 @@ def check_machine(stack: Stack, context: int = 8192) -> dict[str, Any]:
             for row in CHECKPOINTS
         ],
         "store": _describe_store(stack),
+        "search": stack.calibration.describe(),
     }
 
 

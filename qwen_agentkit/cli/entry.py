@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import gc
 import io
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
 
+from qwen_agentkit.cli.options import DEFAULT_STORE, AsJson, Preset, Store, choose_preset, print_json
+from qwen_agentkit.cli.store_entry import docs_app, store_app
 from qwen_agentkit.errors import InputError, QwenAgentKitError, ServerAccessError
 
 if TYPE_CHECKING:
+    from qwen_agentkit.ingest.ocr import OcrMode
     from qwen_agentkit.stack import Stack
 
 __all__ = ["app", "main"]
@@ -29,16 +32,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Preset = Annotated[str, typer.Option(help="Models to use: nano (bundled), 0.6b, 4b or 8b.", metavar="NAME")]
-Store = Annotated[Path, typer.Option(help="Folder of the vector store.", metavar="DIR")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+app.add_typer(docs_app, name="docs")
+app.add_typer(store_app, name="store")
+
 Think = Annotated[
     bool | None,
     typer.Option("--think/--no-think", help="Think before answering. Default: the default of the model."),
 ]
 Candidates = Annotated[int, typer.Option(help="Passages to retrieve before reranking.", min=1, max=200)]
 
-DEFAULT_STORE = Path(".qwen-agentkit/store")
 DEFAULT_RUNS = Path(".qwen-agentkit/eval")
 
 
@@ -76,14 +78,31 @@ def main() -> None:
 def ingest(
     paths: Annotated[
         list[Path],
-        typer.Argument(help="Files and folders: md, txt, html, pdf, csv, tsv, jsonl, docx, pptx, xlsx."),
+        typer.Argument(
+            help="Files and folders: md, txt, html, pdf, docx, pptx, xlsx, csv, eml, zip and more."
+        ),
     ],
-    preset: Preset = "0.6b",
+    preset: Preset = None,
     store: Store = DEFAULT_STORE,
     groups: Annotated[
         bool,
         typer.Option("--groups", help="The first folder below each path names the group that may read it."),
     ] = False,
+    ocr: Annotated[
+        str,
+        typer.Option(
+            help="Recognize text in PDF files with Tesseract: auto (pages without text), off or force.",
+            metavar="MODE",
+        ),
+    ] = "auto",
+    ocr_languages: Annotated[
+        str | None,
+        typer.Option(help="Languages to recognize, such as ar,en. Default: those stored.", metavar="CODES"),
+    ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(help="Encoding of text files, such as windows-1256. Default: detected.", metavar="NAME"),
+    ] = None,
     ray: Annotated[
         bool, typer.Option("--ray", help="Embed on a Ray cluster: the one of RAY_ADDRESS, or this machine.")
     ] = False,
@@ -91,12 +110,18 @@ def ingest(
         int | None,
         typer.Option(help="Processes that embed with --ray. Default: one for each GPU or machine.", min=1),
     ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Go on until Ctrl-C: ingest what changes, and retry what failed."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring the store up to date with documents. Only changed ones are embedded again.
 
     Exit code 3 means that some files could not be read, 2 that none could be.
     """
+    if watch and ray:
+        raise InputError("--watch and --ray do not go together. Leave one of them out.")
     if workers is not None and not ray:
         raise InputError(
             f"--workers {workers} needs --ray, since Ray starts the workers. Add --ray, or leave it out."
@@ -104,13 +129,23 @@ def ingest(
     from qwen_agentkit.cli import commands, show  # loads torch: only when a command runs
 
     stack = _stack(preset, store)
+    if watch:
+        for result in commands.watch(stack, paths, groups=groups):
+            if as_json:
+                print_json(result.to_dict())
+                sys.stdout.flush()
+            else:
+                show.print_watch_report(result)
+        return
+    run = partial(commands.ingest_on_ray, workers=workers) if ray else commands.ingest
+    mode = cast("OcrMode", ocr)  # Another word is refused with a better message than a type has.
+    languages = ocr_languages.split(",") if ocr_languages else []
     with _progress(silent=as_json) as progress:
-        if ray:
-            report = commands.ingest_on_ray(stack, paths, progress, groups=groups, workers=workers)
-        else:
-            report = commands.ingest(stack, paths, progress, groups=groups)
+        report = run(
+            stack, paths, progress, groups=groups, ocr=mode, ocr_languages=languages, encoding=encoding
+        )
     if as_json:
-        _print_json(report.to_dict())
+        print_json(report.to_dict())
     else:
         show.print_report(report)
     if report.failed:
@@ -120,7 +155,7 @@ def ingest(
 @app.command()
 def search(
     query: Annotated[str, typer.Argument(help="What to look for, in any language.")],
-    preset: Preset = "0.6b",
+    preset: Preset = None,
     store: Store = DEFAULT_STORE,
     candidates: Candidates = 20,
     limit: Annotated[int, typer.Option(help="Passages to show.", min=1, max=200)] = 5,
@@ -132,7 +167,7 @@ def search(
 
     results = commands.search(_stack(preset, store), query, candidates=candidates, limit=limit)
     if as_json:
-        _print_json({"results": results})
+        print_json({"results": results})
     else:
         show.print_results(results)
 
@@ -140,7 +175,7 @@ def search(
 @app.command()
 def ask(
     question: Annotated[str, typer.Argument(help="A question, in any language.")],
-    preset: Preset = "0.6b",
+    preset: Preset = None,
     store: Store = DEFAULT_STORE,
     think: Think = None,
     candidates: Candidates = 20,
@@ -162,9 +197,9 @@ def ask(
     stack = _stack(preset, store)
     settings = {"candidates": candidates, "passages": passages, "min_score": min_score}
     if as_json:
-        _print_json(commands.ask(stack, question, thinking=think, settings=settings, trace=trace))
+        print_json(commands.ask(stack, question, thinking=think, settings=settings, trace=trace))
         return
-    show.print_notice(preset)
+    show.print_notice(stack.preset)
     stream = show.AnswerStream()
     result = commands.ask(stack, question, thinking=think, settings=settings, on_event=stream, trace=trace)
     stream.close(result)
@@ -172,7 +207,9 @@ def ask(
 
 @app.command()
 def demo(
-    preset: Preset = "nano",
+    preset: Annotated[
+        str, typer.Option(help="Models to use: nano (bundled), 0.6b, 4b or 8b.", metavar="NAME")
+    ] = "nano",
     store: Annotated[
         Path | None, typer.Option(help="Folder of the store. Default: a new one.", metavar="DIR")
     ] = None,
@@ -184,7 +221,7 @@ def demo(
 
     stack = _stack(preset, store or commands.make_demo_store())
     if as_json:
-        _print_json(demo.run_demo(stack, thinking=think))
+        print_json(demo.run_demo(stack, thinking=think))
         return
     show.print_notice(preset)
     with _progress(silent=False) as progress:
@@ -216,7 +253,7 @@ def serve_lines(
     options = serving.ServeOptions(context=context, gpus=gpus, fp8=fp8, port=port)
     lines = serving.serve_lines(model, server, options)
     if as_json:
-        _print_json({"lines": [asdict(line) for line in lines]})
+        print_json({"lines": [asdict(line) for line in lines]})
         return
     for line in lines:
         # Not the console: a line to paste into a shell must not be wrapped.
@@ -237,7 +274,7 @@ def new(
 
 @app.command()
 def doctor(
-    preset: Preset = "nano",
+    preset: Preset = None,
     store: Store = DEFAULT_STORE,
     base_url: Annotated[
         str | None, typer.Option(help="Check this model server instead.", metavar="URL")
@@ -270,7 +307,7 @@ def doctor(
                 f"{error} This command reads the key from QWEN_AGENTKIT_API_KEY."
             ) from error
     if as_json:
-        _print_json(findings)
+        print_json(findings)
     else:
         show.print_findings(findings)
 
@@ -292,7 +329,7 @@ Questions = Annotated[
 ]
 Across = Annotated[
     str | None,
-    typer.Option(help="Search passages of this language alone, in a parallel set.", metavar="CODE"),
+    typer.Option(help="Search passages of this language, in a parallel set.", metavar="CODE"),
 ]
 Languages = Annotated[
     str | None, typer.Option(help="Languages to read, such as ar,en. Default: all.", metavar="CODES")
@@ -332,19 +369,19 @@ def eval_run(
 
     Exit code 3 means that some questions failed.
     """
-    if (questions is None) == (compare is None):
-        raise InputError(
-            "Expected either questions to run or two folders to compare. Type `qwen-agentkit eval "
-            "questions.jsonl` or `qwen-agentkit eval --compare DIR DIR`."
-        )
     from qwen_agentkit.cli import evaluating, show_evaluation  # loads torch: only when a command runs
     from qwen_agentkit.evaluation.compare import compare_runs
     from qwen_agentkit.evaluation.report import to_json
 
-    if compare is not None:
+    if compare is not None and questions is None:
         found = compare_runs(*compare)
-        _print_json(to_json(found)) if as_json else show_evaluation.print_comparison(found)
+        print_json(to_json(found)) if as_json else show_evaluation.print_comparison(found)
         return
+    if compare is not None or questions is None:
+        raise InputError(
+            "Expected either questions to run or two folders to compare. Type `qwen-agentkit eval "
+            "questions.jsonl` or `qwen-agentkit eval --compare DIR DIR`."
+        )
     benchmark = evaluating.read_questions_of(questions, across=across, languages=languages, limit=limit)
     folder = out or DEFAULT_RUNS / f"{benchmark.name.replace(' ', '-')}-{preset}"
     with _progress(silent=as_json) as progress:
@@ -353,11 +390,49 @@ def eval_run(
     if html is not None:
         evaluating.write_html(html, summary)
     if as_json:
-        _print_json(to_json(summary))
+        print_json(to_json(summary))
     else:
         show_evaluation.print_summary(summary, folder)
     if summary.failed:
         sys.exit(3)
+
+
+@evaluation.command("make")
+def eval_make(
+    file: Annotated[Path, typer.Argument(help="New file for the questions.", metavar="FILE")],
+    preset: Preset = "nano",
+    store: Store = DEFAULT_STORE,
+    limit: Annotated[int, typer.Option(help="Most questions.", min=1)] = 50,
+) -> None:
+    """Propose questions about the documents of the store, for a person to keep or drop.
+
+    The chat model of the preset writes them; with nano they are made by rule.
+    """
+    from qwen_agentkit.cli import evaluating  # loads torch: only when a command runs
+
+    count = evaluating.make_questions(_stack(preset, store), file, limit=limit)
+    typer.echo(f"{count} questions proposed in {file}. Read them, and delete those that are no good.")
+
+
+@evaluation.command("crowding")
+def eval_crowding(
+    data: Annotated[Path, typer.Argument(help="A parallel data set, such as XQuAD.", metavar="PATH")],
+    preset: Preset = "nano",
+    out: Annotated[Path | None, typer.Option(help="Folder of the store.", metavar="DIR")] = None,
+    languages: Languages = None,
+    limit: Limit = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure whether passages in the question's language push out the foreign one that answers."""
+    from qwen_agentkit.cli import evaluating, show_evaluation  # loads torch: only when a command runs
+    from qwen_agentkit.evaluation.report import to_json
+
+    benchmark = evaluating.read_questions_of(data, languages=languages)
+    folder = out or DEFAULT_RUNS / f"{benchmark.name}-{preset}-crowding"
+    with _progress(silent=as_json) as progress:
+        stack = _stack(preset, folder / "store")
+        found = evaluating.crowding(stack, benchmark, folder, limit=limit, progress=progress)
+    print_json(to_json(found)) if as_json else show_evaluation.print_crowding(found)
 
 
 @app.command()
@@ -382,13 +457,45 @@ def calibrate(
 
     benchmark = evaluating.read_questions_of(questions, across=across, languages=languages, limit=limit)
     with _progress(silent=as_json) as progress:
-        fit, file = evaluating.calibrate(
-            _stack(preset, store), benchmark, error=error, keep=True, progress=progress
-        )
+        fit, file = evaluating.calibrate(_stack(preset, store), benchmark, error=error, progress=progress)
     if as_json:
-        _print_json({**to_json(fit), "file": file and str(file)})
+        print_json({**to_json(fit), "file": file and str(file)})
     else:
         show_evaluation.print_fit(fit, file)
+
+
+@app.command()
+def plan(
+    documents: Annotated[float, typer.Option(help="Number of documents, such as 1e9.")],
+    passages: Annotated[float, typer.Option(help="Passages of a document, on average.")] = 10,
+    dimensions: Annotated[int, typer.Option(help="Length of a vector.")] = 1024,
+    text_bytes: Annotated[float, typer.Option(help="Bytes of a passage with its metadata.")] = 1500,
+    quantize: Annotated[str, typer.Option(help="Vectors in memory: none, scalar or binary.")] = "none",
+    replicas: Annotated[int, typer.Option(help="Copies of every shard.")] = 2,
+    node_gb: Annotated[float, typer.Option(help="Memory of a machine, in GB.")] = 64,
+    rate: Annotated[float | None, typer.Option(help="Passages that one worker embeds in a second.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes that embed.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Compute memory, disk, shards and hours for a number of documents on Qdrant servers, with formulas."""
+    from qwen_agentkit.cli import planning, show_store
+
+    work = planning.Workload(
+        documents=documents,
+        passages=passages,
+        dimensions=dimensions,
+        text_bytes=text_bytes,
+        quantize=quantize,
+        replicas=replicas,
+        node_gb=node_gb,
+        rate=rate,
+        workers=workers,
+    )
+    rows = planning.plan(work)
+    if as_json:
+        print_json({"plan": rows})
+    else:
+        show_store.print_plan(rows)
 
 
 @contextmanager
@@ -401,15 +508,10 @@ def _without_collecting() -> Iterator[None]:
         gc.enable()
 
 
-def _stack(preset: str, folder: Path) -> Stack:
+def _stack(preset: str | None, folder: Path) -> Stack:
     from qwen_agentkit.stack import Stack  # loads torch: only when a command runs
 
-    return Stack(preset, folder)
-
-
-def _print_json(value: Any) -> None:
-    """Print JSON in UTF-8 whatever the locale, with every script unescaped."""
-    sys.stdout.buffer.write((json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode())
+    return Stack(choose_preset(preset, folder), folder)
 
 
 @contextmanager

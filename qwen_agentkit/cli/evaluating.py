@@ -9,17 +9,21 @@ from pathlib import Path
 from qwen_agentkit.calibration import save_calibration
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.evaluation.answers import answer_with
+from qwen_agentkit.evaluation.bootstrap import Estimate
 from qwen_agentkit.evaluation.calibrate import Fit, fit_calibration
+from qwen_agentkit.evaluation.crowding import measure_crowding
 from qwen_agentkit.evaluation.finders import StoreFinder
 from qwen_agentkit.evaluation.formats import Benchmark, read_benchmark
 from qwen_agentkit.evaluation.gold import ask_across, check_gold
+from qwen_agentkit.evaluation.make import propose_questions
+from qwen_agentkit.evaluation.questions import write_questions
 from qwen_agentkit.evaluation.report import render_html
 from qwen_agentkit.evaluation.run import read_run, run_questions
 from qwen_agentkit.evaluation.summary import Summary, summarize
 from qwen_agentkit.stack import Stack
 from qwen_agentkit.vectorstores.store import QwenVectorStore
 
-__all__ = ["calibrate", "evaluate", "read_questions_of", "write_html"]
+__all__ = ["calibrate", "crowding", "evaluate", "make_questions", "read_questions_of", "write_html"]
 
 Progress = Callable[[str, int, int], None]
 _BATCH = 256
@@ -90,9 +94,9 @@ def evaluate(
 
 
 def calibrate(
-    stack: Stack, benchmark: Benchmark, *, error: float, keep: bool, progress: Progress | None = None
+    stack: Stack, benchmark: Benchmark, *, error: float, progress: Progress | None = None
 ) -> tuple[Fit, Path | None]:
-    """Fit the stack's models, and with `keep` write the result beside the store; return both.
+    """Fit the stack's models, and keep the result beside the store; return it and its file.
 
     A data set with passages is searched in a store in memory, and nothing is kept.
     """
@@ -104,7 +108,34 @@ def calibrate(
     with stack.store() as store:
         questions = check_gold(benchmark.questions, store)
         fit = fit_calibration(questions, StoreFinder(stack, store), error=error, progress=progress)
-    return fit, save_calibration(stack.folder, fit.calibration) if keep else None
+    return fit, save_calibration(stack.folder, fit.calibration)
+
+
+def make_questions(stack: Stack, file: Path, *, limit: int) -> int:
+    """Propose questions about the documents of the store into a new file, and return how many.
+
+    The chat model of the stack writes them; a stack that quotes its answers makes them by rule.
+    """
+    if file.exists():
+        raise InputError(f"{str(file)!r} exists; expected a new file. Choose another name, or delete it.")
+    with stack.store() as store:
+        proposed = list(propose_questions(store.scroll(), model=stack.answering, limit=limit))
+    return write_questions(file, proposed)
+
+
+def crowding(
+    stack: Stack, benchmark: Benchmark, out: Path, *, limit: int | None, progress: Progress | None = None
+) -> dict[str, dict[str, Estimate]]:
+    """Measure crowding on a parallel data set, in a store of its own in `out`; see `measure_crowding`."""
+    if len({question.document_language for question in benchmark.questions}) < 2 or not benchmark.documents:
+        raise InputError(
+            f"{benchmark.name!r} is not parallel in two languages or more; expected a set such as XQuAD. "
+            "Name its folder."
+        )
+    own = Stack(stack.preset, out / "store")
+    with own.store(create=True) as store:
+        _fill(store, benchmark, progress)
+        return measure_crowding(benchmark, StoreFinder(own, store), limit=limit, progress=progress)
 
 
 def write_html(file: Path, summary: Summary) -> None:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.table import Table
 
-from qwen_agentkit.cli.terminal import console, isolate_lines, label_line
+from qwen_agentkit.cli.terminal import console, isolate_lines, label_line, one_line
 from qwen_agentkit.stack import NANO_NOTICE
 from qwen_agentkit.text.languages import phrase
 
 if TYPE_CHECKING:
     from qwen_agentkit.cli.commands import AskResult, SearchResult
     from qwen_agentkit.ingest import IngestReport
+    from qwen_agentkit.ingest.watching import WatchReport
 
 _NEAREST_SHOWN = 80
 """Characters of a passage that is shown for an abstention."""
@@ -29,7 +30,12 @@ __all__ = [
     "print_ranking",
     "print_report",
     "print_results",
+    "print_watch_report",
 ]
+
+
+_NAMED = 3
+"""How many of the files that were passed over for one reason are named."""
 
 
 def print_notice(preset: str) -> None:
@@ -46,11 +52,32 @@ def print_report(found: IngestReport) -> None:
         f"{len(found.failed)} failed in {found.seconds:.1f} s"
     )
     for failure in found.failed:
-        console(stderr=True).print(f"failed: {failure['source']}: {failure['reason']}", style="red")
+        console(stderr=True).print(
+            f"failed: {one_line(failure['source'])}: {one_line(failure['reason'])}", style="red"
+        )
     for warning in found.warnings:
         page = f", page {warning['page']}" if warning["page"] else ""
-        text = f"warning: {warning['source']}{page}: {warning['reason']}"
+        text = f"warning: {one_line(warning['source'])}{page}: {one_line(warning['reason'])}"
         console(stderr=True).print(text, style="yellow")
+    reasons: dict[str, list[str]] = {}
+    for other in found.passed_over:
+        reasons.setdefault(other["reason"], []).append(one_line(other["source"]))
+    for reason, sources in reasons.items():
+        more = f" and {len(sources) - _NAMED} more" if len(sources) > _NAMED else ""
+        text = f"passed over: {', '.join(sources[:_NAMED])}{more}: {reason}"
+        console(stderr=True).print(text, style="yellow")
+
+
+def print_watch_report(found: WatchReport) -> None:
+    """Print what a run of `ingest --watch` did, and what keeps failing."""
+    if found.report is not None:
+        print_report(found.report)
+    else:
+        console(stderr=True).print(f"failed, will be tried again: {one_line(found.error)}", style="red")
+    for failure in found.failing:
+        if failure["tries"] > 1:
+            line = f"keeps failing: {one_line(failure['source'])} ({failure['tries']} tries)"
+            console(stderr=True).print(line, style="red")
 
 
 def print_results(found: Sequence[SearchResult]) -> None:
@@ -62,7 +89,8 @@ def print_results(found: Sequence[SearchResult]) -> None:
         out.print("Nothing is relevant. The nearest passages:", style="yellow")
     for place, result in enumerate(found, 1):
         out.print(
-            f"{place}. {result['score']:.3f}  {result['source']}  (was {result['rank_before']})", style="bold"
+            f"{place}. {result['score']:.3f}  {one_line(result['source'])}  (was {result['rank_before']})",
+            style="bold",
         )
         out.print(isolate_lines(result["text"]))
 
@@ -121,7 +149,7 @@ def _print_sources(result: AskResult) -> None:
     if result["citations"]:
         out.print(isolate_lines(phrase(result["language"], "sources")), style="dim")
     for citation in result["citations"]:
-        out.print(label_line(f"  [{citation['marker']}] {citation['source']}: ", citation["quote"]))
+        out.print(label_line(f"  [{citation['marker']}] {one_line(citation['source'])}: ", citation["quote"]))
     seconds = ", ".join(f"{stage} {value * 1000:.0f} ms" for stage, value in result["timings"].items())
     out.print(seconds, style="dim")
 
@@ -129,7 +157,7 @@ def _print_sources(result: AskResult) -> None:
 def print_ranking(found: Sequence[SearchResult], shown: int) -> None:
     """Print the first-stage order beside the reranked order, `shown` rows of each, with both scores."""
     table = Table(box=None, header_style="dim")
-    for heading, width in (("first stage", 26), ("score", 6), ("reranked", 26), ("score", 5), ("was", 3)):
+    for heading, width in (("first stage", 26), ("score", 6), ("order in use", 26), ("score", 5), ("was", 3)):
         table.add_column(heading, no_wrap=True, width=width)  # a long name is cut, a score never
     before = sorted(found, key=lambda result: result["rank_before"])
     for first, second in list(zip(before, found, strict=True))[:shown]:
@@ -145,7 +173,7 @@ def print_ranking(found: Sequence[SearchResult], shown: int) -> None:
 
 def _shorten_source(source: str) -> str:
     """Return the last folder and the file name, which fit a narrow table."""
-    return "/".join(source.split("/")[-2:])
+    return one_line("/".join(source.split("/")[-2:]))
 
 
 def print_project(folder: Path, files: Sequence[Path]) -> None:

@@ -13,7 +13,7 @@ from qwen_agentkit.evaluation.compare import Comparison
 from qwen_agentkit.evaluation.measures import RANK_MEASURES
 from qwen_agentkit.evaluation.summary import Summary
 
-__all__ = ["print_comparison", "print_fit", "print_summary"]
+__all__ = ["print_comparison", "print_crowding", "print_fit", "print_summary"]
 
 _HEADS = {"R@10": "recall@10", "RR@10": "MRR@10", "nDCG@10": "nDCG@10"}
 _ABSTENTION = ("precision", "recall", "f1", "coverage")
@@ -27,7 +27,7 @@ def print_summary(summary: Summary, folder: Path) -> None:
     for pair, stages in summary.ranks.items():
         for stage, found in stages.items():
             cells = [_estimate(found[name]) for name in RANK_MEASURES]
-            table.add_row(pair, stage, str(found["R@10"].count), *cells)
+            table.add_row(pair, stage, str(found["R@10"].size), *cells)
     out.print(table)
     if summary.abstention:
         table = _table("abstention", "precision", "recall", "F1", "coverage at 5 %")
@@ -37,7 +37,7 @@ def print_summary(summary: Summary, folder: Path) -> None:
     if summary.answers:
         table = _table("answers", "mean", "questions")
         for name, one in summary.answers.items():
-            table.add_row(name.replace("_", " "), _estimate(one), str(one.count))
+            table.add_row(name.replace("_", " "), _estimate(one), str(one.size))
         out.print(table)
     for line in [*summary.harm, *summary.notes]:
         out.print(line, style="yellow")
@@ -66,6 +66,15 @@ def print_comparison(found: Comparison) -> None:
     else:
         out.print("No measure differs beyond its interval.")
     out.print(f"{found.questions} questions in both runs, {found.left_out} left out", style="dim")
+
+
+def print_crowding(found: dict[str, dict[str, Estimate]]) -> None:
+    """Print how often a foreign answer is among the first ten, by language of the question."""
+    table = _table("asked in", *next(iter(found.values())))
+    for language, stages in found.items():
+        table.add_row(language, *(_estimate(one) for one in stages.values()))
+    console().print("Share of questions whose answer in another language is among the first ten passages:")
+    console().print(table)
 
 
 def print_fit(fit: Fit, file: Path | None) -> None:

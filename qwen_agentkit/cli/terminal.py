@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import unicodedata
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.text import Text
 
-__all__ = ["console", "isolate_lines", "label_line"]
+__all__ = ["console", "escape_json", "isolate_lines", "label_line", "one_line"]
 
 # Unicode isolates: the text inside keeps its own direction and does not affect its neighbors.
 _LEFT, _RIGHT, _END = "\u2066", "\u2067", "\u2069"
@@ -21,6 +22,9 @@ _CONTROLS = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {0x09, 0x0A})
 
 # Characters that change the direction of the text after them. Marks such as U+200F do not.
 _OVERRIDES = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+
+
+_UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 class _Console(Console):
@@ -34,6 +38,19 @@ class _Console(Console):
 def console(*, stderr: bool = False) -> Console:
     """Return a console that prints text as it is: no markup, no highlighting, no emoji codes."""
     return _Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def one_line(name: str) -> str:
+    """Return a name of a file on one line, without characters that would turn the text after it."""
+    return " ".join(name.split()).translate(_OVERRIDES)
+
+
+def escape_json(text: str) -> str:
+    """Escape what a terminal could obey in JSON: control characters and changes of direction.
+
+    JSON itself escapes those below U+0020. What it means stays the same.
+    """
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def isolate_lines(text: str) -> str:

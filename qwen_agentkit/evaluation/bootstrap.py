@@ -28,7 +28,7 @@ class Estimate(NamedTuple):
     value: float
     low: float
     high: float
-    count: int
+    size: int
 
 
 def estimate_mean(values: Sequence[float]) -> Estimate:
@@ -44,7 +44,7 @@ def estimate_difference(new: Sequence[float], old: Sequence[float]) -> Estimate:
     """Return the mean of new minus old, question by question, with its paired interval."""
     difference = np.asarray(new, dtype=np.float64) - np.asarray(old, dtype=np.float64)
     found = estimate_mean(difference.tolist())
-    return found if found.count else Estimate(0.0, 0.0, 0.0, 0)
+    return found if found.size else Estimate(0.0, 0.0, 0.0, 0)
 
 
 def estimate_statistic(

@@ -21,7 +21,7 @@ from qwen_agentkit.evaluation.measures import coverage_at_error, measure_abstent
 from qwen_agentkit.evaluation.questions import Question
 from qwen_agentkit.evaluation.run import matching_gold
 from qwen_agentkit.vectorstores.points import Hit
-from qwen_agentkit.vectorstores.search import Legs
+from qwen_agentkit.vectorstores.search import Legs, is_language
 
 __all__ = ["FEWEST", "Fit", "fit_calibration"]
 
@@ -29,6 +29,10 @@ FEWEST = 30
 """Answerable questions below which nothing is fitted: the interval of a share would be about ±.18 wide."""
 _SAME = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8, 1.2)
 _OTHER = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5)
+_FEWEST_OF_A_KIND = 10
+"""Questions of one kind below which a weight is left as it is."""
+_UNKNOWN = Fusion(0.3, 0.6, 0.0)
+"""Where the search for weights begins, if nothing is known of the embedder."""
 _DEPTH = 10
 _BATCH = 64
 Progress = Callable[[str, int, int], None]
@@ -96,10 +100,10 @@ def fit_calibration(
             "`qwen-agentkit eval make` propose some."
         )
     cases = _search(questions, finder, progress)
-    fusion = _fit_fusion(cases)
+    fusion = _fit_fusion(cases, finder.store.fusion)
     good = [case for case in cases if case.question in set(answerable)]
     fused = {case.question.id: case.legs.fuse(fusion)[: finder.candidates] for case in cases}
-    best = np.maximum(*([_reciprocal(legs, case) for case in good] for legs in (_dense, _words)))
+    best = max(([_reciprocal(leg, case) for case in good] for leg in (_dense, _words)), key=sum)
     before = [_reciprocal(lambda case: fused[case.question.id], case) for case in good]
     reranked = {case.question.id: _rerank(case, fused[case.question.id], finder) for case in cases}
     after = [_reciprocal(lambda case: reranked[case.question.id], case) for case in good]
@@ -119,7 +123,7 @@ def fit_calibration(
     )
     return Fit(
         calibration,
-        mrr=estimate_difference(before, best.tolist()),
+        mrr=estimate_difference(before, best),
         rerank=rerank,
         coverage=estimate_statistic(
             table, lambda rows: coverage_at_error(rows[:, 0], rows[:, 1], rows[:, 2], error).share
@@ -162,25 +166,34 @@ def _reciprocal(ranking: Callable[[_Case], Sequence[Hit]], case: _Case) -> float
     return 0.0
 
 
-def _fit_fusion(cases: Sequence[_Case]) -> Fusion:
-    """Choose the weights with the best MRR; the smaller one on a tie.
+def _fit_fusion(cases: Sequence[_Case], known: Fusion | None) -> Fusion:
+    """Choose the weights with the best MRR, each on the questions that it decides; the smaller on a tie.
 
-    The floor is the median cosine of what the search by words alone found, which mostly does not answer.
+    A weight that too few questions decide stays as it is `known`. The floor is the median cosine of what the
+    search by words found after its first ten, which mostly does not answer.
     """
     good = [case for case in cases if case.gold]
     cosines = [
-        float(np.dot(case.legs.vector, case.hits[hit.id].vector or 0.0))
+        float(np.dot(case.legs.vector, hit.vector))
         for case in good
         for hit in case.legs.words[_DEPTH:]
-        if case.hits[hit.id].vector is not None and hit.id not in case.gold
+        if hit.vector is not None and hit.id not in case.gold
     ]
     floor = max(0.0, round(float(np.median(cosines)), 3)) if cosines else 0.0
+    own = [case for case in good if any(is_language(case.hits[id], case.legs.language) for id in case.gold)]
+    foreign = [case for case in good if case not in own]
+    best = replace(known or _UNKNOWN, floor=floor)
+    if len(own) >= _FEWEST_OF_A_KIND:
+        best = max((replace(best, same=weight) for weight in _SAME), key=lambda fusion: _mrr(own, fusion))
+    if len(foreign) >= _FEWEST_OF_A_KIND:
+        best = max(
+            (replace(best, other=weight) for weight in _OTHER), key=lambda fusion: _mrr(foreign, fusion)
+        )
+    return best
 
-    def mrr(fusion: Fusion) -> float:
-        return float(np.mean([_reciprocal(lambda case: case.legs.fuse(fusion), case) for case in good]))
 
-    best = max((Fusion(same, 0.4, 0.0, floor) for same in _SAME), key=mrr)
-    return max((replace(best, other=other) for other in _OTHER), key=mrr) if good else best
+def _mrr(cases: Sequence[_Case], fusion: Fusion) -> float:
+    return float(np.mean([_reciprocal(lambda case: case.legs.fuse(fusion), case) for case in cases]))
 
 
 def _rerank(case: _Case, hits: Sequence[Hit], finder: StoreFinder) -> list[Hit]:

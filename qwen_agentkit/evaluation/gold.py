@@ -11,7 +11,7 @@ from qwen_agentkit.evaluation.questions import Question
 from qwen_agentkit.text.documents import document_source
 from qwen_agentkit.vectorstores.store import QwenVectorStore
 
-__all__ = ["ask_across", "check_gold"]
+__all__ = ["ask_across", "check_gold", "parallel_id"]
 
 
 def check_gold(questions: Sequence[Question], store: QwenVectorStore) -> list[Question]:
@@ -51,14 +51,14 @@ def ask_across(benchmark: Benchmark, language: str) -> Benchmark:
         InputError: No question of the data set has a parallel one in that language.
     """
     gold = {
-        _parallel_id(question): question
+        parallel_id(question): question
         for question in benchmark.questions
         if question.document_language == language
     }
     questions = [
         replace(question, passages=found.passages, answers=found.answers, document_language=language)
         for question in benchmark.questions
-        if (found := gold.get(_parallel_id(question))) is not None
+        if (found := gold.get(parallel_id(question))) is not None
     ]
     if not questions:
         raise InputError(
@@ -69,5 +69,6 @@ def ask_across(benchmark: Benchmark, language: str) -> Benchmark:
     return Benchmark(f"{benchmark.name} in {language}", questions, documents)
 
 
-def _parallel_id(question: Question) -> str:
+def parallel_id(question: Question) -> str:
+    """Return what the parallel questions of a data set have in common: the id after the name of the file."""
     return question.id.rpartition(":")[2]

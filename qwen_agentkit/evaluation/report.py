@@ -20,7 +20,7 @@ _MEASURE = "RR@10"
 
 
 def to_json(value: Any) -> Any:
-    """Return dataclasses and estimates as JSON values; an estimate has value, low, high and count."""
+    """Return dataclasses and estimates as JSON values; an estimate has value, low, high and size."""
     if isinstance(value, Estimate):
         return {name: round(number, 4) for name, number in value._asdict().items()}
     if hasattr(value, "__dataclass_fields__"):

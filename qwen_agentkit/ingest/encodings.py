@@ -168,9 +168,9 @@ def _looks_written(text: str) -> bool:
 def _is_broken_utf8(data: bytes) -> bool:
     """Tell whether valid sequences of several bytes are at least four times as many as stray bytes."""
     text = data.decode("utf-8", "surrogateescape")
-    strays = len(_STRAY.findall(text))
-    good = sum(1 for char in text if char > "\x7f") - strays
-    return good >= 4 * strays
+    ascii_count = len(text.encode("ascii", "ignore"))
+    strays = len(text) - len(text.encode("utf-8", "ignore").decode())
+    return len(text) - ascii_count - strays >= 4 * strays
 
 
 def _decode_broken_utf8(data: bytes, first: int) -> Decoded:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib import resources
 from itertools import pairwise
@@ -146,7 +146,7 @@ def _compare(name: str, column: Sequence[str]) -> float:
 
 def _is_written_otherwise(name: str, column: Sequence[str]) -> bool:
     """Tell whether a name is in small letters, in capitals or of one long word, unlike nearly all cells."""
-    signs = (
+    signs: tuple[Callable[[str], bool], ...] = (
         lambda text: text[:1].islower(),
         lambda text: len(text) > 2 and text.isupper(),
         lambda text: "_" in text,

@@ -67,13 +67,17 @@ def _find_reader(suffix: str, readers: Mapping[str, Reader], encoding: str | Non
     if suffix in readers:
         return readers[suffix]
     if suffix in _CONTAINERS:
-        return partial(_CONTAINERS[suffix], read=partial(read_document, readers=readers, encoding=encoding))
+        return _read_with(_CONTAINERS[suffix], partial(read_document, readers=readers, encoding=encoding))
     if suffix in _READERS:
         return _READERS[suffix]
     raise LoadError(
         f"There is no reader for {suffix!r} files; expected one of "
         f"{', '.join(sorted({*_READERS, *readers} - CODE_SUFFIXES))}, or source code. Convert it."
     )
+
+
+def _read_with(reader: Callable[[bytes, ReadMember], list[Part]], read: ReadMember) -> Reader:
+    return lambda data: reader(data, read)
 
 
 def has_text(part: Part) -> bool:
@@ -89,7 +93,7 @@ _CONTAINERS: dict[str, Callable[[bytes, ReadMember], list[Part]]] = {
 """Readers of files that hold others."""
 _READERS: dict[str, Reader] = {
     **dict.fromkeys(CODE_SUFFIXES, read_code),
-    **{suffix: partial(reader, read=read_document) for suffix, reader in _CONTAINERS.items()},
+    **{suffix: _read_with(reader, read_document) for suffix, reader in _CONTAINERS.items()},
     ".csv": read_csv,
     ".doc": refuse_old,
     ".docx": read_docx,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 from collections.abc import Iterator
-from email.message import EmailMessage
+from email.message import EmailMessage, MIMEPart
 from typing import Any, cast
 
 from qwen_agentkit.errors import LoadError
@@ -30,7 +30,19 @@ def read_eml(data: bytes, read: ReadMember) -> list[Part]:
     Raises:
         LoadError: The file is no message.
     """
-    message = cast(EmailMessage, email.message_from_bytes(data, policy=email.policy.default))
+    try:
+        return _read_message(data, read)
+    except (RecursionError, ValueError, LookupError, TypeError, AttributeError) as error:
+        # The standard library raises nearly anything for a damaged head or body.
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise LoadError(
+            f"The file is a broken mail message ({reason}); expected a readable one. Save it anew and "
+            "try again."
+        ) from error
+
+
+def _read_message(data: bytes, read: ReadMember) -> list[Part]:
+    message = email.message_from_bytes(data, policy=email.policy.default)
     if not any(message[name] for name in ("from", "to", "subject", "date", "received", "message-id")):
         raise LoadError("The file is no mail message; expected one with a head. Give it its true ending.")
     body, warnings = _read_body(message)
@@ -78,19 +90,19 @@ def _read_body(message: EmailMessage) -> tuple[str, tuple[str, ...]]:
     return html if len(html[0]) > 4 * len(plain[0]) else plain
 
 
-def _payload(part: EmailMessage) -> bytes:
+def _payload(part: MIMEPart) -> bytes:
     payload = part.get_payload(decode=True)
     return payload if isinstance(payload, bytes) else b""
 
 
-def _attachments(message: EmailMessage) -> Iterator[EmailMessage]:
+def _attachments(message: EmailMessage) -> Iterator[MIMEPart]:
     try:
-        yield from cast(Iterator[EmailMessage], message.iter_attachments())
+        yield from message.iter_attachments()
     except (AttributeError, KeyError):  # a body of another kind than it says
         return
 
 
-def _read_attachment(attachment: EmailMessage, number: int, read: ReadMember) -> list[Part]:
+def _read_attachment(attachment: MIMEPart, number: int, read: ReadMember) -> list[Part]:
     if attachment.get_content_type() == "message/rfc822":
         inner = attachment.get_payload(0)
         return read_member(cast(EmailMessage, inner).as_bytes(), f"message {number}.eml", read)

@@ -19,8 +19,10 @@ _FENCED_HEAD = re.compile(r"(---|\+\+\+)[ \t]*\n(?=[^\n]*\S)(.*?\n)\1[ \t]*(?:\n
 """A head between two rules. A blank line below the first rule means that it only separates."""
 _LONGEST_HEAD = 20_000
 """Characters of front matter. The YAML parser is slow, so a longer head is kept as text."""
-_KEPT = ("subtitle", "author", "authors", "date", "updated", "tags", "keywords", "category", "categories")
-_KEPT += ("description", "summary", "abstract")
+_KEPT = frozenset({
+    "abstract", "author", "authors", "categories", "category", "date", "description", "keywords", "subtitle",
+    "summary", "tags", "updated",
+})  # fmt: skip
 """Keys of front matter that say something about the text; others are for the program that shows it."""
 _DELIMITER = re.compile(r"[ ]{0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
 _BORDER = re.compile(r"(?<!\\)\|")

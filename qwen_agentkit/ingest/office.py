@@ -102,7 +102,7 @@ def _refuse_compound(data: bytes, kind: str) -> NoReturn:
     for stream, (program, ending) in _OLD.items():
         if stream.encode("utf-16-le") in data:
             raise LoadError(
-                f"The file is a {program} file from before 2007, whatever its ending; expected .{ending}. "
+                f"The file was written by {program} before 2007, whatever its ending; expected .{ending}. "
                 f"Open it in {program} or LibreOffice, save it as .{ending}, and try again."
             )
     raise LoadError(

@@ -2,7 +2,7 @@
 
 A document is complete if all its chunks carry its hash and their number is right. A run that was killed
 leaves it incomplete, and the next run completes it. Chunk ids depend on source and text alone, so a stored
-chunk is never embedded again.
+chunk is never embedded again. Files are read ahead, in other processes, while chunks are embedded.
 """
 
 from __future__ import annotations
@@ -10,37 +10,38 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from langchain_core.documents import Document
 
-from qwen_agentkit.errors import LoadError
-from qwen_agentkit.ingest.discovery import SourceFile, discover
-from qwen_agentkit.ingest.loaders import has_text, read_document
-from qwen_agentkit.ingest.parts import Part
-from qwen_agentkit.ingest.registry import StoredDocument, read_registry, sources_in, sources_without_file
-from qwen_agentkit.ingest.splitting import CountTokens, split
-from qwen_agentkit.text.documents import chunk_ids, document_hash
-from qwen_agentkit.text.languages import detect_language
+from qwen_agentkit.ingest.chunking import Chunking, estimate_tokens, make_chunks
+from qwen_agentkit.ingest.discovery import SourceFile, find_documents, no_documents
+from qwen_agentkit.ingest.ocr import Ocr, OcrMode, choose_ocr
+from qwen_agentkit.ingest.parts import Reader
+from qwen_agentkit.ingest.reading import Failure, ReadFile, hash_file
+from qwen_agentkit.ingest.registry import (
+    Registry,
+    StoredDocument,
+    read_registry,
+    sources_in,
+    sources_without_file,
+)
+from qwen_agentkit.ingest.splitting import CountTokens
+from qwen_agentkit.ingest.workers import FileReaders, Limits
 from qwen_agentkit.vectorstores.store import QwenVectorStore
 
-__all__ = ["IngestReport", "Progress", "ingest", "stored_sources"]
-
-PIPELINE_VERSION = 4
-"""Part of every document's hash. Raise it when reading, splitting or the terms of words change; all documents
-are read again, and what is not embedded again gets new word vectors."""
+__all__ = ["IngestReport", "Progress", "Run", "ingest", "stored_sources"]
 
 Progress = Callable[[str, int, int], None]
-"""Called with a stage ("read" counts documents, "embed" chunks), the number done and the total."""
+"""Called with a stage ("read" counts documents, "embed" chunks), the number done and the total so far."""
 
 _BATCH_SIZE = 256
 """Chunks embedded at a time, across files, so that the embedder can fill its batches."""
-_MIN_LETTERS = 20
-"""A chunk with fewer letters gets the language of its document."""
+_OCR_SECONDS = 1800.0
+"""Most seconds for a document where text is recognized, which takes seconds for a page."""
 
 
 @dataclass
@@ -51,9 +52,12 @@ class IngestReport:
     skipped: int = 0
     removed: int = 0
     failed: list[dict[str, str]] = field(default_factory=list)
-    """Files that could not be read: "source" and "reason"."""
+    """Files that could not be read: "source" and "reason". What was stored of a file that is empty or
+    damaged now is removed; of one that could only not be opened, it stays."""
     warnings: list[dict[str, Any]] = field(default_factory=list)
     """Parts of added documents that could not be read, or with doubt: "source", "page" or None, "reason"."""
+    passed_over: list[dict[str, str]] = field(default_factory=list)
+    """Files in the folders that no reader is for: "source" and "reason". Hidden ones are not listed."""
     seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -61,22 +65,8 @@ class IngestReport:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class _Chunking:
-    """How documents become chunks."""
-
-    count_tokens: CountTokens
-    max_tokens: int
-    groups: bool
-
-    @property
-    def version(self) -> str:
-        """Describes the settings in every document's hash."""
-        return f"{PIPELINE_VERSION} {self.max_tokens} {'groups ' if self.groups else ''}"
-
-
 @dataclass
-class _Update:
+class Update:
     """A new or changed document: its chunks, and what the store already holds of it."""
 
     chunks: list[Document]
@@ -100,52 +90,75 @@ def ingest(
     max_tokens: int = 320,
     prune: bool = True,
     groups: bool = False,
+    ocr: OcrMode = "auto",
+    ocr_languages: Sequence[str] = (),
+    encoding: str | None = None,
+    readers: Mapping[str, Reader] | None = None,
     progress: Progress | None = None,
     prepare: Callable[[list[str]], None] | None = None,
 ) -> IngestReport:
     """Bring a store in step with files and folders.
 
     Args:
-        paths: Files and folders: md, txt, html, pdf, csv, tsv, jsonl; docx, pptx, xlsx (extra `office`).
+        paths: Files and folders: md, txt, html, pdf, csv, json, eml, zip, epub, odt, source code and more;
+            docx, pptx, xlsx (extra `office`); msg, rtf, rst (extra `formats`).
         store: The store of the chunks.
         count_tokens: Counts the tokens of texts. Default: `count_tokens` of the embedder, or an estimate.
         max_tokens: Most tokens of a chunk.
         prune: Whether to delete documents of the given folders whose files are gone.
         groups: Whether the first folder below a given one names the group that may read its files, stored
             as `metadata["group"]`. A file in no such folder fails.
+        ocr: Whether text is recognized in PDF files by Tesseract: on pages without legible text where it is
+            installed ("auto"), on all pages ("force"), or not ("off").
+        ocr_languages: The languages to look for, such as ``["ar", "en"]``. Default: those of the store.
+        encoding: The encoding of text files, such as "windows-1256". Default: marked, declared or detected.
+        readers: Readers of your own by ending, such as ``{".foo": read_foo}``; they go before the package's.
         progress: Called as the work goes on.
         prepare: Called once, before anything is embedded, with all texts to embed.
 
     Returns:
-        The report. It lists the files that could not be read; they do not stop the run.
+        The report. It lists the files that could not be read, which do not stop the run. A file fails that
+        takes more than five minutes, four gigabytes of memory or one gigabyte of size.
 
     Raises:
-        InputError: A path does not exist or holds no documents; the store is unchanged.
+        InputError: A path does not exist, or holds no documents and the store has none of it, or `ocr` or its
+            languages cannot be used here. The store is unchanged.
         StoreMismatchError: Another embedder made the store.
         StoreWriteError: The disk is full or the folder is read-only; run it again to continue.
     """
     started = time.perf_counter()
     roots = [Path(path).expanduser() for path in paths]
-    files = discover(roots)
-    report_progress = progress or (lambda stage, done, total: None)
-    own_counter: CountTokens = getattr(store.embeddings, "count_tokens", _estimate_tokens)
-    chunking = _Chunking(count_tokens or own_counter, max_tokens, groups)
-    report = IngestReport()
+    own_readers = {suffix.lower(): reader for suffix, reader in (readers or {}).items()}
+    found = find_documents(roots, own_readers)
     registry = read_registry(store.scroll())
-    updates = []
-    for number, file in enumerate(files, start=1):
-        update = _read_update(file, registry.get(file.source, StoredDocument()), chunking, report)
-        updates += [update] if update else []
-        report_progress("read", number, len(files))
+    stored = sources_in(roots, registry)
+    if not found.files and not stored:
+        raise no_documents(roots)
+    own_counter: CountTokens = getattr(store.embeddings, "count_tokens", estimate_tokens)
+    run = Run(
+        Chunking(count_tokens or own_counter, max_tokens, groups),
+        choose_ocr(ocr, ocr_languages, store.languages()),
+        encoding,
+        own_readers,
+        registry,
+        IngestReport(passed_over=found.passed_over),
+        progress or (lambda stage, done, total: None),
+    )
+    updates: Iterable[Update] = run.read(found.files)
     if prepare:
+        updates = list(updates)
         prepare([chunk.page_content for update in updates for chunk in update.new_chunks])
-    _store_updates(updates, store, report_progress)
-    report.added = len(updates)
+    report = run.report
+    report.added = _store_updates(updates, store, run.report_progress)
+    for lost in run.lost:
+        store.delete(sorted(lost.ids))
+    report.removed = len(run.lost)
+    report.failed.sort(key=lambda failure: failure["source"])
     if prune:
-        gone = sources_without_file(sources_in(roots, registry), files)
+        gone = sources_without_file(stored, found.files)
         for source in gone:
             store.delete(filter={"source": source})
-        report.removed = len(gone)
+        report.removed += len(gone)
     report.seconds = time.perf_counter() - started
     return report
 
@@ -156,115 +169,144 @@ def stored_sources(
     """Return the stored documents of some folders, and those of them whose files are gone.
 
     Raises:
-        InputError: A path does not exist or holds no documents.
+        InputError: A path does not exist, or holds no documents and the store none of it.
     """
     roots = [Path(path).expanduser() for path in paths]
     stored = sources_in(roots, read_registry(store.scroll()))
-    return stored, sources_without_file(stored, discover(roots))
+    files = find_documents(roots).files
+    if not files and not stored:
+        raise no_documents(roots)
+    return stored, sources_without_file(stored, files)
 
 
-def _read_update(
-    file: SourceFile, stored: StoredDocument, chunking: _Chunking, report: IngestReport
-) -> _Update | None:
-    """Read and split a file, unless it is complete or unreadable, which the report then says."""
-    try:
-        _check_place(file, groups=chunking.groups)
-        data = file.path.read_bytes()
-        current = document_hash(data, chunking.version)
-        same_place = stored.is_from(file.place)
-        if same_place and stored.is_complete(current):
-            report.skipped += 1
+@dataclass
+class Run:
+    """The reading of one run: what to read, and what became of it."""
+
+    chunking: Chunking
+    ocr: Ocr | None
+    encoding: str | None
+    readers: Mapping[str, Reader]
+    registry: Registry
+    report: IngestReport
+    report_progress: Progress
+    lost: list[StoredDocument] = field(default_factory=list)
+    """Stored documents whose files are empty or damaged now."""
+
+    def read(self, files: Sequence[SourceFile]) -> Iterator[Update]:
+        """Read the files that are not in the store as they are, in order."""
+        changed = []
+        for file in files:
+            outcome = self._screen(file)
+            if outcome is None:
+                changed.append(file)
+            elif isinstance(outcome, Failure):
+                self._fail(file, outcome)
+            else:
+                self.report.skipped += 1
+        done = len(files) - len(changed)
+        if done:
+            self.report_progress("read", done, len(files))
+        limits = Limits(seconds=_OCR_SECONDS) if self.ocr else Limits()
+        with FileReaders(self.chunking.version, limits, self.ocr, self.encoding, self.readers) as reading:
+            paths = [file.path for file in changed]
+            for file, read in zip(changed, reading.read(paths), strict=True):
+                if isinstance(read, Failure):
+                    self._fail(file, read)
+                else:
+                    yield self._update(file, read)
+                done += 1
+                self.report_progress("read", done, len(files))
+
+    def _screen(self, file: SourceFile) -> Failure | bool | None:
+        """Return why a file must not be read, or True if the store holds it as it is, or None."""
+        if failure := _check_place(file, groups=self.chunking.groups):
+            return failure
+        stored = self.registry.get(file.source)
+        if stored is None:
             return None
-        if not same_place and not stored.has_hash(current):  # A folder that was moved has equal hashes.
-            raise LoadError(
-                "A document from another folder has this name; expected one file per name. Ingest a folder "
-                "that holds both, or use another store, or delete the old document: "
-                f"store.delete(filter={{'source': {file.source!r}}})."
-            )
-        parts = read_document(data, file.path.suffix)
-        report.warnings += [
+        try:
+            current = hash_file(file.path, self.chunking.version, self.ocr, self.encoding)
+        except OSError as error:
+            return Failure(error.strerror or str(error), passing=True)
+        if stored.is_from(file.place):
+            return stored.is_complete(current) or None
+        if stored.has_hash(current):  # A folder that was moved has equal hashes.
+            return None
+        return Failure(
+            "A document from another folder has this name; expected one file per name. Ingest a folder "
+            "that holds both, or use another store, or delete the old document: "
+            f"store.delete(filter={{'source': {file.source!r}}}).",
+            passing=True,
+        )
+
+    def _update(self, file: SourceFile, read: ReadFile) -> Update:
+        self.report.warnings += [
             {"source": file.source, "page": part.metadata.get("page"), "reason": warning}
-            for part in parts
+            for part in read.parts
             for warning in part.warnings
         ]
-        return _Update(_make_chunks(file, list(filter(has_text, parts)), current, chunking), stored)
-    except (OSError, LoadError) as error:
-        reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-        report.failed.append({"source": file.source, "reason": reason})
-        return None
+        stored = self.registry.get(file.source, StoredDocument())
+        return Update(make_chunks(file, read, self.chunking), stored)
+
+    def _fail(self, file: SourceFile, failure: Failure) -> None:
+        reason = failure.reason
+        stored = self.registry.get(file.source)
+        if stored and not failure.passing and stored.is_from(file.place):
+            self.lost.append(stored)
+            reason += " What was stored of it is removed."
+        self.report.failed.append({"source": file.source, "reason": reason})
 
 
-def _check_place(file: SourceFile, *, groups: bool) -> None:
-    """Refuse a file that is outside its folder: a link must not publish what lies elsewhere.
+def _check_place(file: SourceFile, *, groups: bool) -> Failure | None:
+    """Say why a file is outside its folder: a link must not publish what lies elsewhere.
 
-    Raises:
-        LoadError: The file lies in no group's folder, or is a link to a file outside the given folder; with
-            groups, outside the folder of its group.
+    A file must lie in a group's folder, if groups are asked for, and a link must lead to a file inside.
     """
     if groups and not file.group:
-        raise LoadError(
+        return Failure(
             "The file lies in no group's folder. Move it into the folder of the group that may read it."
         )
-    if file.folder is not None:
+    # No other file leads out: folders behind links are not searched.
+    if file.folder is not None and file.path.is_symlink():
         folder = file.folder / file.group if groups else file.folder
         # realpath, since Path.resolve raises for a link to itself before Python 3.13.
         if not Path(os.path.realpath(file.path)).is_relative_to(os.path.realpath(folder)):
-            raise LoadError(
+            return Failure(
                 f"The file is a link to a file outside {folder.name!r}; expected a file inside. Copy the "
                 "file there, or pass its own path."
             )
+    return None
 
 
-def _make_chunks(
-    file: SourceFile, parts: Sequence[Part], current: str, chunking: _Chunking
-) -> list[Document]:
-    language = detect_language("\n".join(part.text for part in parts))
-    pieces = [
-        (part, chunk)
-        for part in parts
-        for chunk in split(part.text, chunking.count_tokens, chunking.max_tokens)
-    ]
-    texts = [chunk.text for _, chunk in pieces]
-    metadatas: list[dict[str, Any]] = [
-        {
-            "source": file.source,
-            "place": file.place,
-            **({"group": file.group} if chunking.groups else {}),
-            "language": _detect_chunk_language(chunk.text, language),
-            **part.metadata,
-            **({"section": chunk.section} if chunk.section else {}),
-            "start": chunk.start,
-            "end": chunk.end,
-            "chunk": number,
-            "chunk_count": len(pieces),
-            "document_hash": current,
-        }
-        for number, (part, chunk) in enumerate(pieces)
-    ]
-    ids = chunk_ids(texts, metadatas)
-    return [Document(id=i, page_content=t, metadata=m) for i, t, m in zip(ids, texts, metadatas, strict=True)]
+def _store_updates(updates: Iterable[Update], store: QwenVectorStore, report_progress: Progress) -> int:
+    """Write new chunks in batches, and finish each document as soon as its last chunk is stored.
 
+    Returns:
+        How many documents were written.
+    """
+    waiting: deque[tuple[int, Update]] = deque()
+    new: list[Document] = []
+    written = done = total = 0
 
-def _detect_chunk_language(text: str, default: str) -> str:
-    return detect_language(text, default) if sum(map(str.isalpha, text)) >= _MIN_LETTERS else default
-
-
-def _store_updates(updates: Sequence[_Update], store: QwenVectorStore, report_progress: Progress) -> None:
-    """Write new chunks in batches, and finish each document as soon as its last chunk is stored."""
-    new = [chunk for update in updates for chunk in update.new_chunks]
-    last_chunks = accumulate(len(update.new_chunks) for update in updates)
-    waiting = deque(zip(last_chunks, updates, strict=True))
-    done = 0
-    while waiting:
-        batch = new[done : done + _BATCH_SIZE]
+    def write(batch: list[Document]) -> None:
+        nonlocal done, written
         with store.atomically():  # Readers see no document twice: the new version, or the old one.
             store.add_documents(batch)
             done += len(batch)
-            report_progress("embed", done, len(new))
+            report_progress("embed", done, total)
             while waiting and waiting[0][0] <= done:
                 waiting.popleft()[1].finish(store)
+                written += 1
 
-
-def _estimate_tokens(texts: Sequence[str]) -> list[int]:
-    """Estimate the tokens of texts on the high side: three bytes per token hold for every script."""
-    return [len(text.encode()) // 3 + 1 for text in texts]
+    for update in updates:
+        new += update.new_chunks
+        total += len(update.new_chunks)
+        waiting.append((total, update))
+        while len(new) >= _BATCH_SIZE:
+            write(new[:_BATCH_SIZE])
+            del new[:_BATCH_SIZE]
+    while new or waiting:
+        write(new[:_BATCH_SIZE])
+        del new[:_BATCH_SIZE]
+    return written

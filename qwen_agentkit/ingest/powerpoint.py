@@ -141,7 +141,7 @@ def _write_graphic(shape: Any) -> str:
     if shape.has_table:
         return rows_as_text(_rows(shape.table), plain="| {} |")
     if shape.has_chart:
-        return chart_text(shape.chart.part.element)
+        return chart_text(_parse(shape.chart_part))
     ids = next((one for one in shape.element.iter() if local_name(one) == "relIds"), None)
     relation = shape.part.rels.get(ids.get(f"{_R}dm")) if ids is not None else None
     return diagram_text(_parse(relation.target_part)) if relation is not None else ""
@@ -180,8 +180,9 @@ def _write_comments(slide: Slide, authors: dict[str, str]) -> Iterator[str]:
             continue
         for element in _parse(relation.target_part).iter():
             if local_name(element) in ("cm", "reply"):
-                own = (one for one in element if local_name(one) in ("text", "txBody"))
-                text = " ".join(" ".join("".join(one.itertext()) for one in own).split())
+                own = [one for one in element if local_name(one) in ("text", "txBody")]
+                runs = [run.text or "" for one in own for run in one.iter(f"{_A}t")]
+                text = " ".join(("".join(runs) or " ".join(one.text or "" for one in own)).split())
                 author = authors.get(element.get("authorId", ""), "")
                 yield f"Comment{f' ({author})' if author else ''}: {text}" if text else ""
 

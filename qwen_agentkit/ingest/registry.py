@@ -9,7 +9,7 @@ from pathlib import Path
 from langchain_core.documents import Document
 
 from qwen_agentkit.ingest.discovery import SourceFile
-from qwen_agentkit.text.documents import place_of, source_name
+from qwen_agentkit.text.documents import places_in, source_name
 
 __all__ = ["Registry", "StoredDocument", "read_registry", "sources_in", "sources_without_file"]
 
@@ -57,12 +57,12 @@ def read_registry(chunks: Iterable[Document]) -> Registry:
 
 def sources_in(folders: Sequence[Path], registry: Registry) -> set[str]:
     """Return the sources of the stored documents that came from these folders."""
-    named = [(folder, f"{source_name(folder)}/") for folder in folders if folder.is_dir()]
+    named = [(places_in(folder), f"{source_name(folder)}/") for folder in folders if folder.is_dir()]
     return {
         source
         for source, stored in registry.items()
-        for folder, name in named
-        if source.startswith(name) and stored.is_from(place_of(folder, source.removeprefix(name)))
+        for place_in, name in named
+        if source.startswith(name) and stored.is_from(place_in(source.removeprefix(name)))
     }
 
 

@@ -39,7 +39,7 @@ def read_rtf(data: bytes) -> list[Part]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            text = rtf_to_text(rewritten, errors="replace")
+            text = rtf_to_text(rewritten, errors="replace")  # type: ignore[no-untyped-call]  # has no annotations
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise LoadError(
             f"The file is broken Rich Text ({error}); expected a readable one. Save it anew and try again."

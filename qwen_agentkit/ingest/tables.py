@@ -17,6 +17,8 @@ __all__ = ["read_csv", "read_tsv", "rows_as_text", "write_row"]
 
 _HEAD = 100_000
 """Characters read to find the delimiter; no cell may be longer."""
+_LOOKED_AT = 100
+"""Rows among which those that name the columns are looked for."""
 _WIDEST = 16_384
 """Most cells of a row, as in a spreadsheet: a line of millions is no row."""
 
@@ -37,12 +39,12 @@ def rows_as_text(
         gaps_end: Whether the names of a table never hold below an empty row, as in a sheet of several tables.
     """
     cleaned = [_clean(row) for row in rows]
+    names: Sequence[str] = []
     if header_rows:
         names = join_names(cleaned[:header_rows])
         body = cleaned[header_rows:]
         written = [_write_named(names, row) for row in body] if body else [_write_plain(names)]
         return "\n\n".join(filter(None, written))
-    names = []
     paragraphs: list[str] = []
     for has_cells, block in groupby(cleaned, key=any):
         if has_cells:
@@ -60,7 +62,7 @@ def _write_block(
     """Add the text of rows without an empty one between them; return the names that hold below them."""
     start = 0
     while start < len(block):
-        header = find_header(block[start:])
+        header = find_header(block[start : start + _LOOKED_AT])
         end = _next_label(block, start + header[1] if header else start)
         if header:
             first, behind = start + header[0], start + header[1]
@@ -84,7 +86,7 @@ def _next_label(block: Sequence[Sequence[str]], start: int) -> int:
     """Return the first row that begins another table: a label in a row of its own above another header."""
     for at in range(start + 1, len(block) - 2):
         if _count(block[at]) == 1 and _count(block[at + 1]) > 1:
-            header = find_header(block[at + 1 : at + 60])
+            header = find_header(block[at + 1 : at + _LOOKED_AT])
             if header and header[0] == 0:
                 return at
     return len(block)

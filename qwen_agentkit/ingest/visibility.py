@@ -36,7 +36,7 @@ _CONSENT = re.compile(
     r"usercentrics|cky-consent|cc-window|truste|iubenda",
     re.I,
 )
-_MAYBE_CONSENT = re.compile(r"(?:^|[\s_-])(?:cookies?|consent|gdpr)(?:$|[\s_-])", re.I)
+_MAYBE_CONSENT = re.compile(r"(?:^|\s)(?:cookies?|consent|gdpr)(?:$|\s)", re.I)
 _SAYS_COOKIE = re.compile(
     r"cookie|consent|クッキー|쿠키|куки|الارتباط|كوكيز|کوکی|แคชคุกกี้|คุกกี้|कुकी|עוגיות", re.I
 )
@@ -118,7 +118,7 @@ class Visibility:
         if name in _CONTROLS and not any(around[heading] for heading in ("h2", "h3", "h4", "dt", "summary")):
             return "around"
         label = " ".join(tag.attributes.get(key, "") for key in ("class", "id", "aria-label"))
-        if _CONSENT.search(label) or _MAYBE_CONSENT.search(label):
+        if _CONSENT.search(label) or (not in_part and _MAYBE_CONSENT.search(label)):
             return "consent"
         return ""
 

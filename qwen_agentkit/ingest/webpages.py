@@ -284,7 +284,9 @@ class _Page:
         if table.is_layout and element.name != "table":
             return
         if element.name in ("td", "th"):
-            table.end_cell(self._text_since(element.start))
+            table.end_cell("" if element.fate == "hidden" else self._text_since(element.start))
+        elif element.name == "tr" and element.fate == "hidden":
+            table.drop_row()
         elif element.name == "caption":
             table.caption = self._text_since(element.start)
         elif element.name == "table":

@@ -65,6 +65,10 @@ class Table:
                 self._below[at] = (height - 1, row[at])
         self._fill_from_above()
 
+    def drop_row(self) -> None:
+        """Leave out the row that was begun last, which nobody sees."""
+        del self._rows[-1:], self._heads[-1:], self._first_heads[-1:]
+
     def _fill_from_above(self) -> None:
         row = self._rows[-1]
         while self._below and len(row) in self._below:

@@ -111,12 +111,9 @@ class _Reader:
         found: dict[str, None] = {}
         for root in self._parts(name):
             self._runs.prepare(root)
-            counts_pages = _remove_page_fields(root)
-            for line in self._write_blocks(root).split("\n"):
-                words = line.split()
-                if words and not (counts_pages and len(words) < 4 and not any(map(str.isdecimal, line))):
-                    found[" ".join(words)] = None
-        return "\n".join(found)
+            _remove_page_numbers(root)
+            found.update((" ".join(line.split()), None) for line in self._write_blocks(root).split("\n"))
+        return "\n".join(filter(None, found))
 
     def _write_paragraph(self, paragraph: Any) -> str:
         lines = "".join(self._texts(paragraph)).split("\n")
@@ -232,22 +229,33 @@ def _children(parent: Any, *names: str) -> Iterator[Any]:
             yield from _children(child, *names)
 
 
-def _remove_page_fields(root: Any) -> bool:
+def _remove_page_numbers(root: Any) -> None:
+    """Empty the fields that number pages, and the words around them, such as "Page 3 of 12"."""
+    for paragraph in root.iter(f"{_W}p"):
+        if _empty_page_fields(paragraph):
+            texts = list(paragraph.iter(f"{_W}t"))
+            rest = "".join(text.text or "" for text in texts)
+            if len(rest.split()) < 4 and not any(map(str.isdecimal, rest)):
+                for text in texts:
+                    text.text = ""
+
+
+def _empty_page_fields(paragraph: Any) -> bool:
     """Empty the fields that number pages, and tell whether there were any."""
     found = False
-    for field in list(root.iter(f"{_W}fldSimple")):
+    for field in paragraph.iter(f"{_W}fldSimple"):
         if _PAGE_FIELD.match(field.get(f"{_W}instr") or ""):
             found = True
             for text in field.iter(f"{_W}t"):
                 text.text = ""
-    is_open, counts = 0, False
-    for element in root.iter(f"{_W}fldChar", f"{_W}instrText", f"{_W}t"):
+    depth, counts = 0, False
+    for element in paragraph.iter(f"{_W}fldChar", f"{_W}instrText", f"{_W}t"):
         name = local_name(element)
         if name == "fldChar":
-            is_open += {"begin": 1, "end": -1}.get(element.get(f"{_W}fldCharType") or "", 0)
-            counts = counts and is_open > 0
+            depth += {"begin": 1, "end": -1}.get(element.get(f"{_W}fldCharType") or "", 0)
+            counts = counts and depth > 0
         elif name == "instrText":
-            counts = counts or bool(is_open and _PAGE_FIELD.match(element.text or ""))
+            counts = counts or bool(depth and _PAGE_FIELD.match(element.text or ""))
             found = found or counts
         elif counts:
             element.text = ""

@@ -26,13 +26,7 @@ try:
     from qwen_agentkit.serve.running import Runner
     from qwen_agentkit.serve.service import MOST_BODY, MOST_UPLOAD, Service, service_of
 except ModuleNotFoundError as error:
-    if (error.name or "").split(".")[0] not in (
-        "fastapi",
-        "starlette",
-        "mcp",
-        "prometheus_client",
-        "langchain",
-    ):
+    if (error.name or "").startswith("qwen_agentkit"):
         raise
     raise MissingExtraError(
         f"{error.name} is not installed; expected the extra 'serve'. Type: pip install 'qwen-agentkit[serve]'"

@@ -88,6 +88,7 @@ async def complete_chat(
     """Answer the last question of a conversation from the documents, with citations."""
     if body.model not in GRAPHS:
         raise not_found("model", body.model, f"Expected one of {', '.join(GRAPHS)}.")
+    service.runner.check_room()  # while there is a status to say so
     run, ignored = _read_run(body, user)
     headers = {"x-ignored-fields": ", ".join(ignored)} if ignored else {}
     reply = _Reply(body.model, str(request.base_url))

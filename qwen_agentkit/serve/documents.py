@@ -66,13 +66,15 @@ async def upload_document(
         with content.open("wb") as file:
             async for piece in request.stream():
                 await asyncio.to_thread(file.write, piece)
-        return await asyncio.to_thread(service.library.upload, user, name, content, group)
+        async with service.writing:
+            return await asyncio.to_thread(service.library.upload, user, name, content, group)
 
 
 @router.delete("/v1/documents/{id}")
 async def remove_document(id: str, service: Parts, user: Reader) -> StoredFile:
     """Remove a document from the store, and its uploaded file."""
-    removed = await asyncio.to_thread(service.library.remove, user, id)
+    async with service.writing:
+        removed = await asyncio.to_thread(service.library.remove, user, id)
     if removed is None:
         raise not_found("document", id)
     return removed

@@ -221,13 +221,12 @@ class Library:
             self.load(models, "embedding")
             self.load(models, "reranker")
             found = self.retriever(models, user).model_copy(update={"limit": candidates}).invoke(query)
-            ranked = models.stack.reranker.rerank(query, [document.page_content for document in found])
-        results = []
-        for place, rank in enumerate(ranked[:limit], 1):
-            passage = describe_passage(found[rank["index"]])
-            passage.score = rank["relevance_score"]
-            results.append(FoundPassage(passage=passage, before=rank["index"] + 1, after=place))
-        return results
+            ranked = models.stack.reranker.compress_documents(found, query)
+        places = {document.id: place for place, document in enumerate(found, 1)}
+        return [
+            FoundPassage(passage=describe_passage(document), before=places[document.id], after=place)
+            for place, document in enumerate(ranked[:limit], 1)
+        ]
 
     def read_around(self, user: User, id: str, reach: int) -> list[Passage]:
         """A passage and up to `reach` passages on each side, in the order of its document.

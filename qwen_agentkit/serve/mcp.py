@@ -1,7 +1,6 @@
 """The Model Context Protocol: the store as tools for assistants and editors, over stdio and HTTP.
 
-Built with the official SDK, whose versions 1 and 2 name the same class differently. Version 2 speaks the
-protocol of 2026-07-28, version 1 that of 2025-11-25 and those before it.
+Built with the official SDK, which speaks the protocol of 2026-07-28 and those before it.
 """
 
 from __future__ import annotations
@@ -12,6 +11,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 from langchain_core.messages import HumanMessage
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import ToolAnnotations
 from pydantic import BaseModel, Field
 
@@ -23,18 +25,9 @@ from qwen_agentkit.serve.readable import list_sources
 from qwen_agentkit.serve.running import Run, Runner, read_settings
 from qwen_agentkit.serve.service import current_user
 
-try:
-    from mcp.server.fastmcp import Context
-    from mcp.server.fastmcp import FastMCP as MCPServer
-    from mcp.server.fastmcp.exceptions import ToolError
-except ModuleNotFoundError:  # version 2
-    from mcp.server.mcpserver import Context, MCPServer  # type: ignore[import-not-found, no-redef]
-    from mcp.server.mcpserver.exceptions import ToolError  # type: ignore[import-not-found, no-redef]
-
-# The SDK finds a tool's context by its class, which takes three parameters in version 1 and two in version 2.
 if TYPE_CHECKING:
-    CallContext = Context[Any, Any, Any]
-else:
+    CallContext = Context[Any, Any]
+else:  # The SDK finds a tool's context by its bare class.
     CallContext = Context
 
 __all__ = ["HTTP_PATH", "build_mcp_server", "http_routes"]
@@ -140,27 +133,18 @@ def http_routes(server: Any) -> tuple[list[Any], Any]:
     Each request stands for itself, with its own token, so that no session can be taken over. The guard before
     the routes checks the Host and the Origin.
     """
-    if hasattr(server.settings, "streamable_http_path"):  # version 1
-        server.settings.streamable_http_path = HTTP_PATH
-        server.settings.stateless_http = server.settings.json_response = True
-        server.settings.transport_security = None
-        app = server.streamable_http_app()
-    else:
-        from mcp.server.transport_security import TransportSecuritySettings
-
-        security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
-        app = server.streamable_http_app(
-            streamable_http_path=HTTP_PATH,
-            stateless_http=True,
-            json_response=True,
-            transport_security=security,
-        )
+    app = server.streamable_http_app(
+        streamable_http_path=HTTP_PATH,
+        stateless_http=True,
+        json_response=True,
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+    )
     return list(app.routes), server.session_manager.run()
 
 
 @contextmanager
 def _errors_told() -> Iterator[None]:
-    """Tell the client what was wrong: the SDK's second version keeps the words of other errors to itself."""
+    """Tell the client what was wrong: the SDK keeps the words of other errors to itself."""
     try:
         yield
     except Exception as error:

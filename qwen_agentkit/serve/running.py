@@ -111,6 +111,15 @@ class Runner:
         self._plans: OrderedDict[str, Run] = OrderedDict()
         self._saver = InMemorySaver()
 
+    def check_room(self) -> None:
+        """Check that one more question can be answered now.
+
+        Raises:
+            Busy: Too many questions are being answered.
+        """
+        if self.running >= self._most:
+            raise Busy(self._most)
+
     async def stream(self, run: Run) -> AsyncGenerator[Event, None]:
         """Yield the events of a run. Closing the iterator frees the model within one step.
 
@@ -150,8 +159,7 @@ class Runner:
                 yield event
 
     async def _stream(self, run: Run, input: Any) -> AsyncGenerator[Event, None]:
-        if self.running >= self._most:
-            raise Busy(self._most)
+        self.check_room()
         self.running += 1
         try:
             with self.library.in_use() as models:

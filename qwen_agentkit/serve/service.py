@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
@@ -26,7 +27,8 @@ class Service:
     """The parts of a server.
 
     Attributes:
-        graph: The graph that is meant where a request names none.
+        graph: The graph that the page begins with.
+        writing: Held while documents change, so that those who wait hold no thread.
     """
 
     library: Library
@@ -35,6 +37,7 @@ class Service:
     metrics: Metrics
     tokens: TokenFile | None
     graph: str = "rag"
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 def service_of(request: Request) -> Service:

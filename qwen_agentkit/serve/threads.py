@@ -120,6 +120,7 @@ async def delete_conversation(id: str, service: Parts, user: Reader) -> None:
 @router.post("/conversations/{id}/ask")
 async def ask(id: str, body: Question, service: Parts, user: Reader) -> Response:
     """Answer a question of a conversation; the answer streams."""
+    service.runner.check_room()
     _find(service, user, id)
     if body.graph not in GRAPHS:
         raise not_found("graph", body.graph, f"Expected one of {', '.join(GRAPHS)}.")
@@ -134,6 +135,7 @@ async def ask(id: str, body: Question, service: Parts, user: Reader) -> Response
 @router.post("/conversations/{id}/plan")
 async def decide(id: str, body: Decision, service: Parts, user: Reader) -> Response:
     """Go on after a decision about a plan; the answer streams."""
+    service.runner.check_room()
     _find(service, user, id)
     run = service.runner.take_plan(body.id, user)
     return EventStream(_keep(service, id, run, service.runner.resume(run, body.decision.model_dump())))

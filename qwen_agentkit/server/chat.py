@@ -10,6 +10,7 @@ from typing import Any
 
 from qwen_agentkit.chat.parsing import ContentEvent, Event
 from qwen_agentkit.chat.request import Done, Request
+from qwen_agentkit.chat.sampling import usually_thinks
 from qwen_agentkit.chat.stops import StopStrings
 from qwen_agentkit.errors import ServerFailedError
 from qwen_agentkit.server.body import write_body
@@ -61,7 +62,8 @@ class ChatServer:
             ServerError: There was no whole answer.
         """
         request = _without_empty_budget(request, self.flavor)
-        if request.stop and request.thinking:
+        thinks = request.thinking or (request.thinking is None and usually_thinks(self._model))
+        if request.stop and thinks and (streams or request.thinking):
             yield from self._stopped(request, cancelled, streams=streams)
         elif request.stop and not streams:
             try:

@@ -14,13 +14,20 @@ from typing import Literal
 from langchain_core.documents import Document
 from typing_extensions import TypedDict  # pydantic reads typing's from Python 3.12 on only
 
+from qwen_agentkit.text.calendar_words import calendar_names
 from qwen_agentkit.text.citations import document_source, without_markers
-from qwen_agentkit.text.figures import Figure, collect_values, find_figures
+from qwen_agentkit.text.contacts import digit_runs, find_long_codes, is_stated
+from qwen_agentkit.text.dates import Date, find_dates, has_other_order
+from qwen_agentkit.text.figures import Figure, collect_values, find_figures, find_ranges
 from qwen_agentkit.text.folding import normalize_text, remove_accents
 from qwen_agentkit.text.languages import detect_language
-from qwen_agentkit.text.names import find_codes, find_names
+from qwen_agentkit.text.markup import without_markup
+from qwen_agentkit.text.measures import are_compatible, in_base_units
+from qwen_agentkit.text.names import find_codes, find_names, find_roman_numerals
 from qwen_agentkit.text.numerals import knows_number_words
 from qwen_agentkit.text.quotes import find_quotations
+from qwen_agentkit.text.spoken import rewrite_amounts
+from qwen_agentkit.text.substitutions import find_substitution
 
 __all__ = ["Evidence", "Missing", "find_missing"]
 
@@ -64,8 +71,8 @@ class Evidence:
 
     @cached_property
     def quotable(self) -> str:
-        """The normalized text without the passage's own footnote marks, which quotations leave out."""
-        return _SPACE_BEFORE_MARK.sub("", normalize_text(without_markers(self.text)))
+        """The normalized text without footnote marks and markup, which quotations leave out."""
+        return _SPACE_BEFORE_MARK.sub("", normalize_text(without_markup(without_markers(self.text))))
 
     @cached_property
     def values(self) -> set[str]:
@@ -73,10 +80,37 @@ class Evidence:
         return collect_values(self.text, self.language)
 
     @cached_property
+    def figures(self) -> list[Figure]:
+        """What the passage certainly states."""
+        return find_figures(self.text, self.language)
+
+    @cached_property
+    def ranges(self) -> list[tuple[Figure, Figure]]:
+        """The pairs of numbers that are the ends of a range."""
+        return find_ranges(self.text, self.language)
+
+    @cached_property
+    def dates(self) -> list[Date]:
+        """The days of months that it states."""
+        return find_dates(self.text, self.language)
+
+    @cached_property
+    def runs(self) -> str:
+        """The text with separated digits joined."""
+        return digit_runs(self.text)
+
+    @cached_property
     def has_figures(self) -> bool:
         """Whether the passage certainly states a number."""
-        stated = find_figures(self.text, self.language)
-        return any(value.lstrip("-")[0].isdecimal() for figure in stated for value in figure.values)
+        return any(value.lstrip("-")[0].isdecimal() for figure in self.figures for value in figure.values)
+
+    def knows(self, kind: str, language: str) -> bool:
+        """Tell whether the weekdays ("d") or months ("m") of the passage can be read.
+
+        Those of another language may be written in a way that is not known.
+        """
+        same = self.language.split("-")[0] == language.split("-")[0]
+        return same or any(value[0] == kind for value in self.values)
 
     @cached_property
     def may_spell_numbers(self) -> bool:
@@ -106,16 +140,75 @@ def find_missing(claim: str, sources: Sequence[Evidence], language: str) -> list
     for parts in find_quotations(claim):
         if not any(all(_contains_quote(part, source) for part in parts) for source in sources):
             missing.append({"kind": "quote", "text": " … ".join(parts)})
-    values = set().union(*(source.values for source in sources))
-    for figure in find_figures(claim, language):
-        if not figure.values & values and _contradicts(figure, sources):
-            missing.append({"kind": "number", "text": figure.text})
-    missing += [{"kind": "name", "text": name} for name in _missing_names(claim, sources, language)]
+    rest = _without_known_codes(claim, sources)
+    missing += [{"kind": "number", "text": text} for text in _missing_figures(rest, sources, language)]
+    missing += [{"kind": "name", "text": name} for name in _missing_names(rest, sources, language)]
     return list({(item["kind"], item["text"]): item for item in missing}.values())
 
 
-def _contradicts(figure: Figure, sources: Sequence[Evidence]) -> bool:
+def _without_known_codes(claim: str, sources: Sequence[Evidence]) -> str:
+    """Blank the telephone numbers, accounts and the like that a source states with other separators."""
+    for start, end, code in find_long_codes(claim):
+        if any(is_stated(code, source.runs) for source in sources):
+            claim = f"{claim[:start]}{' ' * (end - start)}{claim[end:]}"
+    return claim
+
+
+def _missing_figures(claim: str, sources: Sequence[Evidence], language: str) -> list[str]:
+    """Return the numbers, ranges and dates of a claim that no source states like that."""
+    values = set().union(*(source.values for source in sources))
+    missing = []
+    for figure in find_figures(claim, language):
+        if not figure.values & values:
+            if _contradicts(figure, sources, language) and not _is_converted(figure, sources):
+                missing.append(figure.text)
+        elif not _has_measure(figure, sources):
+            missing.append(figure.text)
+    for one, other in find_ranges(claim, language):
+        if not any(_states_range(one, other, source) for source in sources) and any(
+            _states_range(other, one, source) for source in sources
+        ):
+            missing.append(f"{one.text} – {other.text}")
+    stated = [date for source in sources for date in source.dates]
+    missing += [date.text for date in find_dates(claim, language) if has_other_order(date, stated)]
+    return missing
+
+
+def _states_range(one: Figure, other: Figure, source: Evidence) -> bool:
+    return any(
+        one.values & first.values and other.values & last.values and not one.values & other.values
+        for first, last in source.ranges
+    )
+
+
+def _has_measure(figure: Figure, sources: Sequence[Evidence]) -> bool:
+    """Tell whether a source may state the number of a claim with the same unit or currency."""
+    if not figure.measure:
+        return True
+    stated = [one for source in sources for one in source.figures if one.values & figure.values]
+    return (
+        not stated
+        or any(are_compatible(figure.measure, one.measure) for one in stated)
+        or _is_converted(figure, sources)
+    )
+
+
+def _is_converted(figure: Figure, sources: Sequence[Evidence]) -> bool:
+    """Tell whether a source states the amount in another unit: 90 minutes are 1.5 hours."""
+    wanted = {amount for value in figure.values for amount in in_base_units(value, figure.measure)}
+    return bool(wanted) and any(
+        wanted & in_base_units(value, one.measure)
+        for source in sources
+        for one in source.figures
+        for value in one.values
+    )
+
+
+def _contradicts(figure: Figure, sources: Sequence[Evidence], language: str) -> bool:
     """Tell whether a figure that no source states makes the claim wrong."""
+    kinds = {value[0] for value in figure.values}
+    if kinds <= {"d", "m"}:
+        return any(source.knows(min(kinds), language) for source in sources)
     if not all(value.isdecimal() and int(value) <= 12 for value in figure.values):
         return True
     # "Two rules" may count what a passage lists, so it contradicts only passages with figures.
@@ -125,7 +218,7 @@ def _contradicts(figure: Figure, sources: Sequence[Evidence]) -> bool:
 
 
 def _contains_quote(part: str, source: Evidence) -> bool:
-    wanted = _SPACE_BEFORE_MARK.sub("", normalize_text(part))
+    wanted = _SPACE_BEFORE_MARK.sub("", normalize_text(without_markup(part)))
     # Where words are separated by spaces, half a word does not count as a quotation.
     head = r"(?<!\w)" if _uses_spaces(wanted[0]) else ""
     tail = r"(?!\w)" if _uses_spaces(wanted[-1]) else ""
@@ -139,6 +232,7 @@ def _uses_spaces(char: str) -> bool:
 
 
 def _missing_names(claim: str, sources: Sequence[Evidence], language: str) -> list[str]:
+    claim = rewrite_amounts(claim)
     codes = [
         code for code in find_codes(claim) if not any(_join(code) in source.joined for source in sources)
     ]
@@ -146,10 +240,22 @@ def _missing_names(claim: str, sources: Sequence[Evidence], language: str) -> li
     base = language.split("-")[0]
     if any(source.language.split("-")[0] != base for source in sources):
         return codes
-    names = find_names(claim, language)
-    return codes + [
+    numerals = find_roman_numerals(claim)
+    # EUR and Celsius are no names beside a number: its measure is compared.
+    counted = {word for figure in find_figures(claim, language) for word in figure.counted.split()}
+    names = [
+        name
+        for name in find_names(claim, language)
+        if normalize_text(name) not in counted
+        and not any(str(numerals.get(name)) in source.values for source in sources)
+    ]
+    missing = [
         name for name in names if not any(_contains_name(name, source, language) for source in sources)
     ]
+    # Where capitals tell nothing, only the place in a repeated sentence does.
+    other = None if missing else find_substitution(claim, [source.text for source in sources], language)
+    words = set(normalize_text(other or "").split())
+    return [*codes, *missing, *([other] if other and not words <= calendar_names(language) | counted else [])]
 
 
 # Languages in which a name changes its last letters with the grammatical case.

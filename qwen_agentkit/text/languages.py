@@ -20,7 +20,7 @@ from unicodedata import normalize
 
 from qwen_agentkit.text.scripts import count_scripts, script_of
 
-__all__ = ["detect_language", "has_phrase", "is_rtl", "language_name", "phrase"]
+__all__ = ["common_words", "detect_language", "has_phrase", "is_rtl", "language_name", "phrase"]
 
 _READ = 4000
 """Characters read: more of the same text does not change the result."""
@@ -63,6 +63,12 @@ _EXPECTED = 3.0
 """How much an expected language leads, in nats: py3langid prefers a wrong one by up to 2.4 in two words."""
 _SURE = 0.4
 """The share of all evidence that decides for a language: "Bike repair" has 0.32 for Estonian."""
+_SOME = 0.5
+"""The least evidence from words for a language that is not expected: a word that two languages share."""
+_CERTAIN = 0.98
+"""The share that decides without any word that few languages share."""
+_SENTENCE = 3
+"""The fewest words of a sentence."""
 _FEW_WORDS = 20
 _NO_KANA = 16
 """A Japanese heading of up to so many characters may have no kana."""
@@ -188,12 +194,16 @@ def _decide_by_votes(votes: dict[str, float], words: int) -> str | None:
 
 def _decide_by_model(text: str, votes: dict[str, float], expected: Sequence[str], words: int) -> str:
     """Combine py3langid with the words. Without evidence, the language is an expected one."""
+    top = max(votes.values())
+    if len(expected) == 1 and top < _SOME and words < _SENTENCE:
+        return expected[0]  # No other language has evidence enough, so the model need not be loaded.
     scale = math.sqrt(len(text.encode(errors="replace"))) / 2
     known = tuple(code for code in votes if not code.endswith(_ROMANIZED))
-    evidence = {code: score / scale + votes[code] for code, score in _identifier(known).rank(text)}
-    top = max(votes.values())
+    evidence: dict[str, float] = {
+        code: score / scale + votes[code] for code, score in _identifier(known).rank(text)
+    }
     # "Hola" is half Spanish and half Catalan, but not German.
-    expected = [code for code in expected if top < 0.5 or votes[code] * 3 >= top] or [
+    expected = [code for code in expected if top < _SOME or votes[code] * 3 >= top] or [
         code for code in known if votes[code] == top
     ]
     for place, code in enumerate(expected):
@@ -202,10 +212,13 @@ def _decide_by_model(text: str, votes: dict[str, float], expected: Sequence[str]
     leader = max(votes, key=lambda code: votes[code])
     if leader.endswith(_ROMANIZED) and top > votes[best]:
         return leader
-    sure = _SURE * sum(math.exp(other - evidence[best]) for other in evidence.values()) <= 1
+    rivals = sum(math.exp(other - evidence[best]) for other in evidence.values())
+    sure = rivals * _SURE <= 1
+    # A name may look like any language, a sentence hardly.
+    certain = words >= _SENTENCE and rivals * _CERTAIN <= 1
     # A sentence has words that few languages share; a name, a list or a romanized text has none.
-    own = votes[best] >= max(0.5, words * (0.1 if words < _FEW_WORDS else 0.05))
-    if best in expected or (sure and own):
+    own = votes[best] >= max(_SOME, words * (0.1 if words < _FEW_WORDS else 0.05))
+    if best in expected or (sure and own) or certain:
         return best
     return max(expected, key=lambda code: evidence[code])
 
@@ -224,6 +237,13 @@ def _identifier(candidates: tuple[str, ...]) -> Any:
 def _load_words() -> dict[str, dict[str, str]]:
     text = resources.files("qwen_agentkit").joinpath("data/words.json").read_text("utf-8")
     return cast("dict[str, dict[str, str]]", json.loads(text))
+
+
+@lru_cache
+def common_words(language: str) -> frozenset[str]:
+    """Return the common words of a language that help to recognize it."""
+    tables = [table[language] for table in _load_words().values() if language in table]
+    return frozenset(" ".join(tables).split())
 
 
 @lru_cache

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 
-from qwen_agentkit.text.months import month_names
+from qwen_agentkit.text.calendar_words import calendar_names
+from qwen_agentkit.text.folding import normalize_text
 
-__all__ = ["find_codes", "find_names", "remove_codes"]
+__all__ = ["find_codes", "find_names", "find_roman_numerals", "remove_codes"]
 
 _CODE = re.compile(
     r"https?://[^\s<>()\[\]{}]+|www\.[^\s<>()\[\]{}]+|(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{0,99}\w|(?<![A-Za-z\d])[A-Za-z]+[-_]?\d[A-Za-z\d_-]*"
@@ -42,15 +43,31 @@ def find_names(text: str, language: str) -> list[str]:
     long = [word for word in words if len(word[0]) > 3]
     if sum(word[0][0].isupper() for word in long) * 2 > len(long) > 3:
         return found
-    months = month_names(language)
+    known = calendar_names(language)
     first = next((place for place, char in enumerate(text) if char.isalnum()), len(text))
     for word in words:
         name = _POSSESSIVE.sub("", word[0])
         acronym = len(name) > 1 and name.isupper()
         capital = name[0].isupper() and len(name) > 2 and language not in _CAPITALS_MEAN_NOTHING
         begins = word.start() <= first or _ends_clause(text[max(0, word.start() - 20) : word.start()])
-        if (acronym or (capital and not begins)) and name.casefold() not in months:
+        if (acronym or (capital and not begins)) and normalize_text(name) not in known:
             found.append(name)
+    return found
+
+
+_ROMAN = re.compile(
+    r"(?<![\w-])(?=[IVXLC]{2}|[VX](?![\w]))((?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3}))(?=(?:e|er|ème)?(?![\w-]))"
+)
+_ROMAN_DIGITS = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
+
+
+def find_roman_numerals(text: str) -> dict[str, int]:
+    """Return the Roman numerals of a text and their values, up to 99; a single I is no numeral."""
+    found = {}
+    for match in _ROMAN.finditer(text):
+        digits = [_ROMAN_DIGITS[char] for char in match[1]]
+        pairs = zip(digits, [*digits[1:], 0], strict=True)
+        found[match[1]] = sum(-digit if digit < following else digit for digit, following in pairs)
     return found
 
 

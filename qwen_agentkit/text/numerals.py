@@ -18,10 +18,10 @@ from qwen_agentkit.text.folding import normalize_text
 
 __all__ = [
     "Numeral",
-    "blank_weekdays",
     "find_eastern_numerals",
     "find_number_words",
     "format_number",
+    "hour_words",
     "knows_number_words",
 ]
 
@@ -124,6 +124,13 @@ def _extend_amount(
     return None
 
 
+def hour_words(language: str) -> dict[str, int]:
+    """Return the normalized number words of a language and their values, so far as they are below 25."""
+    if language not in _load_table():
+        return {}
+    return {word: value for word, value in _compile_words(language).value_of.items() if value < 25}
+
+
 @lru_cache(maxsize=1)
 def _load_table() -> dict[str, dict[str, str]]:
     """Return the words of each number by language; "~" marks those with other meanings."""
@@ -165,12 +172,6 @@ _EASTERN = re.compile(f"(?P<mixed>{_MIXED})|[{_HAN}]+")
 _SURE = re.compile(f"[{_HAN_DIGIT}十][{_HAN}]+")
 _COUNTED = re.compile("[点點时時月日号號年人个個]")
 _VAGUE = frozenset("几幾数數")
-_WEEKDAY = re.compile("(?:星期|礼拜|禮拜|周|週)[一二三四五六]")
-
-
-def blank_weekdays(text: str) -> str:
-    """Replace Chinese names of days by as many spaces: 星期一九点 is nine o'clock, not nineteen."""
-    return _WEEKDAY.sub(lambda match: " " * len(match[0]), text)
 
 
 def find_eastern_numerals(text: str) -> Iterator[Numeral]:

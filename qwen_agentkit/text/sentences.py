@@ -52,6 +52,7 @@ _ABBREVIATIONS = (
 )
 # Abbreviations only in front of a number: "No. 5", "Jan. 3", "Art. 12".
 _BEFORE_NUMBER = "no nos art p jan feb mar apr jun jul aug sep sept oct nov dec st ст гл г"
+_THAI_ERAS = ("พ.ศ", "ค.ศ")
 _NOT_AN_END = frozenset(_ABBREVIATIONS.split())
 _NOT_BEFORE_A_NUMBER = frozenset(_BEFORE_NUMBER.split())
 # German and related languages write the day of a date as an ordinal number: "am 3. Oktober".
@@ -142,7 +143,7 @@ def _continues_sentence(text: str, left: int, match: regex.Match[str]) -> bool:
     found = _LAST_WORD.search(text, max(left, match.start() - _LONGEST_WORD), match.start())
     word = found[0].lower() if found else ""
     # A single letter is an initial or half of an abbreviation: "J. Smith", "z. B.", "د. أحمد".
-    if word in _NOT_AN_END or (len(word) == 1 and word.isalpha()):
+    if word in _NOT_AN_END or word.endswith(_THAI_ERAS) or (len(word) == 1 and word.isalpha()):
         return bool(following)
     if word in _NOT_BEFORE_A_NUMBER and following.isdigit():
         return True

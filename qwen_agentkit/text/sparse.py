@@ -7,13 +7,14 @@ and "of", weigh a tenth in a query.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from qwen_agentkit.text.terms import Terms, find_terms
 
-__all__ = ["LARGEST_TERM", "sparse_document", "sparse_query"]
+__all__ = ["LARGEST_TERM", "query_mass", "sparse_document", "sparse_query"]
 
 K1 = 1.2
 """BM25 term saturation: a lower value makes repetitions count less."""
@@ -24,6 +25,9 @@ AVERAGE_LENGTH = 200
 LARGEST_TERM = K1 + 1
 """What the value of a term in a passage approaches when it is repeated without end."""
 
+# Words of these scripts have about five characters, those of Han and Hangul about two.
+_LONG_PAIRED = re.compile("[\u0e01-\u0eff\u0f40-\u0fbc\u1000-\u109f\u1780-\u17d3]")
+_LONG_PAIR = 0.4
 PARTS = 0.3
 """The weight of what a word of a query has in common with longer words."""
 SPELLING = 0.05
@@ -55,7 +59,7 @@ def sparse_query(text: str, language: str) -> tuple[list[int], list[float]]:
 
     A word has a weight of 2: 1 for its plain form and 1 shared by its stems or n-grams and by its parts, so
     that long words of languages without a stemmer do not outweigh the others. Other spellings add 0.05 each.
-    Stop words have a tenth of all that, and pairs of characters in scripts of long words, such as Thai, 0.4.
+    A pair of characters has a weight of 1. Stop words have a tenth.
 
     Args:
         text: The query.
@@ -69,6 +73,21 @@ def sparse_query(text: str, language: str) -> tuple[list[int], list[float]]:
         for term, share in _query_terms(word):
             weights[term] += share * word.weight
     return _merge(sorted((_index(term), weight) for term, weight in weights.items()))
+
+
+def query_mass(text: str, language: str) -> float:
+    """Return what the words of a query weigh together: about 2 a word, a tenth of it for stop words.
+
+    In scripts such as Thai a pair of characters counts 0.4: a word has more of them than in Chinese, and each
+    is more common. Arguments as in `sparse_query`.
+    """
+    return sum(word.weight * _mass(word) for word in find_terms(text, language))
+
+
+def _mass(word: Terms) -> float:
+    if _LONG_PAIRED.match(word.plain):
+        return _LONG_PAIR
+    return 2.0 if word.forms else float(bool(word.plain))
 
 
 def _query_terms(word: Terms) -> Iterator[tuple[str, float]]:

@@ -29,7 +29,7 @@ from qwen_agentkit.text.superscripts import separate_raised
 __all__ = ["STOP_WORD", "Terms", "find_terms"]
 
 STOP_WORD = 0.1
-"""The weight of a stop word; other words weigh 1, and pairs of characters in scripts of long words 0.4."""
+"""The weight of a stop word in a query; others weigh 1."""
 
 
 class Terms(NamedTuple):
@@ -65,11 +65,8 @@ _PAIRED = (
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af\u3041-\u30ff\uac00-\ud7a3"
     "\u0e01-\u0eff\u0f40-\u0fbc\u1000-\u109f\u1780-\u17d3"
 )
-# Words of these have about five characters, those of Han and Hangul about two: a word weighs the same in all.
-_LONG_PAIRED = re.compile("[\u0e01-\u0eff\u0f40-\u0fbc\u1000-\u109f\u1780-\u17d3]")
-_LONG_PAIR = 0.4
-_SIGN = re.compile("[\u3041-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U000323af]")
-"""A character of these scripts may be a word: Han, kana, Hangul."""
+_FIRST_SIGN = "\u3041"
+"""From here on (kana, Han, Hangul) a single character may be a word."""
 # Python's \w excludes combining accents and the vowel signs of Indic scripts.
 _MARKS = "\u0300-\u036f\u0900-\u0963\u0971-\u0dff"
 _PICTURE = "\u2600-\u27bf\U0001f000-\U0001faff"
@@ -114,12 +111,11 @@ def _pair_terms(run: str, language: str) -> Iterator[Terms]:
     if len(run) == 1:
         yield Terms(run)
         return
-    full = _LONG_PAIR if _LONG_PAIRED.match(run) else 1.0
     stops = find_stop_places(run, language)
     for place, (first, second) in enumerate(pairwise(run)):
-        weight = full * STOP_WORD if {place, place + 1} <= stops else full
-        yield Terms(first + second, parts=(first,) if _SIGN.match(first) else (), weight=weight)
-    if _SIGN.match(run[-1]):
+        weight = STOP_WORD if {place, place + 1} <= stops else 1.0
+        yield Terms(first + second, parts=(first,) if first >= _FIRST_SIGN else (), weight=weight)
+    if run[-1] >= _FIRST_SIGN:
         yield Terms("", parts=(run[-1],), weight=STOP_WORD if len(run) - 1 in stops else 1.0)
 
 
@@ -143,7 +139,7 @@ def _word_terms(word: str, language: str) -> Terms:
 def _spellings(word: str, plain: str, language: str) -> Iterator[str]:
     if language in _DIGRAPHS and (spelling := fold_digraphs(word)):
         yield "\x03" + spelling
-    if not word.isalpha():
+    if any(char.isdigit() for char in plain):
         yield from (part for part in _LETTERS_OR_DIGITS.findall(plain) if part != plain)
 
 

@@ -6,6 +6,7 @@ Knows text, documents and any scorer of pairs. Is no proof: see `qwen_agentkit.t
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -104,8 +105,10 @@ def verify_citations(
 
     If a sentence cites several passages, each fact has to be in one of them. Quotations have to occur word
     for word; case, white space, the kind of quotation marks, Arabic vowel points and the script of digits do
-    not matter. Names are compared only if answer and passage are in the same language. Addresses and codes
-    such as QX-200 are always compared.
+    not matter, nor does markup. Numbers are compared with their units and currencies, and so are weekdays,
+    months, ranges and dates, across languages. Names are compared only if answer and passage are in the same
+    language; in scripts without capitals, only where the claim else repeats a sentence of the passage.
+    Addresses and codes such as QX-200 are always compared.
 
     Example:
         >>> checked = verify_citations("It opens at 10:30 [1].", documents, score=reranker.score)
@@ -115,21 +118,27 @@ def verify_citations(
     Args:
         answer: Text with markers such as [1], [1, 2] or 【3】.
         documents: The passages; marker [n] is the n-th, from 1.
-        language: The language of the answer, as an ISO 639-1 code; None detects it.
+        language: The language of the answer, as an ISO 639-1 code; None detects it, among those of the
+            passages first.
         score: A scorer such as the `score` method of a reranker; called once with all pairs.
         min_support: The lowest best score, 0 to 1, of a supported sentence.
 
     Raises:
         InputError: `score` did not return one score per pair.
     """
-    language = language or detect_language(answer)
     evidence = [Evidence(document) for document in documents]
+    language = language or detect_language(answer, among=_languages(evidence))
     sentences = [_check(found, evidence, language) for found in _find_cited_sentences(answer)]
     if score is not None:
         _add_scores(sentences, documents, score, min_support)
     claims = [sentence for sentence in sentences if sentence["verdict"] != "no claim"]
     supported = sum(sentence["verdict"] == "supported" for sentence in claims)
     return {"sentences": sentences, "claims": len(claims), "supported": supported}
+
+
+def _languages(evidence: Sequence[Evidence]) -> list[str]:
+    """Return the languages of the passages, the most frequent first."""
+    return [code for code, _ in Counter(source.language for source in evidence).most_common()]
 
 
 def treat_unsupported(answer: str, verification: Verification, how: Unsupported) -> str:

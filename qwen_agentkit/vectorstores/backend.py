@@ -16,11 +16,11 @@ from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition
 from qwen_agentkit.vectorstores.edge_backend import EdgeBackend
 from qwen_agentkit.vectorstores.points import Hit, Point, SparseVector
 
-__all__ = ["Backend", "open_backend"]
+__all__ = ["Backend", "Collection", "open_backend"]
 
 
 class Backend(Protocol):
-    """One collection. Dimensions and maker are None until the first write creates it."""
+    """What a store needs of a collection. Dimensions and maker are None until the first write creates it."""
 
     @property
     def dimensions(self) -> int | None:
@@ -32,13 +32,6 @@ class Backend(Protocol):
 
     def create(self, dimensions: int, maker: dict[str, Any]) -> None:
         """Create the collection unless it exists."""
-
-    @property
-    def has_tenants(self) -> bool:
-        """Whether points may belong to tenants."""
-
-    def index_tenants(self) -> None:
-        """Prepare the collection for tenants."""
 
     def atomically(self) -> AbstractContextManager[None]:
         """Let readers in other processes see all changes of a block, or none, if the back end can."""
@@ -87,6 +80,20 @@ class Backend(Protocol):
         """Release files and connections."""
 
 
+class Collection(Backend, Protocol):
+    """A collection with the points of all tenants."""
+
+    @property
+    def has_tenants(self) -> bool:
+        """Whether points may belong to tenants."""
+
+    def index_tenants(self) -> None:
+        """Prepare the collection for tenants."""
+
+    def export(self) -> Iterator[Point]:
+        """Yield every point of the collection with its vectors, in the order of their ids."""
+
+
 def open_backend(
     path: str | os.PathLike[str] | None,
     url: str | None,
@@ -94,7 +101,7 @@ def open_backend(
     collection: str,
     *,
     create: bool,
-) -> Backend:
+) -> Collection:
     """Open a collection. Arguments and errors are those of `QwenVectorStore`."""
     if (path is None) == (url is None):
         raise InputError(f"Got path={path!r} and url={url!r}; expected exactly one. Write path='store'.")
@@ -108,7 +115,7 @@ def open_backend(
     return ClientBackend.server(url, api_key, collection, create=create)
 
 
-def _open_folder(path: str | os.PathLike[str], collection: str, *, create: bool) -> Backend:
+def _open_folder(path: str | os.PathLike[str], collection: str, *, create: bool) -> Collection:
     """Open an embedded store, or a copy: for readers of one that is in use, for all of a read-only one."""
     try:
         return EdgeBackend.acquire(path, collection, create=create)

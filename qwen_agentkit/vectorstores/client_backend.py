@@ -49,7 +49,7 @@ class ClientBackend:
         self.client = client
         self.collection = collection
         self.where = where
-        self.maker: dict[str, Any] | None = None
+        self._maker: dict[str, Any] | None = None
         self._dimensions: int | None = None
         self._languages: dict[str, tuple[float, list[str]]] = {}
         # qdrant-client loses points in memory mode when threads write at the same time; a server does not.
@@ -67,6 +67,11 @@ class ClientBackend:
         if self._dimensions is None:
             self._refresh()
         return self._dimensions
+
+    @property
+    def maker(self) -> dict[str, Any] | None:
+        """The fingerprint of the embedder that made the collection, asked again like the dimensions."""
+        return None if self.dimensions is None else self._maker
 
     @classmethod
     def memory(cls, collection: str, *, create: bool) -> ClientBackend:
@@ -202,6 +207,17 @@ class ClientBackend:
             yield from (Hit(str(record.id), record.payload or {}) for record in page)
             more = offset is not None
 
+    def export(self) -> Iterator[Point]:
+        """Yield every point of the collection with its vectors, in the order of their ids."""
+        offset, more = None, self.dimensions is not None
+        while more:
+            with self._translated():
+                page, offset = self.client.scroll(
+                    self.collection, limit=_PAGE, offset=offset, with_payload=True, with_vectors=True
+                )
+            yield from map(_read_point, page)
+            more = offset is not None
+
     def count(self, condition: Condition) -> int:
         """Count the points that meet a condition."""
         if self.dimensions is None:
@@ -234,7 +250,7 @@ class ClientBackend:
                 "one made by QwenVectorStore or langchain-qdrant. Choose another collection."
             )
         self._dimensions = dense.size
-        self.maker = (config.metadata or {}).get(_MAKER)
+        self._maker = (config.metadata or {}).get(_MAKER)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -278,6 +294,13 @@ def _search_params(corpus: Condition) -> models.SearchParams | None:
 def _vectors(point: Point) -> dict[str, Any]:
     indices, values = point.sparse
     return {DENSE: point.dense, SPARSE: models.SparseVector(indices=indices, values=values)}
+
+
+def _read_point(record: models.Record) -> Point:
+    vectors: Any = record.vector if isinstance(record.vector, dict) else {DENSE: record.vector}
+    sparse = vectors.get(SPARSE)
+    words = ([], []) if sparse is None else (sparse.indices, sparse.values)
+    return Point(str(record.id), vectors.get(DENSE) or [], words, record.payload or {})
 
 
 def _dense(vector: Any) -> list[float] | None:

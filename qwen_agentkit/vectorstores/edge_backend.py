@@ -23,11 +23,14 @@ from qwen_agentkit.vectorstores.edge_files import (
     CONFIG,
     MAKER,
     changing,
+    check_closing,
     check_folder,
     check_space,
+    damaged,
+    forget_closing,
     make_room,
-    read_count,
-    write_count,
+    recover,
+    write_closing,
 )
 from qwen_agentkit.vectorstores.edge_points import (
     LANGUAGE_PATH,
@@ -36,6 +39,7 @@ from qwen_agentkit.vectorstores.edge_points import (
     edge_filter,
     edge_payload,
     edge_point,
+    read_point,
 )
 from qwen_agentkit.vectorstores.points import DENSE, MOST_LANGUAGES, SPARSE, TENANT, Hit, Point, SparseVector
 
@@ -58,7 +62,6 @@ class EdgeBackend:
         self._users = 0
         self._process = os.getpid()
         self._shard: edge.EdgeShard | None = None
-        self._changed = False
         self._changing = threading.RLock()
         self._block = threading.local()
         if (folder / CONFIG).is_file():
@@ -82,6 +85,11 @@ class EdgeBackend:
         self._opened()
         return self._has_tenants
 
+    @property
+    def shared(self) -> bool:
+        """Whether others in this process use the shard too."""
+        return self._users > 1
+
     @classmethod
     def acquire(cls, path: str | os.PathLike[str], collection: str, *, create: bool) -> EdgeBackend:
         """Open a collection, or share the one that this process has open.
@@ -96,6 +104,7 @@ class EdgeBackend:
         """
         root = Path(path).expanduser().resolve()
         folder = root / collection
+        recover(folder)
         check_folder(root, folder, create=create)
         with cls._opening:
             backend = cls._open.get(folder)
@@ -110,8 +119,12 @@ class EdgeBackend:
         cls._opening = threading.RLock()
         cls._open = {}
 
-    def close(self) -> None:
-        """Release the shard; the last user closes it, and other processes can open it."""
+    def close(self, *, moved: bool = False) -> None:
+        """Release the shard; the last user closes it, and other processes can open it.
+
+        Args:
+            moved: Whether another shard has taken its place in the meantime.
+        """
         if self._process != os.getpid():
             return
         with self._opening:
@@ -121,11 +134,11 @@ class EdgeBackend:
             self._open.pop(self.folder, None)
             if self._shard is not None:
                 with translated(self.folder):
-                    points = self._shard.count(edge.CountRequest(exact=True)) if self._changed else None
+                    points = self._shard.count(edge.CountRequest(exact=True))
                     self._shard.close()
                     self._shard = None
-                    if points is not None:
-                        write_count(self.folder, points)
+                    if not moved:
+                        write_closing(self.folder, points)
 
     def create(self, dimensions: int, maker: dict[str, Any]) -> None:
         """Create the shard under another name and rename it, so that it is never incomplete."""
@@ -163,7 +176,7 @@ class EdgeBackend:
             if not self._block.locked:
                 self._block.locks.enter_context(self._changing)
                 self._block.locks.enter_context(changing(self.folder))
-                self._block.locked = self._changed = True
+                self._block.locked = True
             yield shard
 
     def index_tenants(self) -> None:
@@ -247,6 +260,16 @@ class EdgeBackend:
             yield from (Hit(str(record.id), record.payload or {}) for record in page)
             more = offset is not None
 
+    def export(self) -> Iterator[Point]:
+        """Yield every point of the collection with its vectors, in the order of their ids."""
+        offset, more = None, self._opened() is not None
+        while more:
+            request = edge.ScrollRequest(offset=offset, limit=_PAGE, with_payload=True, with_vector=True)
+            with translated(self.folder):
+                page, offset = self._require().scroll(request)
+            yield from map(read_point, page)
+            more = offset is not None
+
     def count(self, condition: Condition) -> int:
         """Count the points that meet a condition."""
         if (shard := self._opened()) is None:
@@ -290,15 +313,15 @@ class EdgeBackend:
 
     def _load(self) -> None:
         with translated(self.folder):
+            closing = check_closing(self.folder)
             shard = edge.EdgeShard.load(str(self.folder))
-            points, expected = shard.count(edge.CountRequest(exact=True)), read_count(self.folder)
-            if expected not in (None, points):
+            points = shard.count(edge.CountRequest(exact=True))
+            if closing is not None and points != closing.points:
                 shard.close()
-                raise StoreError(
-                    f"The store {str(self.folder.parent)!r} is damaged: it has {points} passages, and had "
-                    f"{expected} when it was closed. Type: qwen-agentkit store repair --store "
-                    f"{self.folder.parent}, then ingest again; or restore a backup."
+                raise damaged(
+                    self.folder, f"it has {points} passages, and had {closing.points} when it was closed"
                 )
+            forget_closing(self.folder)
             config = json.loads((self.folder / CONFIG).read_text("utf-8"))
             self._dimensions = int(config["vectors"][DENSE]["size"])
             if (self.folder / MAKER).is_file():

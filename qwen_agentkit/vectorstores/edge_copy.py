@@ -117,6 +117,10 @@ class CopyBackend:
         copy = self._current()
         yield from copy.backend.scroll(all_of(copy.visible, condition))
 
+    def export(self) -> Iterator[Point]:
+        """Yield every point of the collection with its vectors, those of unfinished documents too."""
+        yield from self._current().backend.export()
+
     def count(self, condition: Condition) -> int:
         """Count the points that meet a condition."""
         copy = self._current()

@@ -8,7 +8,7 @@
             segments/, wal/   written by qdrant-edge
             embedder.json     which embedder made it
             changes           locked while the shard changes; its time tells when it last did
-            points.json       how many points it had when it was closed; absent while it may change
+            closed.json       what it was when it was closed: points, checksums; absent while it is open
         .documents.5e01…77/   a shard that is being created
 
 Knows files. Knows no points.
@@ -16,6 +16,7 @@ Knows files. Knows no points.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -24,34 +25,50 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import portalocker
 
-from qwen_agentkit.errors import StoreNotFoundError, StoreWriteError
+from qwen_agentkit.errors import StoreError, StoreNotFoundError, StoreWriteError
 
 __all__ = [
     "CONFIG",
     "MAKER",
+    "Closing",
     "change_time",
     "changing",
+    "check_closing",
     "check_folder",
     "check_space",
     "copy_shard",
-    "forget_count",
+    "damaged",
+    "exchange",
+    "forget_closing",
+    "leftovers",
     "make_room",
-    "read_count",
-    "write_count",
+    "read_closing",
+    "recover",
+    "write_closing",
 ]
 
 CONFIG = "edge_config.json"
 MAKER = "embedder.json"
 _CHANGES = "changes"
-_COUNT = "points.json"
+_CLOSING = "closed.json"
+_ID_FILES = "mutable_id_tracker"
+_BEGINNING = 1 << 16
 _OWNER_ONLY = 0o700
 _BLOCK = 1 << 20
 _RESERVE = 128 << 20
 """Bytes that must stay free: a full disk under a memory-mapped file kills the process without an error."""
+
+
+class Closing(NamedTuple):
+    """What a shard was when it was closed."""
+
+    points: int
+    files: dict[str, str]
+    """A checksum for each file."""
 
 
 def check_folder(root: Path, folder: Path, *, create: bool) -> None:
@@ -115,7 +132,7 @@ def changing(folder: Path) -> Iterator[None]:
     """Keep other processes from copying a shard while it changes."""
     with (folder / _CHANGES).open("ab") as file:
         portalocker.lock(file, portalocker.LOCK_EX)
-        forget_count(folder)
+        forget_closing(folder)
         try:
             yield
         finally:
@@ -132,28 +149,100 @@ def change_time(folder: Path) -> int:
         return 0
 
 
-def read_count(folder: Path) -> int | None:
-    """Return the number of points when the shard was closed; None if it may have changed since."""
+def leftovers(folder: Path) -> list[Path]:
+    """Return the folders that killed processes left beside a shard."""
+    return sorted(folder.parent.glob(f".{folder.name}.*"))
+
+
+def exchange(new: Path, folder: Path) -> Path:
+    """Put a new shard in the place of one, if there is one; return where the old one is now."""
+    old = folder.with_name(f"{_replaced(folder)}{uuid.uuid4().hex}")
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    return old
+
+
+def recover(folder: Path) -> None:
+    """Put back a shard whose exchange was cut off between its two renames."""
+    if not folder.exists() and folder.parent.is_dir():
+        for old in sorted(folder.parent.glob(f"{_replaced(folder)}*"))[:1]:
+            old.rename(folder)
+
+
+def _replaced(folder: Path) -> str:
+    return f".{folder.name}.replaced."
+
+
+def read_closing(folder: Path) -> Closing | None:
+    """Return what was written down when the shard was closed; None while it is open, and after a kill.
+
+    Raises:
+        ValueError: It is damaged.
+    """
     try:
-        found: Any = json.loads((folder / _COUNT).read_text("utf-8"))
-        return int(found["points"])
+        found: Any = json.loads((folder / _CLOSING).read_text("utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError):
-        return -1  # damaged: no number of points equals it
+    try:
+        return Closing(int(found["points"]), dict(found["files"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{_CLOSING!r} is damaged") from error
 
 
-def write_count(folder: Path, points: int) -> None:
-    """Write down the number of points of a shard that is closed."""
-    temporary = folder / f".{_COUNT}"
+def write_closing(folder: Path, points: int) -> None:
+    """Write down the number of points and the checksums of a shard that was closed."""
+    temporary = folder / f".{_CLOSING}"
     with suppress(OSError):  # without it, the next opening checks nothing
-        temporary.write_text(json.dumps({"points": points}), "utf-8")
-        temporary.replace(folder / _COUNT)
+        text = json.dumps({"points": points, "files": _checksums(folder)})
+        temporary.write_text(text, "utf-8")
+        temporary.replace(folder / _CLOSING)
 
 
-def forget_count(folder: Path) -> None:
-    """Remove the number of points, since it may change."""
-    (folder / _COUNT).unlink(missing_ok=True)
+def forget_closing(folder: Path) -> None:
+    """Remove what was written down: opening a shard changes its files."""
+    with suppress(PermissionError):
+        (folder / _CLOSING).unlink(missing_ok=True)
+
+
+def check_closing(folder: Path) -> Closing | None:
+    """Check that a shard is as it was when it was closed, and return what that was.
+
+    Checked before qdrant-edge reads the files: of some damage it makes a crash of the process.
+
+    Raises:
+        StoreError: A file is not as it was.
+    """
+    try:
+        closing = read_closing(folder)
+    except ValueError as error:
+        raise damaged(folder, str(error)) from error
+    if closing is not None:
+        now = _checksums(folder)
+        for name, checksum in closing.files.items():
+            if now.get(name) != checksum:
+                raise damaged(folder, f"{name!r} is not as it was when it was closed")
+    return closing
+
+
+def damaged(folder: Path, reason: str) -> StoreError:
+    """Return the error of a damaged store."""
+    return StoreError(
+        f"The store {str(folder.parent)!r} is damaged: {reason}. Restore a backup; or type: "
+        f"qwen-agentkit store repair --store {folder.parent}, then ingest again."
+    )
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    """Return a checksum of each file: of all of it if it maps ids to points, else of size and beginning."""
+    found = {}
+    for file in sorted(folder.rglob("*")):
+        if file.is_file() and file.name not in (_CHANGES, _CLOSING, f".{_CLOSING}"):
+            with file.open("rb") as content:
+                data = content.read() if file.name.startswith(_ID_FILES) else content.read(_BEGINNING)
+            size = file.stat().st_size
+            found[file.relative_to(folder).as_posix()] = hashlib.sha256(data).hexdigest() + f" {size}"
+    return found
 
 
 def copy_shard(folder: Path, target: Path) -> None:

@@ -27,7 +27,15 @@ from qwen_agentkit.vectorstores.conditions import (
 )
 from qwen_agentkit.vectorstores.points import DENSE, SPARSE, Point
 
-__all__ = ["LANGUAGE_PATH", "create_shard", "dense_vector", "edge_filter", "edge_payload", "edge_point"]
+__all__ = [
+    "LANGUAGE_PATH",
+    "create_shard",
+    "dense_vector",
+    "edge_filter",
+    "edge_payload",
+    "edge_point",
+    "read_point",
+]
 
 _INDEXED = ("source", "language")
 # MatchValue(True) of qdrant-edge 0.9 searches for the integer 1, so true and false are also kept as text.
@@ -63,6 +71,15 @@ def edge_point(point: Point) -> edge.Point:
     """Convert a point."""
     vector: dict[str, edge.NamedVector] = {DENSE: point.dense, SPARSE: edge.SparseVector(*point.sparse)}
     return edge.Point(id=point.id, vector=vector, payload=edge_payload(point.payload))
+
+
+def read_point(record: edge.Record) -> Point:
+    """Convert a point that was read with its vectors; what is missing is empty."""
+    vectors: Any = record.vector or {}
+    sparse = vectors.get(SPARSE)
+    words = ([], []) if sparse is None else (list(sparse.indices), list(sparse.values))
+    payload = {key: value for key, value in (record.payload or {}).items() if key != _BOOLEANS}
+    return Point(str(record.id), list(vectors.get(DENSE) or []), words, payload)
 
 
 def edge_payload(payload: dict[str, Any]) -> dict[str, Any]:
@@ -119,7 +136,7 @@ def _iso(date: datetime | None) -> str | None:
     return None if date is None else date.isoformat()
 
 
-def _matches(path: Path, values: Sequence[Scalar]) -> list[edge.FieldCondition | edge.Filter]:
+def _matches(path: Path, values: Sequence[Scalar]) -> list[Any]:
     """Return one condition per kind of value; texts share one, since there may be many."""
     exact = [value for value in values if as_range(path, value) is None and not isinstance(value, bool)]
     texts = [value for value in exact if isinstance(value, str)]

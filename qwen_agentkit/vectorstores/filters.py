@@ -21,7 +21,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timezone
 from reprlib import repr as short_repr
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.vectorstores.conditions import (
@@ -191,10 +191,7 @@ def make_match(path: Path, key: str, values: list[Any]) -> Match:
     return Match(path, tuple(values))
 
 
-_Text = TypeVar("_Text", Contains, Prefix)
-
-
-def make_text(kind: Callable[[Path, str], _Text], path: Path, key: str, value: Any) -> _Text:
+def make_text(kind: type[Contains] | type[Prefix], path: Path, key: str, value: Any) -> Condition:
     """Return a condition on the text of a value.
 
     Raises:

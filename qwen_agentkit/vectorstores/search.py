@@ -13,10 +13,10 @@ from typing import Literal
 import numpy as np
 
 from qwen_agentkit.catalog import Fusion
-from qwen_agentkit.errors import InputError
+from qwen_agentkit.errors import InputError, StoreError
 from qwen_agentkit.retrievers import reciprocal_rank_fusion
 from qwen_agentkit.text.languages import detect_language
-from qwen_agentkit.text.sparse import LARGEST_TERM, sparse_query
+from qwen_agentkit.text.sparse import LARGEST_TERM, query_mass, sparse_query
 from qwen_agentkit.vectorstores.backend import Backend
 from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition
 from qwen_agentkit.vectorstores.points import Hit
@@ -62,7 +62,7 @@ def search_hits(
     """
     # A collection without a maker is langchain-qdrant's: its sparse vectors have other term ids.
     if mode == "sparse":
-        language = detect_language(query, among=backend.languages(condition))
+        language = _detect_language(backend, query, condition)
         terms = sparse_query(query, language)
         return backend.search(terms, k, condition, with_vectors) if backend.maker is not None else []
     if mode == "dense" or backend.maker is None:
@@ -125,9 +125,9 @@ def search_legs(
     with_vectors: bool,
 ) -> Legs:
     """Search by meaning and by words; arguments as in `search_hits`."""
-    language = detect_language(query, among=backend.languages(condition))
+    language = _detect_language(backend, query, condition)
     terms = sparse_query(query, language)
-    most = sum(terms[1]) * LARGEST_TERM * _largest_rarity(backend.count(EVERYTHING))
+    most = query_mass(query, language) * LARGEST_TERM * _largest_rarity(backend.count(EVERYTHING))
     dense = backend.search(vector, limit, condition, with_vectors)
     words = backend.search(terms, limit, condition, with_vectors)
     return Legs(vector, language, most or 1.0, dense, words)
@@ -142,6 +142,14 @@ def is_language(hit: Hit, language: str) -> bool:
 def _largest_rarity(count: int) -> float:
     """The inverse document frequency of a word in one of `count` passages, as Qdrant computes it."""
     return math.log(1 + (count - 0.5) / 1.5) if count else 1.0
+
+
+def _detect_language(backend: Backend, query: str, condition: Condition) -> str:
+    """Detect the language of a question, among those of the documents first."""
+    try:
+        return detect_language(query, among=backend.languages(condition))
+    except StoreError:  # The search that follows meets the same error, unless only this was too much.
+        return detect_language(query)
 
 
 def relevance(query: Sequence[float], document: Sequence[float] | None) -> float:

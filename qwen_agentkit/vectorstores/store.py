@@ -23,11 +23,12 @@ from langchain_core.vectorstores.utils import maximal_marginal_relevance
 from qwen_agentkit.catalog import FUSIONS, Fusion
 from qwen_agentkit.errors import InputError, StoreError
 from qwen_agentkit.retrievers import ScoredRetriever
-from qwen_agentkit.text.documents import chunk_ids, document_ids, point_id
+from qwen_agentkit.text.documents import point_id
 from qwen_agentkit.vectorstores.backend import Backend, open_backend
 from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition
 from qwen_agentkit.vectorstores.embedder_guard import EmbedderGuard
 from qwen_agentkit.vectorstores.filters import Filter, parse_filter
+from qwen_agentkit.vectorstores.ids import check_unique, make_ids
 from qwen_agentkit.vectorstores.points import Hit, make_payload, make_point, make_words
 from qwen_agentkit.vectorstores.search import (
     Legs,
@@ -160,12 +161,10 @@ class QwenVectorStore(VectorStore):
             )
         if not texts:
             return []
-        given = [id or made for id, made in zip(ids, document_ids(texts, metadatas), strict=True)]
+        made = [""] * len(texts) if all(ids) else make_ids(texts, metadatas, backend)
+        given = [id or own for id, own in zip(ids, made, strict=True)]
+        check_unique(given)
         payloads = [make_payload(*item) for item in zip(given, texts, metadatas, strict=True)]
-        if not all(ids):
-            earlier = self._find_earlier_ids(texts, metadatas, payloads)
-            given = [id or old or made for id, old, made in zip(ids, earlier, given, strict=True)]
-        _check_unique(given)
         vectors = self._guard.embed(texts, payloads)
         rows_per_write = max(1, _NUMBERS_PER_WRITE // vectors.shape[1])
         rows_per_write = min(rows_per_write, batch_size or rows_per_write)
@@ -400,24 +399,6 @@ class QwenVectorStore(VectorStore):
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _find_earlier_ids(
-        self, texts: list[str], metadatas: list[dict[str, Any]], payloads: list[dict[str, Any]]
-    ) -> list[str | None]:
-        """Return the ids of equal documents that are stored under an id of source and text alone.
-
-        Earlier versions made such ids, and ingest does.
-        """
-        ids = chunk_ids(texts, metadatas)
-        stored = {hit.id: hit.document() for hit in self._backend.retrieve(ids)}
-        return [
-            id
-            if id in stored
-            and stored[id].page_content == payload["page_content"]
-            and stored[id].metadata == payload["metadata"]
-            else None
-            for id, payload in zip(ids, payloads, strict=True)
-        ]
-
     @property
     def _backend(self) -> Backend:
         if not self._finalizer.alive:
@@ -434,19 +415,6 @@ class QwenVectorStore(VectorStore):
     ) -> list[Hit]:
         self._guard.check_query(vector)
         return self._backend.search(vector, limit, condition, with_vectors)
-
-
-def _check_unique(ids: Sequence[str]) -> None:
-    """Refuse ids of which one document would replace another."""
-    seen: dict[str, str] = {}
-    for id in ids:
-        point = point_id(id)
-        if point in seen:
-            raise InputError(
-                f"The ids {seen[point]!r} and {id!r} are the same; expected one id per document. Keep one of "
-                "the documents, or give them different ids."
-            )
-        seen[point] = id
 
 
 def _refuse_unknown(kwargs: dict[str, Any]) -> None:

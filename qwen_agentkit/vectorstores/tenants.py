@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from qwen_agentkit.errors import InputError
-from qwen_agentkit.vectorstores.backend import Backend
+from qwen_agentkit.vectorstores.backend import Collection
 from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition, Exists, Match, Not, all_of
 from qwen_agentkit.vectorstores.points import TENANT, Hit, Point, SparseVector
 
@@ -55,7 +55,7 @@ class TenantBackend:
         tenant: The name; None for the points that belong to no tenant.
     """
 
-    def __init__(self, backend: Backend, tenant: str | None) -> None:
+    def __init__(self, backend: Collection, tenant: str | None) -> None:
         self.whole = backend
         self._tenant = tenant
         if tenant is not None:

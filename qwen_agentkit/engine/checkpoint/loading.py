@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, TypeVar
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import torch
 from tokenizers import Tokenizer as Backend
@@ -18,7 +18,9 @@ from qwen_agentkit.engine.checkpoint.adapters import merge
 from qwen_agentkit.engine.checkpoint.gguf_files import gguf_tokenizer, is_gguf
 from qwen_agentkit.engine.checkpoint.identity import Identity, identify
 from qwen_agentkit.engine.checkpoint.models import build_model
+from qwen_agentkit.engine.checkpoint.residence import MEMORY, chosen_budget, make_room
 from qwen_agentkit.engine.checkpoint.tokenizer import Tokenizer, read_tokenizer
+from qwen_agentkit.engine.device_memory import total_memory
 from qwen_agentkit.engine.device_thread import run_on_device
 from qwen_agentkit.engine.forward.decoder import pack_decoder
 from qwen_agentkit.engine.model_config import Model, read_json
@@ -26,9 +28,9 @@ from qwen_agentkit.engine.weights.kernels import can_pack
 from qwen_agentkit.engine.weights.linear import pack_linears
 from qwen_agentkit.engine.weights.quantize import quantize_model
 from qwen_agentkit.engine.weights.quantize_gpu import quantize_on_gpu
-from qwen_agentkit.errors import ModelUnsupportedError
+from qwen_agentkit.errors import ModelUnsupportedError, OutOfMemoryError
 
-__all__ = ["Loaded", "load", "load_tokenizer"]
+__all__ = ["Loaded", "load", "load_tokenizer", "memory_budget", "memory_in_use"]
 
 T = TypeVar("T")
 
@@ -147,6 +149,7 @@ def load(
             adapter does not fit.
         MissingExtraError: A package is missing for GGUF files, adapters, or quantization on GPUs.
         InputError: `dtype` is unknown, `context_window` is too large, or this machine cannot run `quantize`.
+        OutOfMemoryError: The memory that the environment allows for weights is in use.
     """
     identity = identify(
         name,
@@ -164,9 +167,57 @@ def load(
     with _loading:
         held = _loaded.get(key)
         if held is None:
+            _make_room(identity)
             work = partial(_load, identity, head=head, chat=chat)
             held = _loaded[key] = run_on_device(identity.device, work)
+            _weights[held] = _expected_bytes(identity)
         return held
+
+
+def memory_in_use(device: str) -> int:
+    """Return the bytes of the weights on a device, as `load` expected them."""
+    return sum(size for loaded, size in list(_weights.items()) if str(loaded.device) == device)
+
+
+def memory_budget(device: str) -> int:
+    """Return the bytes of weights that may be on a device: as the environment says, else all its memory.
+
+    Raises:
+        InputError: The environment says something else than a number of gigabytes.
+    """
+    return chosen_budget() or total_memory(torch.device(device))
+
+
+_weights: WeakKeyDictionary[Loaded, int] = WeakKeyDictionary()
+
+# Bytes of a weight that is rounded, with its share of the scales.
+_ROUNDED = {"int8": 1.1, "fp8": 1.1, "int4": 0.65}
+
+
+def _expected_bytes(identity: Identity) -> int:
+    """Return about how many bytes the weights take in memory; their files hold two bytes for each."""
+    width = _ROUNDED.get(identity.quantize or "", identity.dtype.itemsize)
+    return int(identity.size / 2 * width)
+
+
+def _make_room(identity: Identity) -> None:
+    """Let go of idle models until a checkpoint fits the budget.
+
+    Raises:
+        OutOfMemoryError: It does not fit beside those in use, and the environment sets the budget.
+    """
+    device, wanted = identity.device, _expected_bytes(identity)
+    fits = partial(_fits, device, wanted)
+    if make_room(fits) or chosen_budget() is None:
+        return
+    raise OutOfMemoryError(
+        f"{identity.name!r} takes about {wanted / 1e9:.2g} GB, and {memory_in_use(device) / 1e9:.2g} of the "
+        f"{memory_budget(device) / 1e9:.2g} GB of {MEMORY} are in use. Unload a model, or raise it."
+    )
+
+
+def _fits(device: str, wanted: int) -> bool:
+    return memory_in_use(device) + wanted <= memory_budget(device)
 
 
 def _load(identity: Identity, *, head: bool, chat: bool) -> Loaded:

@@ -9,7 +9,14 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
-from qwen_agentkit.chat.parsing import CallEvent, ContentEvent, Dialect, Event, StreamParser
+from qwen_agentkit.chat.parsing import (
+    CallEvent,
+    ContentEvent,
+    Dialect,
+    Event,
+    InvalidCallEvent,
+    StreamParser,
+)
 from qwen_agentkit.chat.request import Done, Request
 from qwen_agentkit.chat.sampling import recommended
 from qwen_agentkit.chat.stops import StopStrings
@@ -20,6 +27,7 @@ from qwen_agentkit.engine.checkpoint.tokens import end_ids
 from qwen_agentkit.engine.decode.detokenize import Detokenizer
 from qwen_agentkit.engine.decode.generate import generate
 from qwen_agentkit.engine.decode.sampler import Sampling
+from qwen_agentkit.engine.grammar.answer_check import AnswerCheck
 from qwen_agentkit.engine.grammar.lark import Tags
 from qwen_agentkit.engine.grammar.matcher import Matcher, compile_grammar
 from qwen_agentkit.engine.grammar.turn_grammar import Turn, turn_grammar
@@ -43,13 +51,14 @@ def answer(loaded: Loaded, request: Request, cancelled: threading.Event) -> Iter
     """
     template = chat_template(loaded)
     prompt = _render_prompt(template, request)
+    turn = _turn(request)
     room = max(0, loaded.context - len(prompt.tokens))
     guide = TurnGuide(
         loaded,
         prompt,
         limit=room if request.max_tokens is None else min(request.max_tokens, room),
         budget=request.thinking_budget,
-        matcher=_compile_matcher(loaded, request, template, prompt),
+        matcher=_compile_matcher(loaded, request, turn, template, prompt),
     )
     tokens = generate(
         loaded,
@@ -59,7 +68,8 @@ def answer(loaded: Loaded, request: Request, cancelled: threading.Event) -> Iter
         guide=guide,
         cancelled=cancelled,
     )
-    reader = _TokenReader(loaded, request, prompt, template.dialect if request.tools else "none")
+    check = AnswerCheck(turn, template.dialect)
+    reader = _TokenReader(loaded, request, prompt, template.dialect if request.tools else "none", check)
     with closing(tokens):
         for token in tokens:
             yield from reader.feed(token)
@@ -73,6 +83,7 @@ def answer(loaded: Loaded, request: Request, cancelled: threading.Event) -> Iter
         reasoning_tokens=reader.reasoning_tokens,
         finish_reason="length" if not reader.ended else "tool_calls" if reader.calls else "stop",
         thinking_truncated=guide.truncated or reader.thought_is_cut,
+        schema_fault=check.find_answer_fault(reader.content) if request.schema is not None else "",
     )
 
 
@@ -106,17 +117,22 @@ def _render_prompt(template: ChatTemplate, request: Request) -> Prompt:
     )
 
 
-def _compile_matcher(
-    loaded: Loaded, request: Request, template: ChatTemplate, prompt: Prompt
-) -> Matcher | None:
-    """Return what holds the answer to the tools and the schema of the request; None if it has neither."""
+def _turn(request: Request) -> Turn:
+    """Return what the answer may contain."""
     names = {request.forced_tool} if request.forced_tool else {_name(tool) for tool in request.tools}
-    turn = Turn(
+    return Turn(
         tools=[tool for tool in request.tools if _name(tool) in names],
         must_call=request.forced_call,
         parallel=request.parallel_calls,
         schema=request.schema,
+        strict=request.strict_schema,
     )
+
+
+def _compile_matcher(
+    loaded: Loaded, request: Request, turn: Turn, template: ChatTemplate, prompt: Prompt
+) -> Matcher | None:
+    """Return what holds the answer to the tools and the schema of the request; None if it has neither."""
     if turn.free and not turn.tools and not request.forbids_calls:
         return None
     tags = Tags(loaded.tokenizer)
@@ -139,13 +155,22 @@ class _TokenReader:
         thought_is_cut: Whether the answer ends inside a thought; known after `close`.
     """
 
-    def __init__(self, loaded: Loaded, request: Request, prompt: Prompt, dialect: Dialect) -> None:
+    def __init__(
+        self, loaded: Loaded, request: Request, prompt: Prompt, dialect: Dialect, check: AnswerCheck
+    ) -> None:
+        self._written: list[str] = []
+        self._check, self._keeps = check, request.schema is not None
         self.tokens = self.reasoning_tokens = self.calls = 0
         self.ended = self.thought_is_cut = False
         self._ends = end_ids(loaded)
         self._detokenizer = Detokenizer(loaded.tokenizer)
         self._stops = StopStrings(request.stop)
         self._text = _TextReader(request, prompt, dialect)
+
+    @property
+    def content(self) -> str:
+        """The text so far of an answer that has to be JSON."""
+        return "".join(self._written)
 
     def feed(self, token: int) -> list[Event]:
         """Take the next token and return the events that it completes."""
@@ -169,8 +194,20 @@ class _TokenReader:
         return self._count([*self._text.feed(self._stops.release()), *self._text.close()])
 
     def _count(self, events: list[Event]) -> list[Event]:
+        events = [self._checked(event) if isinstance(event, CallEvent) else event for event in events]
         self.calls += sum(isinstance(event, CallEvent) for event in events)
+        if self._keeps:
+            self._written += [event.text for event in events if isinstance(event, ContentEvent)]
         return events
+
+    def _checked(self, event: CallEvent) -> CallEvent | InvalidCallEvent:
+        """Return a call, as an invalid one if its arguments do not fit the tool."""
+        call = event.call
+        if fault := self._check.find_call_fault(call["name"], call["args"]):
+            return InvalidCallEvent(
+                {"name": call["name"], "args": event.raw, "id": call["id"], "error": fault}
+            )
+        return event
 
 
 class _TextReader:

@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from functools import lru_cache
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-from llguidance import LLMatcher
 
 from qwen_agentkit.chat.tags import OPEN_THINK
 from qwen_agentkit.engine.checkpoint.tokenizer import Tokenizer
-from qwen_agentkit.engine.grammar.json_schemas import prepare_schema
-from qwen_agentkit.errors import InputError
+from qwen_agentkit.engine.grammar.holding import hold_schema
 
-__all__ = ["Tags", "exclude", "json_rule", "quote"]
-
-# JSON as `json.dumps` and the chat templates write it: it is the form that the models were trained on, and an
-# answer cannot be filled with blanks. Without \u no answer can hold half of a surrogate pair.
-_JSON_FORM = {
-    "whitespace_flexible": False,
-    "item_separator": ", ",
-    "key_separator": ": ",
-    "json_allowed_escapes": 'nrbtf\\"',
-}
+__all__ = ["Tags", "exclude", "json_rule", "quote", "warn_of"]
 
 
 class Tags:
@@ -70,23 +58,30 @@ class Tags:
         return [f"{name}: {words}{mixed}", f"{words}: /(?s:.+)/{excluded}"]
 
 
-def json_rule(owner: str, schema: Mapping[str, Any]) -> str:
-    """Return the right side of a rule that matches JSON of a schema.
+def json_rule(owner: str, schema: Mapping[str, Any], *, strict: bool = False) -> str:
+    """Return the right side of a rule that matches JSON of a schema, as far as a grammar holds it.
 
     Args:
-        owner: Names the owner of the schema in errors.
+        owner: Names the owner of the schema in errors and warnings.
         schema: A JSON schema.
+        strict: Whether all of it has to be held; otherwise a warning says what is not.
 
     Raises:
-        InputError: A grammar cannot express it; the message names the part.
+        InputError: Nothing fits it, it is no schema, or, if `strict`, a part of it cannot be held.
     """
-    prepared = json.dumps({**prepare_schema(owner, schema), "x-guidance": _JSON_FORM}, ensure_ascii=False)
-    if problem := _find_problem(prepared):
-        raise InputError(
-            f"A grammar cannot express the schema of {owner}: {problem}. "
-            "Simplify that part, or leave it out and check the answer yourself."
+    held = hold_schema(owner, schema, strict=strict)
+    warn_of(owner, held.left)
+    return f"%json {held.grammar}"
+
+
+def warn_of(owner: str, left: Sequence[str]) -> None:
+    """Warn of what a grammar does not hold, if there is anything."""
+    if left:
+        warnings.warn(
+            f"A grammar cannot hold all of the schema of {owner}: {'; '.join(left)}. That is checked when "
+            "the answer is there, which then may have to be asked for again.",
+            stacklevel=2,
         )
-    return f"%json {prepared}"
 
 
 def quote(text: str) -> str:
@@ -98,11 +93,3 @@ def exclude(pattern: str) -> str:
     """Return what to append to a terminal so that a regular expression matches nothing in it."""
     escaped = pattern.replace("/", r"\/")
     return f" & ~/(?s:.*){escaped}(?s:.*)/"
-
-
-@lru_cache
-def _find_problem(schema: str) -> str:
-    """Return what llguidance finds wrong with a JSON schema; empty if nothing."""
-    failed, messages = LLMatcher.validate_grammar_with_warnings(LLMatcher.grammar_from_json_schema(schema))
-    first, *more = messages[0].splitlines() if failed else [""]
-    return " ".join([first, *more[-1:]])

@@ -11,8 +11,10 @@ from llguidance import regex_to_lark
 
 from qwen_agentkit.chat.dialects import Dialect
 from qwen_agentkit.chat.tags import CLOSE_FUNCTION, CLOSE_PARAMETER, OPEN_FUNCTION, OPEN_PARAMETER
-from qwen_agentkit.engine.grammar.json_schemas import ANY_STRING, CALENDAR
-from qwen_agentkit.engine.grammar.lark import exclude, json_rule, quote
+from qwen_agentkit.engine.grammar.formats import PATTERNS
+from qwen_agentkit.engine.grammar.holding import hold_schema
+from qwen_agentkit.engine.grammar.lark import exclude, json_rule, quote, warn_of
+from qwen_agentkit.engine.grammar.older_schemas import upgrade
 from qwen_agentkit.errors import InputError
 
 __all__ = ["call_rules"]
@@ -24,19 +26,6 @@ _ANY_TEXT = "/(?s:.*)/" + exclude(CLOSE_PARAMETER)
 # Texts that the parser of the XML dialect does not read as strings.
 _NULL = "/(?i:null)/"
 _NOT_A_STRING = r"/\s*[-+.\p{Nd}\[{](?s:.*)/ | /(?i:true|false)/"
-
-_UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
-_BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_HOST = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*"
-_FORMATS = {
-    **CALENDAR,
-    "uuid": _UUID,
-    "ipv4": rf"{_BYTE}(?:\.{_BYTE}){{3}}",
-    "hostname": _HOST,
-    "email": rf"[a-zA-Z0-9_+-]+(?:\.[a-zA-Z0-9_+-]+)*@{_HOST}",
-    "uri": rf"[a-z][a-z0-9+-]*:\/\/{_HOST}(?:\/[a-zA-Z0-9._~%?#&=\/+-]*)?",
-    **dict.fromkeys(ANY_STRING, "(?s:.*)"),
-}
 
 _ALTERNATIVES = ("$ref", "anyOf", "oneOf", "allOf")
 _STRING_KEYS = {"enum", "const", "minLength", "maxLength", "pattern", "format"}
@@ -52,69 +41,74 @@ _PARAMETER_KEYS = {
 }
 
 
-def call_rules(
-    dialect: Dialect, tools: Sequence[Mapping[str, Any]], close: str, *, strict: bool
-) -> list[str]:
+def call_rules(dialect: Dialect, tools: Sequence[Mapping[str, Any]], close: str) -> list[str]:
     """Return rules that define `call` as a call of one of the tools, without the tag that opens it.
+
+    What of a tool's schema a grammar cannot hold is left out, and a warning says so; other tools, and the
+    rest of the schema, are held all the same.
 
     Args:
         dialect: How the model writes calls; "auto" means JSON.
-        tools: Tool schemas in the OpenAI form, at least one.
+        tools: Tool schemas in the OpenAI form, at least one. A tool that says `strict` has to be held wholly.
         close: The closing tag as it is written in a rule.
-        strict: Refuse a tool whose schema a grammar cannot express. Otherwise such a tool may be called with
-            any arguments, and a warning says so.
 
     Raises:
-        InputError: A grammar cannot express a name, or, if `strict`, a schema.
+        InputError: A grammar cannot express a name, or all of the schema of a strict tool.
     """
     rules_of = _xml_rules if dialect == "xml" else _json_rules
     rules = ["call: " + " | ".join(f"call_{number}" for number in range(len(tools)))]
     for number, tool in enumerate(tools):
         function = tool.get("function", tool)
-        parameters = function.get("parameters") or {"type": "object", "properties": {}}
+        parameters = {**(function.get("parameters") or {"properties": {}}), "type": "object"}
+        rule, name, strict = f"call_{number}", function["name"], bool(function.get("strict"))
         try:
-            body, *more = rules_of(f"call_{number}", function["name"], parameters)
+            body, *more = rules_of(rule, name, parameters, strict=strict)
         except InputError as error:
-            if strict:
+            if strict or dialect == "xml":
                 raise
-            warnings.warn(f"Arguments of {function['name']!r} can be anything: {error}", stacklevel=2)
-            body, *more = rules_of(f"call_{number}", function["name"], _without_types(dialect, parameters))
-        rules += [f"call_{number}: {body} {close}", *more]
+            warnings.warn(f"Arguments of {name!r} can be anything: {error}", stacklevel=2)
+            body, *more = rules_of(rule, name, {"type": "object"}, strict=False)
+        rules += [f"{rule}: {body} {close}", *more]
     return rules
 
 
-def _without_types(dialect: Dialect, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a schema that allows any arguments; for the XML dialect, with the given names."""
-    names = parameters.get("properties", {}) if dialect == "xml" else ()
-    return {"type": "object", "properties": {name: {} for name in names}} if names else {"type": "object"}
-
-
-def _json_rules(rule: str, name: str, parameters: Mapping[str, Any]) -> list[str]:
+def _json_rules(rule: str, name: str, parameters: Mapping[str, Any], *, strict: bool) -> list[str]:
     begin = quote(f'\n{{"name": {quote(name)}, "arguments": ')
-    return [f"{begin} {json_rule(f'tool {name!r}', parameters)} {quote('}' + chr(10))}"]
+    return [f"{begin} {json_rule(f'tool {name!r}', parameters, strict=strict)} {quote('}' + chr(10))}"]
 
 
-def _xml_rules(rule: str, name: str, parameters: Mapping[str, Any]) -> list[str]:
-    if unknown := sorted(parameters.keys() - _PARAMETER_KEYS):
-        raise InputError(
-            f"The parameters of tool {name!r} use {unknown[0]!r}, which a grammar cannot express in this "
-            "model's XML dialect. Expected an object with properties; put the rest into the description."
-        )
-    required = parameters.get("required", ())
-    body, rules = [quote(f"\n{OPEN_FUNCTION}{_tag_name(name)}>\n")], []
-    for number, (key, schema) in enumerate(parameters.get("properties", {}).items()):
-        begin = quote(f"{OPEN_PARAMETER}{_tag_name(key)}>\n")
-        choices, more = _value_rules(f"{rule}_{number}", f"{name}.{key}", schema, parameters)
-        body.append(f"({begin} ({choices}))" + ("" if key in required else "?"))
+def _xml_rules(rule: str, name: str, parameters: Mapping[str, Any], *, strict: bool) -> list[str]:
+    begin, end = quote(f"\n{OPEN_FUNCTION}{_tag_name(name)}>\n"), quote(f"{CLOSE_FUNCTION}\n")
+    root = upgrade(parameters)
+    left = sorted(root.keys() - _PARAMETER_KEYS)
+    required = root.get("required", ())
+    body, rules = [begin], []
+    for number, (key, schema) in enumerate(root.get("properties", {}).items()):
+        opening = quote(f"{OPEN_PARAMETER}{_tag_name(key)}>\n")
+        value = f"{rule}_{number}"
+        try:
+            choices, more = _value_rules(value, f"{name}.{key}", schema, root)
+        except InputError as error:
+            left.append(str(error).partition(". ")[0])
+            choices, more = _value_rules(value, f"{name}.{key}", {}, root)
+        body.append(f"({opening} ({choices}))" + ("" if key in required else "?"))
         rules += more
-    return [" ".join([*body, quote(f"{CLOSE_FUNCTION}\n")]), *rules]
+    if left and strict:
+        raise InputError(
+            f"A grammar cannot express the schema of tool {name!r} in this model's XML dialect: {left[0]}. "
+            "Simplify that part, or leave strict out: then it is checked when the call is there."
+        )
+    warn_of(f"tool {name!r}", left)
+    return [" ".join([*body, end]), *rules]
 
 
 def _value_rules(rule: str, path: str, schema: Any, root: Mapping[str, Any]) -> tuple[str, list[str]]:
     """Return the right side of a rule for a value, and more rules: strings as text, all else as JSON."""
     definitions = {key: root[key] for key in ("$defs", "definitions") if key in root}
     if isinstance(schema, Mapping):
-        json_rule(f"parameter {path}", {**schema, **definitions})  # raises if a grammar cannot express it
+        held = hold_schema(f"parameter {path}", {**schema, **definitions})
+        if held.left:
+            raise _inexpressible(path, held.left[0])
     branches = list(_branches(path, schema, root))
     strings = [branch for branch in branches if _is_string(branch)]
     choices, rules = [], []
@@ -198,9 +192,9 @@ def _string_terminal(path: str, schema: Mapping[str, Any], *, mixed: bool) -> st
     if "pattern" in schema:
         parts.append(f"/{_search_pattern(path, str(schema['pattern']))}/")
     if (kind := schema.get("format")) is not None:
-        if kind not in _FORMATS:
+        if kind not in PATTERNS:
             raise _inexpressible(path, f"format {kind}")
-        parts.append(f"/{_FORMATS[kind]}/")
+        parts.append(f"/{PATTERNS[kind]}/")
     return f"({' & '.join(parts)})"
 
 

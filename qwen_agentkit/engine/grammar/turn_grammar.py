@@ -26,12 +26,14 @@ class Turn:
         must_call: The turn has to be one or more calls and nothing else.
         parallel: There may be several calls.
         schema: JSON schema of the answer; None for free text.
+        strict: A grammar has to hold all of that schema.
     """
 
     tools: Sequence[Mapping[str, Any]] = ()
     must_call: bool = False
     parallel: bool = True
     schema: Mapping[str, Any] | None = None
+    strict: bool = False
 
     @property
     def free(self) -> bool:
@@ -52,12 +54,12 @@ def turn_grammar(turn: Turn, tags: Tags, dialect: Dialect, *, thinking: bool, op
         opened: Whether the prompt has opened the think block.
 
     Raises:
-        InputError: A grammar cannot express a schema or a name.
+        InputError: A grammar cannot express a name, or all of a schema that is strict.
     """
     rules = [_start(tags, thinking=thinking, opened=opened, free=turn.free)]
     rules += tags.until("thought", CLOSE_THINK)
     if turn.tools:
-        rules += call_rules(dialect, turn.tools, tags.tag(CLOSE_CALL), strict=not turn.free)
+        rules += call_rules(dialect, turn.tools, tags.tag(CLOSE_CALL))
         more = r' ("\n" calls?)?' if turn.parallel else r' "\n"?'  # some models end a turn with the newline
         rules.append(f"calls: {tags.tag(OPEN_CALL)} call{more}")
     if turn.must_call:
@@ -65,7 +67,7 @@ def turn_grammar(turn: Turn, tags: Tags, dialect: Dialect, *, thinking: bool, op
     elif turn.schema is not None:
         rules += [
             "answer: json" + (" | calls" if turn.tools else ""),
-            f"json: {json_rule('the answer', turn.schema)}",
+            f"json: {json_rule('the answer', turn.schema, strict=turn.strict)}",
         ]
     else:
         forbidden = [_BARE_CALL] if dialect == "xml" else []

@@ -58,6 +58,8 @@ def clean(text: str) -> str:
     Superscripts stay, since 10⁶ must not become 106.
     """
     text = _FORMS.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
+    if text.isascii() and text.isprintable():
+        return text
     text = text.replace("\uf0b7", "•").replace("\uf0a7", "▪")  # the marks of lists in the font Symbol
     text = _INVISIBLE.sub("", text).replace("\u00a0", " ").replace("\u202f", " ")
     text = "".join(char for char in text if char == "\n" or unicodedata.category(char) not in _NO_TEXT)

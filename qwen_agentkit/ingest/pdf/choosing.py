@@ -68,12 +68,15 @@ def find_doubt(glyphs: Sequence[Glyph], text: str) -> tuple[bool, str]:
     strange = "".join(glyph.text for glyph in glyphs if not clean(glyph.text))
     reason = illegible(text + strange, sum(not glyph.text and glyph.x1 > glyph.x0 for glyph in glyphs))
     if reason:
-        return False, f"The page holds no legible text: {reason}. Run text recognition, or save it anew."
+        return False, (
+            f"The page holds no legible text: {reason}. Install Tesseract, which reads the picture of the "
+            "page, or save it anew."
+        )
     lost = _lost(glyphs)
     if lost:
         return True, (
             f"{lost} {'letters have' if lost > 1 else 'letter has'} no text in the file and "
-            f"{'are' if lost > 1 else 'is'} missing in words. Run text recognition, or make the file anew."
+            f"{'are' if lost > 1 else 'is'} missing in words. Compare them with the page."
         )
     return True, ""
 
@@ -97,6 +100,8 @@ def _lost(glyphs: Sequence[Glyph]) -> int:
     A glyph without text is not lost if one beside it has the text of several: the one behind it or the one in
     front, as the producer has it. A symbol that stands alone, such as the mark of a list, is no letter.
     """
+    if all(clean(glyph.text) for glyph in glyphs):
+        return 0
     return min(_count_lost(glyphs, 0), _count_lost(glyphs, 1))
 
 

@@ -17,6 +17,11 @@ import pypdfium2.raw as pdfium
 __all__ = ["Glyph", "is_mark", "pdfium_glyphs", "text_angle"]
 
 
+_SPACE = 0x20
+_HYPHENS = (0x02, 0x2D, 0xAD, 0x2010, 0xFFFE)
+"""What PDFium gives for a hyphen at the end of a line, and what it is."""
+
+
 @dataclass(slots=True)
 class Glyph:
     """A glyph as it stands on the page, turned so that its line runs to the right.
@@ -39,7 +44,7 @@ class Glyph:
 
 def is_mark(text: str) -> bool:
     """Tell whether a text is a combining mark, which has no place of its own in a line."""
-    return bool(text) and all(unicodedata.category(char) in ("Mn", "Me") for char in text)
+    return not text.isascii() and all(unicodedata.category(char) in ("Mn", "Me") for char in text)
 
 
 def pdfium_glyphs(textpage: Any) -> list[Glyph]:
@@ -48,16 +53,24 @@ def pdfium_glyphs(textpage: Any) -> list[Glyph]:
     x, y, box, matrix = ctypes.c_double(), ctypes.c_double(), pdfium.FS_RECTF(), pdfium.FS_MATRIX()
     at_x, at_y, at_box, at_matrix = map(ctypes.byref, (x, y, box, matrix))
     glyphs: list[Glyph] = []
+    painted, size, angle = None, 0.0, 0
     for index in range(pdfium.FPDFText_CountChars(page)):
         code = pdfium.FPDFText_GetUnicode(page, index)
-        if pdfium.FPDFText_IsGenerated(page, index) > 0 or code in (10, 13):
+        # Only spaces and ends of lines are generated.
+        if code in (10, 13) or (code == _SPACE and pdfium.FPDFText_IsGenerated(page, index) > 0):
             continue
         pdfium.FPDFText_GetCharOrigin(page, index, at_x, at_y)
         pdfium.FPDFText_GetLooseCharBox(page, index, at_box)
-        pdfium.FPDFText_GetMatrix(page, index, at_matrix)
-        size = pdfium.FPDFText_GetFontSize(page, index) * math.hypot(matrix.c, matrix.d)
-        text = "-" if pdfium.FPDFText_IsHyphen(page, index) > 0 else chr(code) if code < 0x110000 else ""
-        angle = text_angle(matrix.a, matrix.b, matrix.c, matrix.d)
+        item = pdfium.FPDFText_GetTextObject(page, index)
+        address = ctypes.addressof(item.contents) if item else None
+        if address is None or address != painted:  # The glyphs of one text object share font and direction.
+            painted = address
+            pdfium.FPDFText_GetMatrix(page, index, at_matrix)
+            size = pdfium.FPDFText_GetFontSize(page, index) * math.hypot(matrix.c, matrix.d)
+            angle = text_angle(matrix.a, matrix.b, matrix.c, matrix.d)
+        text = chr(code) if code < 0x110000 else ""
+        if code in _HYPHENS and pdfium.FPDFText_IsHyphen(page, index) > 0:
+            text = "-"
         glyph = _place(text, x.value, y.value, box, size, angle)
         if text != "-" and pdfium.FPDFText_HasUnicodeMapError(page, index) > 0:
             glyph.text, glyph.guess = "", text

@@ -58,18 +58,21 @@ def _without_overprint(glyphs: Sequence[Glyph]) -> list[Glyph]:
     kept: list[Glyph] = []
     places: dict[tuple[str, int, int], list[Glyph]] = {}
     for glyph in glyphs:
-        cell = max(glyph.size, 1.0) / 4
-        column, line = int(glyph.x0 // cell), int(glyph.y // cell)
-        limit = _OVERPRINT * glyph.size
-        printed = glyph.text.strip() and any(
-            abs(other.x0 - glyph.x0) <= limit and abs(other.y - glyph.y) <= limit
-            for dx in (-1, 0, 1)
-            for dy in (-1, 0, 1)
-            for other in places.get((glyph.text, column + dx, line + dy), ())
-        )
-        if not printed:
+        if not glyph.text or glyph.text.isspace():
             kept.append(glyph)
-            places.setdefault((glyph.text, column, line), []).append(glyph)
+            continue
+        cell, limit = max(glyph.size, 1.0) / 2, _OVERPRINT * glyph.size
+        columns = {int((glyph.x0 + shift) // cell) for shift in (-limit, limit)}
+        lines = {int((glyph.y + shift) // cell) for shift in (-limit, limit)}
+        if not any(
+            abs(other.x0 - glyph.x0) <= limit and abs(other.y - glyph.y) <= limit
+            for column in columns
+            for line in lines
+            for other in places.get((glyph.text, column, line), ())
+        ):
+            kept.append(glyph)
+            place = (glyph.text, int(glyph.x0 // cell), int(glyph.y // cell))
+            places.setdefault(place, []).append(glyph)
     return kept
 
 

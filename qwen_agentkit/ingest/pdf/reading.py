@@ -110,7 +110,7 @@ def _read_page(document: Any, number: int, content: ContentReader) -> _Page:
         read.warnings.append("The content of the page is damaged. Save the file anew and try again.")
     elif not (written or read.fields or is_blank):
         read.warnings.append(
-            "The page holds no text but a picture. If there is text in the picture, run text recognition."
+            "The page holds no text but a picture. To read text in the picture, install Tesseract."
         )
     return read
 

@@ -98,7 +98,7 @@ def _goes_on(text: str, following: str) -> bool:
     # A heading is short. A sentence that goes on with a capital stops at a small word, such as "of".
     words = last.split()
     if first[0].isupper():
-        return len(words) > 4 and words[-1].islower()
+        return len(words) > 4 and words[-1].islower() and len(words[-1]) < 4
     return len(last) > 12
 
 

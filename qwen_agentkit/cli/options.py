@@ -1,0 +1,47 @@
+"""Options that several commands share, and what they mean."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from qwen_agentkit.catalog import PRESETS
+from qwen_agentkit.cli.terminal import escape_json
+
+__all__ = ["DEFAULT_STORE", "AsJson", "Preset", "Store", "choose_preset", "print_json"]
+
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        help="Models to use: nano (bundled), 0.6b, 4b or 8b. Default: those that made the store, else 0.6b.",
+        metavar="NAME",
+    ),
+]
+Store = Annotated[Path, typer.Option(help="Folder of the vector store.", metavar="DIR")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+DEFAULT_STORE = Path(".qwen-agentkit/store")
+_DEFAULT_PRESET = "0.6b"
+
+
+def choose_preset(given: str | None, store: Path) -> str:
+    """Return the preset to use: the one that was given, else the one that made the store, else 0.6b."""
+    if given is not None:
+        return given
+    maker = store.expanduser() / "documents" / "embedder.json"
+    try:
+        model = json.loads(maker.read_text("utf-8"))["model"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return _DEFAULT_PRESET
+    made = [preset for preset, models in PRESETS.items() if models["embedding"] == model]
+    return made[0] if made else _DEFAULT_PRESET
+
+
+def print_json(value: Any) -> None:
+    """Print JSON in UTF-8 whatever the locale, with every script unescaped."""
+    text = escape_json(json.dumps(value, ensure_ascii=False, indent=2))
+    sys.stdout.buffer.write((text + "\n").encode())

@@ -1,0 +1,207 @@
+"""Text recognition for pages that are pictures, by the program Tesseract where it is installed.
+
+Tesseract is well kept, works offline and knows more than a hundred languages, each a package of its own. It
+runs as a process with a limit of time, and of memory where its caller has one.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, get_args
+
+from qwen_agentkit.errors import InputError, LoadError
+from qwen_agentkit.ingest.parts import Part
+from qwen_agentkit.ingest.pdf import read_pdf
+from qwen_agentkit.ingest.pdf.characters import clean
+
+if TYPE_CHECKING:
+    from pypdfium2 import PdfDocument
+
+__all__ = ["Ocr", "OcrMode", "choose_ocr", "installed_languages", "read_pdf_with_ocr"]
+
+OcrMode = Literal["auto", "off", "force"]
+"""Whether text is recognized: on pages without legible text, never, or on every page of a PDF."""
+
+_SECONDS = 120
+"""Most seconds for a page."""
+_DOTS_PER_INCH = 300
+_MOST_DOTS = 25_000_000
+"""A larger page is made smaller."""
+_SURE = 75
+"""Tesseract's confidence, in percent, from which on a word with digits is not named as doubtful."""
+_NAMED = 5
+
+_CODES = {
+    "af": "afr", "am": "amh", "ar": "ara", "az": "aze", "be": "bel", "bg": "bul", "bn": "ben",
+    "bo": "bod", "ca": "cat", "cs": "ces", "cy": "cym", "da": "dan", "de": "deu", "el": "ell",
+    "en": "eng", "es": "spa", "et": "est", "eu": "eus", "fa": "fas", "fi": "fin", "fr": "fra",
+    "ga": "gle", "gl": "glg", "gu": "guj", "he": "heb", "hi": "hin", "hr": "hrv", "hu": "hun",
+    "hy": "hye", "id": "ind", "is": "isl", "it": "ita", "ja": "jpn", "ka": "kat", "kk": "kaz",
+    "km": "khm", "kn": "kan", "ko": "kor", "ku": "kmr", "lo": "lao", "lt": "lit", "lv": "lav",
+    "mk": "mkd", "ml": "mal", "mn": "mon", "mr": "mar", "ms": "msa", "my": "mya", "ne": "nep",
+    "nl": "nld", "no": "nor", "or": "ori", "pa": "pan", "pl": "pol", "ps": "pus", "pt": "por",
+    "ro": "ron", "ru": "rus", "si": "sin", "sk": "slk", "sl": "slv", "sq": "sqi", "sr": "srp",
+    "sv": "swe", "sw": "swa", "ta": "tam", "te": "tel", "th": "tha", "tl": "tgl", "tr": "tur",
+    "uk": "ukr", "ur": "urd", "uz": "uzb", "vi": "vie", "yi": "yid", "zh": "chi_sim",
+    "zh-hant": "chi_tra",
+}  # fmt: skip
+"""Tesseract's names of languages."""
+
+
+@dataclass(frozen=True)
+class Ocr:
+    """How text is recognized."""
+
+    mode: OcrMode = "auto"
+    languages: str = ""
+    """Tesseract's names of the languages, joined by "+". Empty: all that are installed."""
+    chosen: bool = False
+    """Whether the caller chose the languages; if so, others give another document."""
+
+    @property
+    def version(self) -> str:
+        """What of it belongs to the hash of a document."""
+        return f"ocr {self.mode} {self.languages if self.chosen else ''} "
+
+
+def choose_ocr(mode: OcrMode, chosen: Sequence[str], stored: Iterable[str]) -> Ocr | None:
+    """Return how to recognize text on this machine; None if it is off, or Tesseract is not installed.
+
+    Args:
+        mode: When text is recognized.
+        chosen: The languages to look for, as the package or Tesseract names them. Empty: those stored, or if
+            none of them is installed, all that are.
+        stored: The languages of the documents in the store.
+
+    Raises:
+        InputError: The mode is none, or a chosen language is not installed.
+    """
+    if mode not in get_args(OcrMode):
+        raise InputError(f"ocr is {mode!r}; expected one of {', '.join(get_args(OcrMode))}.")
+    known = installed_languages()
+    if mode == "off":
+        return None
+    if (mode == "force" or chosen) and not known:
+        raise InputError("Text recognition needs the program Tesseract, which is not installed. Install it.")
+    missing = [code for code in chosen if _CODES.get(code, code) not in known]
+    if missing:
+        raise InputError(
+            f"Tesseract does not know {missing[0]!r} here; expected some of {', '.join(known)}. Install the "
+            "language, or choose another."
+        )
+    names = [name for code in chosen or stored if (name := _CODES.get(code, code)) in known]
+    return Ocr(mode, "+".join(dict.fromkeys(names)), bool(chosen)) if known else None
+
+
+@lru_cache
+def installed_languages() -> tuple[str, ...]:
+    """Return the languages that Tesseract knows here; none if it is not installed."""
+    program = shutil.which("tesseract")
+    if program is None:
+        return ()
+    listed = subprocess.run([program, "--list-langs"], capture_output=True, timeout=20)  # noqa: S603 - no input
+    names = listed.stdout.decode(errors="replace").splitlines()[1:]
+    return tuple(name for name in names if name not in ("osd", "equ", "snum"))
+
+
+def read_pdf_with_ocr(data: bytes, ocr: Ocr) -> list[Part]:
+    """Read a PDF, and recognize the text of its pages that have none, or of all.
+
+    Raises:
+        LoadError: The PDF is broken, needs a password, or holds no text in the end.
+    """
+    from pypdfium2 import PdfDocument  # Imported here because most runs read no PDF.
+
+    parts = read_pdf(data)
+    wanted = [
+        index for index, part in enumerate(parts) if ocr.mode == "force" or (part.warnings and not part.text)
+    ]
+    if wanted:
+        with closing(PdfDocument(data)) as document:
+            for index in wanted:
+                parts[index] = _recognize(document, index, parts[index], ocr)
+    parts = [part for part in parts if part.text or part.warnings]
+    if not any(any(map(str.isalnum, part.text)) for part in parts):
+        warnings = [warning for part in parts for warning in part.warnings]
+        raise LoadError(warnings[0] if warnings else "The file holds no text.")
+    return parts
+
+
+def _recognize(document: PdfDocument, index: int, part: Part, ocr: Ocr) -> Part:
+    try:
+        words = list(_read_picture(_draw(document, index), ocr.languages))
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = "took too long" if isinstance(error, subprocess.TimeoutExpired) else f"failed ({error})"
+        return part._replace(warnings=(*part.warnings, f"Text recognition of the page {reason}."))
+    text = clean(_join(words))
+    if not any(map(str.isalnum, text)):
+        return part
+    doubtful = [word.text for word in words if word.sure < _SURE and any(map(str.isdigit, word.text))]
+    named = f" Doubtful ones: {', '.join(dict.fromkeys(doubtful[:_NAMED]))}." if doubtful else ""
+    warning = f"The page was read by text recognition. Compare its numbers with the page.{named}"
+    return Part(text, {**part.metadata, "recognized": True}, (warning,))
+
+
+def _draw(document: PdfDocument, index: int) -> bytes:
+    """Return the picture of a page in gray, as PGM."""
+    with closing(document[index]) as page:
+        width, height = page.get_size()
+        scale = min(_DOTS_PER_INCH / 72, (_MOST_DOTS / max(1.0, width * height)) ** 0.5)
+        bitmap = page.render(scale=scale, grayscale=True)
+        rows = bytes(bitmap.buffer)
+        if bitmap.stride != bitmap.width:
+            rows = b"".join(
+                rows[start : start + bitmap.width] for start in range(0, len(rows), bitmap.stride)
+            )
+        return b"P5 %d %d 255\n" % (bitmap.width, bitmap.height) + rows
+
+
+@dataclass(frozen=True)
+class _Word:
+    text: str
+    line: tuple[str, str, str]
+    """The numbers of its block, paragraph and line."""
+    sure: float
+
+
+def _read_picture(picture: bytes, languages: str) -> Iterator[_Word]:
+    """Yield the words that Tesseract finds.
+
+    Raises:
+        OSError: Tesseract is gone.
+        SubprocessError: It fails or takes too long.
+    """
+    program = shutil.which("tesseract") or "tesseract"
+    names = languages or "+".join(installed_languages())
+    found = subprocess.run(  # noqa: S603 - the arguments are names of installed languages
+        [program, "stdin", "stdout", "-l", names, "--psm", "3", "tsv"],
+        input=picture,
+        capture_output=True,
+        check=True,
+        timeout=_SECONDS,
+        env={**os.environ, "OMP_THREAD_LIMIT": "1"},  # Pages of several files are read at a time.
+    )
+    table = io.StringIO(found.stdout.decode("utf-8", "replace"))
+    for row in csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE):
+        if row["text"] and row["text"].strip():
+            line = (row["block_num"], row["par_num"], row["line_num"])
+            yield _Word(row["text"].strip(), line, float(row["conf"]))
+
+
+def _join(words: list[_Word]) -> str:
+    """Return the words as lines and paragraphs."""
+    text = ""
+    for before, word in zip([None, *words], words, strict=False):
+        if before is not None:
+            same_paragraph = before.line[:2] == word.line[:2]
+            text += " " if before.line == word.line else "\n" if same_paragraph else "\n\n"
+        text += word.text
+    return text

@@ -1,0 +1,96 @@
+"""A file into its parts, its language and its hash. Runs in this process or in one of its own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from qwen_agentkit.errors import LoadError
+from qwen_agentkit.ingest.loaders import read_document
+from qwen_agentkit.ingest.ocr import Ocr, read_pdf_with_ocr
+from qwen_agentkit.ingest.parts import Part, Reader
+from qwen_agentkit.text.documents import document_hash
+from qwen_agentkit.text.languages import detect_language
+
+__all__ = ["Failure", "ReadFile", "hash_file", "read_file"]
+
+
+_PDF = ".pdf"
+
+
+@dataclass(frozen=True)
+class ReadFile:
+    """What was read of a file."""
+
+    parts: list[Part]
+    language: str
+    hash: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a file could not be read."""
+
+    reason: str
+    passing: bool = False
+    """Whether the file may be readable another time or elsewhere: what is stored of it then stays."""
+
+
+def hash_file(path: Path, version: str, ocr: Ocr | None = None, encoding: str | None = None) -> str:
+    """Return the hash that `read_file` gives, without reading more than the bytes.
+
+    Raises:
+        OSError: The file cannot be opened.
+    """
+    hashed = hashlib.sha256(_version(version, path.suffix, ocr, encoding).encode())
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            hashed.update(block)
+    return hashed.hexdigest()
+
+
+def _version(version: str, suffix: str, ocr: Ocr | None, encoding: str | None) -> str:
+    if suffix.lower() == _PDF:
+        return version + ocr.version if ocr else version
+    return f"{version}{encoding} " if encoding else version
+
+
+def read_file(
+    path: Path,
+    suffix: str,
+    version: str,
+    ocr: Ocr | None = None,
+    encoding: str | None = None,
+    readers: Mapping[str, Reader] | None = None,
+) -> ReadFile | Failure:
+    """Read a file.
+
+    Args:
+        path: The file.
+        suffix: The ending that names its format.
+        version: Describes how the file becomes chunks; part of the hash.
+        ocr: How to recognize the text of pages that are pictures.
+        encoding: The encoding of text files; None to detect it.
+        readers: Readers by ending that go before those of the package.
+    """
+    try:
+        data = path.read_bytes()
+        is_pdf = suffix.lower() == _PDF and _PDF not in (readers or {})
+        parts = (
+            read_pdf_with_ocr(data, ocr) if ocr and is_pdf else read_document(data, suffix, readers, encoding)
+        )
+        language = detect_language("\n".join(part.text for part in parts))
+        return ReadFile(parts, language, document_hash(data, _version(version, suffix, ocr, encoding)))
+    except OSError as error:
+        return Failure(error.strerror or str(error), passing=True)
+    except LoadError as error:
+        # A package that is not installed says nothing about the file.
+        return Failure(str(error), passing=isinstance(error.__cause__, ImportError))
+    except (AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        # What a library raises for a damaged file must not end the run.
+        return Failure(
+            f"The file is damaged, and its reader failed ({type(error).__name__}: {error}). Save it anew and "
+            "try again."
+        )

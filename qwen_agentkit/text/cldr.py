@@ -1,0 +1,179 @@
+"""Words of the calendar, of units and of money in all languages, from Unicode's CLDR through Babel.
+
+Knows Babel, which is imported when first needed. Every form is normalized as the texts that it is compared
+with. A language that Babel does not know has no words.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from qwen_agentkit.text.folding import normalize_text
+
+if TYPE_CHECKING:
+    from babel import Locale
+
+__all__ = ["currency_forms", "day_forms", "month_forms", "unit_forms"]
+
+Forms = dict[str, frozenset[str]]
+"""Normalized words and what each may mean."""
+
+_BABEL_NAMES = {"zh-hant": "zh_Hant", "no": "nb", "tl": "fil"}
+# Arabic names its months in three ways.
+_FURTHER = {"ar": ("ar_SY", "ar_DZ", "ar_MA"), "zh": ("zh_Hant",), "zh-hant": ("zh",), "sr": ("sr_Latn",)}
+_FURTHER_SIGNS = {"tr": {"tl": "TRY"}, "fa": {"تومان": "IRR"}, "zh": {"人民币": "CNY"}}
+_COUNTS = (1, 2, 3, 5, 11, 1.5)
+"""Numbers whose units have all plural forms of all languages."""
+
+UNITS = (
+    *("mass-kilogram", "mass-gram", "mass-milligram", "mass-tonne", "mass-pound", "mass-ounce"),
+    *("length-kilometer", "length-meter", "length-centimeter", "length-millimeter", "length-mile"),
+    *("length-foot", "length-inch", "length-yard", "area-square-meter", "area-square-kilometer"),
+    *("area-hectare", "area-acre", "volume-liter", "volume-milliliter", "volume-centiliter"),
+    *("volume-deciliter", "volume-cubic-meter", "volume-gallon", "duration-second", "duration-minute"),
+    *("duration-hour", "duration-day", "duration-week", "duration-month", "duration-year"),
+    *("temperature-celsius", "temperature-fahrenheit", "concentr-percent", "concentr-permille"),
+    *("digital-byte", "digital-kilobyte", "digital-megabyte", "digital-gigabyte", "digital-terabyte"),
+    *("power-watt", "power-kilowatt", "power-megawatt", "energy-kilowatt-hour", "energy-kilocalorie"),
+    *("energy-joule", "energy-kilojoule", "electric-volt", "electric-ampere", "frequency-hertz"),
+    *("frequency-kilohertz", "frequency-megahertz", "frequency-gigahertz", "speed-kilometer-per-hour"),
+    *("speed-mile-per-hour", "speed-meter-per-second"),
+)
+
+
+def _locales(language: str) -> list[Locale]:
+    from babel import Locale, UnknownLocaleError
+
+    found = []
+    for name in (_BABEL_NAMES.get(language, language), *_FURTHER.get(language, ())):
+        try:
+            found.append(Locale.parse(name, sep="_"))
+        except (UnknownLocaleError, ValueError):
+            continue
+    return found
+
+
+@lru_cache(maxsize=128)
+def day_forms(language: str, width: str) -> Forms:
+    """Return the names of weekdays, "0" (Monday) to "6", of a width: "wide" or "abbreviated"."""
+    return _calendar_forms(language, "days", width)
+
+
+@lru_cache(maxsize=128)
+def month_forms(language: str, width: str) -> Forms:
+    """Return the names of months, "1" to "12", of a width: "wide" or "abbreviated"."""
+    return _calendar_forms(language, "months", width)
+
+
+def _calendar_forms(language: str, what: str, width: str) -> Forms:
+    forms: dict[str, set[str]] = {}
+    for locale in _locales(language):
+        for context in ("format", "stand-alone"):
+            for number, name in getattr(locale, what)[context][width].items():
+                plain = normalize_text(name).strip(".་")
+                # "1월" and "tháng 1" are read as numbers.
+                if len(plain) > 1 and not any(char.isdecimal() for char in plain):
+                    forms.setdefault(plain, set()).add(str(number))
+    return {form: frozenset(numbers) for form, numbers in forms.items() if len(numbers) == 1}
+
+
+@lru_cache(maxsize=128)
+def unit_forms(language: str) -> tuple[Forms, Forms]:
+    """Return the forms of units that stand in front of a number, and those that stand behind it."""
+    from babel.units import UnknownUnitError, format_unit
+
+    before: dict[str, set[str]] = {}
+    behind: dict[str, set[str]] = {}
+    for locale in _locales(language):
+        for unit in UNITS:
+            for length in ("long", "short", "narrow"):
+                for count in _COUNTS if length == "long" else (1, 5):
+                    try:
+                        text = normalize_text(format_unit(count, unit, length, locale=locale))
+                    except UnknownUnitError:
+                        continue
+                    head, number, tail = _around_number(text)
+                    if number and not (head and tail):
+                        (before if head else behind).setdefault(head or tail, set()).add(unit)
+    return _frozen(before), _frozen(behind)
+
+
+def _around_number(text: str) -> tuple[str, str, str]:
+    """Split "5 kg" into what is in front of the number, the number, and what is behind it."""
+    places = [place for place, char in enumerate(text) if char.isdecimal()]
+    if not places:
+        return text, "", ""
+    start, end = places[0], places[-1] + 1
+    return text[:start].strip(), text[start:end], text[end:].strip(" .")
+
+
+@lru_cache(maxsize=128)
+def currency_forms(language: str) -> Forms:
+    """Return the signs and names of the world's money and the ISO 4217 codes that each may mean.
+
+    A word that several currencies share, such as "dinar", means each of them.
+    """
+    from babel.numbers import get_currency_name
+
+    forms: dict[str, set[str]] = {}
+    for locale in _locales(language):
+        codes = [code for code in _current_currencies() if code in locale.currencies]
+        names = {
+            code: {normalize_text(locale.currencies[code])}
+            | {normalize_text(get_currency_name(code, count, locale)) for count in (1, 2, 5)}
+            for code in codes
+        }
+        for code in codes:
+            symbol = normalize_text(locale.currency_symbols.get(code, code))
+            signs = "".join(char for char in symbol if unicodedata.category(char) == "Sc")
+            for form in {code.casefold(), symbol, signs, *names[code]}:
+                if any(char.isalpha() for char in form) or signs:
+                    forms.setdefault(form, set()).add(code)
+        for sign, code in _FURTHER_SIGNS.get(language, {}).items():
+            forms.setdefault(sign, set()).add(code)
+        for word, owners in _kinds(names).items():
+            forms.setdefault(word, set()).update(owners)
+    return _frozen(forms)
+
+
+def _kinds(names: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Return the kinds of money among the names, such as "dinar".
+
+    They are the last words in one language and the first in another: those that repeat more often.
+    """
+    ends: list[dict[str, set[str]]] = [{}, {}]
+    for code, forms in names.items():
+        for form in forms:
+            words = [word for word in form.replace("-", " ").split() if word.isalpha()]
+            for place in (0, -1) if words else ():
+                ends[place].setdefault(words[place], set()).add(code)
+            for piece in _pieces(form):
+                ends[0].setdefault(piece, set()).add(code)
+                ends[-1].setdefault(piece, set()).add(code)
+    return max(ends, key=lambda found: sum(len(codes) for codes in found.values() if len(codes) > 2))
+
+
+def _pieces(name: str) -> Iterator[str]:
+    """Yield what may be the kind in a name without spaces: Chinese writes it last, Thai first."""
+    if " " not in name and name >= "\u2e80":
+        yield from (name[-length:] for length in range(2, 5) if length < len(name))
+        yield from (char for char in name[-1:] if char in "元円圓镑鎊")
+    elif " " not in name and name >= "\u0e00":
+        yield from (name[:length] for length in range(3, 10) if length < len(name))
+
+
+@lru_cache(maxsize=1)
+def _current_currencies() -> tuple[str, ...]:
+    from babel import Locale
+    from babel.numbers import get_territory_currencies
+
+    territories = [str(code) for code in Locale.parse("en").territories if len(str(code)) == 2]
+    found = {str(money) for code in territories for money in get_territory_currencies(code)}
+    return tuple(sorted(found))
+
+
+def _frozen(forms: dict[str, set[str]]) -> Forms:
+    return {form: frozenset(meanings) for form, meanings in forms.items() if form}

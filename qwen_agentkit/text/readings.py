@@ -1,0 +1,115 @@
+"""The readings of one number or time of day in digits: where it may mean several, all of them.
+
+Knows separators, scales and the words for before and after noon.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+from qwen_agentkit.text.folding import normalize_text
+from qwen_agentkit.text.numerals import format_number
+
+__all__ = [
+    "DECIMAL",
+    "SCALE",
+    "SCALE_OF",
+    "find_noon",
+    "read_number",
+    "read_time",
+    "read_year",
+    "strip_zeros",
+]
+
+_SCALES = {
+    1_000: (
+        "thousand tausend mille mil duizend тыс тысяч тысячи الف الاف हज़ार हजार พัน bin ribu nghìn ngàn هزار"
+    ),
+    10_000: "หมื่น",
+    100_000: "lakh লাখ لاکھ लाख แสน",
+    1_000_000: (
+        "million millions mio millionen millones millón milhões milhão milioni milione miljoen milyon juta "
+        "triệu млн миллион миллиона миллионов мільйон мільйона мільйонів مليون ملايين ميليون ล้าน"
+    ),
+    10_000_000: "crore करोड़",
+    1_000_000_000: (
+        "billion billions bilhões mrd milliarden milliards miliardi milyar miliar tỷ миллиард миллиарда "
+        "миллиардов млрд مليار"
+    ),
+}
+SCALE_OF = {normalize_text(word): scale for scale, words in _SCALES.items() for word in words.split()}
+SCALE = re.compile(rf" ?({'|'.join(sorted(map(re.escape, SCALE_OF), key=len, reverse=True))})(?![a-zа-я])")
+
+_GROUPED = re.compile(r"\d{1,3}(?:([.,' ])\d{3})(?:\1\d{3})*|\d{1,2}(?:,\d{2})+,\d{3}")
+DECIMAL = re.compile(r"(\d{1,3}(?:[.,' ]\d{3})*|\d+)[.,](\d+)")
+_NOON = re.compile(
+    r"(?: ?(?:o'clock|uhr|[点點時时시]))? ?"
+    r"(?:([ap])\.?m\b|(?P<am>صباحا|فجرا|ص(?!\w))|(?P<pm>مساء|ليلا|عصرا|ظهرا|بعد الظهر|م(?!\w)))"
+)
+_NOON_BEFORE = re.compile("(?:(?P<am>上午|早上|午前|오전)|(?P<pm>下午|晚上|傍晚|午後|오후)) ?$")
+
+
+def find_noon(text: str, start: int, end: int) -> str | None:
+    """Return "a" (before noon) or "p" (after noon) for a time at this place; None if nothing says which."""
+    if not (match := _NOON.match(text, end) or _NOON_BEFORE.search(text[max(0, start - 4) : start])):
+        return None
+    return "a" if match["am"] else "p" if match["pm"] else match[1]
+
+
+def read_time(hour: str, minute: str, noon: str | None) -> frozenset[str]:
+    """Return the readings of a time of day. Without "am" or "pm" an hour up to twelve may be either."""
+    number = int(hour)
+    half = noon if number <= 12 else None
+    if half:
+        hours = {number % 12 + (12 if half == "p" else 0)}
+    else:
+        hours = {number} if number > 12 or hour.startswith("0") else {number, (number + 12) % 24}
+    values = {f"{one}:{minute}" for one in hours}
+    if minute == "00":
+        values.add(f"w{number % 12 or 12}")
+    if minute == "00":
+        # Beside "am" or "pm" the bare number is only half of the time.
+        values |= {str(one) for one in hours if one > 12 or not half}
+        values |= {f"h{number}"} if half else set()
+    return frozenset(values)
+
+
+def read_number(text: str) -> set[str]:
+    """Return the readings of a number: the separator of 1,230 may group digits or begin decimals."""
+    values = set()
+    if _GROUPED.fullmatch(text):
+        values.add(strip_zeros(re.sub(r"\D", "", text)))
+    if decimal := DECIMAL.fullmatch(text):
+        values.add(format_number(Decimal(f"{re.sub(r'[^0-9]', '', decimal[1])}.{decimal[2]}")))
+    return values or {strip_zeros(part) for part in re.findall(r"\d+", text)}
+
+
+def strip_zeros(digits: str) -> str:
+    """Return digits without leading zeros."""
+    return digits.lstrip("0") or "0"
+
+
+# 1990s, 90er, 1990年代, années 90
+_DECADE_BEHIND = re.compile(r"(?:'?s|er[ns]?|-?[ехт]|-?ті|年代|년대)(?![a-zа-я])")
+_DECADE_BEFORE = re.compile(r"(?:années|anni|años|anos|jaren|سنوات|دهه|दशक|thập niên|tahun) $")
+_HIJRI = re.compile(r" ?(?:ه(?!\w)|هجري|للهجره)")
+
+
+def read_year(text: str, match: re.Match[str], language: str) -> set[str]:
+    """Return what else a number means as a year: of a decade, or of another calendar."""
+    if not match[0].isdecimal() or len(match[0]) not in (2, 4):
+        return set()
+    year = int(match[0])
+    values: set[int] = set()
+    before = text[max(0, match.start() - 12) : match.start()]
+    if year % 10 == 0 and (_DECADE_BEHIND.match(text, match.end()) or _DECADE_BEFORE.search(before)):
+        values |= {year % 100, year if year > 99 else 1900 + year}
+    if language == "th" and 2400 <= year <= 2700:
+        values.add(year - 543)
+    if language in ("fa", "ps") and 1200 <= year <= 1500:
+        values |= {year + 621, year + 622}  # The year begins in March.
+    if language in ("ar", "ur") and 1200 <= year <= 1500 and _HIJRI.match(text, match.end()):
+        first = int(year * 0.970224 + 621.5774)
+        values |= {first, first + 1}
+    return {str(value) for value in values}

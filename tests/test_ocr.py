@@ -1,0 +1,84 @@
+"""Pages that are pictures are read by text recognition, with doubt, or named with what to install."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from pypdfium2 import PdfDocument
+from reportlab.lib.utils import ImageReader
+from reportlab.pdfgen.canvas import Canvas
+
+from qwen_agentkit.errors import InputError
+from qwen_agentkit.ingest import ingest, ocr
+from qwen_agentkit.ingest.ocr import Ocr, choose_ocr, installed_languages, read_pdf_with_ocr
+from qwen_agentkit.vectorstores.store import QwenVectorStore
+from tests.fakes.embedders import BagOfWords
+from tests.pdf_files import drawn
+
+needs_tesseract = pytest.mark.skipif(
+    "eng" not in installed_languages(), reason="Tesseract with English is not installed"
+)
+
+
+def scanned(*pages: str) -> bytes:
+    """A PDF whose pages are pictures of text, behind a first page of text."""
+    out = BytesIO()
+    canvas = Canvas(out)
+    canvas.drawString(50, 700, "The first page is text.")
+    canvas.showPage()
+    for text in pages:
+        picture = PdfDocument(drawn([(50, 700, text)], size=16))[0].render(scale=2).to_pil()
+        canvas.drawImage(ImageReader(picture), 0, 0, *canvas._pagesize)
+        canvas.showPage()
+    canvas.save()
+    return out.getvalue()
+
+
+@needs_tesseract
+def test_a_scanned_page_is_read_with_doubt() -> None:
+    text, read = read_pdf_with_ocr(scanned("The ferry leaves at 1250 from the old harbour"), Ocr())
+    assert (text.text, text.warnings) == ("The first page is text.", ())
+    assert read.text == "The ferry leaves at 1250 from the old harbour"
+    assert read.metadata == {"page": 2, "recognized": True}
+    assert "Compare its numbers" in read.warnings[0]
+
+
+@needs_tesseract
+def test_force_reads_pages_with_text_too() -> None:
+    [page] = read_pdf_with_ocr(drawn([(50, 700, "Plain text of a page")], size=16), Ocr("force", "eng"))
+    assert page.metadata["recognized"]
+    assert page.text == "Plain text of a page"
+
+
+@needs_tesseract
+def test_ingest_recognizes_unless_told_not_to(tmp_path: Path) -> None:
+    (tmp_path / "scan.pdf").write_bytes(scanned("The ferry leaves from the old harbour"))
+    with QwenVectorStore(BagOfWords(), path=":memory:") as store:
+        report = ingest([tmp_path], store, ocr="off")
+        assert "Tesseract" in report.warnings[0]["reason"]
+        assert store.count() == 1
+        assert ingest([tmp_path], store).added == 1
+        assert store.count() == 2
+        assert ingest([tmp_path], store).skipped == 1
+        assert ingest([tmp_path], store, ocr_languages=["en"]).added == 1
+
+
+def test_without_the_program_pages_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ocr, "installed_languages", lambda: ())
+    assert choose_ocr("auto", (), ["en"]) is None
+    with pytest.raises(InputError, match="not installed"):
+        choose_ocr("force", (), [])
+
+
+def test_languages_are_chosen_then_stored_then_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ocr, "installed_languages", lambda: ("ara", "chi_sim", "eng"))
+    assert choose_ocr("auto", (), ["ar", "hi", "en"]) == Ocr("auto", "ara+eng")
+    assert choose_ocr("auto", (), ["hi"]) == Ocr("auto", "")
+    assert choose_ocr("force", ["zh"], ["ar"]) == Ocr("force", "chi_sim", chosen=True)
+    assert choose_ocr("off", (), ["ar"]) is None
+    with pytest.raises(InputError, match="'hi'"):
+        choose_ocr("auto", ["hi"], [])
+    with pytest.raises(InputError, match="expected one of auto, off, force"):
+        choose_ocr("sometimes", (), [])  # type: ignore[arg-type]
