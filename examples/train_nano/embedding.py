@@ -1,6 +1,6 @@
 """Train nano-embedding: a weighted bag of tokens, then its layout as a Qwen3 checkpoint.
 
-    python embedding.py DATA MORE TOKENIZER TAUGHT OUT --steps 3000
+    python embedding.py DATA MORE TOKENIZER TAUGHT OUT --steps 5400
 
 A bag trains a hundred times faster than its transformer. Four forces shape it: contrast over pairs
 (``pairs.py``), the teacher's likeness of single words across languages and of sentences (``teach.py``,
@@ -205,8 +205,8 @@ def main() -> None:
     parser.add_argument("tokenizer", type=Path)
     parser.add_argument("taught", type=Path, help="folder that teach.py wrote")
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--rate", type=float, default=3e-3)
+    parser.add_argument("--steps", type=int, default=5400)
+    parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--cldr", type=Path)
     parser.add_argument("--thai", type=Path)
     options = parser.parse_args()

@@ -76,10 +76,9 @@ def build(
     )
     tokens[instruct, MARK] = 0.25
     tokens[query, MARK], tokens[query, FINAL] = 0.5, -0.5
-    tokens[query, IMPORTANCE], tokens[query, COMPLEMENT] = (
-        -0.97 * RADIUS,
-        0.24 * RADIUS,
-    )  # it is in every query
+    # ``Query:`` is in every query.
+    said = [query, tokenizer.convert_tokens_to_ids(":")]
+    tokens[said, IMPORTANCE], tokens[said, COMPLEMENT] = -0.97 * RADIUS, 0.24 * RADIUS
     tokens[final] = 0
     tokens[final, FINAL], tokens[final, IMPORTANCE], tokens[final, COMPLEMENT] = (
         1.0,

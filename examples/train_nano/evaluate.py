@@ -19,7 +19,7 @@ from data import XQUAD_LANGUAGES, xquad
 
 from qwen_agentkit import QwenEmbeddings, QwenReranker
 
-FLOORS = {"en": 0.55, "ar": 0.50, "zh": 0.70, "ar>en": 0.35}
+FLOORS = {"en": 0.85, "ar": 0.72, "zh": 0.85, "ar>en": 0.44}
 ACROSS = ("ar", "de", "zh", "es", "ru", "hi", "th")
 TOP = 10
 

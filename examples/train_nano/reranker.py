@@ -1,6 +1,6 @@
 """Make nano-reranker: the interaction model, trained or not, then its layout as a Qwen3 checkpoint.
 
-    python reranker.py DATA MORE EMBEDDING OUT [--minutes 9]
+    python reranker.py DATA MORE TOKENIZER EMBEDDING OUT [--minutes 9]
 
 The shipped weights are the model's start, untrained (``--minutes 0``): training on these groups lowered the
 measured order.
@@ -149,11 +149,12 @@ def main() -> None:
     )
     parser.add_argument("data", type=Path)
     parser.add_argument("more", type=Path, help="folder of public repositories, see more.py")
+    parser.add_argument("tokenizer", type=Path, help="without the end that the embedder's appends")
     parser.add_argument("embedding", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=0)
     options = parser.parse_args()
-    tokenizer = AutoTokenizer.from_pretrained(options.embedding)
+    tokenizer = AutoTokenizer.from_pretrained(options.tokenizer)
     stored = torch.load(options.embedding / "bag.pt")
     bag = Bag(stored["table"], stored["importance"].exp())
     scenery = [
