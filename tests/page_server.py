@@ -32,7 +32,8 @@ class _Handler(BaseHTTPRequestHandler):
             vectors = [{"index": n, "embedding": [1.0, float(len(text))]} for n, text in enumerate(texts)]
             self._send({"object": "list", "data": vectors, "usage": {"prompt_tokens": 1, "total_tokens": 1}})
         elif self.path in ("/v1/rerank", "/rerank"):
-            scores = [len(text) / 1000 for text in body["documents"]]
+            # The right answers of the pages, and of the question by which the client tells a reranker.
+            scores = [0.9 if "nine" in text or "Paris" in text else 0.1 for text in body["documents"]]
             self._send({"results": [{"index": n, "relevance_score": s} for n, s in enumerate(scores)]})
         elif self.path == "/v1/chat/completions" and body.get("stream"):
             self._stream()

@@ -163,7 +163,7 @@ def test_the_picture_of_the_demo_shows_its_questions_and_loads_nothing() -> None
 def test_the_constraints_pin_what_the_project_needs() -> None:
     pins = (ROOT / "tests" / "constraints.txt").read_text().lower().replace("_", "-")
     for requirement in requires("qwen-agentkit") or []:
-        name = re.match(r"[A-Za-z0-9_-]+", requirement)
+        name = re.match(r"[A-Za-z0-9_.-]+", requirement)
         assert name is not None
         optional = "extra ==" in requirement and '"test"' not in requirement.replace("'", '"')
         assert optional or f"\n{name[0].lower()}==" in pins, f"{name[0]} has no pin"

@@ -28,7 +28,7 @@ def imports_of_others(nodes):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             if not ast.unparse(node).split()[1].startswith(("qwen_agentkit", "__future__")):
                 yield ast.unparse(node)
-        elif isinstance(node, (ast.Try, ast.If)) and not is_for_types(node):
+        elif isinstance(node, (ast.Try, ast.If, ast.With)) and not is_for_types(node):
             yield from imports_of_others(node.body)
 
 def state():

@@ -160,7 +160,7 @@ async def test_embeddings_are_those_of_the_store(nano_stack: Stack) -> None:
 
 async def test_the_reranker_is_that_of_the_store(nano_stack: Stack) -> None:
     texts = ["The kiln is hot.", HOURS]
-    body = {"model": nano_stack.reranker.model, "query": QUESTION, "documents": texts}
+    body = {"model": nano_stack.reranking_model.model, "query": QUESTION, "documents": texts}
     async with served(nano_stack) as site, site.client() as client:
         ranked = (await client.post("/v1/rerank", json={**body, "top_n": 1, "return_documents": True})).json()
         missing = await client.post("/v1/rerank", json={**body, "documents": [{"title": "x"}]})
@@ -247,5 +247,7 @@ def test_our_own_classes_read_it(nano_stack: Stack) -> None:
         own = nano_stack.embeddings
         remote = QwenEmbeddings(model=own.model, base_url=url)
         np.testing.assert_allclose(remote.embed_documents([HOURS]), own.embed_documents([HOURS]), atol=1e-5)
-        ranked = QwenReranker(model=nano_stack.reranker.model, base_url=url).rerank(QUESTION, ["No.", HOURS])
+        ranked = QwenReranker(model=nano_stack.reranking_model.model, base_url=url).rerank(
+            QUESTION, ["No.", HOURS]
+        )
         assert ranked[0]["index"] == 1

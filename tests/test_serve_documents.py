@@ -45,7 +45,7 @@ async def test_an_upload_is_found_replaced_and_removed(tmp_path: Path) -> None:
 async def test_a_file_that_cannot_be_read_leaves_the_old_one(tmp_path: Path) -> None:
     async with served(Stack("nano", tmp_path / "store")) as site, site.client() as client:
         await client.put("/v1/documents/a.txt", content=b"The kiln is hot.")
-        for bad in (b"\0\0\0", b"", "ä".encode("latin-1")):
+        for bad in (b"\0\0\0", b""):
             answer = await client.put("/v1/documents/a.txt", content=bad)
             assert answer.status_code == 422
             assert "cannot be read" in answer.json()["error"]["message"]

@@ -20,7 +20,7 @@ from tests.serve_site import HOURS, QUESTION, Connection, Site, events_of, serve
 
 
 class Typist(BaseChatModel):
-    """Writes one word for each permit, and tells when nobody reads any more."""
+    """Writes one sentence for each permit, and tells when nobody reads any more."""
 
     _permits: threading.Semaphore = PrivateAttr(default_factory=lambda: threading.Semaphore(0))
     _freed: threading.Event = PrivateAttr(default_factory=threading.Event)
@@ -39,7 +39,7 @@ class Typist(BaseChatModel):
         try:
             while self._permits.acquire(timeout=30):
                 self._written += 1
-                yield ChatGenerationChunk(message=AIMessageChunk("word "))
+                yield ChatGenerationChunk(message=AIMessageChunk("A word. "))
         finally:
             self._freed.set()
 
@@ -59,18 +59,24 @@ async def test_a_closed_connection_frees_the_model_within_one_step(own_stack: St
         else:
             body = {"model": "rag", "stream": True, "messages": [{"role": "user", "content": QUESTION}]}
         connection = Connection(site.app, path.format(id=id), body)
-        model._permits.release()
-        await connection.read_until(b"word ")
+        model._permits.release(2)  # a sentence is shown when the next one begins
+        await connection.read_until(b"word.")
         connection.go()
         await asyncio.wait_for(connection.task, 30)
         assert site.app.state.service.runner.running == 0
         model._permits.release(10)  # more than the step that was running when the reader went
         assert await asyncio.to_thread(model._freed.wait, 30)
-        assert model._written <= 2
+        assert model._written <= 3
         if "{id}" in path:
             async with site.client() as client:
                 [turn] = (await client.get(f"/api/conversations/{id}")).json()["turns"]
-            assert turn == {"question": QUESTION, "graph": "rag", "draft": "word ", "stopped": True}
+            assert turn["draft"].startswith("A word.")
+            assert {**turn, "draft": ""} == {
+                "question": QUESTION,
+                "graph": "rag",
+                "draft": "",
+                "stopped": True,
+            }
 
 
 async def test_a_whole_answer_is_given_up_when_its_client_goes(own_stack: Stack) -> None:
