@@ -413,8 +413,9 @@ class ChatQwen(ChatSettings, BaseChatModel):
         key = (base_url, self.model, self.server, self.timeout, self.max_retries)
         if key not in self._asked:
             self._asked[key] = ChatServer(self._server(), self.model, self.server)
-            if self.profile is not None and self._asked[key].context:
-                self.profile.setdefault("max_input_tokens", self._asked[key].context)
+            context = self._asked[key].context
+            if self.profile is not None and context:
+                self.profile.setdefault("max_input_tokens", context)
         return self._asked[key]
 
     def _resolve_model_profile(self) -> ModelProfile | None:

@@ -68,7 +68,7 @@ def answer_language(messages: Sequence[AnyMessage], runtime: Any) -> str:
 
 def _earlier_languages(messages: Sequence[AnyMessage]) -> list[str]:
     """The language of the question before: a question too short to tell is in the same."""
-    *earlier, _ = [one.text for one in messages if isinstance(one, HumanMessage)] or [""]
+    *earlier, _ = [str(one.text) for one in messages if isinstance(one, HumanMessage)] or [""]
     return [detect_language(earlier[-1])] if earlier else []
 
 

@@ -93,4 +93,4 @@ class CheckedStream:
     def _show(self, text: str) -> None:
         """Show a text in words, as it would have come."""
         for word in _WORD.findall(text):
-            push_message(AIMessageChunk(word, id=self._id), state_key=None)
+            push_message(AIMessageChunk(content=word, id=self._id), state_key=None)

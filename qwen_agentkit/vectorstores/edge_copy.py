@@ -156,6 +156,10 @@ class CopyBackend:
         """Raise: the collection cannot be written."""
         self._refuse()
 
+    def set_words(self, id: str, words: SparseVector) -> None:
+        """Raise: the collection cannot be written."""
+        self._refuse()
+
     def delete(self, ids: Sequence[str]) -> None:
         """Raise: the collection cannot be written."""
         self._refuse()

@@ -201,6 +201,6 @@ def _checker(schema: Mapping[str, Any], *, formats: bool) -> jsonschema_rs.Valid
     return jsonschema_rs.validator_for(dict(schema), validate_formats=formats, retriever=_refuse)
 
 
-def _refuse(address: str) -> Any:
+def _refuse(uri: str) -> Any:
     """Fetch nothing: a schema comes with a tool, and may name any address."""
-    raise ValueError(f"{address!r} is not part of the schema")
+    raise ValueError(f"{uri!r} is not part of the schema")

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from qwen_agentkit.engine.grammar.conditions import write_as_choices
 from qwen_agentkit.engine.grammar.formats import ANY_STRING, CALENDAR, PATTERNS, PYDANTIC
@@ -175,7 +175,7 @@ def _leave_a_hair(copy: dict[str, Any]) -> None:
         copy["maximum"] = float(f"{copy.pop('exclusiveMaximum') - hair:.12g}")
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
