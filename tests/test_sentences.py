@@ -63,6 +63,20 @@ def test_unspaced_scripts(name: str) -> None:
     assert [s.text for s in split_sentences("".join(UNSPACED[name]))] == UNSPACED[name]
 
 
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Die Hauptstr. 5 ist zu.",
+        "Siehe § 5 Abs. 2 Satz 1.",
+        "Kl. 9 öppnar vi.",
+        "Тел. 5-55-55.",
+        "St. Mary is open.",
+    ],
+)
+def test_an_abbreviation_ends_no_sentence(sentence: str) -> None:
+    assert [s.text for s in split_sentences(f"{sentence} Ok.")] == [sentence, "Ok."]
+
+
 def test_every_mark_that_unicode_calls_an_end_is_one() -> None:
     marks = regex.findall(r"\p{Sentence_Terminal}", "".join(map(chr, range(0x20000))))
     assert len(marks) > 150

@@ -47,11 +47,14 @@ _MARKS = re.compile(r"[ \t]*(?:(?:#{1,6}|>|[-*+•‣◦–]|\(?\d{1,3}[.)])[ \t
 _ABBREVIATIONS = (
     "mr mrs ms dr prof jr sr messrs vs e.g i.e eg ie cf approx ca vol fig figs pp eds dept est inc ltd "
     "corp capt lt sgt rev gov rep u.s u.k a.m p.m z.b d.h u.a o.ä s.o bzw evtl ggf inkl vgl abb nr mio mrd "
-    "mme mlle etc av env p.ex sra srta ud uds pág núm dña dott sig sigg avv exmo "
+    "mme mlle etc av env p.ex sra srta ud uds pág núm dña dott sig sigg avv exmo st mt gen col "
     "ул им т.е т.к т.д т.п руб тыс млн млрд рис стр гл др проф д-р св напр т.зв هـ"
 )
 # Abbreviations only in front of a number: "No. 5", "Jan. 3", "Art. 12".
-_BEFORE_NUMBER = "no nos art p jan feb mar apr jun jul aug sep sept oct nov dec st ст гл г"
+_BEFORE_NUMBER = (
+    "no nos art p jan feb mar apr jun jul aug sep sept oct nov dec ст гл г tel тел tlf telf abs kap kl str "
+    "max std öffn godz ust hod al nº ave sec"
+)
 _THAI_ERAS = ("พ.ศ", "ค.ศ")
 _NOT_AN_END = frozenset(_ABBREVIATIONS.split())
 _NOT_BEFORE_A_NUMBER = frozenset(_BEFORE_NUMBER.split())
@@ -145,7 +148,8 @@ def _continues_sentence(text: str, left: int, match: regex.Match[str]) -> bool:
     # A single letter is an initial or half of an abbreviation: "J. Smith", "z. B.", "د. أحمد".
     if word in _NOT_AN_END or word.endswith(_THAI_ERAS) or (len(word) == 1 and word.isalpha()):
         return bool(following)
-    if word in _NOT_BEFORE_A_NUMBER and following.isdigit():
+    # "Hauptstr. 5" is a German address.
+    if following.isdigit() and (word in _NOT_BEFORE_A_NUMBER or word.endswith("str")):
         return True
     return word.isdigit() and len(word) <= 2 and bool(_AFTER_ORDINAL.match(after))
 
