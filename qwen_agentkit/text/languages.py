@@ -130,11 +130,13 @@ def _han_language(text: str, scripts: Counter[str], expected: Sequence[str]) -> 
         return "ja"
     chinese = [code for code in expected if code.split("-")[0] == "zh"]
     signs = [char for char in text if char >= "\u4e00" and script_of(char) == "han"]
-    if len(signs) <= _NO_KANA and all(_encode(char, "shift_jis") for char in signs):
+    if len(signs) <= _NO_KANA and _is_shift_jis(signs):
         only_japanese = any(not _encode(char, "gb2312") and not _encode(char, "big5") for char in signs)
         if only_japanese or ("ja" in expected and not chinese):
             return "ja"
     found = Counter(map(_chinese_script, text))
+    if len(signs) <= _NO_KANA and found["zh"] and found["zh-hant"] and not chinese and _is_shift_jis(signs):
+        return "ja"  # Japanese alone shortens some characters and not others: 会議室.
     if not found["zh"] and not found["zh-hant"]:
         return chinese[0] if chinese else "zh"
     return "zh-hant" if found["zh-hant"] > 2 * found["zh"] else "zh"
@@ -148,6 +150,10 @@ def _chinese_script(char: str) -> str:
         return ""
     # The second level of Big5 holds rare characters that both scripts share.
     return "zh" if simplified else "zh-hant" if b"\xa4" <= traditional < b"\xc9" else ""
+
+
+def _is_shift_jis(signs: Iterable[str]) -> bool:
+    return all(_encode(char, "shift_jis") for char in signs)
 
 
 def _encode(char: str, charset: str) -> bytes:
