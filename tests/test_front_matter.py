@@ -71,3 +71,14 @@ def test_a_heading_in_what_is_kept_is_the_title() -> None:
 )
 def test_front_matter_that_yaml_cannot_read_is_text(head: str) -> None:
     assert "Text." in read(f"---\n{head}\n---\nText.\n").text
+
+
+@pytest.mark.parametrize(
+    "text", ["Please note: bring a key", "Note: the ferry does not sail on Sundays.", "注意: 周日 不开船。"]
+)
+def test_a_remark_between_two_rules_is_not_lost(text: str) -> None:
+    assert text in read(f"---\n{text}\n---\nRest.\n").text
+
+
+def test_a_date_or_a_number_may_be_the_title() -> None:
+    assert read("---\ntitle: 2024\n---\nText.\n").metadata == {"title": "2024"}

@@ -24,6 +24,8 @@ _KEPT = frozenset({
     "summary", "tags", "updated",
 })  # fmt: skip
 """Keys of front matter that say something about the text; others are for the program that shows it."""
+_KEY = re.compile(r"[\w.-]+")
+_PROSE = re.compile(r"\s.*[.!?。！？؟।]$", re.S)
 _DELIMITER = re.compile(r"[ ]{0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
 _BORDER = re.compile(r"(?<!\\)\|")
 
@@ -39,7 +41,7 @@ def read_markdown(data: bytes) -> list[Part]:
     )
     named = (front_matter or {}).get("title")
     titles = (
-        " ".join(named.split()) if isinstance(named, str) else "",
+        "" if named is None or isinstance(named, dict | list) else " ".join(str(named).split()),
         *(heading.title for heading in find_headings(body) if heading.level == 1),
     )
     title = next((title.strip() for title in titles if title.strip()), None)
@@ -55,7 +57,8 @@ def _parse_front_matter(mark: str, head: str) -> dict[str, Any] | None:
         found = yaml.safe_load(head) if mark == "---" else _parse_toml(head)
     except (yaml.YAMLError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    # "Please note: ..." between two rules is text: some key of front matter is a single word.
+    return found if isinstance(found, dict) and any(_KEY.fullmatch(str(key)) for key in found) else None
 
 
 def _parse_toml(head: str) -> dict[str, Any] | None:
@@ -69,7 +72,7 @@ def _parse_toml(head: str) -> dict[str, Any] | None:
 def _write_front_matter(front_matter: dict[str, Any]) -> Iterator[str]:
     """Yield a line for each key that says something about the text."""
     for key, value in front_matter.items():
-        if str(key).lower() in _KEPT:
+        if str(key).lower() in _KEPT or (key != "title" and isinstance(value, str) and _PROSE.search(value)):
             values = value if isinstance(value, list) else [value]
             texts = [" ".join(str(one).split()) for one in values if one and not isinstance(one, dict | list)]
             if texts:
