@@ -73,6 +73,12 @@ def test_a_first_record_is_no_name_and_not_lost(case: str) -> None:
     assert part.warnings == NO_NAMES
 
 
+@pytest.mark.parametrize("total", ["Total", "Summe", "合计"])
+def test_a_sum_below_a_column_is_no_name(total: str) -> None:
+    text = read_document(f"Item,Price\nPen,3\nBook,5\n{total},8\n".encode(), ".csv")[0].text
+    assert text == f"Item: Pen | Price: 3\n\nItem: Book | Price: 5\n\nItem: {total} | Price: 8"
+
+
 def test_a_letterhead_names_nothing() -> None:
     rows = [
         ["Contact:", "Ines Blum", "Date:", "2024-05-01"],

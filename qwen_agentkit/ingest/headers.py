@@ -19,6 +19,10 @@ _ENOUGH = 2
 """The evidence that a header needs: one column of figures, or two weaker signs."""
 _NEVER = -100.0
 
+_TOTALS = frozenset({
+    "total", "totals", "sum", "summe", "gesamt", "totale", "totaal", "suma", "toplam", "итого", "всего",
+    "المجموع", "الإجمالي", "合计", "总计", "合計", "總計", "합계",
+})  # fmt: skip
 _YEAR = re.compile(r"(?:19|20)\d\d(?:\s*[/–-]\s*\d{2,4})?")
 _SENTENCE = re.compile(r"[.!?。！？؟।,،;]\s|[.!?。！？؟।]$")
 
@@ -170,6 +174,8 @@ def _usual_names() -> frozenset[str]:
 def _is_vertical(rows: Sequence[Sequence[str]]) -> bool:
     """Tell whether the first column holds the names: "Phone | 0123", "Since | 2024"."""
     keys = [row[0] for row in rows if row and row[0]]
+    if len(keys) > 1 and keys[-1].casefold() in _TOTALS:
+        keys.pop()  # The sum below a column is no name of a field.
     named = sum(1 for key in keys if key.endswith((":", "：")) or (_is_usual(key) and _kind(key) == "text"))
     return bool(keys) and _count_filled(rows[0]) <= 2 and 10 * named >= 3 * len(keys)
 
