@@ -12,7 +12,7 @@ from qwen_agentkit.text.cldr import Forms, day_forms, month_forms
 from qwen_agentkit.text.folding import normalize_text
 from qwen_agentkit.text.ranges import is_range
 
-__all__ = ["CalendarWord", "calendar_names", "find_days", "find_months", "unnamed_days"]
+__all__ = ["CalendarWord", "calendar_names", "find_days", "find_months", "unnamed_days", "unnamed_months"]
 
 
 class CalendarWord(NamedTuple):
@@ -27,6 +27,10 @@ class CalendarWord(NamedTuple):
 
 # Names that are everyday words too. They count only beside a number or another name of their kind.
 _AMBIGUOUS_MONTHS = frozenset(("may", "march", "mars", "mai", "mei", "mayo", "marzo", "mart", "mai", "maj"))
+# No verb and no planet stands behind these: "in March", "im Mai", "en mars".
+_BEFORE_MONTH = re.compile(
+    r"(?<!\w)(?:in|since|until|during|im|seit|en|depuis|desde|hasta|sinds|i|sedan|siden) $"
+)
 _AMBIGUOUS_DAYS = frozenset({
     "pazar", "minggu", "ahad", "linggo", "پير", "منگل", "هفته", "ہفتہ", "อาทิตย์", "จันทร์", "อังคาร", "ням",
     "शनि", "சனி", "வெள்ளி", "திங்கள்", "ஞாயிறு", "புதன்", "செவ்வாய்", "sun", "sat", "wed", "mon", "mar", "mer",
@@ -85,6 +89,11 @@ _EVERY_DAY = re.compile(
     "|每天|每日|天天|全年|毎日|年中無休"
     "|매일|연중무휴|ทุกวัน|mỗi ngày|hàng ngày|hằng ngày|setiap hari|kila siku"
 )
+_ALL_YEAR = re.compile(
+    "all year|year-round|every month|ganzjährig|das ganze jahr|toute l'année|todo el año|o ano todo"
+    "|tutto l'anno|hele? (?:jaar|året|år)|круглый год|цілий рік|cały rok|celoročně"
+    "|طوال العام|طوال السنه|طوال السنة|全年|一年四季|年中|통년|연중|ตลอดปี|quanh năm|sepanjang tahun|साल भर"
+)
 _WEEKDAYS = re.compile(
     "weekdays?|work(?:ing )?days?|business days?|wochentag|werktag|jours ouvrables|en semaine|laborable"
     "|dias? út|feriali|werkdag|doordeweeks|vardag|hverdag|будн|рабочи[ех] дн|робочі дн|dni robocz|hafta ?içi"
@@ -139,10 +148,22 @@ def find_days(text: str, language: str) -> list[CalendarWord]:
 
 def find_months(text: str, language: str) -> list[CalendarWord]:
     """Return the months that a normalized text names."""
-    return [
-        CalendarWord(number, match.start(), match.end(), sure)
-        for match, number, sure in _find(text, _compile_months(language), _AMBIGUOUS_MONTHS)
-    ]
+    names = list(_find(text, _compile_months(language), _AMBIGUOUS_MONTHS))
+    found = []
+    for match, number, sure in names:
+        told = match[0] in _AMBIGUOUS_MONTHS and _BEFORE_MONTH.search(text[: match.start()][-10:])
+        found.append(CalendarWord(number, match.start(), match.end(), sure or bool(told)))
+    return found
+
+
+def unnamed_months(text: str, language: str) -> set[int]:
+    """Return the months of a normalized text that it does not name: those of a range or of the whole year."""
+    months = set(range(1, 13)) if _ALL_YEAR.search(text) else set()
+    for one, other in pairwise(find_months(text, language)):
+        if is_range(text[one.end : other.start]):
+            first, last = int(one.number), int(other.number)
+            months |= {(first + step) % 12 + 1 for step in range((last - first - 1) % 12)}
+    return months
 
 
 def calendar_names(language: str) -> frozenset[str]:

@@ -6,6 +6,7 @@ with. A language that Babel does not know has no words.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
@@ -24,7 +25,22 @@ Forms = dict[str, frozenset[str]]
 _BABEL_NAMES = {"zh-hant": "zh_Hant", "no": "nb", "tl": "fil"}
 # Arabic names its months in three ways.
 _FURTHER = {"ar": ("ar_SY", "ar_DZ", "ar_MA"), "zh": ("zh_Hant",), "zh-hant": ("zh",), "sr": ("sr_Latn",)}
-_FURTHER_SIGNS = {"tr": {"tl": "TRY"}, "fa": {"تومان": "IRR"}, "zh": {"人民币": "CNY"}}
+_FURTHER_UNITS = {
+    "ar": {
+        "مترا مربعا": "area-square-meter",
+        "كيلومترا مربعا": "area-square-kilometer",
+        "مترا مكعبا": "volume-cubic-meter",
+    },
+    "he": {"מטר רבוע": "area-square-meter", "מטרים רבועים": "area-square-meter"},
+}
+_FURTHER_SIGNS = {
+    "tr": {"tl": "TRY"},
+    "fa": {"تومان": "IRR"},
+    "zh": {"人民币": "CNY", "元": "CNY", "块": "CNY"},
+    "zh-hant": {"人民幣": "CNY", "元": "CNY", "塊": "CNY"},
+    "ja": {"元": "CNY"},
+}
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 _COUNTS = (1, 2, 3, 5, 11, 1.5)
 """Numbers whose units have all plural forms of all languages."""
 
@@ -87,7 +103,8 @@ def unit_forms(language: str) -> tuple[Forms, Forms]:
 
     before: dict[str, set[str]] = {}
     behind: dict[str, set[str]] = {}
-    for locale in _locales(language):
+    # The British spell units otherwise, but name months and money alike.
+    for locale in _locales(language) + (_locales("en_GB") if language == "en" else []):
         for unit in UNITS:
             for length in ("long", "short", "narrow"):
                 for count in _COUNTS if length == "long" else (1, 5):
@@ -98,16 +115,17 @@ def unit_forms(language: str) -> tuple[Forms, Forms]:
                     head, number, tail = _around_number(text)
                     if number and not (head and tail):
                         (before if head else behind).setdefault(head or tail, set()).add(unit)
+    for form, unit in _FURTHER_UNITS.get(language, {}).items():
+        behind.setdefault(form, set()).add(unit)
     return _frozen(before), _frozen(behind)
 
 
 def _around_number(text: str) -> tuple[str, str, str]:
     """Split "5 kg" into what is in front of the number, the number, and what is behind it."""
-    places = [place for place, char in enumerate(text) if char.isdecimal()]
-    if not places:
+    number = _NUMBER.search(text)
+    if not number:
         return text, "", ""
-    start, end = places[0], places[-1] + 1
-    return text[:start].strip(), text[start:end], text[end:].strip(" .")
+    return text[: number.start()].strip(), number[0], text[number.end() :].strip(" .")
 
 
 @lru_cache(maxsize=128)

@@ -12,7 +12,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import NamedTuple
 
-from qwen_agentkit.text.calendar_words import find_days, find_months, unnamed_days
+from qwen_agentkit.text.calendar_words import find_days, find_months, unnamed_days, unnamed_months
 from qwen_agentkit.text.folding import normalize_text
 from qwen_agentkit.text.measures import find_measure
 from qwen_agentkit.text.names import find_roman_numerals, remove_codes
@@ -63,6 +63,8 @@ _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](?:\d
 # "3.10. um 9 Uhr": this full stop ends no sentence.
 _DAY_MONTH = re.compile(r"(?:0?[1-9]|[12]\d|3[01])\.(?:0?[1-9]|1[0-2])")
 _GOES_ON = re.compile(r"\. ?\w")
+# 03/2024 and 5/1; which of two numbers is the month is not known.
+_MONTH_IN_DIGITS = re.compile(r"\d{1,2}[/.-]\d{4}|\d{4}[/-]\d{1,2}|\d{1,2}/\d{1,2}")
 _MONTH_SIGN = re.compile(r" ?[月월]")
 _MINUS = re.compile(
     r"(?<![\w.-])(?:minus|минус|мінус|eksi) ?(?=\d)|(?:负|負|零下|氷点下|マイナス|영하 ?)(?=\d)"
@@ -70,7 +72,7 @@ _MINUS = re.compile(
 # Words for a number below zero; they may stand anywhere in the text.
 _BELOW = re.compile(
     r"\b(?:below (?:zero|freezing)|unter null|moins|sous zéro|menos|bajo cero|abaixo de zero|meno|sotto zero"
-    r"|ниже нуля)\b|تحت الصفر|ناقص|سالب"
+    r"|ниже нуля|minus|минус|мінус|eksi)\b|تحت الصفر|ناقص|سالب|零下|氷点下|マイナス|영하"
 )
 _SIGN = re.compile(r"(?:^|[ (\"\u2e80-\u9fff])-$")
 
@@ -107,8 +109,6 @@ def _find_numbers(text: str, language: str) -> list[Figure]:
     eastern = list(find_eastern_numerals(text))
     digits = _blank_numerals(text, [one for one in eastern if one.text[0].isdecimal()])
     found = [figure for match in _CHAIN.finditer(digits) for figure in _read_chain(digits, match, language)]
-    if _BELOW.search(text):
-        found = [figure._replace(values=figure.values | _negate(figure.values)) for figure in found]
     found += [
         Figure(
             one.text,
@@ -120,6 +120,8 @@ def _find_numbers(text: str, language: str) -> list[Figure]:
         for one in [*eastern, *find_number_words(text, language)]
         if one.sure
     ]
+    if _BELOW.search(text):
+        found = [figure._replace(values=figure.values | _negate(figure.values)) for figure in found]
     return [_with_measure(figure, text, language) for figure in found]
 
 
@@ -167,6 +169,7 @@ def collect_values(text: str, language: str) -> set[str]:
         values |= _negate(values)
     values |= {value for _, value, _ in prepared.days}
     values |= {f"d{day}" for day in unnamed_days(text)}
+    values |= {f"m{month}" for month in unnamed_months(text, language)}
     return values | {f"m{month.number}" for month in find_months(text, language)}
 
 
@@ -252,6 +255,8 @@ def _collect_chain_values(text: str, match: re.Match[str]) -> set[str]:
         return set()  # 5:30 is not 5.
     parts = re.findall(r"\d+", chain)
     values = {strip_zeros(part) for part in parts}
+    if _MONTH_IN_DIGITS.fullmatch(chain):
+        values |= {f"m{int(part)}" for part in parts}
     if DECIMAL.fullmatch(chain):
         values |= read_number(chain)
     if time:

@@ -32,9 +32,12 @@ _FACTORS: dict[str, dict[str, str | int]] = {
     "mass": {"milligram": "0.001", "gram": 1, "kilogram": 1000, "tonne": 1_000_000},
     "length": {"millimeter": "0.001", "centimeter": "0.01", "meter": 1, "kilometer": 1000},
     "duration": {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604_800},
-    "volume": {"milliliter": "0.001", "centiliter": "0.01", "deciliter": "0.1", "liter": 1},
+    "area": {"square-meter": 1, "hectare": 10_000, "square-kilometer": 1_000_000},
+    "volume": {
+        "milliliter": "0.001", "centiliter": "0.01", "deciliter": "0.1", "liter": 1, "cubic-meter": 1000,
+    },
     "power": {"watt": 1, "kilowatt": 1000, "megawatt": 1_000_000},
-}
+}  # fmt: skip
 _BASE = {
     f"{kind}-{unit}": (kind, Decimal(factor))
     for kind, units in _FACTORS.items()

@@ -13,13 +13,18 @@ from qwen_agentkit.text.folding import normalize_text
 __all__ = ["find_codes", "find_names", "find_roman_numerals", "remove_codes"]
 
 _CODE = re.compile(
-    r"https?://[^\s<>()\[\]{}]+|www\.[^\s<>()\[\]{}]+|(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{0,99}\w|(?<![A-Za-z\d])[A-Za-z]+[-_]?\d[A-Za-z\d_-]*"
+    r"https?://[^\s<>()\[\]{}]+|www\.[^\s<>()\[\]{}]+|(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]{0,99}\w"
+    # "50 m2" has a unit behind its number, and no code.
+    r"|(?<![A-Za-z\d])(?!(?<=\d\s)[kcdm]?m[23](?!\w))[A-Za-z]+[-_]?\d[A-Za-z\d_-]*"
 )
 _TITLE = re.compile("《([^》《]+)》")
 _CAPITALIZED = re.compile(r"(?<![\w@./'’-])[^\W\d_][\w'’]+(?:-[^\W\d_][\w'’]*)*")
 _POSSESSIVE = re.compile(r"['’]s?$")
 # German and Luxembourgish capitalize every noun.
 _CAPITALS_MEAN_NOTHING = frozenset({"de", "lb"})
+
+_DASH_IS_A_VERB = frozenset({"be", "ru", "uk"})
+"""Languages in which a dash stands for "is"."""
 
 
 def find_codes(text: str) -> list[str]:
@@ -49,7 +54,9 @@ def find_names(text: str, language: str) -> list[str]:
         name = _POSSESSIVE.sub("", word[0])
         acronym = len(name) > 1 and name.isupper()
         capital = name[0].isupper() and len(name) > 2 and language not in _CAPITALS_MEAN_NOTHING
-        begins = word.start() <= first or _ends_clause(text[max(0, word.start() - 20) : word.start()])
+        begins = word.start() <= first or _ends_clause(
+            text[max(0, word.start() - 20) : word.start()], language
+        )
         if (acronym or (capital and not begins)) and normalize_text(name) not in known:
             found.append(name)
     return found
@@ -71,6 +78,7 @@ def find_roman_numerals(text: str) -> dict[str, int]:
     return found
 
 
-def _ends_clause(before: str) -> bool:
+def _ends_clause(before: str, language: str) -> bool:
     """Tell whether a word behind `before` begins a sentence, a clause or a quotation."""
-    return (before.rstrip() or ":")[-1] in ".!?:;…—–-(\"'“„«‘¿¡*_"
+    mark = (before.rstrip() or ":")[-1]
+    return mark in ".!?:;…—–-(\"'“„«‘¿¡*_" and not (mark in "—–" and language in _DASH_IS_A_VERB)

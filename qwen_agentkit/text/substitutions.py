@@ -46,6 +46,8 @@ _CUES_BEHIND = {
     "zh": "先生|女士|教授|博士|老师|写|著|撰|说|画|发明|$",
     "ja": "[がはをにのでともへ、]|さん|氏|様|先生|から|により|によって",
 }
+_JAPANESE_TITLE = re.compile("さん|氏|様|先生")
+"""Behind one of these even two characters are a name."""
 _SURNAMES = (
     "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕苏卢蒋蔡贾丁魏薛叶阎"
     "余潘杜戴夏钟汪田任姜范方石姚谭廖邹熊金陆郝孔白崔康毛邱秦江史顾侯邵孟龙万段雷钱汤尹黎易常武乔贺赖龚文"
@@ -175,7 +177,8 @@ def _has_cues(block: _Block, language: str) -> bool:
     if language == "zh":
         surname = any(text[0] in _SURNAMES and len(text) < 5 for text in (block.claim, block.source))
         return bool(before or (surname and (behind or not block.before)))
-    return bool(before and behind) and (language != "ja" or longer > 2)
+    titled = bool(_JAPANESE_TITLE.match(block.behind))
+    return bool(before and behind) and (language != "ja" or longer > 2 or titled)
 
 
 def _are_similar(one: str, other: str) -> bool:
