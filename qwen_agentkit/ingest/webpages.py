@@ -96,7 +96,7 @@ def html_as_text(html: str) -> tuple[str, dict[str, str], bool]:
 class _Open:
     """An open element: where its text starts, and what becomes of it."""
 
-    __slots__ = ("children", "fate", "kept", "name", "raised", "start")
+    __slots__ = ("children", "fate", "first", "kept", "name", "raised", "start")
 
     def __init__(self, name: str, start: int, fate: str, raised: str) -> None:
         self.name = name
@@ -104,6 +104,7 @@ class _Open:
         self.fate = fate
         self.raised = raised  # what text behind the element is
         self.children = 0
+        self.first: int | None = None  # the number of the first item of a numbered list
         self.kept: list[tuple[bool, str]] = []
 
 
@@ -157,8 +158,11 @@ class _Page:
             self._add_void(tag)
             return
         fate = self._visibility.fate(tag, self._all)
+        border = self._item_border(tag) if name == "li" else self._border(name)
         self._open.append(_Open(name, len(self._pieces), fate, self._raised))
-        self._put(" " if name == "mfrac" else self._border(name))
+        if name == "ol" and "reversed" not in tag.attributes:
+            self._open[-1].first = _read_number(tag.attributes.get("start"), 1)
+        self._put(" " if name == "mfrac" else border)
         self._counts[-1][name] += 1
         self._all[name] += 1
         self._set_position(tag)
@@ -325,11 +329,22 @@ class _Page:
     def _border(self, tag: str) -> str:
         if tag in _HEADINGS:
             return f"\n\n{'#' * int(tag[1])} "
-        if tag == "li":
-            return "\n- "
-        if tag in _LINES:
+        if tag in _LINES or tag == "li":
             return "\n"
         return "\n\n" if tag in _BLOCKS else ""
+
+    def _item_border(self, tag: Tag) -> str:
+        """Return what begins an item: its number in a numbered list, for texts that speak of point 3."""
+        parent = self._open[-1] if self._open else None
+        if parent is None or parent.first is None:
+            return "\n- "
+        before = parent.children - 1
+        parent.first = _read_number(tag.attributes.get("value"), parent.first + before) - before
+        return f"\n{parent.first + before}. "
+
+
+def _read_number(text: str | None, default: int) -> int:
+    return int(text) if text and re.fullmatch(r"\s*-?[0-9]{1,9}\s*", text) else default
 
 
 def _tidy(text: str) -> str:
