@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 
 import pytest
 
+from qwen_agentkit.catalog import PRESETS
 from qwen_agentkit.cli import hosting
 from qwen_agentkit.cli.entry import app
 from qwen_agentkit.errors import AccessError, InputError
@@ -48,3 +50,18 @@ def test_a_token_is_printed_once(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert (user.groups, user.writes) == (("crew", "staff"), True)
     with pytest.raises(InputError, match="cannot be added"):
         app(["token", "ben", "--tokens", str(file)], standalone_mode=False)
+
+
+@pytest.mark.parametrize("command", ["serve", "mcp"])
+def test_the_preset_that_made_the_store_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    stacks: list[Stack] = []
+    for name in ("serve", "serve_mcp"):
+        monkeypatch.setattr(hosting, name, lambda stack, *rest, **settings: stacks.append(stack))
+    maker = tmp_path / "documents" / "embedder.json"
+    maker.parent.mkdir()
+    maker.write_text(json.dumps({"model": PRESETS[NANO]["embedding"]}), encoding="utf-8")
+    app([command, "--store", str(tmp_path)], standalone_mode=False)
+    app([command, "--store", str(tmp_path / "new")], standalone_mode=False)
+    assert [stack.preset for stack in stacks] == [NANO, "0.6b"]

@@ -343,7 +343,7 @@ def eval_run(
         Path | None,
         typer.Argument(help="Questions (JSONL) or a data set; see docs/evaluation.md.", metavar="PATH"),
     ] = None,
-    preset: Preset = "nano",
+    preset: Preset = None,
     store: Store = DEFAULT_STORE,
     out: Annotated[
         Path | None,
@@ -383,10 +383,11 @@ def eval_run(
             "questions.jsonl` or `qwen-agentkit eval --compare DIR DIR`."
         )
     benchmark = evaluating.read_questions_of(questions, across=across, languages=languages, limit=limit)
-    folder = out or DEFAULT_RUNS / f"{benchmark.name.replace(' ', '-')}-{preset}"
+    stack = _stack(preset, store)
+    folder = out or DEFAULT_RUNS / f"{benchmark.name.replace(' ', '-')}-{stack.preset}"
     with _progress(silent=as_json) as progress:
         stages = {"answers": answers, "all_stages": all_stages}
-        summary = evaluating.evaluate(_stack(preset, store), benchmark, folder, **stages, progress=progress)
+        summary = evaluating.evaluate(stack, benchmark, folder, **stages, progress=progress)
     if html is not None:
         evaluating.write_html(html, summary)
     if as_json:
@@ -400,7 +401,7 @@ def eval_run(
 @evaluation.command("make")
 def eval_make(
     file: Annotated[Path, typer.Argument(help="New file for the questions.", metavar="FILE")],
-    preset: Preset = "nano",
+    preset: Preset = None,
     store: Store = DEFAULT_STORE,
     limit: Annotated[int, typer.Option(help="Most questions.", min=1)] = 50,
 ) -> None:
@@ -438,7 +439,7 @@ def eval_crowding(
 @app.command()
 def calibrate(
     questions: Questions,
-    preset: Preset = "nano",
+    preset: Preset = None,
     store: Store = DEFAULT_STORE,
     error: Annotated[
         float, typer.Option(help="Share of answers that may be wrong.", min=0.001, max=0.5)
@@ -550,7 +551,7 @@ TokensFile = Annotated[Path, typer.Option("--tokens", help="File of tokens.", me
 
 @app.command()
 def serve(
-    preset: Preset = "0.6b",
+    preset: Preset = None,
     store: Store = DEFAULT_STORE,
     model: ServedModel = None,
     graph: ServedGraph = "rag",
@@ -577,7 +578,7 @@ def serve(
 
 @app.command()
 def mcp(
-    preset: Preset = "0.6b",
+    preset: Preset = None,
     store: Store = DEFAULT_STORE,
     model: ServedModel = None,
     graph: ServedGraph = "rag",
