@@ -80,7 +80,7 @@ def test_a_message_in_html_and_an_old_encoding() -> None:
 
 
 def test_what_is_no_message_is_refused() -> None:
-    with pytest.raises(LoadError, match="The file is no mail message"):
+    with pytest.raises(LoadError, match="The file is not an email message"):
         read("just words\n", ".eml")
     with pytest.raises(LoadError, match="is a broken mail message"):
         read("Subject: x\nContent-Type: message/rfc822\n\n" * 2000, ".eml")

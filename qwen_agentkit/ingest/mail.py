@@ -44,7 +44,7 @@ def read_eml(data: bytes, read: ReadMember) -> list[Part]:
 def _read_message(data: bytes, read: ReadMember) -> list[Part]:
     message = email.message_from_bytes(data, policy=email.policy.default)
     if not any(message[name] for name in ("from", "to", "subject", "date", "received", "message-id")):
-        raise LoadError("The file is no mail message; expected one with a head. Give it its true ending.")
+        raise LoadError("The file is not an email message; expected headers. Give it its true ending.")
     body, warnings = _read_body(message)
     head = [(name, _header(message, name)) for name in ("Subject", "From", "To", "Cc", "Date")]
     parts = [_write_message(head, body, tuple(warnings))]
