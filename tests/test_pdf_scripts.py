@@ -27,7 +27,7 @@ def plain(text: str) -> str:
 @pytest.mark.parametrize("producer", PRODUCERS)
 def test_every_language_comes_out_as_it_went_in(producer: str, tmp_path: Path) -> None:
     languages = [one for one in TEXTS if one not in UNABLE.get(producer, set()) and font_file(one)]
-    assert len(languages) > 10
+    assert {"en", "ru", "tr", "vi"} <= set(languages)  # more where fonts for them are installed
     parts = read_pdf(PRODUCERS[producer](languages, tmp_path))[: len(languages)]
     read = {one: plain(part.text) for one, part in zip(languages, parts, strict=True)}
     assert read == {one: plain(TEXTS[one]) for one in languages}
