@@ -543,7 +543,7 @@ class Slow(Played):
         try:
             for n in range(1000):
                 time.sleep(0.01)
-                chunk = ChatGenerationChunk(message=AIMessageChunk(f"word{n} "))
+                chunk = ChatGenerationChunk(message=AIMessageChunk(f"Line {n} is long. "))
                 if run_manager:
                     run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
