@@ -125,13 +125,10 @@ class QwenDecisions(ModelSettings, BaseDecisionModel):
 
     @cached_property
     def _connection(self) -> tuple[Any, Any]:
-        from qwen_agentkit.server.flavors import check_model, detect_server  # needs an HTTP client
+        from qwen_agentkit.server.chat import ChatServer  # needs an HTTP client
 
         server = self._server()
-        models = server.models()
-        flavor = detect_server(server, self.server, models)
-        check_model(server, flavor, self.model, models)
-        return server, flavor
+        return server, ChatServer(server, self.model, self.server).flavor
 
 
 def _collect(asked: dict[str, AskedQuestion], probabilities: list[list[float]]) -> dict[str, Any]:
