@@ -1,4 +1,4 @@
-"""Weights in fp16 beside fp32 activations: as exact as whole ones, refused layer by layer, chosen where bf16 is slow."""
+"""Weights in fp16 beside fp32 activations: as exact as whole ones, and chosen where bf16 is slow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What processors without AVX-512 run, in processes that are kept from those instructions: right within bounds."""
+"""What older processors run, in processes that are kept from newer instructions: right within bounds."""
 
 from __future__ import annotations
 
@@ -51,11 +51,9 @@ try:
     int4 = "runs"
 except InputError as error:
     int4 = str(error)
-few, many = products.int8_product(many_rows=False), products.int8_product(many_rows=True)
 print(json.dumps({
     "fp16": fp16_is_usable(),
     "exact": [product.name for product in products.exact_products()],
-    "largest": {few.largest, many.largest} == {64} and 64 or max(few.largest, many.largest),
     "bits": quantize.int8_bits(),
     "revision": identify(folder, device="cpu", quantize="int8").revision.partition("+")[2],
     "int4": int4,
