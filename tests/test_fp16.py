@@ -157,7 +157,7 @@ def test_vectors_and_scores_are_those_of_fp32(tmp_path: Path) -> None:
     ]
     half, whole = (QwenEmbeddings(model="nano", device="cpu", dtype=kind) for kind in ("float16", "float32"))
     assert (half.embed_array(texts) * whole.embed_array(texts)).sum(1).min() > 0.9999
-    assert half.fingerprint != whole.fingerprint
+    assert half.fingerprint == whole.fingerprint  # a store takes both, as it takes bf16
     pairs = [("When does the boat leave?", text) for text in texts]
     scores = [
         QwenReranker(model="nano", device="cpu", dtype=kind).score(pairs) for kind in ("float16", "float32")
