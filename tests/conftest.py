@@ -27,6 +27,7 @@ pytest_plugins = [
     "tests.fakes.command_line",
     "tests.fakes.loopback",
     "tests.fakes.scripted_chat",
+    "tests.fakes.stores",
     "tests.serve_site",
 ]
 
