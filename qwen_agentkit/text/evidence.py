@@ -15,12 +15,11 @@ from langchain_core.documents import Document
 from typing_extensions import TypedDict  # pydantic reads typing's from Python 3.12 on only
 
 from qwen_agentkit.text.calendar_words import calendar_names
-from qwen_agentkit.text.citations import document_source, without_markers
+from qwen_agentkit.text.citations import document_source, passage_language, without_markers
 from qwen_agentkit.text.contacts import digit_runs, find_long_codes, is_stated
 from qwen_agentkit.text.dates import Date, find_dates, has_other_order
 from qwen_agentkit.text.figures import Figure, collect_values, find_figures, find_ranges
 from qwen_agentkit.text.folding import normalize_text, remove_accents
-from qwen_agentkit.text.languages import detect_language
 from qwen_agentkit.text.markup import without_markup
 from qwen_agentkit.text.measures import are_compatible, in_base_units
 from qwen_agentkit.text.names import find_codes, find_names, find_roman_numerals
@@ -61,8 +60,7 @@ class Evidence:
     @cached_property
     def language(self) -> str:
         """The language of the passage."""
-        known = self.document.metadata.get("language")
-        return str(known) if known else detect_language(self.document.page_content)
+        return passage_language(self.document)
 
     @cached_property
     def normalized(self) -> str:
