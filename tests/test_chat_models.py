@@ -1,4 +1,4 @@
-"""`ChatQwen`: LangChain's conformance class, and behaviour on a tiny Qwen3 that is made to want a text."""
+"""`ChatQwen`: LangChain's conformance class, and behavior on a tiny Qwen3 that is made to want a text."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class RagNodes:
         thought = plan_thought("prepare", settings, 0)
         history = History()
         if settings.history_tokens:
-            known = (state.get("summary", ""), state.get("summarised", ""))
+            known = (state.get("summary", ""), state.get("summarized", ""))
             budget = settings.history_tokens
             history = read_history(state["messages"], known, budget, self.model, thought, stage)
         question = rewrite_followup(asked, history, self.model, thought, stage)
@@ -78,7 +78,7 @@ class RagNodes:
             "question": question,
             "language": language,
             "summary": history.summary,
-            "summarised": history.summarised,
+            "summarized": history.summarized,
             "before": [document_key(document) for document in state.get("documents", [])],
             "retrieved": [],
             "documents": [],

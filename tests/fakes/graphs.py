@@ -90,7 +90,7 @@ class Played(BaseChatModel):
         task = "rewrite" if "Write the query only" in words else "answer"
         task = "translate" if "translation only" in words else task
         task = "stand alone" if "Write the question only" in words else task
-        task = "summarise" if "Write the summary only" in words else task
+        task = "summarize" if "Write the summary only" in words else task
         task = "repair" if messages[-1].text.startswith("Your answer has faults") else task
         kept = {key: kwargs[key] for key in ("thinking", "thinking_budget", "tools") if key in kwargs}
         line = self._next(task, messages, kept)

@@ -1,4 +1,4 @@
-"""What of a JSON schema a grammar holds. Knows llguidance's judgement, no tokens.
+"""What of a JSON schema a grammar holds. Knows llguidance's judgment, no tokens.
 
 What a grammar cannot hold is left out of it, said in a warning, and checked when the answer is there.
 """
