@@ -47,7 +47,7 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
                 "peft",
                 "psutil",
             ),
-            *("safetensors", "tokenizers", "torch", "torchao", "transformers"),
+            *("safetensors", "tokenizers", "torch", "torchao", "transformers", "xllamacpp"),
         },
     ),
     ("server", ["server"], {"httpcore", "httpx", "httpx_sse", "numpy"}),
