@@ -119,7 +119,8 @@ def _chat_way(folder: Path) -> str:
     if not folder.is_file() and not _has_head(folder, "ForCausalLM", "ForConditionalGeneration"):
         return "no: it has no language model head"
     try:
-        return ENGINE if identify(str(folder), chat=True).packed else "transformers' own code"
+        identify(str(folder), chat=True)
+        return ENGINE
     except (InputError, MissingExtraError, ModelError) as error:
         return f"no: {error}"
 
