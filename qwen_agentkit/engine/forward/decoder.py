@@ -74,7 +74,7 @@ class Decoder:
             read = _read_positions(segments, rows.device) if number == last else None
             seen = [of_layers[number] for of_layers in caches]
             rows = layer(rows, cos, sin, input_ids, lengths=lengths, caches=seen, read=read)
-        return self._finish(rows)
+        return self._finish(rows)[:, : sum(segment.read for segment in segments)]
 
 
 class _Layer:
@@ -107,9 +107,10 @@ class _Layer:
 
 
 def _read_positions(segments: Sequence[Segment], device: torch.device) -> Tensor:
+    """Return the places in the row that are read; where none is, one all the same: norms need a row."""
     positions: list[int] = []
     end = 0
     for segment in segments:
         end += len(segment.tokens)
         positions.extend(range(end - segment.read, end))
-    return torch.tensor(positions, dtype=torch.long, device=device)
+    return torch.tensor(positions or [0], dtype=torch.long, device=device)
