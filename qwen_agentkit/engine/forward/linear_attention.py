@@ -102,7 +102,7 @@ class LinearAttention:
     ) -> Tensor:
         """Read one token of each of several segments, the usual step of many answers."""
         held = [self._before(states, mixed) for states in each]
-        where = slice(None) if len(places) == len(mixed) else list(places)
+        where: slice | list[int] = slice(None) if len(places) == len(mixed) else list(places)
         windows = torch.cat((torch.stack([before for before, _ in held]), mixed[where][:, None]), 1)
         query, key, value = self._heads((windows.float() * self._filter).sum(1))
         out, after = delta_steps(query, key, value, decay[where], beta[where], [state for _, state in held])
