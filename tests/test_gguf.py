@@ -49,7 +49,6 @@ def test_the_weights_are_the_checkpoints(files: Path, nano_chat_dir: Path) -> No
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert mine.context == true.context
-    assert mine.packed
 
 
 def test_a_chat_is_the_same(files: Path) -> None:

@@ -58,11 +58,6 @@ class Identity:
         rounded = self.quantize if kind == "cpu" else f"{kind}-{self.quantize}"
         return f"{adapted}+{rounded}" if self.quantize else adapted
 
-    @property
-    def packed(self) -> bool:
-        """Whether the packed forward runs the model. If not, transformers runs one sequence at a time."""
-        return self.config.model_type in PACKED_ARCHITECTURES
-
 
 def identify(
     name: str,

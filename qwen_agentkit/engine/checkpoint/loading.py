@@ -53,7 +53,6 @@ class Loaded(Vocabulary):
         tokenizer: The checkpoint's tokenizer.
         name: Hub id or folder name.
         revision: Commit on the hub, or a digest of the files of a local folder, and the quantization.
-        packed: Whether the packed forward runs the model. If not, transformers runs one sequence at a time.
         generation: Settings of generation_config.json, such as "temperature" and "eos_token_id".
     """
 
@@ -61,7 +60,6 @@ class Loaded(Vocabulary):
     tokenizer: Tokenizer
     name: str
     revision: str
-    packed: bool = True
     generation: Mapping[str, Any] = field(default_factory=dict)
 
     def compute(self, function: Callable[[], T]) -> T:
@@ -231,14 +229,12 @@ def _load(identity: Identity, *, head: bool, chat: bool) -> Loaded:
         quantize_model(model, identity.quantize, identity.dtype, with_tables=chat, fine=fine)
     elif identity.device == "cpu" and can_pack(identity.dtype):
         pack_linears(model if chat else model.base_model)  # a reranker reads two rows of its head
-    if identity.packed:
-        pack_decoder(model)
+    pack_decoder(model)
     loaded = Loaded(
         model=model,
         tokenizer=_read_tokenizer(identity),
         name=identity.name,
         revision=identity.revision,
-        packed=identity.packed,
         generation=_generation(identity),
     )
     _give_back_memory()

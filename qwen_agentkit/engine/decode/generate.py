@@ -78,7 +78,7 @@ def generate(
         ends=end_ids(loaded),
         device=loaded.device,
         guide=guide,
-        lookup=lookup and loaded.packed,
+        lookup=lookup,
         cancelled=cancelled,
     )
     return TokenStream(loaded, sequence)

@@ -16,7 +16,6 @@ from qwen_agentkit.chat.tags import CLOSE_THINK
 from qwen_agentkit.engine.checkpoint.loading import Loaded
 from qwen_agentkit.engine.checkpoint.template import chat_template
 from qwen_agentkit.engine.checkpoint.vocabulary import Vocabulary
-from qwen_agentkit.engine.forward import stock
 from qwen_agentkit.engine.forward.kv import KVCache
 from qwen_agentkit.engine.forward.packed import Segment, forward, token_batches
 from qwen_agentkit.engine.forward.prefixes import common_length
@@ -53,7 +52,7 @@ def letter_probabilities(
             "the state, or raise context_window."
         )
     ids = {letter: letter_id(loaded, letter) for letter in set("".join(letters))}
-    read, logits = (_read_packed if loaded.packed else _read_apart)(loaded, tokens)
+    read, logits = _read(loaded, tokens)
     if not torch.isfinite(logits).all():
         raise ModelError(
             f"{loaded.name!r} gave logits that are not numbers in {loaded.dtype}; try dtype='float32', "
@@ -85,7 +84,7 @@ def letter_id(loaded: Vocabulary, letter: str) -> int:
     return ids[0]
 
 
-def _read_packed(loaded: Loaded, prompts: Sequence[list[int]]) -> tuple[int, Tensor]:
+def _read(loaded: Loaded, prompts: Sequence[list[int]]) -> tuple[int, Tensor]:
     """Read what all prompts share once, then the rest of each; (tokens read, logits of each prompt)."""
     shared = min(common_length(prompts[0], prompt) for prompt in prompts)
     shared = min(shared, min(map(len, prompts)) - 1)  # the last token of each is read for its logits
@@ -108,15 +107,3 @@ def _logits(loaded: Loaded, segments: Sequence[Segment]) -> Tensor:
         head = loaded.model.get_output_embeddings()
         logits: Tensor = head(forward(loaded.model, segments)).float().cpu()
         return logits
-
-
-def _read_apart(loaded: Loaded, prompts: Sequence[list[int]]) -> tuple[int, Tensor]:
-    """Read each prompt by the stock model, whose states cannot be shared."""
-
-    def read(prompt: list[int]) -> Tensor:
-        with torch.inference_mode():
-            hidden = stock.forward(loaded.model, prompt, stock.StockCache(loaded.model.config))[-1:]
-            logits: Tensor = loaded.model.get_output_embeddings()(hidden)[0].float().cpu()
-            return logits
-
-    return sum(map(len, prompts)), torch.stack([loaded.compute(partial(read, one)) for one in prompts])
