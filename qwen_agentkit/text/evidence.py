@@ -25,6 +25,7 @@ from qwen_agentkit.text.markup import without_markup
 from qwen_agentkit.text.measures import are_compatible, in_base_units
 from qwen_agentkit.text.names import find_codes, find_names, find_roman_numerals
 from qwen_agentkit.text.numerals import knows_number_words
+from qwen_agentkit.text.ordinals import Ordinal, find_ordinals, find_stated_places, has_other_place
 from qwen_agentkit.text.quotes import find_quotations
 from qwen_agentkit.text.spoken import rewrite_amounts
 from qwen_agentkit.text.substitutions import find_substitution
@@ -95,6 +96,11 @@ class Evidence:
         return find_dates(self.text, self.language)
 
     @cached_property
+    def ordinals(self) -> list[Ordinal]:
+        """The places in an order that it states: "third", "3."."""
+        return find_stated_places(self.normalized, self.language)
+
+    @cached_property
     def runs(self) -> str:
         """The text with separated digits joined."""
         return digit_runs(self.text)
@@ -157,7 +163,8 @@ def _without_known_codes(claim: str, sources: Sequence[Evidence]) -> str:
 def _missing_figures(claim: str, sources: Sequence[Evidence], language: str) -> list[str]:
     """Return the numbers, ranges and dates of a claim that no source states like that."""
     values = set().union(*(source.values for source in sources))
-    missing = []
+    values |= {str(one.number) for source in sources for one in source.ordinals}
+    missing: list[str] = []
     for figure in find_figures(claim, language):
         if not figure.values & values:
             if _contradicts(figure, sources, language) and not _is_converted(figure, sources):
@@ -171,7 +178,21 @@ def _missing_figures(claim: str, sources: Sequence[Evidence], language: str) -> 
             missing.append(f"{one.text} – {other.text}")
     stated = [date for source in sources for date in source.dates]
     missing += [date.text for date in find_dates(claim, language) if has_other_order(date, stated)]
-    return missing
+    places = _missing_places(claim, sources, values, language)
+    return missing + [place for place in places if not any(place in text for text in missing)]
+
+
+def _missing_places(claim: str, sources: Sequence[Evidence], values: set[str], language: str) -> list[str]:
+    """Return the ordinal numbers of a claim that its sources speak against: another floor, another time."""
+    base = language.split("-")[0]
+    alike = [one for source in sources if source.language.split("-")[0] == base for one in source.ordinals]
+    foreign = [one for source in sources if source.language.split("-")[0] != base for one in source.ordinals]
+    return [
+        one.text
+        for one in find_ordinals(normalize_text(claim), language)
+        if has_other_place(one, alike, foreign)
+        and (str(one.number) not in values or any(one.things & other.things for other in alike))
+    ]
 
 
 def _states_range(one: Figure, other: Figure, source: Evidence) -> bool:

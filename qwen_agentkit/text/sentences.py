@@ -62,6 +62,10 @@ _NOT_BEFORE_A_NUMBER = frozenset(_BEFORE_NUMBER.split())
 _AFTER_ORDINAL = re.compile(
     r"\s+(?:jan|feb|mär|mar|apr|ma[ij]|jun|jul|aug|sep|okt|oct|nov|de[zc]|jahrh|klass|stock|etage)", re.I
 )
+# No sentence ends between an article and its noun: "am 5. Tag".
+_BEFORE_ORDINAL = re.compile(
+    r"\b(?:am|im|ans|ins|beim|vom|zum|zur|der|die|das|den|dem|des|jede[mnrs]?|eine?[mnrs]?|d[ae]n|det)\s+$", re.I
+)
 _LONGEST_WORD = 20
 """The longest abbreviation, in characters. The bound keeps a text of dots fast."""
 # Includes vowel signs: without them the last letter of a vowelled word looks like an initial.
@@ -151,7 +155,10 @@ def _continues_sentence(text: str, left: int, match: regex.Match[str]) -> bool:
     # "Hauptstr. 5" is a German address.
     if following.isdigit() and (word in _NOT_BEFORE_A_NUMBER or word.endswith("str")):
         return True
-    return word.isdigit() and len(word) <= 2 and bool(_AFTER_ORDINAL.match(after))
+    if not (word.isdigit() and len(word) <= 2):
+        return False
+    start = match.start() - len(word)
+    return bool(_AFTER_ORDINAL.match(after) or _BEFORE_ORDINAL.search(text, max(left, start - 8), start))
 
 
 def _split_unspaced(text: str, left: int, right: int) -> Iterator[tuple[int, int]]:
