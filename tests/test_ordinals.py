@@ -1,4 +1,4 @@
-"""Ordinal numbers of a claim against those of its passage: another floor is another statement, in every language."""
+"""Ordinal numbers of a claim against those of its passage: another floor is another statement."""
 
 from __future__ import annotations
 

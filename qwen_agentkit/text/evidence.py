@@ -27,8 +27,10 @@ from qwen_agentkit.text.names import find_codes, find_names, find_roman_numerals
 from qwen_agentkit.text.numerals import knows_number_words
 from qwen_agentkit.text.ordinals import Ordinal, find_ordinals, find_stated_places, has_other_place
 from qwen_agentkit.text.quotes import find_quotations
+from qwen_agentkit.text.scripts import count_scripts, script_of
 from qwen_agentkit.text.spoken import rewrite_amounts
 from qwen_agentkit.text.substitutions import find_substitution
+from qwen_agentkit.text.titles import TitledName, find_titled_names
 
 __all__ = ["Evidence", "Missing", "find_missing"]
 
@@ -127,6 +129,17 @@ class Evidence:
     def words(self) -> set[str]:
         """The words of the passage, without accents."""
         return set(re.findall(r"[^\W_]+", remove_accents(self.normalized)))
+
+    @cached_property
+    def titled_names(self) -> list[TitledName]:
+        """The names that stand beside a title."""
+        return find_titled_names(self.text, self.language)
+
+    @cached_property
+    def script(self) -> str:
+        """The script of most of its words."""
+        found = count_scripts(self.text)
+        return _writing(max(found, key=lambda name: found[name], default=""))
 
     @cached_property
     def joined(self) -> str:
@@ -257,10 +270,11 @@ def _missing_names(claim: str, sources: Sequence[Evidence], language: str) -> li
     codes = [
         code for code in find_codes(claim) if not any(_join(code) in source.joined for source in sources)
     ]
+    titled = _missing_titled(claim, sources, language)
     # A source in another language may spell the names differently, so they are not compared.
     base = language.split("-")[0]
     if any(source.language.split("-")[0] != base for source in sources):
-        return codes
+        return codes + titled
     numerals = find_roman_numerals(claim)
     # EUR and Celsius are no names beside a number: its measure is compared.
     counted = {word for figure in find_figures(claim, language) for word in figure.counted.split()}
@@ -273,10 +287,46 @@ def _missing_names(claim: str, sources: Sequence[Evidence], language: str) -> li
     missing = [
         name for name in names if not any(_contains_name(name, source, language) for source in sources)
     ]
+    missing += [name for name in titled if name not in missing]
     # Where capitals tell nothing, only the place in a repeated sentence does.
     other = None if missing else find_substitution(claim, [source.text for source in sources], language)
     words = set(normalize_text(other or "").split())
     return [*codes, *missing, *([other] if other and not words <= calendar_names(language) | counted else [])]
+
+
+def _missing_titled(claim: str, sources: Sequence[Evidence], language: str) -> list[str]:
+    """Return the names beside a title that no source states, where all are in the script of the name."""
+    missing = []
+    for titled in find_titled_names(claim, language):
+        comparable = all(source.script == _writing(script_of(titled.name[0])) for source in sources)
+        # Without capitals and without titles in the sources, the word may be anything.
+        told = titled.capital or any(source.titled_names for source in sources)
+        if comparable and told and not any(_states_person(titled, source, language) for source in sources):
+            missing.append(titled.name)
+        elif comparable and any(_has_other_last_name(titled, source) for source in sources):
+            missing.append(titled.behind)
+    return missing
+
+
+def _writing(script: str) -> str:
+    """Return one name for the scripts that Japanese mixes."""
+    return "han" if script == "kana" else script
+
+
+def _states_person(titled: TitledName, source: Evidence, language: str) -> bool:
+    signs = tuple(reading for reading in titled.readings if len(reading) == 1)
+    if signs and source.titled_names:
+        return any(name.startswith(signs) for one in source.titled_names for name in one.readings)
+    return any(_contains_name(reading, source, language) for reading in titled.readings)
+
+
+def _has_other_last_name(titled: TitledName, source: Evidence) -> bool:
+    """Tell whether a source gives the first name of somebody another last name."""
+    return (
+        bool(titled.behind)
+        and normalize_text(titled.behind) not in source.normalized
+        and any(one.name == titled.name and one.behind for one in source.titled_names)
+    )
 
 
 # Languages in which a name changes its last letters with the grammatical case.

@@ -1,7 +1,7 @@
 """The words for ordinal numbers in all languages, and the endings by which their forms are the same word.
 
-Knows CLDR's rules for spelling numbers through unicode-rbnf, `data/ordinals.json` for what CLDR lacks, and the
-endings of cases and genders.
+Knows CLDR's rules for spelling numbers through unicode-rbnf, `data/ordinals.json` for what CLDR lacks, and
+the endings of cases and genders.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _CLDR_NAMES = {"zh-hant": "zh", "no": "no", "bs": "hr"}
 _SECOND_IS_OTHER = frozenset({"bs", "da", "fi", "hi", "hr", "no", "sr", "sv"})
 # Hours, weekdays, fractions, rooms, and Italian "according to".
 _OTHER_MEANINGS = frozenset({
-    "second", "seconds", "secondo", "segundo", "segunda", "segundos", "terca", "terceira", "terco", "quarta",
-    "quarto", "quinta", "sexta", "cuarto", "cuarta", "quart", "quarto", "τριτη", "τεταρτη", "πεμπτη", "שני",
+    "second", "seconds", "secondo", "segundo", "segunda", "segundos", "terca", "terco", "quarta",
+    "quarto", "quinta", "sexta", "cuarto", "cuarta", "quart", "τριτη", "τεταρτη", "πεμπτη", "שני",
     "שלישי", "רביעי", "חמישי", "שישי", "thứ hai", "thứ ba", "thứ tư", "thứ năm", "thứ sáu", "thứ bảy",
 })  # fmt: skip
 _VOWEL_SIGNS = "\u093e-\u094c\u0a3e-\u0a4c\u0abe-\u0acc\u0901-\u0903\u0a01-\u0a03\u0a70\u0a81-\u0a83"
@@ -34,9 +34,7 @@ _ENDINGS = {
         ("be", "bg", "mk", "ru", "sr", "uk"),
         "[аеиіоуыэюяьјє]{1,3}(?:г|го|га|м|му|ми|х|т|та|то|те|ј)?",
     ),
-    **dict.fromkeys(
-        ("bs", "cs", "hr", "pl", "sk", "sl"), "[aeiouy]{1,3}(?:m|ch|h|mi|ma|j|g|ga|go|ho|mu)?"
-    ),
+    **dict.fromkeys(("bs", "cs", "hr", "pl", "sk", "sl"), "[aeiouy]{1,3}(?:m|ch|h|mi|ma|j|g|ga|go|ho|mu)?"),
     "el": "(?:ο[σςνι]|ου[σς]?|η[σςν]?|ων|ε[σς]|α[σς]?|ο)",
     "lt": "i?(?:[aeou](?:s|m|me|je|ji|sis|jam|jame|jo|ms|se)?|i)",
     "lv": "(?:ais|aja|ajam|ajai|as|a|o|am|ie|u|os)",

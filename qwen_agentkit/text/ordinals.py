@@ -1,6 +1,6 @@
 """Ordinal numbers in a normalized text, in words and in digits: "third", "5th", الثالث, 第三, "3-й".
 
-Knows the forms of `qwen_agentkit.text.ordinal_forms`, what stands beside digits, and the word that is counted.
+Knows the forms of `qwen_agentkit.text.ordinal_forms`, what stands beside digits, and the counted word.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def find_ordinals(text: str, language: str) -> list[Ordinal]:
 
 
 def find_stated_places(text: str, language: str) -> list[Ordinal]:
-    """Return the ordinal numbers of a source, those between the ends of a range, and numbered things: floor 2.
+    """Return the ordinal numbers of a source, those within a range, and numbered things: floor 2.
 
     Arguments as in `find_ordinals`.
     """
@@ -173,7 +173,7 @@ def _find_words(text: str, code: str) -> Iterator[tuple[int, int, int, bool, boo
 
 
 def _gaps(text: str, run: list[re.Match[str]]) -> list[str]:
-    return [text[one.end() : other.start()] for one, other in zip(run, run[1:], strict=False)]
+    return [text[one.end() : other.start()] for one, other in pairwise(run)]
 
 
 def _look_up(
