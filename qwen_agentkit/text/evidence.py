@@ -112,13 +112,13 @@ class Evidence:
         """Whether the passage certainly states a number."""
         return any(value.lstrip("-")[0].isdecimal() for figure in self.figures for value in figure.values)
 
-    def knows(self, kind: str, language: str) -> bool:
-        """Tell whether the weekdays ("d") or months ("m") of the passage can be read.
+    def knows(self, kinds: set[str], language: str) -> bool:
+        """Tell whether the weekdays ("d") or the months ("m", "p", "j") of the passage can be read.
 
         Those of another language may be written in a way that is not known.
         """
         same = self.language.split("-")[0] == language.split("-")[0]
-        return same or any(value[0] == kind for value in self.values)
+        return same or any(value.lstrip("~")[0] in kinds for value in self.values)
 
     @cached_property
     def may_spell_numbers(self) -> bool:
@@ -179,7 +179,9 @@ def _missing_figures(claim: str, sources: Sequence[Evidence], language: str) -> 
     values |= {str(one.number) for source in sources for one in source.ordinals}
     missing: list[str] = []
     for figure in find_figures(claim, language):
-        if not figure.values & values:
+        # What a source states in another calendar has a "~", and does not answer to that calendar itself.
+        elsewhere = figure.common or {f"~{value}" for value in figure.values}
+        if not (figure.values | elsewhere) & values:
             if _contradicts(figure, sources, language) and not _is_converted(figure, sources):
                 missing.append(figure.text)
         elif not _has_measure(figure, sources):
@@ -241,8 +243,8 @@ def _is_converted(figure: Figure, sources: Sequence[Evidence]) -> bool:
 def _contradicts(figure: Figure, sources: Sequence[Evidence], language: str) -> bool:
     """Tell whether a figure that no source states makes the claim wrong."""
     kinds = {value[0] for value in figure.values}
-    if kinds <= {"d", "m"}:
-        return any(source.knows(min(kinds), language) for source in sources)
+    if kinds <= {"d", "m", "p", "j"}:
+        return any(source.knows(kinds, language) for source in sources)
     if not all(value.isdecimal() and int(value) <= 12 for value in figure.values):
         return True
     # "Two rules" may count what a passage lists, so it contradicts only passages with figures.
