@@ -29,6 +29,7 @@ from qwen_agentkit.backends.chat_settings import (
     describe,
 )
 from qwen_agentkit.catalog import Role
+from qwen_agentkit.chat.attempts import check_attempts
 from qwen_agentkit.chat.messages import from_events, to_template, with_reasons
 from qwen_agentkit.chat.parsing import Event
 from qwen_agentkit.chat.profiles import profile_of
@@ -312,10 +313,13 @@ class ChatQwen(ChatSettings, BaseChatModel):
             wanted = as_response_format(wanted)
             schema, strict = answer_schema(wanted), is_strict(wanted)
             messages = ask_for_json(messages, wanted, with_tools=bool(tools))
+        forced = choice not in (None, "auto", "none")
+        if forced and whole:
+            check_attempts(messages)
         return settings, Request(
             messages=to_template(messages, whole=whole),
             tools=tools,
-            forced_call=choice not in (None, "auto", "none"),
+            forced_call=forced,
             forced_tool=None if choice in (None, "auto", "none", "any") else choice,
             parsed=parsed or is_parsed(wanted),
             forbids_calls=choice == "none",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from langchain_core.documents import BaseDocumentCompressor, Document
@@ -284,4 +285,6 @@ def _shown(state: RagState, settings: RagContext) -> CheckedStream | None:
     """What shows an answer while it is written; None where it is shown as the model writes it."""
     if settings.unsupported == "keep":
         return None
-    return CheckedStream(state["documents"], state["language"], settings.unsupported)
+    documents, language = state["documents"], state["language"]
+    verify = partial(verify_citations, documents=documents, language=language)
+    return CheckedStream(documents, language, settings.unsupported, verify)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 
 from qwen_agentkit.chat.parsing import CallEvent, ContentEvent, Event, InvalidCallEvent, ReasoningEvent
 from qwen_agentkit.chat.request import Done, FinishReason, Request
+from qwen_agentkit.chat.structured import is_json
 from qwen_agentkit.errors import ServerAnswerError, ServerUnsupportedError
 from qwen_agentkit.server.calls import StreamedCalls
 from qwen_agentkit.server.content import ContentReader
@@ -50,6 +51,7 @@ class AnswerReader:
         self._content = ContentReader(model, request, streams=streams)
         self._streamed_calls = StreamedCalls()
         self._called: list[str | None] = []  # names of tools
+        self._written: list[str] = []  # of an answer that has to be JSON
         self._finish: str | None = None
         self._ended = False
         self._usage: Mapping[str, Any] = {}
@@ -90,6 +92,7 @@ class AnswerReader:
         for event in (*self._content.close(), *self._streamed_calls.read()):
             yield self._checked(event)
         self._check_calls()
+        self._check_object()
         if self._request.stop and self._ends_in_thought and self._finish == "stop":
             raise StoppedThoughtError(
                 f"A stop string ended the thought of the model at {self._root}, so there is no answer: the "
@@ -163,6 +166,8 @@ class AnswerReader:
             self._ends_in_thought = False
         if isinstance(event, CallEvent | InvalidCallEvent):
             self._called.append(event.call["name"])
+        elif isinstance(event, ContentEvent) and self._request.schema is not None:
+            self._written.append(event.text)
         return event
 
     def _check_calls(self) -> None:
@@ -184,6 +189,18 @@ class AnswerReader:
             raise ServerUnsupportedError(
                 f"parallel_tool_calls=False, but {self._root} answered with {len(called)} calls. {_INSTEAD}"
             )
+
+    def _check_object(self) -> None:
+        """Refuse prose where JSON was asked for and no parser follows that would say so."""
+        request, text = self._request, "".join(self._written)
+        if request.schema is None or request.parsed or self._called or self._finish == "length":
+            return
+        if request.stop or is_json(text):  # a stop string may leave half of it
+            return
+        raise ServerUnsupportedError(
+            f"The answer has to be JSON, but {self._root} answered {reprlib.repr(text)}: it ignores "
+            "response_format. Use method='function_calling', or a server that obeys it, such as vLLM."
+        )
 
     def _done(self) -> Done:
         usage = self._usage
