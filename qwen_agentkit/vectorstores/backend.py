@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from qwen_agentkit.errors import InputError, StoreError, StoreLockedError, StoreWriteError
 from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition
@@ -17,6 +17,9 @@ from qwen_agentkit.vectorstores.edge_backend import EdgeBackend
 from qwen_agentkit.vectorstores.points import Hit, Point, SparseVector
 
 __all__ = ["Backend", "Collection", "open_backend"]
+
+
+T = TypeVar("T")
 
 
 class Backend(Protocol):
@@ -35,6 +38,9 @@ class Backend(Protocol):
 
     def atomically(self) -> AbstractContextManager[None]:
         """Let readers in other processes see all changes of a block, or none, if the back end can."""
+
+    async def awaited(self, work: Callable[[], T]) -> T:
+        """Call a function that uses this back end, without blocking the event loop."""
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Write points; points of the same id are replaced."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from typing import Any, TypeVar
 
 import httpx
 from qdrant_client import QdrantClient, models
@@ -17,11 +17,15 @@ from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException
 
 from qwen_agentkit.errors import StoreError, StoreNotFoundError, StoreWriteError
+from qwen_agentkit.vectorstores.awaiting import Requests, await_requests
 from qwen_agentkit.vectorstores.client_filters import client_filter
 from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition, json_path
 from qwen_agentkit.vectorstores.points import DENSE, MOST_LANGUAGES, SPARSE, Hit, Point, SparseVector
+from qwen_agentkit.vectorstores.threads import run_in_thread
 
 __all__ = ["ClientBackend"]
+
+T = TypeVar("T")
 
 _INDEXED = ("source", "language")
 _PAGE = 1000
@@ -54,6 +58,9 @@ class ClientBackend:
         self._languages: dict[str, tuple[float, list[str]]] = {}
         # qdrant-client loses points in memory mode when threads write at the same time; a server does not.
         self._in_memory = where == ":memory:"
+        self._requests = Requests()
+        with suppress(NotImplementedError):  # qdrant-client's local mode sends no requests
+            client.http.client.add_middleware(self._requests.send)
         self._lock: AbstractContextManager[Any] = threading.RLock() if self._in_memory else nullcontext()
         if self.dimensions is None and not create:
             raise StoreNotFoundError(
@@ -86,7 +93,8 @@ class ClientBackend:
         return cls(client, collection, where=url, create=create)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
+        self._requests.close()
         self.client.close()
 
     def create(self, dimensions: int, maker: dict[str, Any]) -> None:
@@ -112,6 +120,10 @@ class ClientBackend:
     def atomically(self) -> AbstractContextManager[None]:
         """Do nothing: a server has no such blocks."""
         return nullcontext()
+
+    async def awaited(self, work: Callable[[], T]) -> T:
+        """Call a function that uses this back end. A server is awaited; in memory, it runs in a thread."""
+        return await (run_in_thread(work) if self._in_memory else await_requests(work))
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Write points; points of the same id are replaced."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import qdrant_edge as edge
 
@@ -42,8 +42,11 @@ from qwen_agentkit.vectorstores.edge_points import (
     read_point,
 )
 from qwen_agentkit.vectorstores.points import DENSE, MOST_LANGUAGES, SPARSE, TENANT, Hit, Point, SparseVector
+from qwen_agentkit.vectorstores.threads import run_in_thread
 
 __all__ = ["EdgeBackend"]
+
+T = TypeVar("T")
 
 _PAGE = 1000
 
@@ -168,6 +171,12 @@ class EdgeBackend:
                 yield
             finally:
                 self._block.locks = None
+
+    async def awaited(self, work: Callable[[], T]) -> T:
+        """Call a function that uses this back end in a thread; within an atomic block, in the block's."""
+        if getattr(self._block, "locks", None) is not None:
+            return work()
+        return await run_in_thread(work)
 
     @contextmanager
     def _change(self) -> Iterator[edge.EdgeShard]:

@@ -10,10 +10,10 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from qwen_agentkit.errors import StoreError
 from qwen_agentkit.vectorstores.conditions import (
@@ -29,8 +29,11 @@ from qwen_agentkit.vectorstores.edge_backend import EdgeBackend
 from qwen_agentkit.vectorstores.edge_errors import translated
 from qwen_agentkit.vectorstores.edge_files import change_time, copy_shard
 from qwen_agentkit.vectorstores.points import TENANT, Hit, Point, SparseVector
+from qwen_agentkit.vectorstores.threads import run_in_thread
 
 __all__ = ["CopyBackend"]
+
+T = TypeVar("T")
 
 _COPYING_SHARE = 0.1
 
@@ -130,6 +133,10 @@ class CopyBackend:
         """Count the points that meet a condition."""
         copy = self._current()
         return copy.backend.count(all_of(copy.visible, condition))
+
+    async def awaited(self, work: Callable[[], T]) -> T:
+        """Call a function that uses this back end, in a thread."""
+        return await run_in_thread(work)
 
     def close(self) -> None:
         """Remove the copies."""

@@ -24,8 +24,15 @@ class EmbedderGuard:
         self._store = store
         self._warned = False
 
-    def embed(self, texts: Sequence[str], payloads: Sequence[dict[str, Any]]) -> NDArray[np.float32]:
-        """Embed documents for writing, and create the collection if needed.
+    def embed(self, texts: Sequence[str]) -> Any:
+        """Embed documents; the rows are whatever the embedder returns."""
+        array = getattr(self._embedding, "embed_array", None)
+        return array(list(texts)) if array else self._embedding.embed_documents(list(texts))
+
+    def accept(
+        self, rows: Any, texts: Sequence[str], payloads: Sequence[dict[str, Any]]
+    ) -> NDArray[np.float32]:
+        """Check the vectors of documents that are to be written, and create the collection if needed.
 
         Returns:
             The vectors, of shape (len(texts), dimensions).
@@ -35,7 +42,7 @@ class EmbedderGuard:
                 the message names the first such document.
             StoreMismatchError: Another embedder, or other software, made the collection.
         """
-        vectors = self._embed(texts)
+        vectors = self._as_array(rows, len(texts))
         bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(bad):
             name = payloads[bad[0]]["metadata"].get("source") or texts[bad[0]][:60]
@@ -75,9 +82,7 @@ class EmbedderGuard:
             self._warned = True
             warnings.warn(f"{self._describe_mismatch(mine)} Results may be poor.", stacklevel=4)
 
-    def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        array = getattr(self._embedding, "embed_array", None)
-        rows = array(list(texts)) if array else self._embedding.embed_documents(list(texts))
+    def _as_array(self, rows: Any, count: int) -> NDArray[np.float32]:
         name = type(self._embedding).__name__
         try:
             vectors = np.asarray(rows, dtype=np.float32)
@@ -85,9 +90,9 @@ class EmbedderGuard:
             raise InputError(
                 f"{name} returned vectors of unequal lengths; expected one length. Check the embedder."
             ) from error
-        if vectors.ndim != 2 or len(vectors) != len(texts) or not vectors.shape[1]:
+        if vectors.ndim != 2 or len(vectors) != count or not vectors.shape[1]:
             raise InputError(
-                f"{name} returned an array of shape {vectors.shape}; expected ({len(texts)}, dimensions). "
+                f"{name} returned an array of shape {vectors.shape}; expected ({count}, dimensions). "
                 "Check the embedder."
             )
         return vectors

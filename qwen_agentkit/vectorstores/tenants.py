@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import unicodedata
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.vectorstores.backend import Collection
@@ -20,6 +20,8 @@ from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition, Exists,
 from qwen_agentkit.vectorstores.points import TENANT, Hit, Point, SparseVector
 
 __all__ = ["TenantBackend", "check_tenant"]
+
+T = TypeVar("T")
 
 _NAMESPACE = uuid.UUID("f7a1c5de-3b0a-5c61-9d52-6a2f0b7e4c11")
 _LONGEST = 200
@@ -78,6 +80,10 @@ class TenantBackend:
     def atomically(self) -> AbstractContextManager[None]:
         """Let readers in other processes see all changes of a block, or none."""
         return self.whole.atomically()
+
+    async def awaited(self, work: Callable[[], T]) -> T:
+        """Call a function that uses this back end, without blocking the event loop."""
+        return await self.whole.awaited(work)
 
     def close(self) -> None:
         """Release files and connections."""
