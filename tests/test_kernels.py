@@ -15,13 +15,20 @@ from transformers import AutoModelForCausalLM
 from qwen_agentkit.engine.checkpoint.loading import load
 from qwen_agentkit.engine.forward.packed import Segment, forward
 from qwen_agentkit.engine.weights import kernels
+from qwen_agentkit.engine.weights.fp16 import fp16_is_usable
 from qwen_agentkit.engine.weights.quantize import cpu_quantizations
 from qwen_agentkit.errors import InputError
 from tests.conftest import SaveModel
 
 PACKAGE = Path(kernels.__file__).parents[2]
 
-PROBES = (kernels.can_pack, kernels.can_multiply_int8, kernels.can_pack_int8, kernels.can_multiply_int4)
+PROBES = (
+    *(kernels.can_pack, kernels.can_pack_fp16, kernels.can_multiply_int8, kernels.can_pack_int8),
+    *(kernels.can_pack_int8_rows, kernels.can_multiply_int4),
+)
+
+# What those are asked for that take something.
+ARGUMENTS = {kernels.can_pack_fp16: (kernels.cpu_features(),), kernels.can_pack_int8_rows: (127,)}
 
 # Each operation, and what cannot be used without it.
 OPERATIONS: dict[str, Callable[[], bool]] = {
@@ -30,6 +37,11 @@ OPERATIONS: dict[str, Callable[[], bool]] = {
     "_int_mm": kernels.can_multiply_int8,
     "ops.onednn.qlinear_prepack": kernels.can_pack_int8,
     "ops.onednn.qlinear_pointwise": kernels.can_pack_int8,
+    "ops.quantized.linear_prepack_fp16": fp16_is_usable,
+    "ops.quantized.linear_dynamic_fp16": fp16_is_usable,
+    "_make_per_channel_quantized_tensor": lambda: kernels.can_pack_int8_rows(64),
+    "ops.quantized.linear_prepack": lambda: kernels.can_pack_int8_rows(64),
+    "ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32": lambda: kernels.can_pack_int8_rows(64),
     "ops.aten._convert_weight_to_int4pack_for_cpu": kernels.can_multiply_int4,
     "ops.aten._weight_int4pack_mm_for_cpu": kernels.can_multiply_int4,
 }
@@ -123,6 +135,7 @@ def test_without_an_operation_results_are_right_or_refused(
 
     assert similarity(dtype="float32") > 1 - 1e-6
     assert similarity(dtype="bfloat16") > 0.999
+    assert similarity(dtype="float16") > 0.9999
     for quantize, near in (("int8", 0.999), ("int4", 0.95)):
         if quantize in cpu_quantizations():
             assert similarity(dtype="float32", quantize=quantize) > near
@@ -137,6 +150,8 @@ def test_without_an_operation_results_are_right_or_refused(
         "ops.mkldnn._linear_pointwise",
         "_int_mm",
         "ops.onednn.qlinear_pointwise",
+        "ops.quantized.linear_dynamic_fp16",
+        "ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32",
         "ops.aten._weight_int4pack_mm_for_cpu",
     ],
 )
@@ -161,7 +176,7 @@ def test_an_operation_that_takes_much_longer_than_plain_torch_is_not_used(
         probe.cache_clear()
         times = iter([seconds, 1.0])
         monkeypatch.setattr(kernels, "shortest_seconds", lambda _, times=times: next(times))
-        assert probe() is usable
+        assert probe(*ARGUMENTS.get(probe, ())) is usable
 
 
 def test_a_probe_runs_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "Experts",
     "Model",
     "ModelConfig",
+    "has_experts",
     "read_config",
     "read_json",
 ]
@@ -122,6 +123,11 @@ Config: TypeAlias = "ModelConfig | PretrainedConfig"
 
 # A `forward.modules.QwenModel`, or a model of transformers, which has the same attributes.
 Model: TypeAlias = Any
+
+
+def has_experts(config: Config) -> bool:
+    """Return whether a model is a mixture of experts."""
+    return "moe" in config.model_type or bool(getattr(config.get_text_config(), "num_experts", None))
 
 
 def read_config(folder: Path, name: str, *, chat: bool) -> Config:

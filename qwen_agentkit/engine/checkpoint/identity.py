@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 
 from qwen_agentkit.engine.checkpoint.adapters import Adapter, find_adapter
-from qwen_agentkit.engine.checkpoint.dtypes import choose_dtype
+from qwen_agentkit.engine.checkpoint.dtypes import choose_dtype, keeps_fp16
 from qwen_agentkit.engine.checkpoint.finding import find, revision_of, weight_files
 from qwen_agentkit.engine.checkpoint.gguf_files import gguf_config, gguf_size, is_gguf
 from qwen_agentkit.engine.model_config import PACKED_ARCHITECTURES, Config, read_config
-from qwen_agentkit.engine.weights.quantize import check_quantization
+from qwen_agentkit.engine.weights.quantize import check_quantization, int8_bits
 from qwen_agentkit.errors import InputError, ModelUnsupportedError
 
 __all__ = ["Identity", "identify"]
@@ -50,13 +50,27 @@ class Identity:
     def revision(self) -> str:
         """Commit on the hub or digest of a folder, then the adapter's and the quantization, joined by "+".
 
-        Quantization differs between CPUs and GPUs, so it reads "+int8" on a CPU and "+cuda-int8" on a GPU.
+        Quantization differs between devices, so it reads "+int8" on a CPU, "+int7" on one whose products of
+        8-bit numbers are exact for weights of 7 bits only, and "+cuda-int8" on a GPU.
         """
         own = revision_of(self.folder)
         adapted = f"{own}+{self.adapter.revision}" if self.adapter else own
+        if self.quantize is None:
+            return adapted
         kind = torch.device(self.device).type
-        rounded = self.quantize if kind == "cpu" else f"{kind}-{self.quantize}"
-        return f"{adapted}+{rounded}" if self.quantize else adapted
+        if kind != "cpu":
+            return f"{adapted}+{kind}-{self.quantize}"
+        return f"{adapted}+{f'int{int8_bits()}' if self.quantize == 'int8' else self.quantize}"
+
+    @property
+    def rounds_later(self) -> bool:
+        """Whether weights are read in the number type of their files, and rounded layer by layer."""
+        return self.quantize is not None or self.keeps_fp16
+
+    @property
+    def keeps_fp16(self) -> bool:
+        """Whether the weights of linear layers are fp16 and everything else is computed in fp32."""
+        return self.quantize is None and keeps_fp16(self.dtype, self.config, self.device)
 
 
 def identify(
@@ -85,14 +99,14 @@ def identify(
     own = folder.name if folder.is_file() or Path(name).is_dir() else name
     found = find_adapter(adapter, own) if adapter else None
     if quantize is not None:
-        check_quantization(quantize, config, target)
+        check_quantization(quantize, config, target, chat=chat)
         if torch.device(target).type == "cuda":
             dtype = _bfloat16(dtype, quantize)
     return Identity(
         folder=folder,
         name=f"{own}+{found.name}" if found else own,
         device=target,
-        dtype=choose_dtype(dtype, config, target, size, chat=chat),
+        dtype=choose_dtype(dtype, config, target, size, chat=chat, quantized=quantize is not None),
         size=size,
         config=config,
         adapter=found,

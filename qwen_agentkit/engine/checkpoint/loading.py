@@ -25,6 +25,7 @@ from qwen_agentkit.engine.device_memory import total_memory
 from qwen_agentkit.engine.device_thread import run_on_device
 from qwen_agentkit.engine.forward.decoder import pack_decoder
 from qwen_agentkit.engine.model_config import Model, read_json
+from qwen_agentkit.engine.weights.fp16 import keep_in_fp16
 from qwen_agentkit.engine.weights.kernels import can_pack
 from qwen_agentkit.engine.weights.linear import pack_linears
 from qwen_agentkit.engine.weights.quantize import quantize_model
@@ -116,8 +117,9 @@ def load(
         name: Hub id, local folder, GGUF file, or the name of a bundled nano checkpoint.
         revision: Commit, tag or branch on the hub.
         device: Such as "cpu" or "cuda:0"; by default CUDA, else Apple's MPS, else the CPU.
-        dtype: Such as "bfloat16"; by default the checkpoint's own on a GPU, and on a CPU the faster of
-            bf16 and fp32 for its size and use.
+        dtype: Such as "bfloat16"; by default the checkpoint's own on a GPU, and on a CPU the fastest type
+            for its size and use. On a CPU with AVX2, "float16" is the type of the weights; everything
+            else is computed in fp32.
         head: Whether to load the language model head; embedders need none, and some checkpoints have none.
         chat: Whether the model will write; then hybrid architectures are accepted, too.
         context_window: Longest sequence, in tokens. Up to the checkpoint's own context it is a limit. Beyond
@@ -227,8 +229,10 @@ def _load(identity: Identity, *, head: bool, chat: bool) -> Loaded:
         # Quantized activations hardly change a vector, but the order of documents with close scores.
         fine = identity.quantize == "int4" or (head and not chat)
         quantize_model(model, identity.quantize, identity.dtype, with_tables=chat, fine=fine)
+    elif identity.keeps_fp16:
+        keep_in_fp16(model, with_head=chat)  # a reranker reads two rows of its head
     elif identity.device == "cpu" and can_pack(identity.dtype):
-        pack_linears(model if chat else model.base_model)  # a reranker reads two rows of its head
+        pack_linears(model if chat else model.base_model)
     pack_decoder(model)
     loaded = Loaded(
         model=model,

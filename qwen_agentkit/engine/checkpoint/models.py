@@ -45,8 +45,8 @@ def build_model(identity: Identity, *, head: bool) -> Model:
 
 def _own_model(identity: Identity, config: ModelConfig, head: str | None) -> QwenModel:
     model = QwenModel(config, head)
-    # Of weights that are to be quantized, no converted copy is made.
-    weights = read_weights(identity.folder, config.dtype if identity.quantize else identity.dtype)
+    # Of weights that are to be rounded, no converted copy is made.
+    weights = read_weights(identity.folder, config.dtype if identity.rounds_later else identity.dtype)
     if head == "lm_head" and config.tie_word_embeddings:
         _tie(weights)
     expected = model.state_dict()
@@ -90,7 +90,7 @@ def _stock_model(identity: Identity, *, head: bool, classifies: bool) -> Any:
     kind: Any = with_head if head else AutoModel
     settings: dict[str, Any] = {
         "config": identity.config,
-        "dtype": "auto" if identity.quantize else identity.dtype,
+        "dtype": "auto" if identity.rounds_later else identity.dtype,
     }
     with _no_progress_bar() if identity.size < _SMALL_BYTES else nullcontext():
         if is_gguf(identity.folder):

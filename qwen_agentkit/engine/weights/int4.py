@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from qwen_agentkit.engine.weights import kernels
-from qwen_agentkit.engine.weights.int8 import plain_product
+from qwen_agentkit.engine.weights.products import plain_product
 from qwen_agentkit.engine.weights.rounding import GROUP, count_rows, multiply, row_blocks, to_int4
 
 __all__ = ["Int4Linear", "fits_int4"]

@@ -8,16 +8,23 @@ arithmetic, and the time with that of plain torch.
 | asks | for | where it is not usable |
 |---|---|---|
 | `can_pack` | weights in oneDNN's layout | layers stay `nn.Linear` |
-| `can_multiply_int8` | products of 8-bit numbers | `quantize=` is refused |
-| `can_pack_int8` | 8-bit weights in oneDNN's layout | the plain product of 8-bit numbers |
+| `can_pack_fp16` | fp16 weights of FBGEMM, fp32 activations | bf16 or fp32, see `checkpoint.dtypes` |
+| `can_multiply_int8` | products of 8-bit numbers | other products of 8-bit numbers, see `products` |
+| `can_pack_int8` | 8-bit weights in oneDNN's layout | the same |
+| `can_pack_int8_rows` | 8-bit weights of FBGEMM | the same; without any `quantize=` is refused |
 | `can_multiply_int4` | products with 4-bit weights | `quantize='int4'` is refused |
+
+FBGEMM chooses its instructions by what the processor has, not by `ATEN_CPU_CAPABILITY`; its own variable is
+`FBGEMM_ENABLE_INSTRUCTIONS`, such as "AVX2".
 """
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Collection
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,15 +38,22 @@ __all__ = [
     "can_multiply_int4",
     "can_multiply_int8",
     "can_pack",
+    "can_pack_fp16",
     "can_pack_int8",
+    "can_pack_int8_rows",
+    "cpu_features",
     "has_avx512",
+    "multiply_fp16",
     "multiply_int4",
     "multiply_int8",
+    "multiply_int8_rows",
     "multiply_packed",
     "multiply_packed_int8",
     "pack",
+    "pack_fp16",
     "pack_int4",
     "pack_int8",
+    "pack_int8_rows",
     "unpack",
     "unpack_int4",
 ]
@@ -129,13 +143,62 @@ def multiply_packed(rows: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor
     return out
 
 
+# Weights in fp16, by FBGEMM
+
+
+def cpu_features() -> frozenset[str]:
+    """Return the instructions that this CPU has, such as "avx2" and "f16c", in torch's spelling."""
+    return frozenset(name for name, has in torch.cpu.get_capabilities().items() if has is True)
+
+
+@cache
+def can_pack_fp16(features: frozenset[str]) -> bool:
+    """Whether `pack_fp16` and `multiply_fp16` are usable on a CPU with these features.
+
+    FBGEMM checks for AVX2 alone: without F16C, which widens fp16 numbers, the process would end.
+    """
+    if not _runs_fbgemm(features) or "f16c" not in features:
+        return False
+
+    def check() -> bool:
+        weight, rows = (_numbers((count, _COLUMNS), -127, 127).float() for count in (_COLUMNS, _ROWS))
+        bias = _numbers((1, _COLUMNS), -127, 127)[0].float()
+        packed = pack_fp16(weight, bias)  # whole numbers up to 2048 are exact in fp16, and sums in fp32
+        return (
+            _equal(multiply_fp16(rows, packed), rows.double() @ weight.double().t() + bias)
+            and _equal(multiply_fp16(rows[:1], packed), rows[:1].double() @ weight.double().t() + bias)
+            and _is_fast(lambda: multiply_fp16(rows, packed), lambda: linear(rows, weight, bias))
+        )
+
+    return _passes(check)
+
+
+def _runs_fbgemm(features: Collection[str]) -> bool:
+    return {"avx2", "fma3"} <= set(features)
+
+
+def pack_fp16(weight: Tensor, bias: Tensor | None) -> Any:
+    """Return a weight, fp32 (out, in), and its bias, fp32 (out,), as FBGEMM keeps them: rounded to fp16."""
+    return torch.ops.quantized.linear_prepack_fp16(weight, bias)
+
+
+def multiply_fp16(rows: Tensor, packed: Any) -> Tensor:
+    """Multiply fp32 (..., in) by a weight from `pack_fp16`, and add its bias; fp32 (..., out)."""
+    out: Tensor = torch.ops.quantized.linear_dynamic_fp16(rows, packed)
+    return out
+
+
 # Products of 8-bit numbers
 
 
-def _int8_numbers() -> tuple[Tensor, Tensor, Tensor]:
-    """Return rows, a weight and their exact product; the first row and column have the largest products."""
-    rows, weight = _numbers((_ROWS, _COLUMNS), -127, 127), _numbers((_COLUMNS, _COLUMNS), -127, 127)
-    rows[0], weight[0] = 127, -127
+def _int8_numbers(largest: int = 127) -> tuple[Tensor, Tensor, Tensor]:
+    """Return rows, a weight and their exact product; the first rows and columns have the largest products.
+
+    Args:
+        largest: Of the numbers of the weight.
+    """
+    rows, weight = _numbers((_ROWS, _COLUMNS), -127, 127), _numbers((_COLUMNS, _COLUMNS), -largest, largest)
+    rows[0], rows[1], weight[0], weight[1] = 127, -127, -largest, largest
     return rows, weight, rows.double() @ weight.double().t()
 
 
@@ -203,6 +266,45 @@ def multiply_packed_int8(rows: Tensor, packed: Tensor, scales: Tensor, dtype: to
 @cache
 def _int32_zeros(count: int) -> Tensor:
     return torch.zeros(count, dtype=torch.int32)
+
+
+@cache
+def can_pack_int8_rows(largest: int) -> bool:
+    """Whether `pack_int8_rows` and `multiply_int8_rows` are exact for weights of -largest..largest.
+
+    Without VNNI the instructions add two products in 16 bits: 2 * 255 * 64 fits them, 2 * 255 * 127 does not.
+    """
+    if not _runs_fbgemm(cpu_features()):
+        return False
+
+    def check() -> bool:
+        rows, weight, expected = _int8_numbers(largest)
+        packed = pack_int8_rows(weight, torch.ones(_COLUMNS))
+        wide = rows.float()
+        return (
+            _equal(multiply_int8_rows(wide, packed), expected)
+            and _equal(multiply_int8_rows(wide[:1], packed), expected[:1])
+            and _is_fast(lambda: multiply_int8_rows(wide, packed), lambda: linear(wide, weight.float()))
+        )
+
+    return _passes(check)
+
+
+def pack_int8_rows(weight: Tensor, scales: Tensor) -> Any:
+    """Return an 8-bit weight, (out, in), with the scales of its rows, fp32 (out,), as FBGEMM keeps them."""
+    zeros = torch.zeros(len(scales), dtype=torch.long)
+    with warnings.catch_warnings():
+        # torch warns that its quantized tensors will go; that is what the probe is for.
+        warnings.simplefilter("ignore")
+        scaled = torch._make_per_channel_quantized_tensor(weight, scales.double(), zeros, 0)
+        return torch.ops.quantized.linear_prepack(scaled, None)
+
+
+def multiply_int8_rows(rows: Tensor, packed: Any) -> Tensor:
+    """Round fp32 numbers of -127..127, (rows, in), and multiply them by a weight and its scales; fp32."""
+    # The kernel takes numbers of 0..255 of which 128 stands for zero; it makes them itself.
+    out: Tensor = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(rows, 1.0, 128, packed)
+    return out
 
 
 # Products with 4-bit weights

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from qwen_agentkit.engine.weights.bf16_speed import bf16_is_fast
-from qwen_agentkit.engine.weights.kernels import multiply_packed, pack, unpack
+from qwen_agentkit.engine.weights.kernels import can_pack, multiply_packed, pack, unpack
 from qwen_agentkit.engine.weights.replacing import join_biases, replace_linears
 
-__all__ = ["pack_linears"]
+__all__ = ["pack_linears", "packed_linear"]
 
 # From so many rows on, undoing the layout (some milliseconds for a weight) takes less time than fp32 saves.
 _MANY_ROWS = 192
@@ -68,11 +68,15 @@ def pack_linears(model: nn.Module) -> None:
         weight.data = weight.data.clone()
 
 
+def packed_linear(weight: Tensor, bias: Tensor | None) -> nn.Module:
+    """Return a linear layer in oneDNN's layout, or in the usual one where that is faster or the only one."""
+    tiny = weight.dtype == torch.float32 and weight.numel() < _TINY
+    if tiny or not can_pack(weight.dtype):
+        return _PlainLinear(weight, bias)
+    return _PackedLinear(weight, bias)
+
+
 def _pack_layers(layers: list[nn.Linear]) -> nn.Module:
     """Return one layer whose result is the results of these layers, one after the other."""
     weights = [layer.weight.detach() for layer in layers]
-    weight = torch.cat(weights) if len(weights) > 1 else weights[0]
-    bias = join_biases(layers)
-    if weight.dtype == torch.float32 and weight.numel() < _TINY:
-        return _PlainLinear(weight, bias)
-    return _PackedLinear(weight, bias)
+    return packed_linear(torch.cat(weights) if len(weights) > 1 else weights[0], join_biases(layers))

@@ -1,7 +1,8 @@
 """Numbers rounded to 8 and 4 bits, and products of 8-bit numbers. Knows tensors, no modules.
 
 - 8 bits: each row of a weight, and each row of activations, is scaled to whole numbers of -127..127. Products
-  are exact, so the result of a row does not depend on the rows beside it.
+  are exact, so the result of a row does not depend on the rows beside it. Where only products with weights of
+  seven bits are exact, those are of -64..64.
 - Fine activations, in 16 bits, are two such rows: the second holds what the first leaves. One product does
   both.
 - 4 bits: a group of 32 weights shares a factor. The factor is a whole number of -15..15 times the scale of
@@ -23,7 +24,7 @@ GROUP = 32
 """Weights that share a factor in 4 bits; the columns of a layer have to be a multiple of it."""
 
 Product = Callable[[Tensor, torch.dtype], Tensor]
-"""Multiplies whole numbers of -127..127, int8 (rows, in), by a weight and its scales; (rows, out).
+"""Rounds fp32 numbers of -127..127, (rows, in), and multiplies them by a weight and its scales; (rows, out).
 
 The second argument is the type that the result should have; it may be fp32 instead.
 """
@@ -58,12 +59,16 @@ def row_blocks(weights: Sequence[Tensor]) -> Iterator[tuple[slice, Tensor]]:
         start += len(weight)
 
 
-def to_int8(weights: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Round weights, joined row by row; returns int8 (out, in) and the scale of each row, fp32 (out,)."""
+def to_int8(weights: Sequence[Tensor], largest: int = 127) -> tuple[Tensor, Tensor]:
+    """Round weights, joined row by row, to whole numbers of -largest..largest.
+
+    Returns:
+        int8 (out, in) and the scale of each row, fp32 (out,).
+    """
     numbers = torch.empty(count_rows(weights), weights[0].shape[1], dtype=torch.int8)
     scales = torch.empty(len(numbers))
     for place, rows in row_blocks(weights):
-        scaled, steps = _scale(rows)
+        scaled, steps = _scale(rows, largest)
         numbers[place] = scaled.round_()
         scales[place] = steps[:, 0]
     return numbers, scales
@@ -106,26 +111,26 @@ def multiply(rows: Tensor, product: Product, bias: Tensor | None, *, fine: bool)
     scaled, steps = _scale(flat)
     if fine:
         numbers = scaled.round()
-        rest = scaled.sub_(numbers).mul_(2 * 127).round_()
-        both = product(torch.cat([numbers, rest]).to(torch.int8), torch.float32)
+        rest = scaled.sub_(numbers).mul_(2 * 127)
+        both = product(torch.cat([numbers, rest]), torch.float32)
         out = both[len(steps) :].div_(2 * 127).add_(both[: len(steps)])
     else:
         # Products that are not multiplied by their steps yet can be too large for fp16.
         dtype = torch.float32 if rows.dtype == torch.float16 else rows.dtype
-        out = product(scaled.round_().to(torch.int8), dtype)
+        out = product(scaled, dtype)
     out = out.mul_(steps.to(out.dtype))
     if bias is not None:
         out += bias
     return out.to(rows.dtype).view(*rows.shape[:-1], out.shape[-1])  # -1 would fail if there are no rows
 
 
-def _scale(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Scale rows to -127..127; returns them in fp32 and the step between two whole numbers, (rows, 1).
+def _scale(rows: Tensor, largest: int = 127) -> tuple[Tensor, Tensor]:
+    """Scale rows to -largest..largest; returns them in fp32 and the step of each, (rows, 1).
 
     For rows in bf16 the steps are exact in bf16.
     """
     wide = rows.float()
-    steps = wide.abs().amax(1, keepdim=True).clamp_(min=_SMALLEST).mul_(1 / 127)
+    steps = wide.abs().amax(1, keepdim=True).clamp_(min=_SMALLEST).mul_(1 / largest)
     if rows.dtype == torch.bfloat16:
         steps = steps.bfloat16().float()
     return wide * steps.reciprocal(), steps

@@ -1,4 +1,4 @@
-"""The speed of bf16 is measured once for a model of processor, and remembered beside that of others."""
+"""What is measured of a processor is measured once, and remembered beside that of others."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from qwen_agentkit.engine.weights import bf16_speed
+from qwen_agentkit.engine.weights import bf16_speed, machine_facts
 from qwen_agentkit.engine.weights.bf16_speed import bf16_is_fast
+from qwen_agentkit.engine.weights.machine_facts import remembered
 
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setattr(bf16_speed, "HF_HOME", str(tmp_path))
+    monkeypatch.setattr(machine_facts, "HF_HOME", str(tmp_path))
     bf16_is_fast.cache_clear()
-    yield tmp_path / "qwen-agentkit" / "bf16.json"
+    yield tmp_path / "qwen-agentkit" / "measured.json"
     bf16_is_fast.cache_clear()
 
 
@@ -39,19 +40,21 @@ def test_a_processor_is_measured_once(file: Path, measured: list[torch.dtype]) -
     bf16_is_fast.cache_clear()
     assert bf16_is_fast() is False
     assert measured == [torch.bfloat16, torch.float32]
-    assert [path.name for path in file.parent.iterdir()] == ["bf16.json"]  # no temporary file is left
+    assert [path.name for path in file.parent.iterdir()] == ["measured.json"]  # no temporary file is left
 
 
 def test_machines_that_share_a_home_keep_what_each_measured(
     file: Path, measured: list[torch.dtype], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for processor in ("one", "another"):
-        monkeypatch.setattr(bf16_speed, "_processor", lambda processor=processor: processor)
+        monkeypatch.setattr(machine_facts, "_processor", lambda processor=processor: processor)
         bf16_is_fast.cache_clear()
         bf16_is_fast()
+        assert remembered("the rest", lambda: 3.0) == 3.0
     assert len(measured) == 4
     known = json.loads(file.read_text(encoding="utf-8"))
-    assert known == {f"{name}, torch {torch.__version__}": False for name in ("one", "another")}
+    both = {"bf16, times fp32": 2.0, "the rest": 3.0}
+    assert known == {f"{name}, torch {torch.__version__}": both for name in ("one", "another")}
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"a": 1}'])
@@ -59,14 +62,18 @@ def test_a_damaged_file_is_written_anew(file: Path, measured: list[torch.dtype],
     file.parent.mkdir(parents=True)
     file.write_text(content, encoding="utf-8")
     assert bf16_is_fast() is False
-    assert False in json.loads(file.read_text(encoding="utf-8")).values()
+    assert {"bf16, times fp32": 2.0} in json.loads(file.read_text(encoding="utf-8")).values()
 
 
-def test_the_name_of_the_host_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = bf16_speed._processor()
+def test_what_the_environment_takes_away_counts_and_the_name_of_the_host_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = machine_facts._processor()
     monkeypatch.setattr("platform.node", lambda: "another-host")
-    assert bf16_speed._processor() == before
+    assert machine_facts._processor() == before
     assert torch.backends.cpu.get_cpu_capability() in before
+    monkeypatch.setenv("FBGEMM_ENABLE_INSTRUCTIONS", "a-set-of-them")
+    assert machine_facts._processor() != before
 
 
 def test_a_home_that_cannot_be_written_is_no_error(
