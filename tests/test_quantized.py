@@ -256,7 +256,7 @@ def test_heads_are_read_apart_from_documents(two_cores, deterministic: bool) -> 
 def test_experts_are_refused_on_gpus(save_random_model) -> None:
     config = read_config(save_random_model("qwen3_moe"), "x", chat=True)
     with pytest.raises(ModelUnsupportedError, match=r"experts of 'qwen3_moe'.*device='cpu'"):
-        check_quantization("int8", config, "cuda")
+        check_quantization("int8", config, "cuda", chat=True)
 
 
 def test_a_server_has_its_own_weights() -> None:
