@@ -1,4 +1,4 @@
-"""A file into its parts, its language and its hash. Runs in this process or in one of its own."""
+"""A file into its parts and its hash. Runs in this process or in one of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from qwen_agentkit.ingest.loaders import read_document
 from qwen_agentkit.ingest.ocr import Ocr, read_pdf_with_ocr
 from qwen_agentkit.ingest.parts import Part, Reader
 from qwen_agentkit.text.documents import document_hash
-from qwen_agentkit.text.languages import detect_language
 
 __all__ = ["Failure", "ReadFile", "hash_file", "read_file"]
 
@@ -25,7 +24,6 @@ class ReadFile:
     """What was read of a file."""
 
     parts: list[Part]
-    language: str
     hash: str
 
 
@@ -81,8 +79,7 @@ def read_file(
         parts = (
             read_pdf_with_ocr(data, ocr) if ocr and is_pdf else read_document(data, suffix, readers, encoding)
         )
-        language = detect_language("\n".join(part.text for part in parts))
-        return ReadFile(parts, language, document_hash(data, _version(version, suffix, ocr, encoding)))
+        return ReadFile(parts, document_hash(data, _version(version, suffix, ocr, encoding)))
     except OSError as error:
         return Failure(error.strerror or str(error), passing=True)
     except LoadError as error:

@@ -131,8 +131,8 @@ def write_row(cells: Iterable[str]) -> str:
 
 
 def read_csv(data: bytes) -> list[Part]:
-    """Read a table separated by commas, semicolons, tabs or bars."""
-    return _read_table(data, ",;\t|")
+    """Read a table separated by commas or semicolons of any script, tabs or bars."""
+    return _read_table(data, ",;\t|،؛，；")
 
 
 def read_tsv(data: bytes) -> list[Part]:

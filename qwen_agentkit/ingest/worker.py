@@ -1,6 +1,6 @@
 """The process that reads files for `workers`: a line of input asks, a line of output answers.
 
-Knows readers and languages, no store and no model, so that it starts quickly. Speaks JSON: nothing that a
+Knows readers, no store and no model, so that it starts quickly. Speaks JSON: nothing that a
 file holds can run.
 """
 
@@ -39,7 +39,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
         return {"reason": "", "passing": False}
     if isinstance(read, Failure):
         return {"reason": read.reason, "passing": read.passing}
-    return {"parts": read.parts, "language": read.language, "hash": read.hash}
+    return {"parts": read.parts, "hash": read.hash}
 
 
 def _limit_memory(size: int) -> None:

@@ -34,8 +34,6 @@ _SMALL = 1 << 18
 """Most bytes of a plain file that is read in this process."""
 _SMALL_PAGE = 1 << 13
 """The same of an html page, whose parser can take quadratic time."""
-_MANY = 64
-"""So many files are worth processes even if they are plain and small."""
 _PER_PROCESS = 4
 """A further process is worth its start for so many files."""
 _AHEAD = 32
@@ -98,10 +96,7 @@ class FileReaders:
 
     def read(self, paths: Sequence[Path]) -> Iterator[ReadFile | Failure]:
         """Yield what each file holds, in order. Later files are read while the caller works."""
-        apart = [
-            path.suffix.lower() not in self._readers and (len(paths) >= _MANY or _needs_care(path))
-            for path in paths
-        ]
+        apart = [path.suffix.lower() not in self._readers and _needs_care(path) for path in paths]
         processes = min(_processors(), -(-sum(apart) // _PER_PROCESS))
         if not processes:
             yield from map(self._read_here, paths)
@@ -184,7 +179,7 @@ class _Process:
         answer: dict[str, Any] = json.loads(line) if line.endswith(b"\n") else {"reason": ""}
         if "parts" in answer:
             parts = [Part(text, metadata, tuple(warnings)) for text, metadata, warnings in answer["parts"]]
-            return ReadFile(parts, answer["language"], answer["hash"])
+            return ReadFile(parts, answer["hash"])
         if not line.endswith(b"\n"):
             self.end()
         if self._timed_out:
