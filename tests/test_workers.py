@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qwen_agentkit.ingest import reading, workers
+from qwen_agentkit.ingest import reading
 from qwen_agentkit.ingest.parts import Part
 from qwen_agentkit.ingest.reading import Failure, ReadFile
 from qwen_agentkit.ingest.workers import FileReaders, Limits
