@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,9 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
             Path(request["path"]), request["suffix"], request["version"], ocr, request["encoding"]
         )
     except MemoryError:
-        return {"reason": "", "passing": False}
+        return {"reason": "", "passing": False, "expected": False}
     if isinstance(read, Failure):
-        return {"reason": read.reason, "passing": read.passing}
+        return asdict(read)
     return {"parts": read.parts, "hash": read.hash}
 
 
