@@ -100,4 +100,4 @@ def test_a_picture_of_another_format_or_of_too_many_dots_is_refused() -> None:
     with pytest.raises(LoadError, match="broken picture"):
         read_picture(saved(photo(), "BMP"), Ocr())
     with pytest.raises(LoadError, match="dots"):
-        read_picture(saved(Image.new("1", (20_000, 15_000)), "PNG"), Ocr())
+        read_picture(saved(Image.new("1", (16_000, 10_000)), "PNG"), Ocr())

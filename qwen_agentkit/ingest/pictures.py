@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ NO_OCR = (
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
 _MOST_DOTS = 25_000_000
 """A larger picture is made smaller."""
-_LARGEST = 200_000_000
+_LARGEST = 150_000_000
 """Dots of a picture that is opened at all."""
 _FEW_DOTS = 1_000_000
 """A smaller picture is enlarged: Tesseract needs letters of 20 dots or more."""
@@ -38,7 +39,9 @@ def read_picture(data: bytes, ocr: Ocr) -> list[Part]:
         LoadError: The picture is broken or too large, or the extra `ocr` is not installed.
     """
     try:
-        pages = list(_read_pages(data, ocr))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of large pictures; those that are too large fail.
+            return list(_read_pages(data, ocr))
     except LoadError:
         raise
     except ImportError as error:
@@ -50,7 +53,6 @@ def read_picture(data: bytes, ocr: Ocr) -> list[Part]:
         raise LoadError(
             f"The file is a broken picture ({reason}); expected a readable one. Save it anew and try again."
         ) from error
-    return pages
 
 
 def _read_pages(data: bytes, ocr: Ocr) -> Iterator[Part]:
