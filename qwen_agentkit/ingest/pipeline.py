@@ -57,7 +57,8 @@ class IngestReport:
     warnings: list[dict[str, Any]] = field(default_factory=list)
     """Parts of added documents that could not be read, or with doubt: "source", "page" or None, "reason"."""
     passed_over: list[dict[str, str]] = field(default_factory=list)
-    """Files in the folders that no reader is for: "source" and "reason". Hidden ones are not listed."""
+    """Files in the folders that no reader is for, and pictures that hold no text or cannot be read here:
+    "source" and "reason". Hidden ones are not listed."""
     seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -101,15 +102,16 @@ def ingest(
 
     Args:
         paths: Files and folders: md, txt, html, pdf, csv, json, eml, zip, epub, odt, source code and more;
-            docx, pptx, xlsx (extra `office`); msg, rtf, rst (extra `formats`).
+            docx, pptx, xlsx (extra `office`); msg, rtf, rst (extra `formats`); png, jpg, tiff, webp
+            (Tesseract and extra `ocr`).
         store: The store of the chunks.
         count_tokens: Counts the tokens of texts. Default: `count_tokens` of the embedder, or an estimate.
         max_tokens: Most tokens of a chunk.
         prune: Whether to delete documents of the given folders whose files are gone.
         groups: Whether the first folder below a given one names the group that may read its files, stored
             as `metadata["group"]`. A file in no such folder fails.
-        ocr: Whether text is recognized in PDF files by Tesseract: on pages without legible text where it is
-            installed ("auto"), on all pages ("force"), or not ("off").
+        ocr: Whether text is recognized by Tesseract: in pictures, and in PDF files on pages without legible
+            text, where it is installed ("auto"), on all pages ("force"), or not ("off").
         ocr_languages: The languages to look for, such as ``["ar", "en"]``. Default: those of the store.
         encoding: The encoding of text files, such as "windows-1256". Default: marked, declared or detected.
         readers: Readers of your own by ending, such as ``{".foo": read_foo}``; they go before the package's.
@@ -153,7 +155,8 @@ def ingest(
     for lost in run.lost:
         store.delete(sorted(lost.ids))
     report.removed = len(run.lost)
-    report.failed.sort(key=lambda failure: failure["source"])
+    for listed in (report.failed, report.passed_over):
+        listed.sort(key=lambda file: file["source"])
     if prune:
         gone = sources_without_file(stored, found.files)
         for source in gone:
@@ -251,11 +254,13 @@ class Run:
 
     def _fail(self, file: SourceFile, failure: Failure) -> None:
         reason = failure.reason
+        # A file that was given itself is meant to be read; one in a folder may be a logo.
+        listed = self.report.passed_over if failure.expected and file.folder else self.report.failed
         stored = self.registry.get(file.source)
         if stored and not failure.passing and stored.is_from(file.place):
             self.lost.append(stored)
             reason += " What was stored of it is removed."
-        self.report.failed.append({"source": file.source, "reason": reason})
+        listed.append({"source": file.source, "reason": reason})
 
 
 def _check_place(file: SourceFile, *, groups: bool) -> Failure | None:

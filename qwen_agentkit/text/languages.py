@@ -13,6 +13,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from functools import lru_cache
 from importlib import resources
 from typing import Any, cast
@@ -55,6 +56,7 @@ _LETTERS: dict[str, dict[str, str]] = {
 _WORD = re.compile(r"[^\W\d_][\w\u0300-\u036f\u0900-\u097f]*")
 _CHINESE_TITLE = re.compile("《[^》]*》")
 # Matches start at the beginning of a word only, so that one long word is fast.
+_MAY_BE_CODE = re.compile(r"[._/:@\\=<>(){}#][0-9A-Za-z]")
 _CODE = re.compile(r"(?:(?<![\w-])[\w-]+)?[._/:@\\=<>(){}#]+[0-9A-Za-z][!-~]*")
 
 _COMMON = {"latin": "en", "cyrillic": "ru", "arabic": "ar", "devanagari": "hi"}
@@ -97,8 +99,9 @@ def detect_language(text: str, default: str = "en", among: Sequence[str] = ()) -
     """
     text = text[:_READ]
     # File names, addresses and code in a question do not show its language.
-    text = own if count_scripts(own := _CODE.sub(" ", text)) else text
     scripts = count_scripts(text)
+    if _MAY_BE_CODE.search(text) and (others := count_scripts(own := _CODE.sub(" ", text))):
+        text, scripts = own, others
     if not scripts:
         return default
     script = max(scripts, key=lambda name: scripts[name])
@@ -178,12 +181,18 @@ def _load_signs(script: str) -> tuple[dict[str, frozenset[str]], dict[str, froze
 
 def _count_votes(words: list[str], script: str) -> dict[str, float]:
     """Count the evidence of words for each language: a word shared by few languages counts more."""
-    known, letters = _load_signs(script)
     votes = dict.fromkeys(_load_words()[script], 0.0)
-    for word in words:
-        for code in (codes := known.get(word) or _languages_writing(word, letters)):
-            votes[code] += 1 / len(codes)
+    for word, count in Counter(words).items():
+        for code in (codes := _languages_with(word, script)):
+            votes[code] += count / len(codes)
     return votes
+
+
+@lru_cache(maxsize=1 << 14)  # Most words of a page are among those of the pages before.
+def _languages_with(word: str, script: str) -> frozenset[str]:
+    """Return the languages that have a word or at least its characteristic letters."""
+    known, letters = _load_signs(script)
+    return known.get(word) or _languages_writing(word, letters)
 
 
 def _languages_writing(word: str, letters: dict[str, frozenset[str]]) -> frozenset[str]:
@@ -203,6 +212,8 @@ def _decide_by_model(text: str, votes: dict[str, float], expected: Sequence[str]
     top = max(votes.values())
     if len(expected) == 1 and top < _SOME and words < _SENTENCE:
         return expected[0]  # No other language has evidence enough, so the model need not be loaded.
+    if len(expected) == 1 and words >= _FEW_WORDS and votes[expected[0]] == top >= words * 0.1:
+        return expected[0]  # The model would hardly ever find another one for so long a text.
     scale = math.sqrt(len(text.encode(errors="replace"))) / 2
     known = tuple(code for code in votes if not code.endswith(_ROMANIZED))
     evidence: dict[str, float] = {
@@ -231,12 +242,17 @@ def _decide_by_model(text: str, votes: dict[str, float], expected: Sequence[str]
 
 @lru_cache
 def _identifier(candidates: tuple[str, ...]) -> Any:
+    identifier = copy(_load_identifier())  # All share the tables, which take 80 MB.
+    identifier.set_languages(list(candidates))
+    return identifier
+
+
+@lru_cache
+def _load_identifier() -> Any:
     # Imported here because it loads numpy, which most questions do not need.
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
-    identifier.set_languages(list(candidates))
-    return identifier
+    return LanguageIdentifier.from_model_file(MODEL_FILE)
 
 
 @lru_cache
