@@ -130,19 +130,22 @@ def _cite(number: int, document: Document, claim: str) -> Citation:
 def nearest_sentence(claim: str, text: str) -> str:
     """Return the sentence of `text` that shares most terms with the last sentence of `claim`."""
     sentences = split_sentences(without_markers(claim))
-    wanted = _terms(sentences[-1].text if sentences else claim)
-    found = _sentence_terms(text)
+    # A passage tells its language better than one of its sentences does.
+    language = detect_language(text)
+    last = sentences[-1].text if sentences else claim
+    wanted = _terms(last, detect_language(last, among=[language]))
+    found = _sentence_terms(text, language)
     return max(found, key=lambda sentence: _jaccard(wanted, found[sentence]), default="")
 
 
 @lru_cache(maxsize=64)  # Every sentence of an answer is compared with the same few passages.
-def _sentence_terms(text: str) -> dict[str, set[int]]:
+def _sentence_terms(text: str, language: str) -> dict[str, set[int]]:
     """Return the sentences of a text with their terms."""
-    return {sentence.text: _terms(sentence.text) for sentence in split_sentences(text)}
+    return {sentence.text: _terms(sentence.text, language) for sentence in split_sentences(text)}
 
 
-def _terms(text: str) -> set[int]:
-    return set(sparse_document(text, detect_language(text))[0])
+def _terms(text: str, language: str) -> set[int]:
+    return set(sparse_document(text, language)[0])
 
 
 def _jaccard(one: set[int], other: set[int]) -> float:

@@ -38,9 +38,9 @@ __all__ = ["Figure", "collect_values", "find_figures", "find_ranges"]
 class Figure(NamedTuple):
     """A number, a time or a part of a date, as written, and every value it may mean.
 
-    Values look like "1230", "7.5", "-5", "19:30", "m10" (a month), "p1" and "j9" (Farvardin, Ramadan) and "d0"
-    (Monday). Two forms stand for times only: "h7" is a bare 7, the hour before or after noon. "w7" is an hour
-    written in words.
+    Values look like "1230", "7.5", "-5", "19:30", "m10" (a month), "p1" and "j9" (Farvardin and Ramadan) and
+    "d0" (Monday). Two forms stand for times only: "h7" is a bare 7, the hour before or after noon. "w7" is an
+    hour written in words.
     """
 
     text: str
