@@ -67,7 +67,7 @@ _WITHOUT: dict[QuestionKind, float] = {"hour": 0.3, "price": 0.4, "duration": 0.
 """What is left of the score of a sentence that lacks what is asked for."""
 _NOTHING_NEW = 0.3
 """What is left for a sentence of which every word stands in the question."""
-_OTHER_DAYS = 0.5
+_OTHER_DAYS = 0.3
 """What is left for a sentence about other weekdays than the question."""
 _COUNTED = re.compile(
     r"(?:how many|wie ?viele|combien de|cuánt[oa]s|quant[ie]|كم(?: عدد)?|сколько) (?P<thing>[^\W\d_]{3,})"
