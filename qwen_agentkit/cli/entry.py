@@ -436,6 +436,22 @@ def eval_crowding(
     print_json(to_json(found)) if as_json else show_evaluation.print_crowding(found)
 
 
+@evaluation.command("tools")
+def eval_tools(
+    data: Annotated[Path, typer.Argument(help="A file or folder in BFCL's form.", metavar="PATH")],
+    preset: Preset = "nano",
+    limit: Annotated[int | None, typer.Option(help="Most cases of a category.", min=1)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the tool calls of the chat model against the answers of BFCL."""
+    from qwen_agentkit.cli import evaluating, show_evaluation  # loads torch: only when a command runs
+    from qwen_agentkit.evaluation.report import to_json
+
+    with _progress(silent=as_json) as progress:
+        found = evaluating.tool_calls(_stack(preset, DEFAULT_STORE), data, limit=limit, progress=progress)
+    print_json(to_json(found)) if as_json else show_evaluation.print_tool_calls(found)
+
+
 @app.command()
 def calibrate(
     questions: Questions,
