@@ -145,6 +145,22 @@ def eval_crowding(
     print_json(to_json(found)) if as_json else show_evaluation.print_crowding(found)
 
 
+@eval_app.command("tools")
+def eval_tools(
+    data: Annotated[Path, typer.Argument(help="A file or folder in BFCL's form.", metavar="PATH")],
+    preset: Preset = "nano",
+    limit: Annotated[int | None, typer.Option(help="Most cases of a category.", min=1)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the tool calls of the chat model against the answers of BFCL."""
+    from qwen_agentkit.cli import evaluating, show_evaluation  # loads torch: only when a command runs
+    from qwen_agentkit.evaluation.report import to_json
+
+    with progress_bars(silent=as_json) as progress:
+        found = evaluating.tool_calls(open_stack(preset, DEFAULT_STORE), data, limit=limit, progress=progress)
+    print_json(to_json(found)) if as_json else show_evaluation.print_tool_calls(found)
+
+
 def calibrate(
     questions: Questions,
     preset: Preset = None,

@@ -69,6 +69,8 @@ _SOME = 0.5
 """The least evidence from words for a language that is not expected: a word that two languages share."""
 _CERTAIN = 0.98
 """The share that decides without any word that few languages share."""
+_BORROWED = frozenset("éèêëïîçàâñô")
+"""Letters of words that languages without them borrow: café, naïve, piñata."""
 _SENTENCE = 3
 """The fewest words of a sentence."""
 _FEW_WORDS = 20
@@ -112,7 +114,12 @@ def detect_language(text: str, default: str = "en", among: Sequence[str] = ()) -
     words = _own_words(text, script)
     votes = _count_votes(words, script)
     expected = [code for code in among if code in votes] or [default if default in votes else _COMMON[script]]
-    found = _decide_by_votes(votes, len(words)) or _decide_by_model(text, votes, expected, len(words))
+    # With languages to expect, a capitalized word such as Zürich may be a name.
+    telling = len(words) < _SENTENCE and not (among and text != text.lower())
+    writing = _languages_of_letters(words, script) if telling else frozenset()
+    found = _decide_by_votes(votes, len(words)) or _decide_by_model(
+        text, votes, expected, len(words), writing
+    )
     if found.endswith(_ROMANIZED):
         code = found.removesuffix(_ROMANIZED)
         return code if code in among else expected[0]
@@ -207,8 +214,31 @@ def _decide_by_votes(votes: dict[str, float], words: int) -> str | None:
     return code if first >= max(1, 2 * second, words / 3) else None
 
 
-def _decide_by_model(text: str, votes: dict[str, float], expected: Sequence[str], words: int) -> str:
-    """Combine py3langid with the words. Without evidence, the language is an expected one."""
+def _languages_of_letters(words: Sequence[str], script: str) -> frozenset[str]:
+    """Return the languages that write every letter of the words; none if all do.
+
+    Letters that English keeps in loanwords, such as é, say nothing.
+    """
+    letters = _load_signs(script)[1]
+    telling = [letters[char] for char in set("".join(words)) if char in letters and char not in _BORROWED]
+    return frozenset.intersection(*telling) if telling else frozenset()
+
+
+def _decide_by_model(
+    text: str, votes: dict[str, float], expected: Sequence[str], words: int, writing: frozenset[str]
+) -> str:
+    """Combine py3langid with the words. Without evidence, the language is an expected one.
+
+    Args:
+        text: The text.
+        votes: The evidence of its words for each language.
+        expected: The languages to expect, the likeliest first.
+        words: The number of its words.
+        writing: The languages that write its letters; none if they tell nothing.
+    """
+    if writing and not writing & set(expected):
+        votes = {code: count for code, count in votes.items() if code in writing}
+        expected = []  # No expected language writes "Kündigungsfrist" or "öppettider".
     top = max(votes.values())
     if len(expected) == 1 and top < _SOME and words < _SENTENCE:
         return expected[0]  # No other language has evidence enough, so the model need not be loaded.
@@ -220,12 +250,15 @@ def _decide_by_model(text: str, votes: dict[str, float], expected: Sequence[str]
         code: score / scale + votes[code] for code, score in _identifier(known).rank(text)
     }
     # "Hola" is half Spanish and half Catalan, but not German.
-    expected = [code for code in expected if top < _SOME or votes[code] * 3 >= top] or [
-        code for code in known if votes[code] == top
-    ]
+    expected = expected and (
+        [code for code in expected if top < _SOME or votes[code] * 3 >= top]
+        or [code for code in known if votes[code] == top]
+    )
     for place, code in enumerate(expected):
         evidence[code] += _EXPECTED - min(1.0, place)
     best = max(evidence, key=lambda code: evidence[code])
+    if not expected:
+        return best
     leader = max(votes, key=lambda code: votes[code])
     if leader.endswith(_ROMANIZED) and top > votes[best]:
         return leader
