@@ -124,7 +124,7 @@ def test_old_results_are_cleared_by_the_tokens_that_the_model_counts() -> None:
         made = {"name": "weather", "args": {"city": "Cairo"}, "id": str(number)}
         chat += [AIMessage("", tool_calls=[made]), ToolMessage("sunny " * 40, tool_call_id=str(number))]
     size = nano.get_num_tokens_from_messages(chat)
-    for trigger, cleared in ((size + 200, 0), (size - 20, 3)):
+    for trigger, cleared in ((size + 1000, 0), (size - 20, 3)):
         edit = ClearToolUsesEdit(trigger=trigger, keep=1)
         context = ContextEditingMiddleware(edits=[edit], token_count_method="model")
         model = Seen(model="nano", thinking=False, max_tokens=1)

@@ -115,9 +115,9 @@ OWN = """
 StrictBool StrictInt StrictFloat StrictStr FiniteFloat PositiveInt NegativeInt NonPositiveInt NonNegativeInt
 PositiveFloat NegativeFloat NonPositiveFloat NonNegativeFloat UUID1 UUID3 UUID4 UUID5 UUID6 UUID7 UUID8
 Base64Bytes Base64Str Base64UrlBytes Base64UrlStr SecretStr SecretBytes Json AwareDatetime NaiveDatetime
-JsonValue AnyUrl HttpUrl FileUrl FtpUrl WebsocketUrl AnyWebsocketUrl AnyHttpUrl PostgresDsn CockroachDsn AmqpDsn
-RedisDsn MongoDsn KafkaDsn NatsDsn MySQLDsn MariaDBDsn ClickHouseDsn SnowflakeDsn IPvAnyAddress IPvAnyInterface
-IPvAnyNetwork
+JsonValue AnyUrl HttpUrl FileUrl FtpUrl WebsocketUrl AnyWebsocketUrl AnyHttpUrl PostgresDsn CockroachDsn
+AmqpDsn RedisDsn MongoDsn KafkaDsn NatsDsn MySQLDsn MariaDBDsn ClickHouseDsn SnowflakeDsn IPvAnyAddress
+IPvAnyInterface IPvAnyNetwork
 """
 # What only the file system, the modules, the calendar or a unit can tell.
 BEYOND = """
