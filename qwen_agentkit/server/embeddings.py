@@ -95,6 +95,7 @@ class EmbeddingServer:
         Raises:
             InputTooLongError: A text does not fit the context of the model, and the server says so.
             ServerRefusedError: The server refuses a text, such as an empty one.
+            ServerAnswerError: The answer is malformed, such as zeros for an empty text.
             ServerError: There was no whole answer.
         """
         plain = spell_out(texts)
@@ -104,12 +105,12 @@ class EmbeddingServer:
         try:
             with ThreadPoolExecutor(min(_PARALLEL, len(batches)), "qwen-agentkit-embed") as pool:
                 return np.concatenate(list(pool.map(self._batch, batches)))
-        except ServerRefusedError as error:
-            if "" not in texts:
-                raise
+        except (ServerRefusedError, ServerAnswerError) as error:
             empty = [index for index, text in enumerate(texts) if not text]
-            raise ServerRefusedError(
-                f"{error} It may be that the server takes no empty text: {named(empty, texts)} is empty. "
+            if not empty:
+                raise
+            raise type(error)(
+                f"{error} It may be that the server embeds no empty text: {named(empty, texts)} is empty. "
                 "Leave it out."
             ) from error
 

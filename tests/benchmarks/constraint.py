@@ -11,8 +11,9 @@ from typing import Any
 from qwen_agentkit import ChatQwen
 from qwen_agentkit.chat.tools import read_tools
 from qwen_agentkit.engine.checkpoint.loading import load
+from qwen_agentkit.engine.checkpoint.tokens import end_ids
 from qwen_agentkit.engine.grammar.lark import Tags
-from qwen_agentkit.engine.grammar.matcher import compile_grammar
+from qwen_agentkit.engine.grammar.matcher import compile_grammar, read_vocabulary
 from qwen_agentkit.engine.grammar.turn_grammar import Turn, turn_grammar
 from tests.benchmarks.machine import computed, machine, say
 from tests.benchmarks.work import Effort
@@ -32,6 +33,7 @@ def measure(effort: Effort) -> dict[str, Any]:
     found = {
         "milliseconds_a_token": {name: round(1e3 * value, 3) for name, value in medians.items()},
         "forced_to_free": round(medians["forced"] / medians["free"], 3),
+        "milliseconds_to_read_the_vocabulary": _read(),
         "milliseconds_to_compile": {count: _compile(count) for count in (1, 5, 20)},
     }
     say(f"  {found}")
@@ -69,6 +71,15 @@ def _gaps(stream: Callable[..., Any], seed: int) -> list[float]:
     finally:
         turn_guide.TurnGuide.after = after  # type: ignore[method-assign]
     return [later - earlier for earlier, later in pairwise(times[8:])]
+
+
+@computed
+def _read() -> float:
+    """Milliseconds that the first grammar of a process takes before it is compiled."""
+    loaded = load("nano-chat", chat=True)
+    start = time.perf_counter()
+    read_vocabulary(loaded.tokenizer, sorted(end_ids(loaded)))
+    return round(1e3 * (time.perf_counter() - start), 2)
 
 
 @computed
