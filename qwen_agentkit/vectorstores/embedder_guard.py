@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -47,17 +47,19 @@ class EmbedderGuard:
             The vectors, of shape (len(texts), dimensions).
 
         Raises:
-            InputError: The embedder returned a wrong number of vectors, unequal lengths, NaN or infinity;
-                the message names the first such document.
+            InputError: The embedder returned a wrong number of vectors, unequal lengths, NaN, infinity or
+                zeros; the message names the first such document.
             StoreMismatchError: Another embedder, or other software, made the collection.
         """
         vectors = self._as_array(rows, len(texts))
-        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            lengths = np.einsum("ij,ij->i", vectors, vectors)  # of squares, as cosines need them
+        bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
         if len(bad):
             name = payloads[bad[0]]["metadata"].get("source") or texts[bad[0]][:60]
             raise InputError(
-                f"The vector of document {name!r} holds NaN or infinity; expected numbers. Try "
-                "dtype='float32', or leave the document out."
+                f"The vector of document {name!r} holds NaN or infinity, or is zero; expected numbers with a "
+                "direction. Try dtype='float32', or leave the document out."
             )
         dimensions = vectors.shape[1]
         if self._store.layout is None:
@@ -108,12 +110,19 @@ class EmbedderGuard:
         layout = self._store.layout
         if layout is None:
             return
-        mine = _fingerprint(self._embedding, len(vector))
-        if not np.isfinite(vector).all():
+        mine = _fingerprint(self._embedding, len(vector) if isinstance(vector, Sized) else 0)
+        try:
+            with np.errstate(over="ignore"):
+                numbers = np.asarray(vector, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"The vector of the query is {vector!r:.60}; expected a list of numbers."
+            ) from error
+        if not np.isfinite(numbers).all():
             raise InputError(
                 f"The vector of the query holds NaN or infinity; expected numbers. Check {mine['model']!r}."
             )
-        if layout.dimensions != len(vector):
+        if numbers.shape != (layout.dimensions,):
             raise StoreMismatchError(self._describe_mismatch(mine))
         if self._store.maker not in (None, mine) and not self._warned:
             self._warned = True

@@ -136,7 +136,7 @@ def make_payload(given: str, text: str, metadata: dict[str, Any]) -> dict[str, A
         encoded = json.dumps(metadata, allow_nan=False, ensure_ascii=False)
         encoded.encode()
         plain = json.loads(encoded)
-        _check_values(plain)
+        _check_values(metadata)
     except UnicodeEncodeError as error:
         raise InputError(
             f"Document {name} holds broken Unicode ({error}); expected text. Decode it again."
@@ -176,6 +176,8 @@ def _check_values(metadata: dict[str, Any]) -> None:
     level: list[Any] = [metadata]
     for _ in range(_DEEPEST):
         for value in level:
+            if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
+                raise ValueError("a key is not text")  # JSON would make texts of keys, and equal ones of two
             if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
                 raise ValueError("an integer has more than 64 bits")
         inner = (value.values() if isinstance(value, dict) else value for value in level if value)

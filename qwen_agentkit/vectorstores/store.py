@@ -29,6 +29,7 @@ from qwen_agentkit.vectorstores.backend import Backend, open_backend
 from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition
 from qwen_agentkit.vectorstores.embedder_guard import EmbedderGuard
 from qwen_agentkit.vectorstores.filters import Filter, parse_filter
+from qwen_agentkit.vectorstores.ids import point_ids
 from qwen_agentkit.vectorstores.points import Hit, Quantization, make_payload, make_words
 from qwen_agentkit.vectorstores.search import (
     Legs,
@@ -206,13 +207,13 @@ class QwenVectorStore(AsyncVectorStore):
             )
         if ids is None:
             self._backend.delete_matching(condition)
-        elif ids:
-            self._backend.delete([point_id(id) for id in ids])
+        elif len(ids):
+            self._backend.delete(point_ids(ids))
         return True
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """Return the documents that exist, in the order of the ids."""
-        return [hit.document() for hit in self._backend.retrieve([point_id(id) for id in ids])]
+        return [hit.document() for hit in self._backend.retrieve(point_ids(ids))]
 
     def count(self, filter: Filter | None = None) -> int:
         """Count the documents that match a filter."""
@@ -333,6 +334,9 @@ class QwenVectorStore(AsyncVectorStore):
         """Return k different documents near a vector. See `max_marginal_relevance_search`."""
         refuse_unknown(kwargs)
         check_k(k)
+        check_k(fetch_k, "fetch_k")
+        if not isinstance(lambda_mult, int | float) or not 0 <= lambda_mult <= 1:
+            raise InputError(f"lambda_mult is {lambda_mult!r}; expected a number from 0 to 1. Try 0.5.")
         hits = self._nearest(embedding, max(k, fetch_k), parse_filter(filter), with_vectors=True)
         vectors = [hit.vector or [] for hit in hits]
         chosen = maximal_marginal_relevance(np.array(embedding), vectors, lambda_mult, k) if hits else []

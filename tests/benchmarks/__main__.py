@@ -24,6 +24,7 @@ from tests.benchmarks import (
     quantized,
     rerank,
     sizes,
+    stores,
 )
 from tests.benchmarks.work import Effort
 
@@ -47,6 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.what == "sizes":
         results = sizes.measure(options.model, sizes.read(options.data, options.files))
         print(sizes.table(results))
+    elif options.what == "stores":
+        results = stores.measure(options.number, options.peers, options.only)
+        print(json.dumps(results, indent=2))
     elif options.what == "cold":
         results = cold.measure(options.rounds, options.before)
         print(json.dumps(results, indent=2))
@@ -69,6 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--json", type=Path, help="write the results to this file")
     command.add_argument("--rounds", type=int, default=5, help="runs of each command")
     command.add_argument("--before", type=Path, help="Python of an environment with an earlier version")
+    command = commands.add_parser("stores", help="embedded vector stores")
+    command.add_argument("--json", type=Path, help="write the results to this file")
+    stores.add_options(command)
     for name in (*SPEED, "sizes"):
         command = commands.add_parser(name)
         command.add_argument("--json", type=Path, help="write the results to this file")
