@@ -1,4 +1,4 @@
-"""Arguments of the wrong kind: an error of this package, the same in both back ends, and nothing is written."""
+"""Arguments of the wrong kind: an error of this package in both back ends, and nothing is written."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_text_where_a_list_belongs(store: QwenVectorStore) -> None:
     "metadata", [{1: "a", "1": "b"}, {"a": {True: 1}}, {"a": [{None: 1}]}, None, ["a"], "a"]
 )
 def test_metadata_that_would_come_back_otherwise(store: QwenVectorStore, metadata: Any) -> None:
-    with pytest.raises(InputError, match="a key is not text|a dictionary"):
+    with pytest.raises(InputError, match=r"a key is not text|a dictionary"):
         store.add_texts(["x"], [metadata])
     assert store.count() == 2
 
