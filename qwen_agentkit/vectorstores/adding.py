@@ -13,6 +13,7 @@ from qwen_agentkit.errors import InputError
 from qwen_agentkit.vectorstores.backend import Backend
 from qwen_agentkit.vectorstores.ids import check_unique, make_ids
 from qwen_agentkit.vectorstores.points import Point, make_payload, make_point
+from qwen_agentkit.vectorstores.search import check_k
 
 __all__ = ["NewTexts", "prepare_texts"]
 
@@ -44,7 +45,7 @@ class NewTexts:
 def prepare_texts(
     backend: Backend,
     texts: Iterable[str],
-    metadatas: list[dict[str, Any]] | None,
+    metadatas: Sequence[dict[str, Any]] | None,
     ids: Sequence[str | None] | None,
     batch_size: int | None,
 ) -> NewTexts:
@@ -52,8 +53,13 @@ def prepare_texts(
 
     Arguments and errors are those of `QwenVectorStore.add_texts`.
     """
-    if batch_size is not None and batch_size < 1:
-        raise InputError(f"batch_size is {batch_size!r}; expected 1 or more. Try 100.")
+    if batch_size is not None:
+        check_k(batch_size, "batch_size")
+    if isinstance(texts, str) or not isinstance(metadatas, list | tuple | None):
+        raise InputError(
+            f"texts is a {type(texts).__name__} and metadatas a {type(metadatas).__name__}; expected lists. "
+            "Write [text], [{...}]."
+        )
     texts = list(texts)
     metadatas = metadatas or [{} for _ in texts]
     ids = ids or [None] * len(texts)
@@ -61,6 +67,12 @@ def prepare_texts(
         raise InputError(
             f"Got {len(texts)} texts, {len(metadatas)} metadatas, {len(ids)} ids; expected equal numbers."
         )
+    for text, metadata in zip(texts, metadatas, strict=True):
+        if not isinstance(text, str) or not isinstance(metadata, dict):
+            raise InputError(
+                f"A document has the text {text!r:.60} and the metadata {metadata!r:.60}; expected text and "
+                "a dictionary."
+            )
     made = [""] * len(texts) if all(ids) else make_ids(texts, metadatas, backend)
     given = [id or own for id, own in zip(ids, made, strict=True)]
     check_unique(given)

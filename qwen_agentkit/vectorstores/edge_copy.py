@@ -28,7 +28,7 @@ from qwen_agentkit.vectorstores.conditions import (
 from qwen_agentkit.vectorstores.edge_backend import EdgeBackend
 from qwen_agentkit.vectorstores.edge_errors import translated
 from qwen_agentkit.vectorstores.edge_files import change_time, copy_shard
-from qwen_agentkit.vectorstores.points import TENANT, Hit, Point, SparseVector
+from qwen_agentkit.vectorstores.points import TENANT, Hit, Layout, Point, SparseVector
 from qwen_agentkit.vectorstores.threads import run_in_thread
 
 __all__ = ["CopyBackend"]
@@ -87,9 +87,9 @@ class CopyBackend:
         return self._copies[-1].backend.maker
 
     @property
-    def dimensions(self) -> int | None:
-        """The length of the dense vectors."""
-        return self._copies[-1].backend.dimensions
+    def layout(self) -> Layout | None:
+        """The vectors of the collection."""
+        return self._copies[-1].backend.layout
 
     @property
     def has_tenants(self) -> bool:
@@ -144,7 +144,7 @@ class CopyBackend:
             for copy in self._copies:
                 copy.close()
 
-    def create(self, dimensions: int, maker: dict[str, Any]) -> None:
+    def create(self, layout: Layout, maker: dict[str, Any]) -> None:
         """Do nothing: the collection exists."""
 
     def atomically(self) -> AbstractContextManager[None]:

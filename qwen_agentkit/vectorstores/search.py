@@ -180,14 +180,14 @@ def check_query_text(query: str) -> None:
         raise InputError(f"The question is {query!r}; expected text. Ask something.")
 
 
-def check_k(k: int) -> None:
+def check_k(k: int, name: str = "k") -> None:
     """Refuse a number of results that cannot be searched.
 
     Raises:
         InputError: It is not an integer, below 1 or beyond what a back end takes.
     """
-    if not isinstance(k, int) or not 1 <= k <= _LARGEST_K:
-        raise InputError(f"k is {k!r}; expected 1 or more, at most {_LARGEST_K}. Try k=4.")
+    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= _LARGEST_K:
+        raise InputError(f"{name} is {k!r}; expected 1 or more, at most {_LARGEST_K}. Try {name}=4.")
 
 
 def refuse_unknown(kwargs: Mapping[str, Any]) -> None:

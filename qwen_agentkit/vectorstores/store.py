@@ -29,7 +29,8 @@ from qwen_agentkit.vectorstores.backend import Backend, open_backend
 from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition
 from qwen_agentkit.vectorstores.embedder_guard import EmbedderGuard
 from qwen_agentkit.vectorstores.filters import Filter, parse_filter
-from qwen_agentkit.vectorstores.points import Hit, make_payload, make_words
+from qwen_agentkit.vectorstores.ids import point_ids
+from qwen_agentkit.vectorstores.points import Hit, Quantization, make_payload, make_words
 from qwen_agentkit.vectorstores.search import (
     Legs,
     Mode,
@@ -70,10 +71,15 @@ class QwenVectorStore(AsyncVectorStore):
             while another process writes it, and see finished documents only.
         tenant: Whose documents these are. Everything this object writes, reads, counts or deletes is this
             tenant's, whatever ids and metadata say. Without a tenant, it is what belongs to none.
+        quantization: How vectors stay in memory in a store that is made: with 8 bits a number ("scalar"), or
+            with 1 ("binary"; for 1,000 dimensions or more). The best are compared again by the vectors on
+            disk. None leaves an existing store as it is, and a new one unquantized.
+        first_stage: How many numbers of a vector are searched first, such as 256, in a store that is made;
+            the best are compared again by all. For embedders trained for it (MRL), as Qwen3's are.
 
     Raises:
-        InputError: Not exactly one of `path` and `url` is given, or `mode`, `collection` or `tenant` is
-            invalid.
+        InputError: Not exactly one of `path` and `url` is given, or another argument is invalid.
+        StoreMismatchError: The store was made with another `quantization` or `first_stage`.
         StoreNotFoundError: The folder holds other files, or no store and `create` is False.
         StoreLockedError: Another process has the folder open.
 
@@ -96,20 +102,30 @@ class QwenVectorStore(AsyncVectorStore):
         create: bool = True,
         fusion: Fusion | None = None,
         tenant: str | None = None,
+        quantization: Quantization | None = None,
+        first_stage: int | None = None,
     ) -> None:
         if mode not in ("hybrid", "dense", "sparse"):
             raise InputError(f"mode is {mode!r}; expected 'hybrid', 'dense' or 'sparse'.")
         if not _COLLECTION.fullmatch(collection):
             raise InputError(f"collection is {collection!r}; expected letters, digits, '_', '-' and '.'.")
+        if quantization not in (None, "scalar", "binary"):
+            raise InputError(f"quantization is {quantization!r}; expected 'scalar', 'binary' or None.")
+        if first_stage is not None and (not isinstance(first_stage, int) or first_stage < 1):
+            raise InputError(f"first_stage is {first_stage!r}; expected 1 or more. Try 256.")
         self.embedding = embedding
         self.mode: Mode = mode
         self.fusion = fusion or FUSIONS.get(str(getattr(embedding, "model", "")))
         if tenant is not None:
             check_tenant(tenant)
         self._store = TenantBackend(open_backend(path, url, api_key, collection, create=create), tenant)
-        self._guard = EmbedderGuard(embedding, self._store)
         # A store that nobody closes releases its lock when it is collected or the process ends.
         self._finalizer = weakref.finalize(self, self._store.close)
+        try:
+            self._guard = EmbedderGuard(embedding, self._store, quantization, first_stage)
+        except StoreError:
+            self.close()
+            raise
 
     @property
     def embeddings(self) -> Embeddings:
@@ -191,13 +207,13 @@ class QwenVectorStore(AsyncVectorStore):
             )
         if ids is None:
             self._backend.delete_matching(condition)
-        elif ids:
-            self._backend.delete([point_id(id) for id in ids])
+        elif len(ids):
+            self._backend.delete(point_ids(ids))
         return True
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """Return the documents that exist, in the order of the ids."""
-        return [hit.document() for hit in self._backend.retrieve([point_id(id) for id in ids])]
+        return [hit.document() for hit in self._backend.retrieve(point_ids(ids))]
 
     def count(self, filter: Filter | None = None) -> int:
         """Count the documents that match a filter."""
@@ -318,6 +334,9 @@ class QwenVectorStore(AsyncVectorStore):
         """Return k different documents near a vector. See `max_marginal_relevance_search`."""
         refuse_unknown(kwargs)
         check_k(k)
+        check_k(fetch_k, "fetch_k")
+        if not isinstance(lambda_mult, int | float) or not 0 <= lambda_mult <= 1:
+            raise InputError(f"lambda_mult is {lambda_mult!r}; expected a number from 0 to 1. Try 0.5.")
         hits = self._nearest(embedding, max(k, fetch_k), parse_filter(filter), with_vectors=True)
         vectors = [hit.vector or [] for hit in hits]
         chosen = maximal_marginal_relevance(np.array(embedding), vectors, lambda_mult, k) if hits else []

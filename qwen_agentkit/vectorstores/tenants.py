@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.vectorstores.backend import Collection
 from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition, Exists, Match, Not, all_of
-from qwen_agentkit.vectorstores.points import TENANT, Hit, Point, SparseVector
+from qwen_agentkit.vectorstores.points import TENANT, Hit, Layout, Point, SparseVector
 
 __all__ = ["TenantBackend", "check_tenant"]
 
@@ -64,18 +64,18 @@ class TenantBackend:
             check_tenant(tenant)
 
     @property
-    def dimensions(self) -> int | None:
-        """The length of the dense vectors."""
-        return self.whole.dimensions
+    def layout(self) -> Layout | None:
+        """The vectors of the collection."""
+        return self.whole.layout
 
     @property
     def maker(self) -> dict[str, Any] | None:
         """The fingerprint of the embedder that made the collection."""
         return self.whole.maker
 
-    def create(self, dimensions: int, maker: dict[str, Any]) -> None:
+    def create(self, layout: Layout, maker: dict[str, Any]) -> None:
         """Create the collection unless it exists."""
-        self.whole.create(dimensions, maker)
+        self.whole.create(layout, maker)
 
     def atomically(self) -> AbstractContextManager[None]:
         """Let readers in other processes see all changes of a block, or none."""

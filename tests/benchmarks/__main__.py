@@ -27,6 +27,7 @@ from tests.benchmarks import (
     rerank,
     schemas,
     sizes,
+    stores,
 )
 from tests.benchmarks.work import Effort
 
@@ -56,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given = (options.folder, options.files, options.seed, options.walks, options.minutes)
         results = schemas.measure(*given)
         print(json.dumps(results, indent=2, ensure_ascii=False))
+    elif options.what == "stores":
+        results = stores.measure(options.number, options.peers, options.only)
+        print(json.dumps(results, indent=2))
     elif options.what == "cold":
         results = cold.measure(options.rounds, options.before)
         print(json.dumps(results, indent=2))
@@ -81,6 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("schemas", help="answers to the schemas of a folder")
     command.add_argument("--json", type=Path, help="write the results to this file")
     schemas.add_options(command)
+    command = commands.add_parser("stores", help="embedded vector stores")
+    command.add_argument("--json", type=Path, help="write the results to this file")
+    stores.add_options(command)
     for name in (*SPEED, "sizes"):
         command = commands.add_parser(name)
         command.add_argument("--json", type=Path, help="write the results to this file")
