@@ -35,6 +35,7 @@ from qwen_agentkit.errors import ModelUnsupportedError, OutOfMemoryError
 __all__ = [
     "Loaded",
     "count_weights",
+    "give_back_memory",
     "load",
     "load_tokenizer",
     "make_room_for",
@@ -241,7 +242,7 @@ def _load(identity: Identity, *, head: bool, chat: bool) -> Loaded:
         revision=identity.revision,
         generation=_generation(identity),
     )
-    _give_back_memory()
+    give_back_memory()
     return loaded
 
 
@@ -258,7 +259,7 @@ def _generation(identity: Identity) -> dict[str, Any]:
         ) from error
 
 
-def _give_back_memory() -> None:
+def give_back_memory() -> None:
     """Return the memory that loading used to the system: 50 to 150 MB that glibc would keep."""
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)

@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from queue import SimpleQueue
@@ -21,7 +22,7 @@ from typing import Any, Literal
 
 from qwen_agentkit.errors import MissingExtraError, ModelError, ModelUnsupportedError
 
-__all__ = ["Use", "check_binding", "missing_binding", "refuse_error", "start_server", "stream"]
+__all__ = ["Use", "check_binding", "has_gpu", "missing_binding", "refuse_error", "start_server", "stream"]
 
 Use = Literal["chat", "embedding", "rank"]
 """What a model is started for."""
@@ -66,6 +67,16 @@ def check_binding() -> None:
         raise MissingExtraError(reason)
 
 
+@cache
+def has_gpu() -> bool:
+    """Whether the binding was built for a GPU, and finds one."""
+    import xllamacpp
+
+    kinds = xllamacpp.ggml_backend_dev_type
+    gpus = (kinds.GGML_BACKEND_DEVICE_TYPE_GPU, kinds.GGML_BACKEND_DEVICE_TYPE_IGPU)
+    return any(device["type"] in gpus for device in xllamacpp.get_device_info())
+
+
 def start_server(path: Path, use: Use, *, room: int, threads: int, gpu: bool) -> Any:
     """Load a file, mapped from the disk.
 
@@ -74,7 +85,7 @@ def start_server(path: Path, use: Use, *, room: int, threads: int, gpu: bool) ->
         use: What it is started for.
         room: Tokens whose keys and values it has room for; of an embedder, tokens of its longest text.
         threads: Threads that compute.
-        gpu: Whether a GPU that the binding was built for may be used.
+        gpu: Whether the GPU computes.
 
     Returns:
         A `Server` of xllamacpp. It ends when nothing refers to it.

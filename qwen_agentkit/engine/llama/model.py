@@ -19,10 +19,10 @@ from qwen_agentkit.engine.checkpoint.gguf_files import (
     gguf_tokenizer,
     unreadable,
 )
-from qwen_agentkit.engine.checkpoint.loading import count_weights, make_room_for
+from qwen_agentkit.engine.checkpoint.loading import count_weights, give_back_memory, make_room_for
 from qwen_agentkit.engine.checkpoint.vocabulary import Vocabulary
 from qwen_agentkit.engine.device_memory import free_memory
-from qwen_agentkit.engine.llama.binding import Use, check_binding, refuse_error, start_server
+from qwen_agentkit.engine.llama.binding import Use, check_binding, has_gpu, refuse_error, start_server
 from qwen_agentkit.errors import InputError, ModelUnsupportedError, OutOfMemoryError
 
 __all__ = ["GgufFile", "LlamaModel", "load_llama"]
@@ -96,7 +96,7 @@ class LlamaModel(Vocabulary):
         file: The file.
         use: What it is started for.
         context_window: Most tokens of a sequence; None for as many as it was trained on.
-        gpu: Whether a GPU may be used.
+        gpu: Whether the GPU computes.
 
     Raises:
         InputError: The window is longer than what the file was trained on.
@@ -184,18 +184,20 @@ class LlamaModel(Vocabulary):
             room *= 2
         room = min(room, self._context)
         self._server, self._room = None, 0  # frees its memory first
-        self._check_memory(room)
+        if not self._gpu:
+            self._check_memory(room)
         self._server = start_server(
             self.file.path, self._use, room=room, threads=torch.get_num_threads(), gpu=self._gpu
         )
         self._room = room
+        give_back_memory()
 
     def _check_memory(self, room: int) -> None:
         """Refuse what would only run by reading the file again and again, or not at all."""
         size = self.file.path.stat().st_size
         cache = self.file.bytes_of(room, rounded=self._use == "chat")
         free = free_memory(torch.device("cpu"))
-        if not self._gpu and size + cache > free:
+        if size + cache > free:
             raise OutOfMemoryError(
                 f"{self.name!r} takes {size / 1e9:.1f} GB, and the keys and values of {room} tokens "
                 f"{cache / 1e9:.1f} GB; {free / 1e9:.1f} GB are free. Take a smaller quantization or model, "
@@ -228,7 +230,7 @@ def load_llama(
         InputError: The window is longer than what the file was trained on.
     """
     check_binding()
-    gpu = device != "cpu"
+    gpu = device != "cpu" and has_gpu()
     key = (find(name).resolve(), use, context_window, gpu)
     with _loading:
         held = _loaded.get(key)

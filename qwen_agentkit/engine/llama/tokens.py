@@ -138,6 +138,8 @@ class LlamaTokens(Iterator[int]):
         if not self._asked.turn.free:
             return True
         opened, closed = self._calls
+        if opened is None and self._asked.turn.tools:
+            return True  # where tags are not tokens, nobody knows
         tags = [token for token in self._written if token in (opened, closed)]
         return bool(tags) and tags[-1] == opened
 
@@ -198,7 +200,7 @@ def _sampling(sampling: Sampling, written: int) -> dict[str, Any]:
         "post_sampling_probs": True,
     }
     if sampling.seed is not None:
-        values["seed"] = (sampling.seed + written) % 2**32
+        values["seed"] = (sampling.seed + written) % (2**32 - 1)  # the last number asks for a random one
     return values
 
 
