@@ -7,7 +7,7 @@ import pytest
 from qwen_agentkit.catalog import CHECKPOINTS
 from qwen_agentkit.cli import doctor
 from qwen_agentkit.cli.fitting import Memory, estimate_checkpoint, estimate_preset, table_row, widest_fit
-from qwen_agentkit.engine.weights import kernels
+from qwen_agentkit.engine.weights import quantize
 
 ROWS = {row.name: row for row in CHECKPOINTS}
 
@@ -95,8 +95,7 @@ def test_widths_that_the_processor_lacks_are_not_named(monkeypatch: pytest.Monke
     needs = {"bf16": 16.0, "int8": 9.0, "int4": 6.0, "cache": 2.0}
     assert widest_fit(needs, Memory(14, ["bf16"])) == "no"
     assert widest_fit(needs, Memory(12, ["bf16", "int8"])) == "no"
-    monkeypatch.setattr(kernels, "can_multiply_int8", lambda: True)
-    monkeypatch.setattr(kernels, "can_multiply_int4", lambda: False)
+    monkeypatch.setattr(quantize, "cpu_quantizations", lambda **_: ("int8",))
     assert doctor._widths("cpu") == ["bf16", "int8"]
-    monkeypatch.setattr(kernels, "can_multiply_int8", lambda: False)
+    monkeypatch.setattr(quantize, "cpu_quantizations", lambda **_: ())
     assert doctor._widths("cpu") == ["bf16"]

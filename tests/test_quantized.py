@@ -19,6 +19,7 @@ from qwen_agentkit.engine.decode.sampler import Sampling
 from qwen_agentkit.engine.forward.packed import Segment, forward
 from qwen_agentkit.engine.model_config import read_config
 from qwen_agentkit.engine.weights import kernels
+from qwen_agentkit.engine.weights import quantize as quantization
 from qwen_agentkit.engine.weights.quantize import check_quantization, cpu_quantizations, quantized_linear
 from qwen_agentkit.engine.weights.replacing import find_joined, replace_linears
 from qwen_agentkit.engine.weights.rounding import to_int4
@@ -216,16 +217,29 @@ def test_what_there_is_not_is_refused(tiny_qwen3_dir: Path, options: dict, messa
 
 
 def test_a_processor_without_the_instructions_is_told_so(tiny_qwen3_dir: Path, monkeypatch) -> None:
-    monkeypatch.setattr(kernels, "can_multiply_int8", lambda: True)
+    monkeypatch.setattr(quantization, "seconds_of_none", lambda **_: float("inf"))
     monkeypatch.setattr(kernels, "can_multiply_int4", lambda: False)
     monkeypatch.setattr(kernels, "has_avx512", lambda: False)
-    assert cpu_quantizations() == ("int8",)
-    with pytest.raises(InputError, match="AVX-512"):
-        identify(str(tiny_qwen3_dir), device="cpu", quantize="int4")
-    monkeypatch.setattr(kernels, "can_multiply_int8", lambda: False)
+    if cpu_quantizations() == ("int8",):
+        with pytest.raises(InputError, match=r"AVX-512.*qwen-agentkit\[gguf\]"):
+            identify(str(tiny_qwen3_dir), device="cpu", quantize="int4")
+    for probe in ("can_multiply_int8", "can_pack_int8"):
+        monkeypatch.setattr(kernels, probe, lambda: False)
+    monkeypatch.setattr(kernels, "can_pack_int8_rows", lambda largest: False)
     assert cpu_quantizations() == ()
-    with pytest.raises(InputError, match="VNNI"):
+    with pytest.raises(InputError, match="AVX2 or VNNI"):
         identify(str(tiny_qwen3_dir), device="cpu", quantize="int8")
+
+
+@needs_int8
+@pytest.mark.parametrize("chat", [False, True])
+def test_what_would_be_slower_than_no_quantization_is_refused(
+    tiny_qwen3_dir: Path, monkeypatch, chat: bool
+) -> None:
+    monkeypatch.setattr(quantization, "seconds_of_none", lambda **_: 1e-9)
+    assert cpu_quantizations(chat=chat) == ()
+    with pytest.raises(InputError, match=r"slower than no quantization.*Leave quantize out.*GGUF"):
+        identify(str(tiny_qwen3_dir), device="cpu", quantize="int8", chat=chat)
 
 
 @pytest.mark.parametrize("four", FEWER_BITS)

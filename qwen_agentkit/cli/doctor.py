@@ -19,6 +19,7 @@ from qwen_agentkit.catalog import CHECKPOINTS, PRESETS, Checkpoint, nano_folder
 from qwen_agentkit.cli.fitting import WIDTHS, Memory, estimate_checkpoint, estimate_preset, table_row
 from qwen_agentkit.engine.checkpoint.identity import identify
 from qwen_agentkit.engine.checkpoint.loading import memory_budget
+from qwen_agentkit.engine.weights.speed import Speed, default_path, int8_path, measure_limit, measure_path
 from qwen_agentkit.errors import InputError, MissingExtraError, ModelError, ModelNotFoundError, StoreError
 from qwen_agentkit.server.http import Server
 from qwen_agentkit.server.probe import probe_server
@@ -58,6 +59,7 @@ def check_machine(stack: Stack, context: int = 8192) -> dict[str, Any]:
         "weights_budget_gb": round(memory_budget("cuda" if torch.cuda.is_available() else "cpu") / 1e9, 1),
         "vram_gb": "no GPU" if vram is None else round(vram.gigabytes, 1),
         "context": context,
+        "speed": [] if torch.cuda.is_available() else _describe_speed(),
         "presets": [
             table_row(preset, estimate_preset(preset, context), ram, vram)
             for preset in PRESETS
@@ -166,6 +168,40 @@ def _describe_device() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return "Apple GPU" if torch.backends.mps.is_available() else f"CPU, {torch.get_num_threads()} threads"
+
+
+def _describe_speed() -> list[dict[str, str]]:
+    """Return which product multiplies by weights on this CPU, how fast it is, and what share of its limit."""
+    limit = measure_limit()
+    table = [
+        {
+            "name": "limit of this CPU",
+            "product": "plain matrices; reading memory",
+            "many_rows": f"{limit.gigaflops:.0f} GFLOP/s",
+            "one_row": f"{limit.gigabytes:.0f} GB/s",
+        }
+    ]
+    speeds: dict[str, Speed] = {}
+    paths = {
+        "default": default_path(),
+        "int8, chat": int8_path(many_rows=False),
+        "int8, vectors": int8_path(many_rows=True),
+    }
+    for name, path in paths.items():
+        if path is None:
+            table.append({"name": name, "product": "none is exact on this CPU"})
+            continue
+        speed = speeds.get(path.product) or measure_path(path)
+        speeds[path.product] = speed
+        table.append(
+            {
+                "name": name,
+                "product": f"{path.product}, {path.instructions}",
+                "many_rows": f"{speed.gigaflops:.0f} GFLOP/s, {speed.gigaflops / limit.gigaflops:.2f} of it",
+                "one_row": f"{speed.gigabytes:.0f} GB/s, {speed.gigabytes / limit.gigabytes:.2f} of it",
+            }
+        )
+    return table
 
 
 def _ram_gigabytes() -> float:

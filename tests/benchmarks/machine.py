@@ -17,6 +17,7 @@ import psutil
 import torch
 
 from qwen_agentkit.engine.device_thread import run_on_device
+from qwen_agentkit.engine.weights.bf16_speed import bf16_is_fast
 
 OURS = "qwen_agentkit"
 
@@ -26,6 +27,17 @@ HOPELESS = 4
 PACKAGES = (
     *("torch", "transformers", "tokenizers", "sentence-transformers"),
     *("langchain-huggingface", "langchain-qwen3", "flash-attn"),
+)
+
+# What the speed of a processor's products depends on, by torch's names.
+FEATURES = (
+    *("f16c", "avx2", "fma3", "avx_vnni", "avx512_f", "avx512_bw", "avx512_vnni", "avx512_bf16"),
+    *("avx512_fp16", "amx_bf16", "amx_int8"),
+)
+
+# Variables that keep torch, oneDNN, FBGEMM and MKL from instructions: the processor is simulated.
+KEEPING = (
+    *("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "FBGEMM_ENABLE_INSTRUCTIONS", "MKL_ENABLE_INSTRUCTIONS"),
 )
 
 Run = Callable[[], Any]
@@ -137,8 +149,13 @@ def _rounded(seconds: float) -> float:
 def machine(device: str = "cpu") -> dict[str, Any]:
     """What ran here."""
     gpu = torch.device(device).type == "cuda"
+    has = torch.cpu.get_capabilities()
+    name = str(has.get("cpu_name") or platform.processor() or platform.machine())
     return {
-        "device": torch.cuda.get_device_name(device) if gpu else platform.processor() or platform.machine(),
+        "device": torch.cuda.get_device_name(device) if gpu else name,
+        "features": sorted(feature for feature in FEATURES if has.get(feature) is True),
+        "torch_uses": torch.backends.cpu.get_cpu_capability(),
+        "kept_from": {name: os.environ[name] for name in KEEPING if name in os.environ},
         "threads": torch.get_num_threads(),
         "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "versions": {name: found for name in PACKAGES if (found := _version(name))},
@@ -166,7 +183,9 @@ class Limits:
         self._before = self._measure()
 
     def _measure(self) -> dict[str, float]:
-        dtypes = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+        dtypes = {"float32": torch.float32}
+        if torch.device(self._device).type == "cuda" or bf16_is_fast():  # else one product takes minutes
+            dtypes["bfloat16"] = torch.bfloat16
         return {
             name: gemm_gigaflops(
                 dtype,
@@ -255,6 +274,21 @@ def peak_memory() -> Iterator[Peak]:
     finally:
         done.set()
         watcher.join()
+
+
+def share_of_memory(result: dict[str, Any], gigabytes: dict[str, float], limit: float) -> dict[str, float]:
+    """The share of the memory's speed at which each read its weights, from one result of `interleaved`.
+
+    Args:
+        result: What `interleaved` gave.
+        gigabytes: What each reads in a run.
+        limit: Of the machine, in GB/s.
+    """
+    return {
+        name: round(size / result["seconds_min"][name] / limit, 2)
+        for name, size in gigabytes.items()
+        if name in result["seconds_min"]
+    }
 
 
 def say(line: str) -> None:

@@ -1,4 +1,4 @@
-"""Weights in 8 and 4 bits against bf16, on the 0.6B shape: writing, reading, memory, embedding.
+"""Weights in 8 and 4 bits against the default type, on the 0.6B shape: writing, reading, memory, embedding.
 
 Weights are random, so this says nothing about quality beyond how near the vectors are.
 """
@@ -15,9 +15,18 @@ import numpy as np
 from qwen_agentkit import QwenEmbeddings
 from qwen_agentkit.engine.checkpoint.loading import Loaded, load
 from qwen_agentkit.engine.weights.quantize import cpu_quantizations
+from qwen_agentkit.engine.weights.speed import default_path
 from tests.benchmarks import peers, shape
 from tests.benchmarks.chat import Bench, _rates
-from tests.benchmarks.machine import OURS, Timed, interleaved, machine, read_gigabytes, say
+from tests.benchmarks.machine import (
+    OURS,
+    Timed,
+    interleaved,
+    machine,
+    read_gigabytes,
+    say,
+    share_of_memory,
+)
 from tests.benchmarks.work import Effort
 
 _MEMORY = """
@@ -41,8 +50,8 @@ if kind == "generate":
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
     model.generate(torch.tensor([[1, 2, 3]]), max_new_tokens=4, do_sample=False, pad_token_id=0)
 else:
-    quantize = None if kind == "bf16" else kind
-    loaded = load(folder, device="cpu", dtype="bfloat16", chat=True, quantize=quantize)
+    quantize = None if kind == "default" else kind
+    loaded = load(folder, device="cpu", chat=True, quantize=quantize)
     list(generate(loaded, [1, 2, 3], Sampling(), max_tokens=4))
 print((resident() - before) / 1e6)
 """
@@ -52,7 +61,7 @@ def measure(effort: Effort) -> dict[str, Any]:
     """Every benchmark of this module, with the speed of the machine's memory before and after."""
     before = read_gigabytes()
     for kind in {"int8", "int4"} - set(cpu_quantizations()):
-        say(f"  {kind}: this processor has no kernel for it, so it is left out")
+        say(f"  {kind}: this processor does not run it, or runs it slower, so it is left out")
     memory = _memory(effort)
     say(f"  GB while writing: {memory}")
     bench = Bench(effort)
@@ -61,6 +70,9 @@ def measure(effort: Effort) -> dict[str, Any]:
     for name, case in (("decode", quantized.decode), ("prefill", quantized.prefill)):
         cases[name] = {"what": case.__doc__, **case()}
         say(f"  {name}: {cases[name]['times_slower_than_ours']}")
+    read = {name: 16 * size for name, size in quantized.gigabytes().items()}
+    cases["decode"]["share_of_memory"] = share_of_memory(cases["decode"], read, before)
+    say(f"  share of {before} GB/s: {cases['decode']['share_of_memory']}")
     pages = bench.pages
     del bench, quantized
     cases["embed"] = {"what": _embed.__doc__, **_embed(pages, effort)}
@@ -74,13 +86,13 @@ def measure(effort: Effort) -> dict[str, Any]:
 
 
 class _Quantized:
-    """The same checkpoint in what this processor runs of 8 and 4 bits, in bf16, and in transformers' bf16."""
+    """The same checkpoint in what this processor runs of 8 and 4 bits, by default, and in transformers."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         place = str(shape.folder(bench.effort.size))
         self.kinds: dict[str, Loaded] = {
-            f"{OURS}_{kind}": load(place, device="cpu", dtype="bfloat16", chat=True, quantize=kind)
+            f"{OURS}_{kind}": load(place, device="cpu", chat=True, quantize=kind)
             for kind in cpu_quantizations()
         }
         self.kinds[OURS] = self.bench.loaded
@@ -103,6 +115,16 @@ class _Quantized:
         runs["generate"] = lambda: self.bench.theirs([prompt], said)[0]
         return interleaved(runs, self.bench.effort.rounds)
 
+    def gigabytes(self) -> dict[str, float]:
+        """What each reads for a token: every weight but the table, of which it reads a row."""
+        config = self.bench.loaded.model.config
+        count = sum(weight.numel() for weight in self.bench.stock.parameters()) / 1e9
+        if not config.tie_word_embeddings:
+            count -= config.vocab_size * config.hidden_size / 1e9
+        size = {f"{OURS}_int8": 1.0, f"{OURS}_int4": 0.6}
+        itemsize = default_path().width
+        return {name: count * size.get(name, itemsize) for name in self.kinds}
+
     def _timed(self, name: str, prompt: list[int], said: list[int]) -> Callable[[], Timed]:
         return self.bench.less_first(lambda some: self._write(name, prompt, some), said)
 
@@ -116,7 +138,7 @@ def _memory(effort: Effort) -> dict[str, float]:
     """Resident memory that loading and writing added, in a process of its own each, GB."""
     command = [sys.executable, "-W", "ignore", "-c", _MEMORY, str(shape.folder(effort.size))]
     found = {}
-    for kind in (*cpu_quantizations(), "bf16", "generate"):
+    for kind in (*cpu_quantizations(), "default", "generate"):
         done = subprocess.run([*command, kind], capture_output=True, text=True, check=True)
         found[kind] = round(float(done.stdout), 2)
     return found

@@ -156,7 +156,7 @@ def plain_product(weight: Tensor, scales: Tensor) -> Product:
     """Return the product with a weight in the usual layout, int8 (in, out)."""
 
     def product(rows: Tensor, _: torch.dtype) -> Tensor:
-        return kernels.multiply_int8(rows.round().to(torch.int8), weight).float().mul_(scales)
+        return kernels.multiply_int8(rows.round_().to(torch.int8), weight).float().mul_(scales)
 
     return product
 
@@ -165,7 +165,7 @@ def _packed_product(weight: Tensor, scales: Tensor) -> Product:
     packed = kernels.pack_int8(weight)
 
     def product(rows: Tensor, dtype: torch.dtype) -> Tensor:
-        return kernels.multiply_packed_int8(rows.round().to(torch.int8), packed, scales, dtype)
+        return kernels.multiply_packed_int8(rows.round_().to(torch.int8), packed, scales, dtype)
 
     return product
 
