@@ -26,7 +26,8 @@ GROUP = 32
 Product = Callable[[Tensor, torch.dtype], Tensor]
 """Rounds fp32 numbers of -127..127, (rows, in), and multiplies them by a weight and its scales; (rows, out).
 
-The numbers may be overwritten. The second argument is the type that the result should have; it may be fp32 instead.
+The numbers may be overwritten. The second argument is the type that the result should have; it may be fp32
+instead.
 """
 
 # Rows of activations that are multiplied at once, so that the work around a product stays in the cache.
