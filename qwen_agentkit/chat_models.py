@@ -29,6 +29,7 @@ from qwen_agentkit.backends.chat_settings import (
     describe,
 )
 from qwen_agentkit.catalog import Role
+from qwen_agentkit.chat.attempts import check_attempts
 from qwen_agentkit.chat.messages import from_events, to_template, with_reasons
 from qwen_agentkit.chat.parsing import Event
 from qwen_agentkit.chat.profiles import profile_of
@@ -55,6 +56,7 @@ from qwen_agentkit.server.chat import ChatServer
 
 if TYPE_CHECKING:
     from qwen_agentkit.engine.checkpoint.loading import Loaded
+    from qwen_agentkit.engine.llama.model import LlamaModel
 
 __all__ = ["ChatQwen"]
 
@@ -81,7 +83,7 @@ class ChatQwen(ChatSettings, BaseChatModel):
 
     role: ClassVar[Role] = "chat"
     local_settings: ClassVar[tuple[str, ...]] = (
-        *("revision", "device", "dtype", "adapter", "quantize", "context_window", "keep_alive"),
+        *("revision", "device", "dtype", "engine", "adapter", "quantize", "context_window", "keep_alive"),
     )
 
     model: str = Field(default="Qwen/Qwen3-0.6B", validation_alias=AliasChoices("model", "model_name"))
@@ -108,7 +110,7 @@ class ChatQwen(ChatSettings, BaseChatModel):
     silent on `invoke` until its answer is whole."""
 
     # Weights in use, kept alive and shared with the copies made for single calls; servers likewise.
-    _held: dict[tuple[str | int | None, ...], Loaded] = PrivateAttr(default_factory=dict)
+    _held: dict[tuple[str | int | None, ...], Loaded | LlamaModel] = PrivateAttr(default_factory=dict)
     _asked: dict[tuple[object, ...], ChatServer] = PrivateAttr(default_factory=dict)
 
     def bind_tools(
@@ -276,10 +278,17 @@ class ChatQwen(ChatSettings, BaseChatModel):
         if self.base_url is not None:
             yield from self._connect(self.base_url).answer(request, cancelled, streams=streams)
             return
-        from qwen_agentkit.engine.decode.answer import answer  # loads torch, which no server needs
-
         with self._use():
-            yield from answer(self._load(), request, cancelled)
+            model = self._load()
+            # These load torch, which no server needs.
+            from qwen_agentkit.engine.decode.answer import answer
+            from qwen_agentkit.engine.llama.answer import answer_by_llama
+            from qwen_agentkit.engine.llama.model import LlamaModel
+
+            if isinstance(model, LlamaModel):
+                yield from answer_by_llama(model, request, cancelled)
+            else:
+                yield from answer(model, request, cancelled)
 
     def _request(
         self,
@@ -304,10 +313,13 @@ class ChatQwen(ChatSettings, BaseChatModel):
             wanted = as_response_format(wanted)
             schema, strict = answer_schema(wanted), is_strict(wanted)
             messages = ask_for_json(messages, wanted, with_tools=bool(tools))
+        forced = choice not in (None, "auto", "none")
+        if forced and whole:
+            check_attempts(messages)
         return settings, Request(
             messages=to_template(messages, whole=whole),
             tools=tools,
-            forced_call=choice not in (None, "auto", "none"),
+            forced_call=forced,
             forced_tool=None if choice in (None, "auto", "none", "any") else choice,
             parsed=parsed or is_parsed(wanted),
             forbids_calls=choice == "none",
@@ -353,7 +365,7 @@ class ChatQwen(ChatSettings, BaseChatModel):
 
             return prompt_length(loaded, self._request(messages, None, {"tools": tools}, whole=False)[1])
 
-    def _load_tokenizer(self) -> Loaded:
+    def _load_tokenizer(self) -> Loaded | LlamaModel:
         """Return the checkpoint, whose tokenizer counts tokens.
 
         Raises:
@@ -387,17 +399,21 @@ class ChatQwen(ChatSettings, BaseChatModel):
 
     def _key(self) -> tuple[str | int | None, ...]:
         """Return the settings that decide which weights are loaded."""
-        where = (self.model, self.revision, self.device, self.dtype)
+        where = (self.model, self.revision, self.device, self.dtype, self.engine)
         return (*where, self.adapter, self.quantize, self.context_window)
 
-    def _load(self) -> Loaded:
+    def _load(self) -> Loaded | LlamaModel:
         key = self._key()
         if key not in self._held:
-            from qwen_agentkit.engine.checkpoint.loading import load  # as above
+            # These load torch, as above.
+            from qwen_agentkit.engine.checkpoint.loading import load
+            from qwen_agentkit.engine.llama.model import load_llama
 
-            self._held[key] = load(
-                self.model, chat=True, context_window=self.context_window, **self._weights()
-            )
+            window = self.context_window
+            if self._runs_in_llama:
+                self._held[key] = load_llama(self.model, "chat", context_window=window, device=self.device)
+            else:
+                self._held[key] = load(self.model, chat=True, context_window=window, **self._weights())
         return self._held[key]
 
     def _dropper(self) -> Callable[[], None]:

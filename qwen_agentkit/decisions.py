@@ -57,7 +57,7 @@ class QwenDecisions(ModelSettings, BaseDecisionModel):
 
     role: ClassVar[Role] = "chat"
     local_settings: ClassVar[tuple[str, ...]] = (
-        *("revision", "device", "dtype", "adapter", "quantize", "context_window"),
+        *("revision", "device", "dtype", "engine", "adapter", "quantize", "context_window"),
     )
 
     model: str = "Qwen/Qwen3-0.6B"
@@ -100,7 +100,12 @@ class QwenDecisions(ModelSettings, BaseDecisionModel):
         )
 
     def _ask_engine(self, prompts: Prompts, letters: list[str]) -> tuple[list[list[float]], int | None]:
-        from qwen_agentkit.engine.decode.options import letter_probabilities  # loads torch
+        # These load torch.
+        if self._runs_in_llama:
+            from qwen_agentkit.engine.llama.next_token import letter_probabilities as by_llama
+
+            return by_llama(self._loaded, prompts, letters)
+        from qwen_agentkit.engine.decode.options import letter_probabilities
 
         return letter_probabilities(self._loaded, prompts, letters)
 
@@ -119,6 +124,10 @@ class QwenDecisions(ModelSettings, BaseDecisionModel):
 
     @cached_property
     def _loaded(self) -> Any:
+        if self._runs_in_llama:
+            from qwen_agentkit.engine.llama.model import load_llama
+
+            return load_llama(self.model, "rank", context_window=self.context_window, device=self.device)
         from qwen_agentkit.engine.checkpoint.loading import load  # loads torch
 
         return load(self.model, chat=True, context_window=self.context_window, **self._weights())

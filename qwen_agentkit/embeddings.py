@@ -52,7 +52,7 @@ class QwenEmbeddings(ModelSettings, Embeddings):
 
     role: ClassVar[Role] = "embedding"
     local_settings: ClassVar[tuple[str, ...]] = (
-        *("device", "dtype", "adapter", "quantize", "max_length", "truncate", "deterministic"),
+        *("device", "dtype", "engine", "adapter", "quantize", "max_length", "truncate", "deterministic"),
     )
 
     model: str = "Qwen/Qwen3-Embedding-0.6B"
@@ -107,6 +107,10 @@ class QwenEmbeddings(ModelSettings, Embeddings):
             from qwen_agentkit.backends.server_models import ServerEmbedder  # needs an HTTP client
 
             return ServerEmbedder(self._server(), self.base_url, self.model, self.revision)
+        if self._runs_in_llama:
+            from qwen_agentkit.backends.llama_embedder import LlamaEmbedder  # needs an extra
+
+            return LlamaEmbedder(self.model, self.device)
         if embedder_backend(find(self.model, revision=self.revision)) == SENTENCE_TRANSFORMERS:
             from qwen_agentkit.backends.sentence_models import SentenceEmbedder  # slow to import
 

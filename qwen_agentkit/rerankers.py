@@ -50,7 +50,7 @@ class QwenReranker(ModelSettings, BaseDocumentCompressor):
 
     role: ClassVar[Role] = "reranker"
     local_settings: ClassVar[tuple[str, ...]] = (
-        *("revision", "device", "dtype", "adapter", "quantize"),
+        *("revision", "device", "dtype", "engine", "adapter", "quantize"),
         *("max_length", "truncate", "deterministic"),
     )
 
@@ -103,6 +103,10 @@ class QwenReranker(ModelSettings, BaseDocumentCompressor):
             from qwen_agentkit.backends.server_models import ServerReranker  # needs an HTTP client
 
             return ServerReranker(self._server(), self.model)
+        if self._runs_in_llama:
+            from qwen_agentkit.backends.llama_reranker import LlamaReranker  # needs an extra
+
+            return LlamaReranker(self.model, self.device)
         if reranker_backend(find(self.model, revision=self.revision)) == SENTENCE_TRANSFORMERS:
             from qwen_agentkit.backends.sentence_models import CrossEncoderReranker  # slow to import
 

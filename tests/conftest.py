@@ -27,6 +27,7 @@ pytest_plugins = [
     "tests.fakes.command_line",
     "tests.fakes.loopback",
     "tests.fakes.scripted_chat",
+    "tests.fakes.stores",
     "tests.serve_site",
 ]
 
@@ -80,7 +81,7 @@ def save_random_model(tmp_path_factory: pytest.TempPathFactory, nano_chat_dir: P
         else:
             model = Qwen3ForCausalLM(Qwen3Config(**shape))
         with torch.no_grad():
-            # The default initialisation is so small that attention is near uniform: any mask would pass.
+            # The default initialization is so small that attention is near uniform: any mask would pass.
             for weight in model.parameters():
                 if weight.dim() > 1:
                     weight.mul_(4)

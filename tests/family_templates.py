@@ -1,6 +1,6 @@
 """Chat templates that behave as those of each family do, written for the tests from what the families do.
 
-They share nothing with the real ones but their behaviour: how a prompt ends, which switches are read, which
+They share nothing with the real ones but their behavior: how a prompt ends, which switches are read, which
 thoughts of earlier turns are shown, how tools and calls are written, and what is refused.
 """
 

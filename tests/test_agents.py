@@ -100,7 +100,7 @@ DECISIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def summarise(llm: ChatQwen) -> list[BaseMessage]:
+def summarize(llm: ChatQwen) -> list[BaseMessage]:
     short = SummarizationMiddleware(
         llm, trigger=("messages", 3), keep=("messages", 1), summary_prompt="Shorten: {messages}"
     )
@@ -121,7 +121,7 @@ def rehearse() -> None:
         report(llm, "Lima", ToolStrategy(Report))
         for decision in DECISIONS.values():
             mail(llm, decision)
-        summarise(llm)
+        summarize(llm)
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +193,7 @@ def test_a_human_decides_about_a_call(llm: ChatQwen, decision: str, sent: list[s
 
 
 def test_a_long_chat_is_summarised(llm: ChatQwen) -> None:
-    summary, *rest = summarise(llm)
+    summary, *rest = summarize(llm)
     assert summary.text.endswith("Greetings.")
     assert [message.text for message in rest] == ["Goodbye", "Goodbye!"]
 

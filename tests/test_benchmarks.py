@@ -21,6 +21,7 @@ CASES = {
     "embed": {"query", "slices", "reindex"},
     "overhead": {"document", "query", "rerank"},
     "chat": {"decode", "quote", "eight", "turns"},
+    "hybrid": {"decode", "eight", "turns"},
     "decisions": {"ten"},
     "quantized": {"decode", "prefill", "embed"},
 }

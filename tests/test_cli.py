@@ -24,7 +24,7 @@ from tests.fakes.command_line import Run
 def handbook_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of the handbook, made once."""
     folder = tmp_path_factory.mktemp("cli") / "store"
-    stack = cli._stack("nano", folder)
+    stack = cli.open_stack("nano", folder)
     commands.ingest(stack, [handbook_folder()])
     return folder
 

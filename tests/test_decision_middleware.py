@@ -93,6 +93,7 @@ def test_passages_are_graded_without_the_chat_model(decisions: QwenDecisions) ->
     assert [task for task, _, _ in model.asked] == ["answer"]
     assert state["answer"] == "It opens at nine [1]."
     assert state["hard"]
+    assert model.asked[0][2] == {"thinking": True}
 
 
 def test_a_decision_model_that_fails_is_announced(serve: Serve) -> None:

@@ -44,9 +44,9 @@ def test_other_families_run_through_sentence_transformers(tiny_qwen3_dir: Path, 
     assert ways(ranker)[1:] == ["no: it is a cross-encoder", "sentence-transformers"]
 
 
-def test_hybrid_chat_models_run_in_the_code_of_transformers(save_hybrid: Path) -> None:
+def test_hybrid_chat_models_run_on_the_packed_engine_and_write_only(save_hybrid: Path) -> None:
     chat, *others = ways(save_hybrid)
-    assert chat == "transformers' own code"
+    assert chat == "packed engine"
     assert all(way.startswith("no: ") for way in others)
 
 

@@ -249,11 +249,11 @@ def test_special_tokens_in_a_text_are_plain_text(tiny: QwenEmbeddings) -> None:
 def test_a_text_of_millions_of_characters_is_cut_before_it_is_tokenised(
     tiny: QwenEmbeddings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tokenised = count_characters(monkeypatch)
+    tokenized = count_characters(monkeypatch)
     text = "library 图书馆 مكتبة " * 100_000
     with pytest.warns(UserWarning, match=r"1 of 1 texts .* text 0 \('library"):
         vectors = tiny.embed_array([text])
-    assert sum(tokenised) < 50_000
+    assert sum(tokenized) < 50_000
     with pytest.warns(UserWarning, match="max_length"):
         np.testing.assert_allclose(vectors, tiny.embed_array([text[:20_000]]), atol=1e-5)
     with pytest.raises(InputTooLongError, match="'library"):

@@ -47,9 +47,9 @@ def test_every_row_is_plausible(row) -> None:
         ("Qwen/Qwen3.5-9B", ["bf16", "int8", "int4"]),
         ("Qwen/Qwen3-Embedding-8B", ["bf16", "int8"]),
         ("Qwen/Qwen3-Reranker-8B", ["bf16", "int8"]),
-        ("Qwen/Qwen3-30B-A3B", ["bf16"]),
-        ("Qwen/Qwen3-Next-80B-A3B-Instruct", ["bf16"]),
-        ("Qwen/Qwen3.5-35B-A3B", ["bf16"]),
+        ("Qwen/Qwen3-30B-A3B", ["bf16", "int8", "int4"]),
+        ("Qwen/Qwen3-Next-80B-A3B-Instruct", ["bf16", "int8", "int4"]),
+        ("Qwen/Qwen3.5-35B-A3B", ["bf16", "int8", "int4"]),
     ],
 )
 def test_only_widths_that_quantize_takes_are_named(name: str, widths: list[str]) -> None:

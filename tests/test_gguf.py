@@ -1,4 +1,4 @@
-"""GGUF files: the same model, tokenizer and template as the checkpoint they were made from."""
+"""GGUF files by torch: the same model, tokenizer and template as the checkpoint they were made from."""
 
 from __future__ import annotations
 
@@ -49,12 +49,11 @@ def test_the_weights_are_the_checkpoints(files: Path, nano_chat_dir: Path) -> No
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert mine.context == true.context
-    assert mine.packed
 
 
 def test_a_chat_is_the_same(files: Path) -> None:
     [mine, true] = [
-        ChatQwen(model=model, temperature=0, max_tokens=40).invoke(
+        ChatQwen(model=model, engine="torch", temperature=0, max_tokens=40).invoke(
             "When does the library open?", thinking=True
         )
         for model in (str(files / "nano-chat-F32.gguf"), "nano")
@@ -67,22 +66,23 @@ def test_embeddings_are_the_same_up_to_the_rounding_of_the_file(files: Path) -> 
     texts = ["The library opens at nine.", "متى يغادر القارب؟"]
     true = QwenEmbeddings(model="nano").embed_array(texts)
     for kind, least in (("F32", 0.99999), ("Q8_0", 0.999)):
-        mine = QwenEmbeddings(model=str(files / f"nano-embedding-{kind}.gguf")).embed_array(texts)
+        file = str(files / f"nano-embedding-{kind}.gguf")
+        mine = QwenEmbeddings(model=file, engine="torch").embed_array(texts)
         assert np.all((mine * true).sum(axis=1) > least)
 
 
 def test_scores_are_the_same(files: Path) -> None:
     pairs = [("When does it open?", "It opens at nine."), ("When does it open?", "Bananas are yellow.")]
-    mine = QwenReranker(model=str(files / "nano-reranker-F16.gguf")).score(pairs)
+    mine = QwenReranker(model=str(files / "nano-reranker-F16.gguf"), engine="torch").score(pairs)
     assert mine == pytest.approx(QwenReranker(model="nano").score(pairs), abs=2e-3)
 
 
 def test_the_fingerprint_names_the_file_and_its_content(files: Path, tmp_path: Path) -> None:
-    made = QwenEmbeddings(model=str(files / "nano-embedding-Q8_0.gguf")).fingerprint
+    made = QwenEmbeddings(model=str(files / "nano-embedding-Q8_0.gguf"), engine="torch").fingerprint
     assert made["model"] == "nano-embedding-Q8_0.gguf"
     other = tmp_path / "nano-embedding-Q8_0.gguf"
     shutil.copy(files / "nano-embedding-F32.gguf", other)
-    assert QwenEmbeddings(model=str(other)).fingerprint["revision"] != made["revision"]
+    assert QwenEmbeddings(model=str(other), engine="torch").fingerprint["revision"] != made["revision"]
 
 
 def test_any_width_of_a_head_and_untied_weights(save_random_model, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_any_width_of_a_head_and_untied_weights(save_random_model, tmp_path: Pat
 def test_another_architecture_is_refused(save_random_model, tmp_path: Path) -> None:
     file = write_gguf(save_random_model(seed=22), tmp_path / "llama.gguf", architecture="llama")
     with pytest.raises(ModelUnsupportedError, match=r"'llama'.*qwen2 and qwen3"):
-        ChatQwen(model=str(file)).invoke("Hello")
+        ChatQwen(model=str(file), engine="torch").invoke("Hello")
 
 
 def test_a_tokenizer_of_another_kind_is_refused(save_random_model, tmp_path: Path) -> None:
@@ -108,12 +108,12 @@ def test_a_ranker_for_llama_cpp_is_refused(save_random_model, tmp_path: Path) ->
     extra = {"cls.output.weight": np.zeros((2, 64), dtype=np.float32)}
     file = write_gguf(save_random_model(seed=24), tmp_path / "ranker.gguf", extra=extra)
     with pytest.raises(ModelUnsupportedError, match="llama-server --reranking"):
-        QwenReranker(model=str(file)).score([("a", "b")])
+        QwenReranker(model=str(file), engine="torch").score([("a", "b")])
 
 
 def test_a_quantisation_that_is_not_read_is_named(save_random_model, tmp_path: Path) -> None:
     file = write_gguf(save_random_model(seed=26), tmp_path / "five.gguf", kind="Q5_0")
-    with pytest.raises(ModelUnsupportedError, match=r"has a quantization.*Q8_0.*llama-server"):
+    with pytest.raises(ModelUnsupportedError, match=r"has a quantization.*Q8_0.*llama.cpp"):
         load(str(file))
 
 

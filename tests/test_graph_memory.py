@@ -153,7 +153,7 @@ def long_thread(turns: int) -> list[AnyMessage]:
 
 def test_a_long_conversation_is_summarised_once_and_the_thread_left_whole() -> None:
     lines = {
-        "summarise": ["They spoke of boats."],
+        "summarize": ["They spoke of boats."],
         "stand alone": ["Where is the boat?"],
         "answer": ["At nine [1]."],
     }
@@ -163,8 +163,8 @@ def test_a_long_conversation_is_summarised_once_and_the_thread_left_whole() -> N
     events = list(
         graph.stream({"messages": sent}, THREAD, context={"history_tokens": 200}, stream_mode="custom")
     )
-    assert model.tasks() == ["summarise", "stand alone", "answer"]
-    assert events[0]["history"]["summarised"] > 0
+    assert model.tasks() == ["summarize", "stand alone", "answer"]
+    assert events[0]["history"]["summarized"] > 0
     assert events[0]["history"]["dropped"] == 0
     asked = prompt_of(model, "stand alone")
     assert asked.startswith("Conversation:\nSummary: They spoke of boats.\n")
@@ -177,30 +177,30 @@ def test_a_long_conversation_is_summarised_once_and_the_thread_left_whole() -> N
 
     model.asked.clear()
     graph.invoke({"messages": [HumanMessage("And then?")]}, THREAD, context={"history_tokens": 200})
-    assert model.tasks() == ["stand alone", "answer"], "what is summarised is not summarised again"
+    assert model.tasks() == ["stand alone", "answer"], "what is summarized is not summarized again"
     assert "They spoke of boats." in prompt_of(model, "stand alone")
 
 
 def test_what_cannot_be_summarised_is_dropped_and_said() -> None:
-    lines = {"summarise": [OSError("cut")], "stand alone": ["Where?"], "answer": ["At nine [1]."]}
+    lines = {"summarize": [OSError("cut")], "stand alone": ["Where?"], "answer": ["At nine [1]."]}
     sent = {"messages": [*long_thread(8), HumanMessage("And where now?")]}
     _, events = run(create_rag_graph(Played(lines=lines), Shelf()), sent, history_tokens=200)
     assert events[0]["fallback"] == "the newest turns alone"
-    assert events[1]["history"]["summarised"] == 0
+    assert events[1]["history"]["summarized"] == 0
     assert events[1]["history"]["dropped"] > 0
 
 
 def test_more_than_a_summary_can_read_is_dropped_and_said() -> None:
-    lines = {"summarise": ["Boats."], "stand alone": ["Where?"], "answer": ["At nine [1]."]}
+    lines = {"summarize": ["Boats."], "stand alone": ["Where?"], "answer": ["At nine [1]."]}
     model = Played(lines=lines)
     sent = {"messages": [*long_thread(60), HumanMessage("And where now?")]}
     _, events = run(create_rag_graph(model, Shelf()), sent, history_tokens=200)
-    assert events[0]["history"]["dropped"] > events[0]["history"]["summarised"] > 0
-    assert estimate_tokens(prompt_of(model, "summarise")) < 1000
+    assert events[0]["history"]["dropped"] > events[0]["history"]["summarized"] > 0
+    assert estimate_tokens(prompt_of(model, "summarize")) < 1000
 
 
 def test_one_endless_turn_is_shortened_and_said() -> None:
-    model = Played(lines={"summarise": ["Hours."], "stand alone": ["Where?"], "answer": ["At nine [1]."]})
+    model = Played(lines={"summarize": ["Hours."], "stand alone": ["Where?"], "answer": ["At nine [1]."]})
     sent = follow_up("And where now?", AIMessage("窑炉" * 50_000))
     _, events = run(create_rag_graph(model, Shelf()), sent, history_tokens=400, thinking="off")
     assert events[0]["shortened"] == {"characters": 100_000, "to": 266}

@@ -62,7 +62,7 @@ def docs(tmp_path: Path) -> Path:
     (folder / "map.PDF").write_bytes(pdf("The lift is in the hall", "The stairs are behind it"))
     (folder / "page.html").write_text("<title>Boats</title><h1>Ferry</h1><p>It leaves at ten.</p>")
     (folder / ".hidden.md").write_text("secret")
-    (folder / "photo.jpg").write_bytes(b"\xff\xd8")
+    (folder / "photo.heic").write_bytes(b"\xff\xd8")
     return folder
 
 
@@ -204,7 +204,7 @@ def test_files_of_other_kinds_are_named_and_hidden_ones_are_not(docs: Path, stor
     (docs / "LICENSE").write_text("text")
     assert ingest([docs], store).passed_over == [
         {"source": "docs/LICENSE", "reason": "The file has no ending."},
-        {"source": "docs/photo.jpg", "reason": "There is no reader for '.jpg' files."},
+        {"source": "docs/photo.heic", "reason": "There is no reader for '.heic' files."},
     ]
 
 
@@ -259,9 +259,9 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_named_file_of_another_kind_fails_with_its_reason(docs: Path, store: QwenVectorStore) -> None:
-    report = ingest([docs / "photo.jpg", docs / "hours.md"], store)
+    report = ingest([docs / "photo.heic", docs / "hours.md"], store)
     assert report.added == 1
-    assert "no reader for '.jpg'" in report.failed[0]["reason"]
+    assert "no reader for '.heic'" in report.failed[0]["reason"]
 
 
 def test_progress_ends_at_its_totals(docs: Path, store: QwenVectorStore) -> None:

@@ -300,20 +300,58 @@ def test_the_graphs_are_tools_of_mcp(server: Server) -> None:
     assert "opens at nine" in called["content"][0]["text"]
 
 
-def test_the_graphs_are_agents_of_a2a(server: Server) -> None:
+# The names of A2A 0.3 and of 1.0 for one method.
+A2A = [("message/send", "user", ""), ("SendMessage", "ROLE_USER", "task")]
+
+
+def a2a(server: Server, user: str, graph: str, said: tuple[str, str, str], part: Any, **task: str) -> Any:
+    """Send one message to a graph as an agent of A2A; return the task."""
+    method, role, key = said
+    assistants = server.client(user).assistants.search(graph_id=graph)
+    message = {"role": role, "messageId": str(uuid.uuid4()), "parts": [part], **task}
+    response = httpx.post(
+        f"{server.url}/a2a/{assistants[0]['assistant_id']}",
+        json={"jsonrpc": "2.0", "id": "1", "method": method, "params": {"message": message}},
+        headers={**server.headers(user), "Accept": "application/json"},
+        timeout=60,
+    ).json()
+    assert "error" not in response, response
+    return response["result"][key] if key else response["result"]
+
+
+@pytest.mark.parametrize("said", A2A, ids=["0.3", "1.0"])
+def test_the_graphs_are_agents_of_a2a(server: Server, said: tuple[str, str, str]) -> None:
     [assistant] = server.client("anna").assistants.search(graph_id="rag")
-    id = assistant["assistant_id"]
-    with httpx.Client(base_url=server.url, headers=server.headers("anna"), timeout=60) as client:
-        card = client.get("/.well-known/agent-card.json", params={"assistant_id": id}).json()
-        assert GRAPHS["rag"]["description"] in card["description"]
-        message = {
-            "role": "user",
-            "messageId": str(uuid.uuid4()),
-            "parts": [{"kind": "text", "text": LIBRARY["messages"][0]["content"]}],
-        }
-        request = {"jsonrpc": "2.0", "id": "1", "method": "message/send", "params": {"message": message}}
-        said = client.post(f"/a2a/{id}", json=request, headers={"Accept": "application/json"}).json()
-    assert "opens at nine" in json.dumps(said["result"])
+    card = httpx.get(
+        f"{server.url}/.well-known/agent-card.json",
+        params={"assistant_id": assistant["assistant_id"]},
+        headers=server.headers("anna"),
+    ).json()
+    assert GRAPHS["rag"]["description"] in card["description"]
+    task = a2a(server, "anna", "rag", said, {"text": LIBRARY["messages"][0]["content"]})
+    assert "opens at nine" in json.dumps(task)
+    assert task["status"]["state"].lower().endswith("completed")
+
+
+@pytest.mark.parametrize("said", A2A, ids=["0.3", "1.0"])
+@pytest.mark.parametrize("leave", [True, False])
+def test_a_question_of_a_graph_is_answered_over_a2a(
+    server: Server, said: tuple[str, str, str], leave: bool
+) -> None:
+    server.remove("staff/lamp.md", "staff/keys.md")
+    try:
+        asked = a2a(server, "carol", "ingest", said, {"data": {"begin": True}})
+        assert asked["status"]["state"] in ("input-required", "TASK_STATE_INPUT_REQUIRED")
+        [part] = asked["artifacts"][0]["parts"]
+        assert "2 documents are gone" in part["data"]["value"]["question"]
+        task = {"contextId": asked["contextId"], "taskId": asked["id"]}
+        done = a2a(server, "carol", "ingest", said, {"data": {"resume": leave}}, **task)
+        assert done["status"]["state"] in ("completed", "TASK_STATE_COMPLETED")
+        state: Any = server.client("carol").threads.get_state(asked["contextId"])
+        assert state["values"]["report"]["removed"] == (2 if leave else 0)
+    finally:
+        server.write()
+        server.client("carol").runs.wait(None, "ingest", input={})
 
 
 def test_groups_decide_what_is_found(server: Server) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -82,3 +83,28 @@ def test_languages_are_chosen_then_stored_then_all(monkeypatch: pytest.MonkeyPat
         choose_ocr("auto", ["hi"], [])
     with pytest.raises(InputError, match="expected one of auto, off, force"):
         choose_ocr("sometimes", (), [])  # type: ignore[arg-type]
+
+
+def test_a_number_is_doubtful_unless_it_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = (("1250", 96.0, "9999"), ("1730", 60.0, "1730"), ("l880", 60.0, "1880"), ("1990", 20.0, "1990"))
+    words = [
+        ocr._Word(text, ("1", "1", "1"), sure, (place, 0, 8, 8)) for place, (text, sure, _) in enumerate(seen)
+    ]
+
+    def read(picture: bytes, languages: str, layout: str, characters: str = "") -> list[ocr._Word]:
+        return [replace(words[0], text=seen[int(picture)][2])] if characters else words
+
+    monkeypatch.setattr(ocr, "_crop", lambda picture, box: b"%d" % box[0])
+    monkeypatch.setattr(ocr, "_read_words", read)
+    text, warning = ocr.recognize(b"", Ocr(), "page")
+    assert text == "1250 1730 l880 1990"
+    assert warning.endswith("Doubtful ones: l880 (or 1880), 1990.")
+
+
+@needs_tesseract
+def test_a_number_is_read_again_by_itself() -> None:
+    bitmap = PdfDocument(drawn([(50, 700, "Room 4711 is open")], size=16))[0].render(scale=3, grayscale=True)
+    picture = ocr.as_pgm(bytes(bitmap.buffer), bitmap.width, bitmap.height, bitmap.stride)
+    [number] = [word for word in ocr._read_words(picture, "eng", "3") if word.text == "4711"]
+    again = ocr._read_words(ocr._crop(picture, number.box), "eng", "7", "0123456789")
+    assert [word.text for word in again] == ["4711"]

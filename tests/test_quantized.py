@@ -17,9 +17,10 @@ from qwen_agentkit.engine.checkpoint.loading import Loaded, load
 from qwen_agentkit.engine.decode.generate import generate
 from qwen_agentkit.engine.decode.sampler import Sampling
 from qwen_agentkit.engine.forward.packed import Segment, forward
+from qwen_agentkit.engine.model_config import read_config
 from qwen_agentkit.engine.weights import kernels
 from qwen_agentkit.engine.weights import quantize as quantization
-from qwen_agentkit.engine.weights.quantize import cpu_quantizations, quantized_linear
+from qwen_agentkit.engine.weights.quantize import check_quantization, cpu_quantizations, quantized_linear
 from qwen_agentkit.engine.weights.replacing import find_joined, replace_linears
 from qwen_agentkit.engine.weights.rounding import to_int4
 from qwen_agentkit.errors import InputError, ModelUnsupportedError
@@ -266,9 +267,10 @@ def test_heads_are_read_apart_from_documents(two_cores, deterministic: bool) -> 
     assert together == pytest.approx([reranker.score([pair])[0] for pair in pairs], abs=0.01)
 
 
-def test_experts_are_refused(save_random_model) -> None:
-    with pytest.raises(ModelUnsupportedError, match="experts"):
-        load(str(save_random_model("qwen3_moe")), device="cpu", quantize="int8")
+def test_experts_are_refused_on_gpus(save_random_model) -> None:
+    config = read_config(save_random_model("qwen3_moe"), "x", chat=True)
+    with pytest.raises(ModelUnsupportedError, match=r"experts of 'qwen3_moe'.*device='cpu'"):
+        check_quantization("int8", config, "cuda", chat=True)
 
 
 def test_a_server_has_its_own_weights() -> None:

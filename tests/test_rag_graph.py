@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from qwen_agentkit.errors import InputError
 from qwen_agentkit.graphs import RagContext, create_corrective_rag_graph, create_rag_graph
 from qwen_agentkit.graphs.shared.checked_stream import CheckedStream
 from qwen_agentkit.text.languages import phrase
+from qwen_agentkit.text.verification import verify_citations
 from tests.fakes.embedders import BagOfWords
 
 PAGES = [
@@ -197,7 +199,9 @@ def test_a_sentence_is_shown_when_the_next_one_begins(monkeypatch: pytest.Monkey
         pushed.append(message.text or str(message.additional_kwargs))
 
     monkeypatch.setattr("qwen_agentkit.graphs.shared.checked_stream.push_message", push)
-    shown = CheckedStream([Document("It opens at nine.")], "en", "flag")
+    documents = [Document("It opens at nine.")]
+    verify = partial(verify_citations, documents=documents, language="en")
+    shown = CheckedStream(documents, "en", "flag", verify)
     shown.feed(AIMessageChunk("", id="1", additional_kwargs={"reasoning_content": "Hm."}))
     for word in ["It opens ", "at ", "ten [1].", " It opens", " at nine [1]", "."]:
         shown.feed(AIMessageChunk(word, id="1"))

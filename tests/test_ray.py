@@ -181,7 +181,7 @@ def test_columns_go_in_and_out() -> None:
 
 def test_without_ray_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    stack = cli._stack("nano", tmp_path / "store")
+    stack = cli.open_stack("nano", tmp_path / "store")
     with pytest.raises(MissingExtraError, match=r"pip install 'qwen-agentkit\[ray\]'"):
         commands.ingest_on_ray(stack, [documents(tmp_path / "docs", 1, 1)])
     assert not (tmp_path / "store").exists()
@@ -291,7 +291,7 @@ def test_a_run_and_then_a_worker_are_killed_and_nothing_is_lost_or_twice(tmp_pat
     keys = [key for name in shards for key in parquet.read_table(kept / name)["text"].to_pylist()]
     assert len(keys) == len(set(keys)) == 1024
 
-    commands.ingest(cli._stack("nano", tmp_path / "plain"), [docs])
+    commands.ingest(cli.open_stack("nano", tmp_path / "plain"), [docs])
     expected, found = points(tmp_path / "plain"), points(store)
     assert len(expected) == 1024
     assert {id: payload for id, (payload, _) in found.items()} == {
@@ -299,7 +299,7 @@ def test_a_run_and_then_a_worker_are_killed_and_nothing_is_lost_or_twice(tmp_pat
     }
     for id, (_, vector) in expected.items():
         np.testing.assert_allclose(found[id][1], vector, atol=1e-5)
-    assert commands.ingest(cli._stack("nano", store), [docs]).skipped == 32
+    assert commands.ingest(cli.open_stack("nano", store), [docs]).skipped == 32
 
 
 OWN = """

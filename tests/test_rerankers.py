@@ -214,11 +214,11 @@ def test_odd_characters_have_scores(tiny: QwenReranker, tiny_qwen3_dir: Path, te
 def test_a_document_of_millions_of_characters_is_cut_or_refused(
     tiny: QwenReranker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tokenised = count_characters(monkeypatch)
+    tokenized = count_characters(monkeypatch)
     text = "library 图书馆 مكتبة " * 100_000
     with pytest.warns(UserWarning, match=r"1 of 2 documents .* text 1 \('library"):
         scores = tiny.score([(QUERY, "short"), (QUERY, text)])
-    assert sum(tokenised) < 50_000
+    assert sum(tokenized) < 50_000
     with pytest.warns(UserWarning, match="max_length"):
         assert scores[1:] == pytest.approx(tiny.score([(QUERY, text[:20_000])]), abs=1e-5)
     with pytest.raises(InputTooLongError, match="The document 'library"):

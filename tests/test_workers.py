@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qwen_agentkit.ingest import reading, workers
+from qwen_agentkit.ingest import reading
 from qwen_agentkit.ingest.parts import Part
 from qwen_agentkit.ingest.reading import Failure, ReadFile
 from qwen_agentkit.ingest.workers import FileReaders, Limits
@@ -33,13 +33,13 @@ def running() -> int:
     return sum(thread.name.startswith("read") for thread in threading.enumerate())
 
 
-def test_files_come_in_order_with_their_language_and_hash(files: list[Path]) -> None:
+def test_files_come_in_order_with_their_hash(files: list[Path]) -> None:
     with FileReaders("1") as readers:
         first, second, third, last = readers.read(files)
     assert isinstance(first, ReadFile)
     assert isinstance(second, ReadFile)
     assert isinstance(last, ReadFile)
-    assert (first.parts[0].text, first.parts[0].metadata, first.language) == ("The first.", {"page": 1}, "en")
+    assert (first.parts[0].text, first.parts[0].metadata) == ("The first.", {"page": 1})
     assert len({first.hash, second.hash, last.hash}) == 3
     assert isinstance(third, Failure)
     assert "broken PDF" in third.reason
@@ -102,12 +102,3 @@ def test_small_plain_files_need_no_process(files: list[Path]) -> None:
     with FileReaders("1") as readers:
         assert texts(readers.read([files[1]] * 5)) == ["# The sec"] * 5
         assert not readers._started
-
-
-def test_many_files_are_read_apart_from_this_process(
-    files: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(workers, "_MANY", 5)
-    with FileReaders("1") as readers:
-        assert texts(readers.read([files[1]] * 100)) == ["# The sec"] * 100
-        assert readers._started

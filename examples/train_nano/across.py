@@ -69,8 +69,8 @@ class Across:
             vectors = np.concatenate([stored[f"parallel {name}"] for name in known])
             self.english[language] = np.concatenate([places[name] for name in known])
             self.taught[language] = Taught(
-                (pairs.encode(own), centred(stored["vectors"][mine])),
-                (pairs.encode(lines), centred(vectors)),
+                (pairs.encode(own), centered(stored["vectors"][mine])),
+                (pairs.encode(lines), centered(vectors)),
             )
         self.cities = self._cities()
 
@@ -121,7 +121,7 @@ class Across:
         return [{g: [coded[n] for n in ns] for g, ns in city.items()} for city in cities]
 
 
-def centred(vectors: np.ndarray) -> torch.Tensor:
+def centered(vectors: np.ndarray) -> torch.Tensor:
     """Without what all texts of one language share, which would say which language, not what."""
     vectors = vectors.astype(np.float32)
     return F.normalize(torch.from_numpy(vectors - vectors.mean(0)), dim=-1)

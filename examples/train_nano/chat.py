@@ -124,7 +124,7 @@ def main() -> None:
     held = [collate(held_items[i : i + 6], pad, 1.0) for i in range(0, len(held_items), 6)]
     tables = [p for n, p in model.named_parameters() if "embed" in n]
     others = [p for n, p in model.named_parameters() if "embed" not in n]
-    optimiser = torch.optim.AdamW(
+    optimizer = torch.optim.AdamW(
         [
             {"params": tables, "lr": args.rate / 3, "base": args.rate / 3},
             {"params": others, "lr": args.rate, "base": args.rate},
@@ -140,7 +140,7 @@ def main() -> None:
     while progress < 1.0:
         progress = (time.time() - began) / 60 / args.minutes
         scale = min(1.0, (step + 1) / 60) * (0.04 + 0.96 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = group["base"] * scale
         batch = next(stream)
         cross, right, wanted = losses(model, batch)
@@ -157,10 +157,10 @@ def main() -> None:
         for name, mask in (("right", slice(None)), ("choice", batch.choice)):
             sums[name][0] += right[mask].float().sum().item()
             sums[name][1] += len(right[mask])
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        optimizer.step()
         step += 1
         seen += batch.ids.numel()
         if step % 50 == 0:

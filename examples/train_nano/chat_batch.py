@@ -37,7 +37,7 @@ class Encoded:
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, dialogue: Dialogue, rng: random.Random) -> Encoded:
-    """Renders and tokenises a dialogue and finds the copied stretches in it."""
+    """Renders and tokenizes a dialogue and finds the copied stretches in it."""
     text = tokenizer.apply_chat_template(dialogue.messages, tools=dialogue.tools, tokenize=False).rstrip("\n")
     begin = text.rindex(ASSISTANT) + len(ASSISTANT)
     if not dialogue.think and text.startswith(EMPTY, begin):

@@ -98,7 +98,7 @@ class Corpus:
         chosen = ranked[: rng.choice((2, 3, 3, 4, 5))]
         if rng.random() < 0.5:
             chosen.sort()
-        # Neighbours come along now and then: people repeat whole phrases.
+        # Neighbors come along now and then: people repeat whole phrases.
         spans = [" ".join(words[i : i + rng.choice((1, 1, 2))]) for i in chosen]
         return [s.strip('.,;:!?()"“”«»؟،') for s in spans if s.strip('.,;:!?()"“”«»؟،')]
 

@@ -59,7 +59,7 @@ def _norm(x: Tensor, weight: Tensor, eps: float = 1e-6) -> Tensor:
 
 
 def forward(model: Qwen3ForCausalLM, ids: Tensor, watches: list[Watch]) -> tuple[Tensor, list[Tensor]]:
-    """Last hidden states (normalised) and the attention of the watched heads; rows are padded on the right.
+    """Last hidden states (normalized) and the attention of the watched heads; rows are padded on the right.
 
     The same sums as transformers' own forward, but padding needs no mask here, and single attention rows
     can be had.

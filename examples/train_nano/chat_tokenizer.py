@@ -1,7 +1,7 @@
 """Trains the small tokenizer of nano-chat: Qwen3's text rules and special tokens, about 8,000 entries.
 
 Why not the real one: its 151,669 entries would need a token table far larger than the whole model may be.
-The normaliser, the pre-tokeniser, the decoder and all 26 added tokens stay as they are, in the same order.
+The normalizer, the pre-tokenizer, the decoder and all 26 added tokens stay as they are, in the same order.
 """
 
 from __future__ import annotations

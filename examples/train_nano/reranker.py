@@ -5,7 +5,7 @@
 The shipped weights are the model's start, untrained (``--minutes 0``): training on these groups lowered the
 measured order.
 
-EMBEDDING is the folder ``embedding.py`` wrote: its bag gives the first table, and its neighbours make the
+EMBEDDING is the folder ``embedding.py`` wrote: its bag gives the first table, and its neighbors make the
 batches hard (a batch is a paragraph, the paragraphs nearest to it, and one question of each).
 """
 
@@ -40,27 +40,27 @@ def spelled_alike(tokenizer: PreTrainedTokenizerBase) -> torch.Tensor:
 
 
 class Groups:
-    """Batches of neighbouring paragraphs with a query each."""
+    """Batches of neighboring paragraphs with a query each."""
 
     def __init__(self, pairs: Pairs, bag: Bag) -> None:
         self.pairs, self.bag, self.news = pairs, bag, {}
-        self.near = {g: self.neighbours(pairs.paragraphs[g]) for g in NATIVE}
+        self.near = {g: self.neighbors(pairs.paragraphs[g]) for g in NATIVE}
 
     @torch.no_grad()
-    def neighbours(self, texts: list[Tokens]) -> np.ndarray:
+    def neighbors(self, texts: list[Tokens]) -> np.ndarray:
         """The texts nearest to each text, itself first."""
         vectors = F.normalize(self.bag(texts), dim=-1)
         return (vectors @ vectors.T).topk(min(80, len(texts)), 1)[1].numpy()
 
     def windows(self, language: str) -> tuple[list[Tokens], np.ndarray]:
-        """The news windows of a language and their neighbours, made when first asked for."""
+        """The news windows of a language and their neighbors, made when first asked for."""
         if language not in self.news:
             texts = [np.concatenate(self.pairs.lines[language][a:b]) for a, b in self.pairs.windows]
-            self.news[language] = (texts, self.neighbours(texts))
+            self.news[language] = (texts, self.neighbors(texts))
         return self.news[language]
 
     def choose(self, near: np.ndarray, count: int) -> np.ndarray:
-        """Mostly a neighbourhood, sometimes anything."""
+        """Mostly a neighborhood, sometimes anything."""
         rng = self.pairs.rng
         hard = near[int(rng.integers(len(near)))][: count + 6]
         return rng.permutation(hard if rng.random() < 0.65 else len(near))[:count]

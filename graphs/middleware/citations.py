@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -11,6 +13,7 @@ from langchain_core.messages import ToolMessage
 from langgraph.types import Command
 from typing_extensions import NotRequired
 
+from qwen_agentkit.graphs.middleware.checked_calls import check_calls
 from qwen_agentkit.graphs.middleware.model_requests import (
     add_instruction,
     answer_language,
@@ -21,6 +24,7 @@ from qwen_agentkit.graphs.middleware.model_requests import (
 from qwen_agentkit.graphs.middleware.passages import PassagesState, numbers_of
 from qwen_agentkit.graphs.middleware.repair import Outcome, RepairMiddleware, Request, Response
 from qwen_agentkit.graphs.shared.answers import abstain, find_citation_faults, is_abstention
+from qwen_agentkit.graphs.shared.checked_stream import CheckedStream
 from qwen_agentkit.graphs.shared.passages import escape_markup
 from qwen_agentkit.graphs.shared.prompts import REPAIR
 from qwen_agentkit.graphs.shared.runtime import ALWAYS_RAISED, Stage
@@ -57,6 +61,9 @@ class CitationMiddleware(RepairMiddleware):
     without a marker is supported if a tool called for this question, such as a calculator, returned its
     figures. An answer without citations is not verified if nothing was searched for this question.
 
+    LangGraph's ``stream_mode="messages"`` shows each sentence when it has been verified, as the final answer
+    has it. A draft that is repaired was shown by then; the repaired answer follows under another id.
+
     Example::
 
         create_agent(llm, [retriever_tool], middleware=[PassagesMiddleware(), CitationMiddleware()])
@@ -74,6 +81,18 @@ class CitationMiddleware(RepairMiddleware):
     def __init__(self, unsupported: Unsupported = "flag", score: Score | None = None) -> None:
         self.unsupported = unsupported
         self.score = score
+
+    def wrap_model_call(self, request: Request, handler: Callable[[Request], Response]) -> Outcome:
+        """Call the model, show what it writes as it is verified, and have its answer repaired once."""
+        with self._checked(request):
+            return super().wrap_model_call(request, handler)
+
+    async def awrap_model_call(
+        self, request: Request, handler: Callable[[Request], Awaitable[Response]]
+    ) -> Outcome:
+        """As `wrap_model_call`, with the checks off the event loop."""
+        with self._checked(request):
+            return await super().awrap_model_call(request, handler)
 
     def prepare(self, request: Request) -> Request:
         """Tell the model how to abstain, in words that can be recognized."""
@@ -120,6 +139,23 @@ class CitationMiddleware(RepairMiddleware):
         result = [*response.result[:-1], message.model_copy(update={"content": answer})]
         return ExtendedModelResponse(replace(response, result=result), Command(update=update))
 
+    def _checked(self, request: Request) -> AbstractContextManager[None]:
+        """What shows the sentences of this call; nothing where they stay as the model writes them."""
+        how = read_setting(request.runtime, "unsupported", self.unsupported)
+        if how == "keep" or not (_searched(request) or _passages(request)):
+            return nullcontext()
+
+        def verify(text: str) -> Verification:
+            return _verify(text, request, None)  # scores change no verdict
+
+        def needs(text: str) -> bool:
+            return _needs_verification(text, request)
+
+        def make() -> CheckedStream:
+            return CheckedStream(_passages(request), _language(request), how, verify, needs)
+
+        return check_calls(make)
+
     def _verify_with_scores(self, answer: str, request: Request) -> Verification:
         """The verification, with support scores if they can be computed."""
         try:
@@ -146,11 +182,15 @@ def _needs_verification(answer: str, request: Request) -> bool:
     """Whether an answer has to be supported: it cites passages, or a search was made for it."""
     if is_abstention(answer, _language(request)):
         return False
-    searched = any(
+    return _searched(request) or bool(_passages(request) and any(find_markers(answer)))
+
+
+def _searched(request: Request) -> bool:
+    """Whether a search was made for this question."""
+    return any(
         isinstance(message, ToolMessage) and (isinstance(message.artifact, list) or numbers_of(message))
         for message in since_question(request.state["messages"])
     )
-    return searched or bool(_passages(request) and any(find_markers(answer)))
 
 
 def _verify(answer: str, request: Request, score: Score | None) -> Verification:

@@ -38,7 +38,7 @@ class HistoryState(AgentState[Any]):
     """State of an agent: the summary of a conversation that is too long to be read in full."""
 
     summary: Annotated[NotRequired[str], OmitFromInput]
-    summarised: Annotated[NotRequired[str], OmitFromInput]
+    summarized: Annotated[NotRequired[str], OmitFromInput]
     """Id of the last message in the summary."""
 
 
@@ -80,13 +80,13 @@ class HistoryMiddleware(AgentMiddleware[HistoryState, Any, Any]):
         history = self._read_history(request, budget) if budget else History()
         new = len(since_question(request.messages)) + 1
         limited = request.override(messages=[*_as_messages(history), *request.messages[-new:]])
-        known = (state.get("summary", ""), state.get("summarised", ""))
-        update = {"summary": history.summary, "summarised": history.summarised}
-        return limited, update if budget and known != (history.summary, history.summarised) else {}
+        known = (state.get("summary", ""), state.get("summarized", ""))
+        update = {"summary": history.summary, "summarized": history.summarized}
+        return limited, update if budget and known != (history.summary, history.summarized) else {}
 
     def _read_history(self, request: Request, budget: int) -> History:
         state: Any = request.state
-        known = (state.get("summary", ""), state.get("summarised", ""))
+        known = (state.get("summary", ""), state.get("summarized", ""))
         stage = Stage("history", request.runtime.stream_writer)
         history = read_history(state["messages"], known, budget, request.model, NO_THOUGHT, stage)
         if stage.details:

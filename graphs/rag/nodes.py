@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from langchain_core.documents import BaseDocumentCompressor, Document
@@ -66,7 +67,7 @@ class RagNodes:
         thought = plan_thought("prepare", settings, 0)
         history = History()
         if settings.history_tokens:
-            known = (state.get("summary", ""), state.get("summarised", ""))
+            known = (state.get("summary", ""), state.get("summarized", ""))
             budget = settings.history_tokens
             history = read_history(state["messages"], known, budget, self.model, thought, stage)
         question = rewrite_followup(asked, history, self.model, thought, stage)
@@ -78,7 +79,7 @@ class RagNodes:
             "question": question,
             "language": language,
             "summary": history.summary,
-            "summarised": history.summarised,
+            "summarized": history.summarized,
             "before": [document_key(document) for document in state.get("documents", [])],
             "retrieved": [],
             "documents": [],
@@ -284,4 +285,6 @@ def _shown(state: RagState, settings: RagContext) -> CheckedStream | None:
     """What shows an answer while it is written; None where it is shown as the model writes it."""
     if settings.unsupported == "keep":
         return None
-    return CheckedStream(state["documents"], state["language"], settings.unsupported)
+    documents, language = state["documents"], state["language"]
+    verify = partial(verify_citations, documents=documents, language=language)
+    return CheckedStream(documents, language, settings.unsupported, verify)

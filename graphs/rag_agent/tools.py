@@ -223,7 +223,7 @@ def _check_quote(number: int, quote: str, passages: list[Document]) -> str:
     passage, wanted = passages[number - 1], normalize_text(quote).strip()
     if wanted and wanted in normalize_text(passage.page_content):
         return f"Passage [{number}] ({source_line(passage)}) holds this word for word."
-    nearest = nearest_sentence(quote, passage.page_content)
+    nearest = nearest_sentence(quote, passage)
     return (
         f"Passage [{number}] does not hold this word for word. Its nearest sentence: {escape_markup(nearest)}"
     )

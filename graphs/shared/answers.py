@@ -20,6 +20,7 @@ from qwen_agentkit.graphs.shared.runtime import Stage, Update
 from qwen_agentkit.graphs.shared.state import RagContext, RagState
 from qwen_agentkit.text.citations import Citation, document_source, resolve_citations, without_markers
 from qwen_agentkit.text.languages import detect_language, has_phrase, language_name, phrase
+from qwen_agentkit.text.question_kinds import fitness
 from qwen_agentkit.text.sentences import split_sentences
 from qwen_agentkit.text.verification import Verification, treat_unsupported
 
@@ -73,7 +74,7 @@ def extract_answer(
     if reranker is None or not candidates:
         best = candidates[:1]
     else:
-        best = _keep_best(reranker.compress_documents(candidates, question))[:sentences]
+        best = _keep_best(reranker.compress_documents(candidates, question), question)[:sentences]
     if not best:
         return "", []
     citations: list[Citation] = [
@@ -88,7 +89,12 @@ def _split_passage(number: int, document: Document) -> list[Document]:
     """The sentences of a passage without its title and headings, which match much and say little."""
     metadata = document.metadata
     headings = {str(metadata.get("title", "")), *str(metadata.get("section", "")).split(" > ")}
-    known = {"marker": number, "source": document_source(document), "passage_score": _score(document)}
+    known = {
+        "marker": number,
+        "source": document_source(document),
+        "passage_score": _score(document),
+        "language": str(metadata.get("language") or ""),
+    }
     found = []
     for text, start, _ in split_sentences(document.page_content):
         line = document.page_content[:start].rpartition("\n")[2]
@@ -97,11 +103,22 @@ def _split_passage(number: int, document: Document) -> list[Document]:
     return found
 
 
-def _keep_best(ranked: Sequence[Document]) -> list[Document]:
-    """The sentences whose own score times their passage's score is near the best, best first."""
-    scored = [(_score(sentence) * sentence.metadata["passage_score"], sentence) for sentence in ranked]
+def _keep_best(ranked: Sequence[Document], question: str) -> list[Document]:
+    """The sentences whose scores are near the best, best first.
+
+    The score is the sentence's own, times its passage's, times how well its form fits the question.
+    """
+    scored = [
+        (_score(sentence) * sentence.metadata["passage_score"] * _fitness(question, sentence), sentence)
+        for sentence in ranked
+    ]
     scored.sort(key=lambda pair: -pair[0])
     return [sentence for score, sentence in scored if score >= _NEAR_BEST * scored[0][0]]
+
+
+def _fitness(question: str, sentence: Document) -> float:
+    text = sentence.page_content
+    return fitness(question, text, sentence.metadata["language"] or detect_language(text))
 
 
 def _score(document: Document) -> float:

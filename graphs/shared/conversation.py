@@ -45,10 +45,10 @@ class SpokenTurn(NamedTuple):
 
 
 class History(NamedTuple):
-    """A summary of the conversation up to the message with the id `summarised`, and the turns after it."""
+    """A summary of the conversation up to the message with the id `summarized`, and the turns after it."""
 
     summary: str = ""
-    summarised: str = ""
+    summarized: str = ""
     turns: Sequence[SpokenTurn] = ()
 
     def lines(self) -> list[str]:
@@ -99,18 +99,18 @@ def read_history(
         thought: How the model thinks about the summary.
         stage: Where it is reported what was summarized, dropped and shortened.
     """
-    summary, summarised = known
+    summary, summarized = known
     turns = _read_turns(messages)
     ids = [turn.id for turn in turns]
-    if summarised in ids:
-        turns = turns[ids.index(summarised) + 1 :]
+    if summarized in ids:
+        turns = turns[ids.index(summarized) + 1 :]
     else:  # the summary is of another thread, or its messages were deleted
-        summary, summarised = "", ""
+        summary, summarized = "", ""
     if estimate_tokens(summary) + sum(estimate_tokens(turn.text) for turn in turns) <= budget:
-        return History(summary, summarised, turns)
+        return History(summary, summarized, turns)
     old, turns = _split_turns(turns, budget // 2, stage)
     if not old:
-        return History(summary, summarised, turns)
+        return History(summary, summarized, turns)
     readable = _newest(old, _SUMMARY_BUDGETS * budget)
     new_summary = ""
     if model is not None and readable:
@@ -118,7 +118,7 @@ def read_history(
         lines = [*_summary_lines("Summary so far", summary), *(turn.line() for turn in readable)]
         new_summary = ask_line(model, thought, instruction, "\n".join(lines), stage, "the newest turns alone")
     kept = len(readable) if new_summary else 0
-    stage.details["history"] = {"summarised": kept, "dropped": len(old) - kept}
+    stage.details["history"] = {"summarized": kept, "dropped": len(old) - kept}
     return History(new_summary or summary, old[-1].id, turns)
 
 

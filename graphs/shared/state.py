@@ -113,7 +113,7 @@ class RagState(MessagesState):
     """Keys of the passages of the last answer, in their order."""
     summary: str
     """Summary of the oldest turns, when the conversation is too long to be read in full."""
-    summarised: str
+    summarized: str
     """Id of the last message in the summary."""
 
 

@@ -100,7 +100,7 @@ SETTINGS = frozenset(
     (
         *(*SAMPLING, "n", "max_tokens", "stop", "thinking", "thinking_budget"),
         *("reasoning_effort", "keep_thoughts", "context_window"),
-        *("model", "revision", "device", "dtype", "adapter", "quantize"),
+        *("model", "revision", "device", "dtype", "engine", "adapter", "quantize"),
         *("base_url", "server", "timeout", "max_retries", "keep_alive"),
     )
 )

@@ -17,19 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qwen_agentkit.backends.interfaces import Reading
+from qwen_agentkit.backends.rerank_tokens import prompt_heads, prompt_tails
 from qwen_agentkit.engine.checkpoint.loading import Loaded, load
-from qwen_agentkit.engine.checkpoint.tokens import encode
 from qwen_agentkit.engine.forward.kv import KVCache
 from qwen_agentkit.engine.forward.packed import Segment, forward, is_one_row, token_batches
 from qwen_agentkit.engine.forward.prefixes import SharedPrefixes
-from qwen_agentkit.errors import InputTooLongError, ModelError, ModelUnsupportedError
-from qwen_agentkit.prompts import (
-    DEFAULT_INSTRUCTION,
-    RERANK_PREFIX,
-    RERANK_SUFFIX,
-    rerank_document,
-    rerank_head,
-)
+from qwen_agentkit.errors import ModelError, ModelUnsupportedError
+from qwen_agentkit.prompts import DEFAULT_INSTRUCTION
 from qwen_agentkit.text.readable import slices
 
 __all__ = ["EngineReranker"]
@@ -86,38 +80,15 @@ class EngineReranker:
         self, queries: Sequence[str], instruction: str | None, reading: Reading
     ) -> dict[str, list[int]]:
         """Return the tokens of each query's prompt up to the document."""
-        limit = self.limit(reading.max_length)
         wanted = DEFAULT_INSTRUCTION if instruction is None else instruction
-        encoded = encode(self.loaded, [rerank_head(wanted, query) for query in queries], limit)
-        prefix, suffix = self._frame
-        for query, ids in zip(queries, encoded, strict=True):
-            taken = len(prefix) + len(ids) + len(suffix)
-            if taken >= limit:
-                raise InputTooLongError(
-                    f"The query {query[:60]!r} and the instruction take {taken} of {limit} tokens, "
-                    "which leaves no room for a document. Shorten the query, or raise max_length."
-                )
-        return {query: prefix + ids for query, ids in zip(queries, encoded, strict=True)}
+        return prompt_heads(self.loaded, queries, wanted, self.limit(reading.max_length))
 
     def tails(
         self, pairs: Sequence[tuple[str, str]], heads: dict[str, list[int]], reading: Reading
     ) -> tuple[list[list[int]], set[int]]:
         """Return the tokens of each document with the suffix, and the indices of documents that were cut."""
-        _, suffix = self._frame
         limit = self.limit(reading.max_length)
-        encoded = encode(self.loaded, [rerank_document(text) for _, text in pairs], limit)
-        tails, cut = [], set()
-        for index, ((query, text), ids) in enumerate(zip(pairs, encoded, strict=True)):
-            room = limit - len(heads[query]) - len(suffix)
-            if len(ids) > room:
-                if not reading.may_cut:
-                    raise InputTooLongError(
-                        f"The document {text[:60]!r}... is longer than the {room} tokens that fit. "
-                        "Split it, raise max_length, or set truncate=True to leave its end out."
-                    )
-                cut.add(index)
-            tails.append(ids[:room] + suffix)
-        return tails, cut
+        return prompt_tails(self.loaded, pairs, heads, limit, may_cut=reading.may_cut)
 
     def _score_pairs(
         self,
@@ -185,11 +156,6 @@ class EngineReranker:
         weight = model.get_parameter("lm_head.weight")
         yes, no = (self.loaded.token_id(word) for word in ("yes", "no"))
         return weight[yes].float() - weight[no].float()
-
-    @cached_property
-    def _frame(self) -> tuple[list[int], list[int]]:
-        """Tokens that every prompt begins and ends with."""
-        return self.loaded.encode_prompt(RERANK_PREFIX), self.loaded.encode_prompt(RERANK_SUFFIX)
 
     def _batches(self, sequences: Sequence[list[int]], reading: Reading) -> list[list[int]]:
         """Return the indices of the token sequences of each forward."""

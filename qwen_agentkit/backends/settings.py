@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from weakref import ref
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from typing_extensions import Self
 
+from qwen_agentkit.backends.engines import check_engine, runs_in_llama
 from qwen_agentkit.catalog import PRESETS, Role, preset_checkpoint
 from qwen_agentkit.engine.checkpoint.residence import Residence
 from qwen_agentkit.errors import InputError
@@ -30,7 +31,9 @@ class ModelSettings(BaseModel):
     role: ClassVar[Role]
     """What a preset's checkpoint is taken for."""
 
-    local_settings: ClassVar[tuple[str, ...]] = ("device", "dtype", "adapter", "quantize", "keep_alive")
+    local_settings: ClassVar[tuple[str, ...]] = (
+        *("device", "dtype", "engine", "adapter", "quantize", "keep_alive"),
+    )
     """Settings that only apply to a model in this process."""
 
     model: str
@@ -44,6 +47,11 @@ class ModelSettings(BaseModel):
 
     dtype: str | None = None
     """Such as "bfloat16"; by default the fastest that is accurate here."""
+
+    engine: Literal["torch", "llama.cpp"] | None = None
+    """What runs a GGUF file: "llama.cpp" maps it from the disk and computes with its weights as they are;
+    "torch" writes them out in full size. None: llama.cpp, where the extra `gguf` is installed and nothing is
+    set that torch alone has, which is `dtype`, `adapter`, `quantize`, and a `device` other than "cpu"."""
 
     adapter: str | None = None
     """LoRA adapter for this model: hub id, or a folder as peft saves it. Merged when the weights load, so it
@@ -128,6 +136,23 @@ class ModelSettings(BaseModel):
                     "base_url out."
                 )
         return self
+
+    @model_validator(mode="after")
+    def _refuse_what_llama_cpp_has_not(self) -> Self:
+        if self.engine == "llama.cpp":
+            check_engine(self.model, self._torch_settings())
+        return self
+
+    def _torch_settings(self) -> dict[str, Any]:
+        """Return the settings that torch alone has."""
+        given = {name: getattr(self, name) for name in ("dtype", "adapter", "quantize")}
+        given["device"] = None if self.device == "cpu" else self.device
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def _runs_in_llama(self) -> bool:
+        """Whether llama.cpp computes, in this process."""
+        return self.base_url is None and runs_in_llama(self.model, self.engine, self._torch_settings())
 
     def _weights(self) -> dict[str, Any]:
         """Return the settings that `load` takes from every model class."""

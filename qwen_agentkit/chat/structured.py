@@ -32,6 +32,7 @@ __all__ = [
     "ask_for_json",
     "call_parser",
     "check_fault",
+    "is_json",
     "is_parsed",
     "is_strict",
     "json_parser",
@@ -251,7 +252,7 @@ def _check_end(pieces: Sequence[AIMessage], *, calls: bool) -> None:
     if calls:
         whole = any(piece.tool_calls for piece in pieces)
     else:
-        whole = not text.lstrip().startswith(("{", "[")) or _is_json(text)
+        whole = not text.lstrip().startswith(("{", "[")) or is_json(text)
     if not whole:
         raise OutputParserException(
             f"The answer ended before its object was complete: {text[-80:]!r}; expected a whole object. "
@@ -260,11 +261,12 @@ def _check_end(pieces: Sequence[AIMessage], *, calls: bool) -> None:
         )
 
 
-def _is_json(text: str) -> bool:
+def is_json(text: str) -> bool:
+    """Whether a text is JSON, as LangChain's parsers read it."""
     try:
         # Line breaks in strings, which some servers' grammars allow, are read by LangChain's parsers, too.
         json.loads(text, strict=False)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 

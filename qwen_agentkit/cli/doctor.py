@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 
 from qwen_agentkit.backends.choosing import ENGINE, embedder_backend, read_json, reranker_backend
-from qwen_agentkit.catalog import CHECKPOINTS, PRESETS, nano_folder
+from qwen_agentkit.catalog import CHECKPOINTS, PRESETS, Checkpoint, nano_folder
 from qwen_agentkit.cli.fitting import WIDTHS, Memory, estimate_checkpoint, estimate_preset, table_row
 from qwen_agentkit.engine.checkpoint.identity import identify
 from qwen_agentkit.engine.checkpoint.loading import memory_budget
@@ -67,7 +68,7 @@ def check_machine(stack: Stack, context: int = 8192) -> dict[str, Any]:
         "checkpoints": [_describe_nano(name) for name in PRESETS["nano"].values()]
         + [
             {
-                **table_row(row.name, estimate_checkpoint(row, context), ram, vram),
+                **table_row(row.name, estimate_checkpoint(row, context), ram, _for_checkpoint(row, vram)),
                 "downloaded": isinstance(try_to_load_from_cache(row.name, "config.json"), str),
             }
             for row in CHECKPOINTS
@@ -121,7 +122,8 @@ def _chat_way(folder: Path) -> str:
     if not folder.is_file() and not _has_head(folder, "ForCausalLM", "ForConditionalGeneration"):
         return "no: it has no language model head"
     try:
-        return ENGINE if identify(str(folder), chat=True).packed else "transformers' own code"
+        identify(str(folder), chat=True)
+        return ENGINE
     except (InputError, MissingExtraError, ModelError) as error:
         return f"no: {error}"
 
@@ -211,6 +213,11 @@ def _vram() -> Memory | None:
     if torch.cuda.is_available():
         return Memory(torch.cuda.get_device_properties(0).total_memory / 1e9, _widths("cuda"))
     return Memory(_ram_gigabytes(), _widths("mps")) if torch.backends.mps.is_available() else None
+
+
+def _for_checkpoint(row: Checkpoint, vram: Memory | None) -> Memory | None:
+    """Return the memory of the GPU with the widths that it runs a checkpoint in: experts in bf16 only."""
+    return replace(vram, widths=["bf16"]) if vram and row.mixes_experts else vram
 
 
 def _widths(device: str) -> list[str]:

@@ -5,22 +5,23 @@ from __future__ import annotations
 import gc
 import io
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
-from typer.core import TyperGroup
 
-from qwen_agentkit.cli.options import DEFAULT_STORE, AsJson, Preset, Store, choose_preset, print_json
+from qwen_agentkit.cli.eval_entry import calibrate, eval_app
+from qwen_agentkit.cli.options import DEFAULT_STORE, AsJson, Preset, Store, open_stack, print_json
+from qwen_agentkit.cli.serve_entry import mcp, serve, token
 from qwen_agentkit.cli.store_entry import docs_app, store_app
+from qwen_agentkit.cli.terminal import progress_bars
 from qwen_agentkit.errors import InputError, QwenAgentKitError, ServerAccessError
 
 if TYPE_CHECKING:
     from qwen_agentkit.ingest.ocr import OcrMode
-    from qwen_agentkit.stack import Stack
 
 __all__ = ["app", "main"]
 
@@ -34,14 +35,13 @@ app = typer.Typer(
 
 app.add_typer(docs_app, name="docs")
 app.add_typer(store_app, name="store")
+app.add_typer(eval_app, name="eval")
 
 Think = Annotated[
     bool | None,
     typer.Option("--think/--no-think", help="Think before answering. Default: the default of the model."),
 ]
 Candidates = Annotated[int, typer.Option(help="Passages to retrieve before reranking.", min=1, max=200)]
-
-DEFAULT_RUNS = Path(".qwen-agentkit/eval")
 
 
 def _print_version(wanted: bool) -> None:
@@ -128,7 +128,7 @@ def ingest(
         )
     from qwen_agentkit.cli import commands, show  # loads torch: only when a command runs
 
-    stack = _stack(preset, store)
+    stack = open_stack(preset, store)
     if watch:
         for result in commands.watch(stack, paths, groups=groups):
             if as_json:
@@ -140,7 +140,7 @@ def ingest(
     run = partial(commands.ingest_on_ray, workers=workers) if ray else commands.ingest
     mode = cast("OcrMode", ocr)  # Another word is refused with a better message than a type has.
     languages = ocr_languages.split(",") if ocr_languages else []
-    with _progress(silent=as_json) as progress:
+    with progress_bars(silent=as_json) as progress:
         report = run(
             stack, paths, progress, groups=groups, ocr=mode, ocr_languages=languages, encoding=encoding
         )
@@ -165,7 +165,7 @@ def search(
     with _without_collecting():
         from qwen_agentkit.cli import commands, show  # loads torch: only when a command runs
 
-    results = commands.search(_stack(preset, store), query, candidates=candidates, limit=limit)
+    results = commands.search(open_stack(preset, store), query, candidates=candidates, limit=limit)
     if as_json:
         print_json({"results": results})
     else:
@@ -194,7 +194,7 @@ def ask(
     with _without_collecting():
         from qwen_agentkit.cli import commands, show  # loads torch: only when a command runs
 
-    stack = _stack(preset, store)
+    stack = open_stack(preset, store)
     settings = {"candidates": candidates, "passages": passages, "min_score": min_score}
     if as_json:
         print_json(commands.ask(stack, question, thinking=think, settings=settings, trace=trace))
@@ -219,12 +219,12 @@ def demo(
     """Ingest a bundled handbook in English, Arabic and Chinese, and ask questions about it. Offline."""
     from qwen_agentkit.cli import commands, demo, show  # loads torch: only when a command runs
 
-    stack = _stack(preset, store or commands.make_demo_store())
+    stack = open_stack(preset, store or commands.make_demo_store())
     if as_json:
         print_json(demo.run_demo(stack, thinking=think))
         return
     show.print_notice(preset)
-    with _progress(silent=False) as progress:
+    with progress_bars(silent=False) as progress:
         report = commands.ingest(stack, [commands.handbook_folder()], progress)
     show.print_report(report)
     demo.show_demo(stack, thinking=think)
@@ -298,7 +298,7 @@ def doctor(
     if base_url is None and model is not None:
         findings = doctor.check_model(model)
     elif base_url is None:
-        findings = doctor.check_machine(_stack(preset, store), context)
+        findings = doctor.check_machine(open_stack(preset, store), context)
     else:
         try:
             findings = doctor.check_server(base_url, model, api_key)
@@ -310,159 +310,6 @@ def doctor(
         print_json(findings)
     else:
         show.print_findings(findings)
-
-
-class _RunByDefault(TyperGroup):
-    """A group of commands of which `run` may be left out: `eval FILE` is `eval run FILE`."""
-
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # click's
-        if args and args[0] not in {*self.commands, "--help", "-h"}:
-            args = ["run", *args]
-        return super().parse_args(ctx, args)
-
-
-evaluation = typer.Typer(cls=_RunByDefault, no_args_is_help=True)
-app.add_typer(evaluation, name="eval", help="Measure search and answers on questions with known answers.")
-
-Questions = Annotated[
-    Path, typer.Argument(help="Questions (JSONL) or a data set; see docs/evaluation.md.", metavar="PATH")
-]
-Across = Annotated[
-    str | None,
-    typer.Option(help="Search passages of this language, in a parallel set.", metavar="CODE"),
-]
-Languages = Annotated[
-    str | None, typer.Option(help="Languages to read, such as ar,en. Default: all.", metavar="CODES")
-]
-Limit = Annotated[int | None, typer.Option(help="Most questions; of more, every n-th.", min=1)]
-
-
-@evaluation.command("run")
-def eval_run(
-    questions: Annotated[
-        Path | None,
-        typer.Argument(help="Questions (JSONL) or a data set; see docs/evaluation.md.", metavar="PATH"),
-    ] = None,
-    preset: Preset = None,
-    store: Store = DEFAULT_STORE,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the rows. A run that was stopped goes on there.", metavar="DIR"),
-    ] = None,
-    across: Across = None,
-    languages: Languages = None,
-    limit: Limit = None,
-    answers: Annotated[bool, typer.Option("--answers", help="Answer the questions too.")] = False,
-    all_stages: Annotated[
-        bool, typer.Option("--all-stages", help="Rerank also where the preset does not.")
-    ] = False,
-    compare: Annotated[
-        tuple[Path, Path] | None,
-        typer.Option(help="Say what really differs between the runs in two folders.", metavar="DIR DIR"),
-    ] = None,
-    html: Annotated[
-        Path | None, typer.Option(help="Write the report to this file, as one HTML page.", metavar="FILE")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Measure ranks by language pair and stage, abstention, and answers, each with its interval.
-
-    Exit code 3 means that some questions failed.
-    """
-    from qwen_agentkit.cli import evaluating, show_evaluation  # loads torch: only when a command runs
-    from qwen_agentkit.evaluation.compare import compare_runs
-    from qwen_agentkit.evaluation.report import to_json
-
-    if compare is not None and questions is None:
-        found = compare_runs(*compare)
-        print_json(to_json(found)) if as_json else show_evaluation.print_comparison(found)
-        return
-    if compare is not None or questions is None:
-        raise InputError(
-            "Expected either questions to run or two folders to compare. Type `qwen-agentkit eval "
-            "questions.jsonl` or `qwen-agentkit eval --compare DIR DIR`."
-        )
-    benchmark = evaluating.read_questions_of(questions, across=across, languages=languages, limit=limit)
-    stack = _stack(preset, store)
-    folder = out or DEFAULT_RUNS / f"{benchmark.name.replace(' ', '-')}-{stack.preset}"
-    with _progress(silent=as_json) as progress:
-        stages = {"answers": answers, "all_stages": all_stages}
-        summary = evaluating.evaluate(stack, benchmark, folder, **stages, progress=progress)
-    if html is not None:
-        evaluating.write_html(html, summary)
-    if as_json:
-        print_json(to_json(summary))
-    else:
-        show_evaluation.print_summary(summary, folder)
-    if summary.failed:
-        sys.exit(3)
-
-
-@evaluation.command("make")
-def eval_make(
-    file: Annotated[Path, typer.Argument(help="New file for the questions.", metavar="FILE")],
-    preset: Preset = None,
-    store: Store = DEFAULT_STORE,
-    limit: Annotated[int, typer.Option(help="Most questions.", min=1)] = 50,
-) -> None:
-    """Propose questions about the documents of the store, for a person to keep or drop.
-
-    The chat model of the preset writes them; with nano they are made by rule.
-    """
-    from qwen_agentkit.cli import evaluating  # loads torch: only when a command runs
-
-    count = evaluating.make_questions(_stack(preset, store), file, limit=limit)
-    typer.echo(f"{count} questions proposed in {file}. Read them, and delete those that are no good.")
-
-
-@evaluation.command("crowding")
-def eval_crowding(
-    data: Annotated[Path, typer.Argument(help="A parallel data set, such as XQuAD.", metavar="PATH")],
-    preset: Preset = "nano",
-    out: Annotated[Path | None, typer.Option(help="Folder of the store.", metavar="DIR")] = None,
-    languages: Languages = None,
-    limit: Limit = None,
-    as_json: AsJson = False,
-) -> None:
-    """Measure whether passages in the question's language push out the foreign one that answers."""
-    from qwen_agentkit.cli import evaluating, show_evaluation  # loads torch: only when a command runs
-    from qwen_agentkit.evaluation.report import to_json
-
-    benchmark = evaluating.read_questions_of(data, languages=languages)
-    folder = out or DEFAULT_RUNS / f"{benchmark.name}-{preset}-crowding"
-    with _progress(silent=as_json) as progress:
-        stack = _stack(preset, folder / "store")
-        found = evaluating.crowding(stack, benchmark, folder, limit=limit, progress=progress)
-    print_json(to_json(found)) if as_json else show_evaluation.print_crowding(found)
-
-
-@app.command()
-def calibrate(
-    questions: Questions,
-    preset: Preset = None,
-    store: Store = DEFAULT_STORE,
-    error: Annotated[
-        float, typer.Option(help="Share of answers that may be wrong.", min=0.001, max=0.5)
-    ] = 0.05,
-    across: Across = None,
-    languages: Languages = None,
-    limit: Limit = None,
-    as_json: AsJson = False,
-) -> None:
-    """Fit fusion, reranking and the threshold of relevance on questions, and keep them beside the store.
-
-    With a data set that brings its passages, nothing is kept: the rows for the catalog are printed.
-    """
-    from qwen_agentkit.cli import evaluating, show_evaluation  # loads torch: only when a command runs
-    from qwen_agentkit.evaluation.report import to_json
-
-    benchmark = evaluating.read_questions_of(questions, across=across, languages=languages, limit=limit)
-    with _progress(silent=as_json) as progress:
-        fit, file = evaluating.calibrate(_stack(preset, store), benchmark, error=error, progress=progress)
-    if as_json:
-        print_json({**to_json(fit), "file": file and str(file)})
-    else:
-        show_evaluation.print_fit(fit, file)
 
 
 @app.command()
@@ -509,104 +356,8 @@ def _without_collecting() -> Iterator[None]:
         gc.enable()
 
 
-def _stack(preset: str | None, folder: Path) -> Stack:
-    from qwen_agentkit.stack import Stack  # loads torch: only when a command runs
-
-    return Stack(choose_preset(preset, folder), folder)
-
-
-@contextmanager
-def _progress(*, silent: bool) -> Iterator[Callable[[str, int, int], None] | None]:
-    """Yield a progress callback for `ingest` that draws bars on standard error."""
-    if silent:
-        yield None
-        return
-    from rich.progress import Progress
-
-    from qwen_agentkit.cli import terminal
-
-    with Progress(console=terminal.console(stderr=True), transient=True) as bars:
-        tasks: dict[str, Any] = {}
-
-        def advance(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-
-        yield advance
-
-
-# The server of a store: page, OpenAI API and MCP.
-
-ServedModel = Annotated[
-    str | None,
-    typer.Option(
-        help="Chat model that answers: hub id, folder or provider:model. Default: the preset's.",
-        metavar="NAME",
-    ),
-]
-ServedGraph = Annotated[str, typer.Option(help="Graph that answers: rag, corrective_rag, research or agent.")]
-TokensFile = Annotated[Path, typer.Option("--tokens", help="File of tokens.", metavar="FILE")]
-
-
-@app.command()
-def serve(
-    preset: Preset = None,
-    store: Store = DEFAULT_STORE,
-    model: ServedModel = None,
-    graph: ServedGraph = "rag",
-    host: Annotated[
-        str, typer.Option(help="Address to listen at. Others than this machine's own need --tokens.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8100,
-    tokens: Annotated[
-        Path | None,
-        typer.Option(
-            help="File of tokens, see `qwen-agentkit token`. Default: none is needed.", metavar="FILE"
-        ),
-    ] = None,
-) -> None:
-    """Serve a store: a page to read and ask, the OpenAI API, and an MCP server at /mcp. Offline.
-
-    The store is made if need be. While it is served, no other process can open it.
-    """
-    from qwen_agentkit.cli import hosting  # loads torch: only when a command runs
-
-    served = hosting.Hosting(model, graph, host, port, tokens)
-    hosting.serve(_stack(preset, store), served, lambda address: typer.echo(f"Serving {store} at {address}"))
-
-
-@app.command()
-def mcp(
-    preset: Preset = None,
-    store: Store = DEFAULT_STORE,
-    model: ServedModel = None,
-    graph: ServedGraph = "rag",
-) -> None:
-    """Serve a store to the program that starts this command: MCP over standard input and output."""
-    from qwen_agentkit.cli import hosting  # loads torch: only when a command runs
-
-    hosting.serve_mcp(_stack(preset, store), model=model, graph=graph)
-
-
-@app.command()
-def token(
-    name: Annotated[str, typer.Argument(help="Name of the user. Conversations belong to it.")],
-    tokens: TokensFile = Path("tokens.json"),
-    groups: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--group", help="Group whose documents the user may read; * for all documents.", metavar="NAME"
-        ),
-    ] = None,
-    write: Annotated[
-        bool, typer.Option("--write", help="The user may also add and remove documents.")
-    ] = False,
-) -> None:
-    """Add a token for `serve` to a file, and print it. The file holds only its hash."""
-    from qwen_agentkit.serve.access import add_token
-
-    typer.echo(add_token(tokens, name, groups or [], writes=write))
+for command in (calibrate, serve, mcp, token):
+    app.command()(command)
 
 
 if __name__ == "__main__":

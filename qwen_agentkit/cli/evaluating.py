@@ -20,10 +20,19 @@ from qwen_agentkit.evaluation.questions import write_questions
 from qwen_agentkit.evaluation.report import render_html
 from qwen_agentkit.evaluation.run import read_run, run_questions
 from qwen_agentkit.evaluation.summary import Summary, summarize
+from qwen_agentkit.evaluation.tool_calls import ToolReport, measure_tool_calls, read_tool_cases
 from qwen_agentkit.stack import Stack
 from qwen_agentkit.vectorstores.store import QwenVectorStore
 
-__all__ = ["calibrate", "crowding", "evaluate", "make_questions", "read_questions_of", "write_html"]
+__all__ = [
+    "calibrate",
+    "crowding",
+    "evaluate",
+    "make_questions",
+    "read_questions_of",
+    "tool_calls",
+    "write_html",
+]
 
 Progress = Callable[[str, int, int], None]
 _BATCH = 256
@@ -136,6 +145,14 @@ def crowding(
     with own.store(create=True) as store:
         _fill(store, benchmark, progress)
         return measure_crowding(benchmark, StoreFinder(own, store), limit=limit, progress=progress)
+
+
+def tool_calls(
+    stack: Stack, path: Path, *, limit: int | None, progress: Progress | None = None
+) -> ToolReport:
+    """Measure the tool calls of the chat model, without thinking and without chance."""
+    cases = read_tool_cases(path, limit=limit)
+    return measure_tool_calls(cases, stack.chat, progress=progress, thinking=False, temperature=0.0)
 
 
 def write_html(file: Path, summary: Summary) -> None:

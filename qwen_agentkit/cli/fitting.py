@@ -3,7 +3,7 @@
 A weight takes 8 bits in "int8" and 5 bits in "int4", which includes the scale of its group of 32. The
 embedding table is counted in bf16: a GPU keeps it so, and a CPU keeps that of a chat model in 8 bits. Keys
 and values are counted in bf16. A fifth of the memory is left for activations and everything else. Only widths
-that `quantize=` accepts are counted: bf16 alone for mixtures of experts, and "int4" for chat models only.
+that `quantize=` accepts are counted: "int4" for chat models only.
 """
 
 from __future__ import annotations
@@ -91,6 +91,4 @@ def table_row(name: str, needs: dict[str, float], ram: Memory, vram: Memory | No
 
 def _widths(row: Checkpoint) -> tuple[str, ...]:
     """Return the widths that a checkpoint can be loaded in."""
-    if row.mixes_experts:
-        return ("bf16",)
     return WIDTHS if row.role == "chat" else ("bf16", "int8")

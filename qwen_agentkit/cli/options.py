@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from qwen_agentkit.catalog import PRESETS
 from qwen_agentkit.cli.terminal import escape_json
 
-__all__ = ["DEFAULT_STORE", "AsJson", "Preset", "Store", "choose_preset", "print_json"]
+if TYPE_CHECKING:
+    from qwen_agentkit.stack import Stack
+
+__all__ = ["DEFAULT_STORE", "AsJson", "Preset", "Store", "choose_preset", "open_stack", "print_json"]
 
 Preset = Annotated[
     str | None,
@@ -39,6 +42,13 @@ def choose_preset(given: str | None, store: Path) -> str:
         return _DEFAULT_PRESET
     made = [preset for preset, models in PRESETS.items() if models["embedding"] == model]
     return made[0] if made else _DEFAULT_PRESET
+
+
+def open_stack(preset: str | None, folder: Path) -> Stack:
+    """Return the models and the store of a command. Nothing is loaded or opened yet."""
+    from qwen_agentkit.stack import Stack  # loads torch: only when a command runs
+
+    return Stack(choose_preset(preset, folder), folder)
 
 
 def print_json(value: Any) -> None:

@@ -12,8 +12,9 @@ from qwen_agentkit.evaluation.calibrate import Fit
 from qwen_agentkit.evaluation.compare import Comparison
 from qwen_agentkit.evaluation.measures import RANK_MEASURES
 from qwen_agentkit.evaluation.summary import Summary
+from qwen_agentkit.evaluation.tool_calls import ToolReport
 
-__all__ = ["print_comparison", "print_crowding", "print_fit", "print_summary"]
+__all__ = ["print_comparison", "print_crowding", "print_fit", "print_summary", "print_tool_calls"]
 
 _HEADS = {"R@10": "recall@10", "RR@10": "MRR@10", "nDCG@10": "nDCG@10"}
 _ABSTENTION = ("precision", "recall", "f1", "coverage")
@@ -75,6 +76,19 @@ def print_crowding(found: dict[str, dict[str, Estimate]]) -> None:
         table.add_row(language, *(_estimate(one) for one in stages.values()))
     console().print("Share of questions whose answer in another language is among the first ten passages:")
     console().print(table)
+
+
+def print_tool_calls(found: ToolReport) -> None:
+    """Print the share of right answers by category, and the first faults."""
+    out = console()
+    table = _table("tool calls", "right", "cases")
+    for category, one in found.right.items():
+        table.add_row(category, _estimate(one), str(one.size))
+    out.print(table)
+    for name, fault in list(found.faults.items())[:_SHOWN]:
+        out.print(label_line(f"  {name}: ", fault))
+    if len(found.faults) > _SHOWN:
+        out.print(f"  and {len(found.faults) - _SHOWN} more; --json lists all", style="dim")
 
 
 def print_fit(fit: Fit, file: Path | None) -> None:

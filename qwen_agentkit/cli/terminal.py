@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.segment import Segment
 from rich.text import Text
 
-__all__ = ["console", "escape_json", "isolate_lines", "label_line", "one_line"]
+__all__ = ["console", "escape_json", "isolate_lines", "label_line", "one_line", "progress_bars"]
 
 # Unicode isolates: the text inside keeps its own direction and does not affect its neighbors.
 _LEFT, _RIGHT, _END = "\u2066", "\u2067", "\u2069"
@@ -83,3 +84,22 @@ def _is_right_to_left(text: str) -> bool:
         if direction == "L":
             return False
     return False
+
+
+@contextmanager
+def progress_bars(*, silent: bool) -> Iterator[Callable[[str, int, int], None] | None]:
+    """Yield a progress callback for `ingest` that draws bars on standard error."""
+    if silent:
+        yield None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=console(stderr=True), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def advance(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield advance

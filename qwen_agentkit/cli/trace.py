@@ -14,7 +14,6 @@ from importlib.resources import files
 from typing import Any
 from uuid import UUID
 
-from jinja2 import Environment, StrictUndefined
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
@@ -113,6 +112,8 @@ def render_page(recorder: Recorder, state: Mapping[str, Any], *, models: Sequenc
         state: The last state of the graph.
         models: Names of the checkpoints that took part.
     """
+    from jinja2 import Environment, StrictUndefined  # 0.2 s that a run without a report does not wait for
+
     template = (files("qwen_agentkit") / "data" / "trace.html").read_text(encoding="utf-8")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

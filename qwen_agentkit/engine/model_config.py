@@ -27,11 +27,11 @@ __all__ = [
     "read_json",
 ]
 
-# Architectures whose only sequence mixing is full causal attention: what the packed forward computes.
+# Architectures whose only sequence mixing is full causal attention, in this package's own modules.
 PACKED_ARCHITECTURES = ("qwen3", "qwen3_moe", "qwen2", "qwen2_moe")
 
-# Architectures that mix linear or sparse attention in, which only transformers' own code computes. Those
-# without "_text" also read images; of them the text model alone is loaded.
+# Architectures that mix linear or sparse attention in, in transformers' modules. Those without "_text" also
+# read images; of them the text model alone is loaded.
 HYBRID_ARCHITECTURES = (
     *("qwen3_next", "qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text"),
     *("qwen4_exp", "qwen4_exp_text"),

@@ -124,7 +124,7 @@ def _read_squad(path: Path) -> Benchmark:
                 Question(
                     id=f"{path.stem}:{asked['id']}",
                     question=asked["question"],
-                    language=language or detect_language(asked["question"]),
+                    language=language or detect_language(asked["question"], among=[own]),
                     passages=() if unanswerable else gold,
                     answers=() if unanswerable else tuple(dict.fromkeys(one["text"] for one in answers)),
                     document_language="" if unanswerable else own,

@@ -17,7 +17,7 @@ from qwen_agentkit.text.languages import detect_language
 
 __all__ = ["PIPELINE_VERSION", "Chunking", "estimate_tokens", "make_chunks"]
 
-PIPELINE_VERSION = 4
+PIPELINE_VERSION = 5
 """Part of every document's hash. Raise it when reading, splitting or the terms of words change; all documents
 are read again, and what is not embedded again gets new word vectors."""
 
@@ -47,12 +47,13 @@ def make_chunks(file: SourceFile, read: ReadFile, chunking: Chunking) -> list[Do
         for chunk in split(part.text, chunking.count_tokens, chunking.max_tokens)
     ]
     texts = [chunk.text for _, chunk in pieces]
+    language = detect_language("\n".join(part.text for part in read.parts))
     metadatas: list[dict[str, Any]] = [
         {
             "source": file.source,
             "place": file.place,
             **({"group": file.group} if chunking.groups else {}),
-            "language": _detect_chunk_language(chunk.text, read.language),
+            "language": _detect_chunk_language(chunk.text, language),
             **part.metadata,
             **({"section": chunk.section} if chunk.section else {}),
             "start": chunk.start,

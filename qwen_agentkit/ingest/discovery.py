@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from qwen_agentkit.errors import InputError
+from qwen_agentkit.ingest.pictures import PICTURE_SUFFIXES
 from qwen_agentkit.ingest.plaintext import CODE_SUFFIXES
 from qwen_agentkit.text.documents import decode_file_name, place_of, places_in, source_name
 
 __all__ = ["SUFFIXES", "Found", "SourceFile", "discover", "find_documents"]
 
-SUFFIXES = CODE_SUFFIXES | frozenset({
+SUFFIXES = CODE_SUFFIXES | PICTURE_SUFFIXES | frozenset({
     ".csv", ".doc", ".docx", ".eml", ".epub", ".htm", ".html", ".ipynb", ".json", ".jsonl", ".markdown",
     ".md", ".msg", ".odp", ".ods", ".odt", ".pdf", ".ppt", ".pptx", ".rst", ".rtf", ".tsv", ".txt", ".xhtml",
     ".xls", ".xlsx", ".xml", ".zip",

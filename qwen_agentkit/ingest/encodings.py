@@ -24,6 +24,13 @@ _CANDIDATES = (
     *("koi8-r", "koi8-u", "gb18030", "big5hkscs", "cp932", "euc-jp", "cp949"),
 )
 """What is looked for: the legacy encodings of files that people still have."""
+_RARE = (
+    *("iso8859-2", "iso8859-5", "iso8859-6", "iso8859-7", "cp850", "cp852", "cp866"),
+    *("mac-cyrillic", "mac-roman"),
+)
+"""Those of DOS, older Macs and early web pages, which need better evidence."""
+_NEARLY = 0.8
+"""The share of the confidence in a rare encoding that is enough for another one."""
 # Pages name the smaller character set and use the larger, as browsers do.
 _LARGER = {
     **{"ascii": "cp1252", "iso8859-1": "cp1252", "iso8859-9": "cp1254", "iso8859-11": "cp874"},
@@ -33,6 +40,8 @@ _LARGER = {
 _NAMES = {
     **{f"cp{number}": f"windows-{number}" for number in (874, *range(1250, 1259))},
     **{"cp932": "Shift-JIS", "cp949": "EUC-KR", "big5hkscs": "Big5", "euc_jp": "EUC-JP"},
+    **{f"iso8859-{number}": f"ISO-8859-{number}" for number in (2, 5, 6, 7)},
+    **{"mac-roman": "Mac Roman", "mac-cyrillic": "Mac Cyrillic"},
     **{"shift_jis_2004": "Shift-JIS", "euc_jis_2004": "EUC-JP", "euc_jisx0213": "EUC-JP"},
 }
 """Names that people know."""
@@ -41,6 +50,9 @@ _NO_TEXT = frozenset({"idna", "punycode", "utf-7", "unicode_escape", "raw_unicod
 """Encodings of Python in which nobody writes files, or which text must not be taken for."""
 _BINARY = "The file is binary; expected text. Give it its true ending, or remove it."
 _STRAY = re.compile("[\udc80-\udcff]")
+_FEW = 24
+"""Bytes beyond ASCII that are too few to tell encodings apart beyond doubt."""
+_QUOTE_INSIDE = re.compile(r"(?<=[^\W\d_])[«»“”„‚‹›](?=[^\W\d_])")
 _HEAD = 200_000
 """The bytes in which an encoding is looked for."""
 
@@ -211,16 +223,41 @@ def _detect(data: bytes, declared: str) -> Decoded:
     """Decode as chardet finds, say so, and say what else it may be."""
     import chardet
 
-    found = chardet.detect_all(data[:_HEAD], include_encodings=_CANDIDATES, compat_names=False)
+    found = chardet.detect_all(data[:_HEAD], include_encodings=_CANDIDATES + _RARE, compat_names=False)
     ranked = list(_readable(data, [(str(one["encoding"] or ""), one["confidence"] or 0.0) for one in found]))
     if not ranked or _is_binary(ranked[0][1]):
         raise LoadError(_BINARY)
+    ranked = _with_usual_first(ranked)
     name, text, confidence = ranked[0]
-    others = [other for other in ranked[1:] if other[1] != text and other[2] > confidence / 2]
+    few = sum(byte > 0x7F for byte in data[:_HEAD]) < _FEW
+    others = [
+        other
+        for other in ranked[1:]
+        if other[1] != text and "\ufffd" not in other[1] and (few or other[2] > confidence / 2)
+    ]
     if any(same == "cp1252" and as_text == text for same, as_text, _ in ranked):
         name = "cp1252"
     doubt = _NAMES.get(others[0][0], others[0][0]) if others else ""
     return Decoded(text, (_assumption(name, declared, doubt), *_count_lost(text, name)))
+
+
+def _with_usual_first(ranked: list[tuple[str, str, float]]) -> list[tuple[str, str, float]]:
+    """Put the best usual encoding in front of a rare one that is hardly better."""
+    name, text, confidence = ranked[0]
+    if name not in _RARE:
+        return ranked
+    for one in ranked:
+        if one[0] not in _RARE and one[2] >= _NEARLY * confidence and _odd_signs(one[1]) <= _odd_signs(text):
+            return [one, *(other for other in ranked if other is not one)]
+    return ranked
+
+
+def _odd_signs(text: str) -> int:
+    """Count signs such as the pilcrow, and quotes inside words: a text that is read wrongly has them."""
+    written = ("L", "M", "N", "Z", "Pd", "Pi", "Pf", "Sc")
+    head = text[:_HEAD]
+    signs = sum(not unicodedata.category(char).startswith(written) for char in head if not char.isascii())
+    return signs + len(_QUOTE_INSIDE.findall(head))
 
 
 def _readable(data: bytes, found: list[tuple[str, float]]) -> Iterator[tuple[str, str, float]]:

@@ -1,4 +1,4 @@
-"""Text recognition for pages that are pictures, by the program Tesseract where it is installed.
+"""Text recognition for pictures and pages that are pictures, by the program Tesseract where it is installed.
 
 Tesseract is well kept, works offline and knows more than a hundred languages, each a package of its own. It
 runs as a process with a limit of time, and of memory where its caller has one.
@@ -25,7 +25,7 @@ from qwen_agentkit.ingest.pdf.characters import clean
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument
 
-__all__ = ["Ocr", "OcrMode", "choose_ocr", "installed_languages", "read_pdf_with_ocr"]
+__all__ = ["Ocr", "OcrMode", "as_pgm", "choose_ocr", "installed_languages", "read_pdf_with_ocr", "recognize"]
 
 OcrMode = Literal["auto", "off", "force"]
 """Whether text is recognized: on pages without legible text, never, or on every page of a PDF."""
@@ -37,7 +37,13 @@ _MOST_DOTS = 25_000_000
 """A larger page is made smaller."""
 _SURE = 75
 """Tesseract's confidence, in percent, from which on a word with digits is not named as doubtful."""
+_GUESSED = 40
+"""The confidence below which a second reading proves nothing."""
 _NAMED = 5
+"""Most numbers that a warning names."""
+_NUMERALS = "0123456789٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹०१२३४५६७८९.,:/-+%€$£()"
+_MARGIN = 12
+"""Dots of white around a number that is read by itself."""
 
 _CODES = {
     "af": "afr", "am": "amh", "ar": "ara", "az": "aze", "be": "bel", "bg": "bul", "bn": "ben",
@@ -136,18 +142,49 @@ def read_pdf_with_ocr(data: bytes, ocr: Ocr) -> list[Part]:
 
 
 def _recognize(document: PdfDocument, index: int, part: Part, ocr: Ocr) -> Part:
+    text, warning = recognize(_draw(document, index), ocr, "page")
+    if not text:
+        return part._replace(warnings=(*part.warnings, warning)) if warning else part
+    return Part(text, {**part.metadata, "recognized": True}, (warning,))
+
+
+def recognize(picture: bytes, ocr: Ocr, kind: str) -> tuple[str, str]:
+    """Return the text in a picture, and a warning; both are empty if it holds none.
+
+    Numbers of which Tesseract is not sure are read again by themselves. Those that differ then are named.
+
+    Args:
+        picture: In gray, as `as_pgm` writes it.
+        ocr: How to recognize.
+        kind: What the picture is, for the warning.
+    """
     try:
-        words = list(_read_picture(_draw(document, index), ocr.languages))
+        words = list(_read_words(picture, ocr.languages, "3"))
+        text = clean(_join(words))
+        if not any(map(str.isalnum, text)):
+            return "", ""
+        doubts = _find_doubts(picture, words, ocr.languages)
     except (OSError, subprocess.SubprocessError) as error:
         reason = "took too long" if isinstance(error, subprocess.TimeoutExpired) else f"failed ({error})"
-        return part._replace(warnings=(*part.warnings, f"Text recognition of the page {reason}."))
-    text = clean(_join(words))
-    if not any(map(str.isalnum, text)):
-        return part
-    doubtful = [word.text for word in words if word.sure < _SURE and any(map(str.isdigit, word.text))]
-    named = f" Doubtful ones: {', '.join(dict.fromkeys(doubtful[:_NAMED]))}." if doubtful else ""
-    warning = f"The page was read by text recognition. Compare its numbers with the page.{named}"
-    return Part(text, {**part.metadata, "recognized": True}, (warning,))
+        return "", f"Text recognition of the {kind} {reason}."
+    named = f" Doubtful ones: {', '.join(doubts)}." if doubts else ""
+    return text, f"The {kind} was read by text recognition. Compare its numbers with the {kind}.{named}"
+
+
+def _find_doubts(picture: bytes, words: Sequence[_Word], languages: str) -> list[str]:
+    """Return the numbers of which Tesseract is not sure, unless it finds them again among digits alone."""
+    doubts: list[str] = []
+    for word in words:
+        if len(doubts) == _NAMED:
+            break
+        if word.sure < _SURE and any(map(str.isdigit, word.text)):
+            seen = "".join(
+                one.text for one in _read_words(_crop(picture, word.box), languages, "7", _NUMERALS)
+            )
+            if seen != word.text or word.sure < _GUESSED:
+                other = f" (or {seen})" if seen not in ("", word.text) else ""
+                doubts.append(f"{word.text}{other}")
+    return list(dict.fromkeys(doubts))
 
 
 def _draw(document: PdfDocument, index: int) -> bytes:
@@ -156,12 +193,33 @@ def _draw(document: PdfDocument, index: int) -> bytes:
         width, height = page.get_size()
         scale = min(_DOTS_PER_INCH / 72, (_MOST_DOTS / max(1.0, width * height)) ** 0.5)
         bitmap = page.render(scale=scale, grayscale=True)
-        rows = bytes(bitmap.buffer)
-        if bitmap.stride != bitmap.width:
-            rows = b"".join(
-                rows[start : start + bitmap.width] for start in range(0, len(rows), bitmap.stride)
-            )
-        return b"P5 %d %d 255\n" % (bitmap.width, bitmap.height) + rows
+        return as_pgm(bytes(bitmap.buffer), bitmap.width, bitmap.height, bitmap.stride)
+
+
+def as_pgm(rows: bytes, width: int, height: int, stride: int = 0) -> bytes:
+    """Write a gray picture of a byte for each dot as PGM.
+
+    Args:
+        rows: The dots of each row.
+        width: The dots in a row.
+        height: The number of rows.
+        stride: The bytes from one row to the next. Default: as many as dots.
+    """
+    if stride > width:
+        rows = b"".join(rows[start : start + width] for start in range(0, height * stride, stride))
+    return b"P5 %d %d 255\n" % (width, height) + rows
+
+
+def _crop(picture: bytes, box: tuple[int, int, int, int]) -> bytes:
+    """Cut a box, given as left, top, width and height, out of a picture, with a white margin."""
+    head, rows = picture.split(b"\n", 1)
+    across, down = map(int, head.split()[1:3])
+    left, top = max(0, box[0] - 2), max(0, box[1] - 2)
+    right, bottom = min(across, box[0] + box[2] + 2), min(down, box[1] + box[3] + 2)
+    edge = b"\xff" * _MARGIN
+    blank = b"\xff" * (right - left + 2 * _MARGIN) * _MARGIN
+    lines = [edge + rows[row * across + left : row * across + right] + edge for row in range(top, bottom)]
+    return as_pgm(blank + b"".join(lines) + blank, right - left + 2 * _MARGIN, bottom - top + 2 * _MARGIN)
 
 
 @dataclass(frozen=True)
@@ -170,10 +228,18 @@ class _Word:
     line: tuple[str, str, str]
     """The numbers of its block, paragraph and line."""
     sure: float
+    box: tuple[int, int, int, int]
+    """Its left and upper edge, its width and its height, in dots."""
 
 
-def _read_picture(picture: bytes, languages: str) -> Iterator[_Word]:
+def _read_words(picture: bytes, languages: str, layout: str, characters: str = "") -> Iterator[_Word]:
     """Yield the words that Tesseract finds.
+
+    Args:
+        picture: Any picture that Tesseract reads.
+        languages: Tesseract's names of the languages.
+        layout: Tesseract's number for what to expect: "3" for a page, "7" for a line.
+        characters: The only characters to look for. Empty: all.
 
     Raises:
         OSError: Tesseract is gone.
@@ -181,8 +247,9 @@ def _read_picture(picture: bytes, languages: str) -> Iterator[_Word]:
     """
     program = shutil.which("tesseract") or "tesseract"
     names = languages or "+".join(installed_languages())
+    only = ["-c", f"tessedit_char_whitelist={characters}"] if characters else []
     found = subprocess.run(  # noqa: S603 - the arguments are names of installed languages
-        [program, "stdin", "stdout", "-l", names, "--psm", "3", "tsv"],
+        [program, "stdin", "stdout", "-l", names, "--psm", layout, *only, "tsv"],
         input=picture,
         capture_output=True,
         check=True,
@@ -193,7 +260,8 @@ def _read_picture(picture: bytes, languages: str) -> Iterator[_Word]:
     for row in csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE):
         if row["text"] and row["text"].strip():
             line = (row["block_num"], row["par_num"], row["line_num"])
-            yield _Word(row["text"].strip(), line, float(row["conf"]))
+            left, top, width, height = (int(row[name]) for name in ("left", "top", "width", "height"))
+            yield _Word(row["text"].strip(), line, float(row["conf"]), (left, top, width, height))
 
 
 def _join(words: list[_Word]) -> str:

@@ -16,12 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from langchain_core.documents import Document
+from langchain_core.indexing import RecordManager
+from langchain_core.vectorstores import VectorStore
 
+from qwen_agentkit.errors import InputError
 from qwen_agentkit.ingest.chunking import Chunking, estimate_tokens, make_chunks
 from qwen_agentkit.ingest.discovery import SourceFile, find_documents, no_documents
 from qwen_agentkit.ingest.ocr import Ocr, OcrMode, choose_ocr
 from qwen_agentkit.ingest.parts import Reader
 from qwen_agentkit.ingest.reading import Failure, ReadFile, hash_file
+from qwen_agentkit.ingest.recorded import RecordedStore
 from qwen_agentkit.ingest.registry import (
     Registry,
     StoredDocument,
@@ -57,7 +61,8 @@ class IngestReport:
     warnings: list[dict[str, Any]] = field(default_factory=list)
     """Parts of added documents that could not be read, or with doubt: "source", "page" or None, "reason"."""
     passed_over: list[dict[str, str]] = field(default_factory=list)
-    """Files in the folders that no reader is for: "source" and "reason". Hidden ones are not listed."""
+    """Files in the folders that no reader is for, and pictures that hold no text or cannot be read here:
+    "source" and "reason". Hidden ones are not listed."""
     seconds: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -76,7 +81,7 @@ class Update:
     def new_chunks(self) -> list[Document]:
         return [chunk for chunk in self.chunks if chunk.id not in self.stored.ids]
 
-    def finish(self, store: QwenVectorStore) -> None:
+    def finish(self, store: Target) -> None:
         """Update the kept chunks, then delete the stale ones. Call it when all new chunks are stored."""
         store.update_metadata(chunk for chunk in self.chunks if chunk.id in self.stored.ids)
         store.delete(sorted(self.stored.ids.difference(chunk.id or "" for chunk in self.chunks)))
@@ -84,8 +89,9 @@ class Update:
 
 def ingest(
     paths: Iterable[str | os.PathLike[str]],
-    store: QwenVectorStore,
+    store: VectorStore,
     *,
+    records: RecordManager | None = None,
     count_tokens: CountTokens | None = None,
     max_tokens: int = 320,
     prune: bool = True,
@@ -101,15 +107,18 @@ def ingest(
 
     Args:
         paths: Files and folders: md, txt, html, pdf, csv, json, eml, zip, epub, odt, source code and more;
-            docx, pptx, xlsx (extra `office`); msg, rtf, rst (extra `formats`).
-        store: The store of the chunks.
+            docx, pptx, xlsx (extra `office`); msg, rtf, rst (extra `formats`); png, jpg, tiff, webp
+            (Tesseract and extra `ocr`).
+        store: The store of the chunks: this package's, or any of LangChain's that deletes by id.
+        records: What remembers the chunks in another store than this package's: one of LangChain's record
+            managers, for this store alone.
         count_tokens: Counts the tokens of texts. Default: `count_tokens` of the embedder, or an estimate.
         max_tokens: Most tokens of a chunk.
         prune: Whether to delete documents of the given folders whose files are gone.
         groups: Whether the first folder below a given one names the group that may read its files, stored
             as `metadata["group"]`. A file in no such folder fails.
-        ocr: Whether text is recognized in PDF files by Tesseract: on pages without legible text where it is
-            installed ("auto"), on all pages ("force"), or not ("off").
+        ocr: Whether text is recognized by Tesseract: in pictures, and in PDF files on pages without legible
+            text, where it is installed ("auto"), on all pages ("force"), or not ("off").
         ocr_languages: The languages to look for, such as ``["ar", "en"]``. Default: those of the store.
         encoding: The encoding of text files, such as "windows-1256". Default: marked, declared or detected.
         readers: Readers of your own by ending, such as ``{".foo": read_foo}``; they go before the package's.
@@ -122,7 +131,7 @@ def ingest(
 
     Raises:
         InputError: A path does not exist, or holds no documents and the store has none of it, or `ocr` or its
-            languages cannot be used here. The store is unchanged.
+            languages cannot be used here, or `records` is missing. The store is unchanged.
         StoreMismatchError: Another embedder made the store.
         StoreWriteError: The disk is full or the folder is read-only; run it again to continue.
     """
@@ -130,14 +139,15 @@ def ingest(
     roots = [Path(path).expanduser() for path in paths]
     own_readers = {suffix.lower(): reader for suffix, reader in (readers or {}).items()}
     found = find_documents(roots, own_readers)
-    registry = read_registry(store.scroll())
+    target = _as_target(store, records)
+    registry = read_registry(target.scroll())
     stored = sources_in(roots, registry)
     if not found.files and not stored:
         raise no_documents(roots)
     own_counter: CountTokens = getattr(store.embeddings, "count_tokens", estimate_tokens)
     run = Run(
         Chunking(count_tokens or own_counter, max_tokens, groups),
-        choose_ocr(ocr, ocr_languages, store.languages()),
+        choose_ocr(ocr, ocr_languages, target.languages()),
         encoding,
         own_readers,
         registry,
@@ -149,18 +159,34 @@ def ingest(
         updates = list(updates)
         prepare([chunk.page_content for update in updates for chunk in update.new_chunks])
     report = run.report
-    report.added = _store_updates(updates, store, run.report_progress)
+    report.added = _store_updates(updates, target, run.report_progress)
     for lost in run.lost:
-        store.delete(sorted(lost.ids))
+        target.delete(sorted(lost.ids))
     report.removed = len(run.lost)
-    report.failed.sort(key=lambda failure: failure["source"])
+    for listed in (report.failed, report.passed_over):
+        listed.sort(key=lambda file: file["source"])
     if prune:
         gone = sources_without_file(stored, found.files)
         for source in gone:
-            store.delete(filter={"source": source})
+            target.delete(filter={"source": source})
         report.removed += len(gone)
     report.seconds = time.perf_counter() - started
     return report
+
+
+Target = QwenVectorStore | RecordedStore
+
+
+def _as_target(store: VectorStore, records: RecordManager | None) -> Target:
+    if isinstance(store, QwenVectorStore) and records is None:
+        return store
+    if records is None or isinstance(store, QwenVectorStore):
+        raise InputError(
+            f"The store is a {type(store).__name__} and records is {records!r}; expected records for any "
+            "store but QwenVectorStore, which remembers its chunks itself. Pass for example "
+            "records=SQLRecordManager('docs', db_url='sqlite:///records.sqlite') of langchain-classic."
+        )
+    return RecordedStore(store, records)
 
 
 def stored_sources(
@@ -251,11 +277,13 @@ class Run:
 
     def _fail(self, file: SourceFile, failure: Failure) -> None:
         reason = failure.reason
+        # A file that was given itself is meant to be read; one in a folder may be a logo.
+        listed = self.report.passed_over if failure.expected and file.folder else self.report.failed
         stored = self.registry.get(file.source)
         if stored and not failure.passing and stored.is_from(file.place):
             self.lost.append(stored)
             reason += " What was stored of it is removed."
-        self.report.failed.append({"source": file.source, "reason": reason})
+        listed.append({"source": file.source, "reason": reason})
 
 
 def _check_place(file: SourceFile, *, groups: bool) -> Failure | None:
@@ -279,7 +307,7 @@ def _check_place(file: SourceFile, *, groups: bool) -> Failure | None:
     return None
 
 
-def _store_updates(updates: Iterable[Update], store: QwenVectorStore, report_progress: Progress) -> int:
+def _store_updates(updates: Iterable[Update], store: Target, report_progress: Progress) -> int:
     """Write new chunks in batches, and finish each document as soon as its last chunk is stored.
 
     Returns:

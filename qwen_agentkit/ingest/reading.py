@@ -1,4 +1,4 @@
-"""A file into its parts, its language and its hash. Runs in this process or in one of its own."""
+"""A file into its parts and its hash. Runs in this process or in one of its own."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from qwen_agentkit.errors import LoadError
 from qwen_agentkit.ingest.loaders import read_document
 from qwen_agentkit.ingest.ocr import Ocr, read_pdf_with_ocr
 from qwen_agentkit.ingest.parts import Part, Reader
+from qwen_agentkit.ingest.pictures import NO_OCR, PICTURE_SUFFIXES, read_picture
 from qwen_agentkit.text.documents import document_hash
-from qwen_agentkit.text.languages import detect_language
 
 __all__ = ["Failure", "ReadFile", "hash_file", "read_file"]
 
 
 _PDF = ".pdf"
+_RECOGNIZED = PICTURE_SUFFIXES | {_PDF}
+"""Endings of files whose text depends on text recognition."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,6 @@ class ReadFile:
     """What was read of a file."""
 
     parts: list[Part]
-    language: str
     hash: str
 
 
@@ -36,6 +37,8 @@ class Failure:
     reason: str
     passing: bool = False
     """Whether the file may be readable another time or elsewhere: what is stored of it then stays."""
+    expected: bool = False
+    """Whether nobody expects text of the file: a picture in a folder may hold none."""
 
 
 def hash_file(path: Path, version: str, ocr: Ocr | None = None, encoding: str | None = None) -> str:
@@ -52,7 +55,7 @@ def hash_file(path: Path, version: str, ocr: Ocr | None = None, encoding: str | 
 
 
 def _version(version: str, suffix: str, ocr: Ocr | None, encoding: str | None) -> str:
-    if suffix.lower() == _PDF:
+    if suffix.lower() in _RECOGNIZED:
         return version + ocr.version if ocr else version
     return f"{version}{encoding} " if encoding else version
 
@@ -75,19 +78,28 @@ def read_file(
         encoding: The encoding of text files; None to detect it.
         readers: Readers by ending that go before those of the package.
     """
+    kind = suffix.lower()
+    recognized = kind in _RECOGNIZED and kind not in (readers or {})
+    is_picture = recognized and kind != _PDF
+    if is_picture and not ocr:
+        return Failure(NO_OCR, passing=True, expected=True)
     try:
         data = path.read_bytes()
-        is_pdf = suffix.lower() == _PDF and _PDF not in (readers or {})
-        parts = (
-            read_pdf_with_ocr(data, ocr) if ocr and is_pdf else read_document(data, suffix, readers, encoding)
-        )
-        language = detect_language("\n".join(part.text for part in parts))
-        return ReadFile(parts, language, document_hash(data, _version(version, suffix, ocr, encoding)))
+        if is_picture and ocr:
+            parts = read_picture(data, ocr)
+            if not any(part.text or part.warnings for part in parts):
+                return Failure("The picture holds no text.", expected=True)
+        elif recognized and ocr:
+            parts = read_pdf_with_ocr(data, ocr)
+        else:
+            parts = read_document(data, suffix, readers, encoding)
+        return ReadFile(parts, document_hash(data, _version(version, suffix, ocr, encoding)))
     except OSError as error:
         return Failure(error.strerror or str(error), passing=True)
     except LoadError as error:
         # A package that is not installed says nothing about the file.
-        return Failure(str(error), passing=isinstance(error.__cause__, ImportError))
+        missing = isinstance(error.__cause__, ImportError)
+        return Failure(str(error), passing=missing, expected=missing and is_picture)
     except (AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         # What a library raises for a damaged file must not end the run.
         return Failure(

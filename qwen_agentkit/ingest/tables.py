@@ -19,6 +19,8 @@ _HEAD = 100_000
 """Characters read to find the delimiter; no cell may be longer."""
 _LOOKED_AT = 100
 """Rows among which those that name the columns are looked for."""
+_LONGEST = 4_000_000
+"""Most characters of a line."""
 _WIDEST = 16_384
 """Most cells of a row, as in a spreadsheet: a line of millions is no row."""
 
@@ -131,8 +133,8 @@ def write_row(cells: Iterable[str]) -> str:
 
 
 def read_csv(data: bytes) -> list[Part]:
-    """Read a table separated by commas, semicolons, tabs or bars."""
-    return _read_table(data, ",;\t|")
+    """Read a table separated by commas or semicolons of any script, tabs or bars."""
+    return _read_table(data, ",;\t|،؛，；")
 
 
 def read_tsv(data: bytes) -> list[Part]:
@@ -142,6 +144,7 @@ def read_tsv(data: bytes) -> list[Part]:
 
 def _read_table(data: bytes, delimiters: str) -> list[Part]:
     decoded = decode_text(data)
+    _check_lines(decoded.text)
     head = decoded.text[:_HEAD]
     delimiter = max(delimiters, key=lambda one: _count_columns(head, one))
     reader = csv.reader(io.StringIO(decoded.text, newline=""), delimiter=delimiter, skipinitialspace=True)
@@ -155,6 +158,19 @@ def _read_table(data: bytes, delimiters: str) -> list[Part]:
     if rows and rows[0] and rows[0][0].startswith("sep="):  # what Excel reads to know the delimiter
         del rows[0]
     return [Part(rows_as_text(rows), {}, decoded.warnings + _doubt(rows))]
+
+
+def _check_lines(text: str) -> None:
+    """Refuse a line that is no row before the reader takes it apart, which would fill the memory."""
+    start = 0
+    while len(text) - start > _LONGEST:
+        end = text.rfind("\n", start, start + _LONGEST)
+        if end < 0:
+            raise LoadError(
+                f"Line {text.count(chr(10), 0, start) + 1} of the table has more than {_LONGEST:,} "
+                "characters; expected rows of cells. Check the ends of its lines."
+            )
+        start = end + 1
 
 
 def _check_width(row: list[str], line: int) -> list[str]:

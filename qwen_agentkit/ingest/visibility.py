@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from qwen_agentkit.ingest.markup import Tag
+from qwen_agentkit.ingest.webforms import is_chosen
 from qwen_agentkit.text.languages import detect_language
 
 __all__ = ["HIDDEN", "Visibility", "asks_for_consent", "page_language"]
@@ -16,7 +17,7 @@ HIDDEN = frozenset(
     {"annotation", "annotation-xml", "del", "iframe", "noscript", "object", "rp", "rt", "svg", "template"}
 )
 """Elements whose text is not shown, is deleted, or says the same again."""
-_CONTROLS = frozenset({"button", "datalist", "select", "textarea"})
+_CONTROLS = frozenset({"button", "datalist"})
 _AROUND = frozenset({"nav", "dialog"})
 _AROUND_PAGE = frozenset({"aside", "footer", "header"})
 """Elements that surround the content, unless they are a part of an article."""
@@ -114,6 +115,8 @@ class Visibility:
         in_part = any(around[part] for part in _PARTS)
         roles = tag.attributes.get("role", "").lower().split()
         if name in _AROUND or _ROLES.intersection(roles) or (name in _AROUND_PAGE and not in_part):
+            return "around"
+        if name == "option" and around["select"] and not is_chosen(tag):
             return "around"
         if name in _CONTROLS and not any(around[heading] for heading in ("h2", "h3", "h4", "dt", "summary")):
             return "around"

@@ -15,6 +15,7 @@ from qwen_agentkit.ingest.encodings import decode_text
 from qwen_agentkit.ingest.markup import Tag, read_markup
 from qwen_agentkit.ingest.parts import Part
 from qwen_agentkit.ingest.visibility import HIDDEN, Visibility, asks_for_consent, page_language
+from qwen_agentkit.ingest.webforms import field_text
 from qwen_agentkit.ingest.webtables import Table
 from qwen_agentkit.text.superscripts import mark_raised
 
@@ -122,6 +123,8 @@ class _Page:
         self._tables: list[Table] = []
         self._raised = ""  # "sup" or "sub"
         self._in_title = False
+        self._label = ""  # the text of the label that ended last, and how many pieces there were then
+        self._behind_label = 0
         self._visibility = Visibility(whole=whole)
         for token in read_markup(html):
             if isinstance(token, str):
@@ -205,10 +208,36 @@ class _Page:
             alternative = " ".join(tag.attributes.get("alt", "").split())
             if alternative and not _FILE_NAME.fullmatch(alternative):
                 self._pieces.append((False, alternative))
+        elif tag.name == "input" and not self._visibility.hides(tag):
+            if text := field_text(tag):
+                self._add_value(text, " ")
         elif tag.name == "br" and self._all["pre"]:
             self._pieces.append((True, "\n"))
         elif tag.name in ("br", "hr"):
             self._put(self._border(tag.name))
+
+    def _add_value(self, value: str, border: str) -> None:
+        """Add what a field holds: with a colon behind its label, else behind a border."""
+        around = next((one for one in reversed(self._open[-_NEAR:]) if one.name == "label"), None)
+        label = self._text_since(around.start).strip() if around else self._label
+        between = "" if around else self._text_since(self._behind_label)
+        self._label = ""
+        if label and not between.strip() and not value.endswith("] "):  # A tick has its label behind it.
+            colon = "" if label.endswith((":", "：", "?", "？", "؟")) else ":"
+            if "\n" not in between:
+                border = f"{colon} "
+                self._remove_spaces()
+            elif not self._tables:  # The field lies in a block of its own.
+                value = f"{label}{colon} {value}"
+        self._pieces.append((False, f"{border}{value} "))
+
+    def _remove_spaces(self) -> None:
+        """Remove the spaces at the end of the text. Pieces stay, since open elements count them."""
+        for place in reversed(range(len(self._pieces))):
+            code, text = self._pieces[place]
+            self._pieces[place] = (code, text.rstrip(" "))
+            if self._pieces[place][1]:
+                return
 
     def _end_implied(self, name: str) -> None:
         """End the elements that cannot hold a new one: items, cells, and paragraphs."""
@@ -265,6 +294,13 @@ class _Page:
         if closed and element.fate and self._is_left_out(element):
             del self._pieces[element.start :]
             self._pieces += element.kept
+        elif name == "textarea" or (name == "option" and self._all["select"]):
+            value = self._text_since(element.start).strip()
+            del self._pieces[element.start :]
+            if value:
+                self._add_value(value, "\n")
+        elif name == "label":
+            self._label, self._behind_label = self._text_since(element.start).strip(), len(self._pieces)
         if name in _HEADINGS and self._all["header"]:
             self._keep_heading(element)
         if name not in _LINES and name != "li":

@@ -15,6 +15,7 @@ from qwen_agentkit.ingest.parts import Part
 from qwen_agentkit.ingest.symbols import read_symbol
 from qwen_agentkit.ingest.tables import rows_as_text
 from qwen_agentkit.ingest.wordruns import Runs
+from qwen_agentkit.ingest.wordstyles import Styles
 from qwen_agentkit.text.superscripts import mark_raised
 
 if TYPE_CHECKING:
@@ -57,11 +58,12 @@ class _Reader:
 
     def __init__(self, document: Document) -> None:
         self._document = document
-        self._runs = Runs(document.styles)
-        self._marks = _style_marks(document)
+        self._runs = Runs(document.styles.element)
+        styles = Styles(document.styles.element)
+        self._marks = styles.marks()
         numbering = self._parts("numbering")
         self._numbering = Numbering(numbering[0] if numbering else None)
-        self._style_numbers = _style_numbers(document)
+        self._style_numbers = styles.numbers()
         self._notes = {
             kind: {note.get(f"{_W}id"): note for root in self._parts(f"{kind}s") for note in root}
             for kind in ("footnote", "endnote", "comment")
@@ -260,41 +262,3 @@ def _empty_page_fields(paragraph: Any) -> bool:
         elif counts:
             element.text = ""
     return found
-
-
-def _bases(style: Any) -> Iterator[Any]:
-    """Yield a style and what it is based on; a broken file may have a cycle of bases."""
-    for _ in range(9):
-        if style is None:
-            return
-        yield style
-        style = getattr(style, "base_style", None)
-
-
-def _style_marks(document: Document) -> dict[str, str]:
-    """Return the Markdown mark of each style by its id; styles inherit from their base."""
-    marks = {}
-    for style in document.styles:
-        for base in _bases(style):
-            name = str(base.name).lower()
-            if heading := re.fullmatch(r"heading ([1-9])|title", name):
-                marks[style.style_id] = "#" * min(6, int(heading[1] or 1)) + " "
-            elif name.startswith(("list bullet", "list number")) or base.element.xpath("./w:pPr/w:numPr"):
-                marks[style.style_id] = "- "
-            if style.style_id in marks:
-                break
-    return marks
-
-
-def _style_numbers(document: Document) -> dict[str, tuple[str, int | None]]:
-    """Return the numbering of each style by its id, and its level where the style says it."""
-    numbers = {}
-    for style in document.styles:
-        for base in _bases(style):
-            if found := base.element.xpath("./w:pPr/w:numPr"):
-                number, level = found[0].find(f"{_W}numId"), found[0].find(f"{_W}ilvl")
-                if number is not None:
-                    depth = int(level.get(f"{_W}val") or 0) if level is not None else None
-                    numbers[style.style_id] = (number.get(f"{_W}val") or "", depth)
-                    break
-    return numbers

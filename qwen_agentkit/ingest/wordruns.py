@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from qwen_agentkit.ingest.office import local_name
@@ -19,22 +18,20 @@ class Runs:
     """Rewrites the runs of a document in place.
 
     Args:
-        styles: The styles of the document.
+        styles: The element that holds the styles of the document.
     """
 
-    def __init__(self, styles: Iterable[Any]) -> None:
+    def __init__(self, styles: Any) -> None:
         self.warnings: list[str] = []
         self._positions: dict[str, str] = {}
         self._hidden: set[str] = set()
-        for style in styles:
-            properties = style.element.find(f"{_W}rPr")
-            if properties is None:
-                continue
+        for properties in styles.iterfind(f"{_W}style/{_W}rPr"):
+            style = properties.getparent().get(f"{_W}styleId") or ""
             align = properties.find(f"{_W}vertAlign")
             if align is not None:
-                self._positions[style.style_id] = align.get(f"{_W}val") or ""
+                self._positions[style] = align.get(f"{_W}val") or ""
             if _is_on(properties.find(f"{_W}vanish")):
-                self._hidden.add(style.style_id)
+                self._hidden.add(style)
 
     def prepare(self, root: Any) -> None:
         """Rewrite the runs below an element: in its paragraphs and formulas."""

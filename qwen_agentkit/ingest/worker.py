@@ -1,6 +1,6 @@
 """The process that reads files for `workers`: a line of input asks, a line of output answers.
 
-Knows readers and languages, no store and no model, so that it starts quickly. Speaks JSON: nothing that a
+Knows readers, no store and no model, so that it starts quickly. Speaks JSON: nothing that a
 file holds can run.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,10 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
             Path(request["path"]), request["suffix"], request["version"], ocr, request["encoding"]
         )
     except MemoryError:
-        return {"reason": "", "passing": False}
+        return {"reason": "", "passing": False, "expected": False}
     if isinstance(read, Failure):
-        return {"reason": read.reason, "passing": read.passing}
-    return {"parts": read.parts, "language": read.language, "hash": read.hash}
+        return asdict(read)
+    return {"parts": read.parts, "hash": read.hash}
 
 
 def _limit_memory(size: int) -> None:

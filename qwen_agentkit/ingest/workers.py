@@ -24,6 +24,7 @@ from typing_extensions import Self
 
 from qwen_agentkit.ingest.ocr import Ocr
 from qwen_agentkit.ingest.parts import Part, Reader
+from qwen_agentkit.ingest.pictures import PICTURE_SUFFIXES
 from qwen_agentkit.ingest.plaintext import CODE_SUFFIXES
 from qwen_agentkit.ingest.reading import Failure, ReadFile, read_file
 
@@ -34,8 +35,6 @@ _SMALL = 1 << 18
 """Most bytes of a plain file that is read in this process."""
 _SMALL_PAGE = 1 << 13
 """The same of an html page, whose parser can take quadratic time."""
-_MANY = 64
-"""So many files are worth processes even if they are plain and small."""
 _PER_PROCESS = 4
 """A further process is worth its start for so many files."""
 _AHEAD = 32
@@ -76,6 +75,8 @@ class FileReaders:
         self._ocr = ocr
         self._encoding = encoding
         self._readers = {suffix.lower(): reader for suffix, reader in (readers or {}).items()}
+        # Pictures are not even opened without text recognition.
+        self._unguarded = self._readers.keys() | (frozenset() if ocr else PICTURE_SUFFIXES)
         self._limits = limits or Limits()
         self._idle: deque[_Process] = deque()
         self._started: list[_Process] = []
@@ -98,10 +99,7 @@ class FileReaders:
 
     def read(self, paths: Sequence[Path]) -> Iterator[ReadFile | Failure]:
         """Yield what each file holds, in order. Later files are read while the caller works."""
-        apart = [
-            path.suffix.lower() not in self._readers and (len(paths) >= _MANY or _needs_care(path))
-            for path in paths
-        ]
+        apart = [path.suffix.lower() not in self._unguarded and _needs_care(path) for path in paths]
         processes = min(_processors(), -(-sum(apart) // _PER_PROCESS))
         if not processes:
             yield from map(self._read_here, paths)
@@ -184,7 +182,7 @@ class _Process:
         answer: dict[str, Any] = json.loads(line) if line.endswith(b"\n") else {"reason": ""}
         if "parts" in answer:
             parts = [Part(text, metadata, tuple(warnings)) for text, metadata, warnings in answer["parts"]]
-            return ReadFile(parts, answer["language"], answer["hash"])
+            return ReadFile(parts, answer["hash"])
         if not line.endswith(b"\n"):
             self.end()
         if self._timed_out:
@@ -196,7 +194,7 @@ class _Process:
                 f"Reading the file took more than {self._limits.memory / 2**30:.2g} GB of memory, or its "
                 "reader crashed. Save it anew, or as several files."
             )
-        return Failure(answer["reason"], answer["passing"])
+        return Failure(**answer)
 
     def _time_out(self) -> None:
         self._timed_out = True

@@ -25,6 +25,9 @@ _TEMPLATE_NAMES = {
     "keep_thoughts": "preserve_thinking",
 }
 
+# More than any context: the penalty holds for the prompt and the answer. llama.cpp refuses its own word, -1.
+_ALL_TOKENS = 1_000_000
+
 # What to do without the fields that structured output sends, which callers cannot leave out themselves.
 _INSTEAD = {
     "tool_choice": (
@@ -68,6 +71,8 @@ def write_body(model: str, flavor: Flavor, request: Request) -> dict[str, Any]:
     for name, value in _defaults(model, request).items():
         if name not in flavor.ignores:
             body.setdefault(name, value)
+    if flavor.repeat_penalty and "repetition_penalty" in body:
+        body |= {"repeat_penalty": body.pop("repetition_penalty"), "repeat_last_n": _ALL_TOKENS}
     return body
 
 

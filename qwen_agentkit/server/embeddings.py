@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qwen_agentkit.errors import ServerAnswerError, ServerError
+from qwen_agentkit.errors import ServerAnswerError, ServerError, ServerRefusedError
 from qwen_agentkit.prompts import END_OF_TEXT
 from qwen_agentkit.server.flavors import check_model, detect_server
 from qwen_agentkit.server.http import Server
-from qwen_agentkit.text.readable import spell_out
+from qwen_agentkit.text.readable import named, spell_out
 
 __all__ = ["LOST_END", "EmbeddingServer"]
 
@@ -94,14 +94,25 @@ class EmbeddingServer:
 
         Raises:
             InputTooLongError: A text does not fit the context of the model, and the server says so.
+            ServerRefusedError: The server refuses a text, such as an empty one.
+            ServerAnswerError: The answer is malformed, such as zeros for an empty text.
             ServerError: There was no whole answer.
         """
         plain = spell_out(texts)
         batches = [plain[start : start + _BATCH] for start in range(0, len(texts), _BATCH)]
         if not batches:
             return np.empty((0, self.dimensions), dtype=np.float32)
-        with ThreadPoolExecutor(min(_PARALLEL, len(batches)), "qwen-agentkit-embed") as pool:
-            return np.concatenate(list(pool.map(self._batch, batches)))
+        try:
+            with ThreadPoolExecutor(min(_PARALLEL, len(batches)), "qwen-agentkit-embed") as pool:
+                return np.concatenate(list(pool.map(self._batch, batches)))
+        except (ServerRefusedError, ServerAnswerError) as error:
+            empty = [index for index, text in enumerate(texts) if not text]
+            if not empty:
+                raise
+            raise type(error)(
+                f"{error} It may be that the server embeds no empty text: {named(empty, texts)} is empty. "
+                "Leave it out."
+            ) from error
 
     def _batch(self, texts: Sequence[str]) -> NDArray[np.float32]:
         body = {"model": self._model, "input": list(texts), "encoding_format": self._format}

@@ -43,6 +43,8 @@ class Flavor:
         composes: Whether it takes tools together with a response format. Others hold the answer to the format
             from its first token, so that no tool is ever called.
         budget_words: Field for the words that end a thought whose budget is spent; None if it has none.
+        repeat_penalty: Whether that is its name for `repetition_penalty`, which it then counts in the last
+            `repeat_last_n` tokens.
         quiet_streams: Whether its streams leave out the usage, and the reason why there is no answer.
         loads_models: Whether it loads models on request, and answers 500 for those it cannot find.
     """
@@ -59,6 +61,7 @@ class Flavor:
     strict_calls: bool = False
     composes: bool = False
     budget_words: str | None = None
+    repeat_penalty: bool = False
     quiet_streams: bool = False
     loads_models: bool = False
 
@@ -72,20 +75,20 @@ FLAVORS = {
             "vllm", "template", "thinking_token_budget", lists_models=True, base64=True, strict_calls=True
         ),
         Flavor("sglang", "template", lists_models=True),
-        # llama.cpp's servers and LM Studio have another name for repetition_penalty.
         Flavor(
             "llama.cpp",
             "template",
             "thinking_budget_tokens",
-            ignores=frozenset({"repetition_penalty"}),
             lists_models=True,
             base64=True,
             named_choice=False,
             object_schema=True,
             budget_words="reasoning_budget_message",
+            repeat_penalty=True,
         ),
         # It takes reasoning_effort="none"; sampling beyond OpenAI's belongs in its Modelfile.
         Flavor("ollama", "effort", ignores=_BEYOND_OPENAI | {"parallel_tool_calls"}),
+        # It and llama-cpp-python have repeat_penalty, too, but no say in how many tokens it looks at.
         Flavor(
             "lmstudio",
             ignores=frozenset({"min_p", "parallel_tool_calls", "repetition_penalty"}),

@@ -170,7 +170,7 @@ class _Chat:
 
     def try_schema(self) -> str:
         """Check that it follows a schema that the question does not mention."""
-        answer = self._ask(_SENTENCE, schema=_SCHEMA)
+        answer = self._ask(_SENTENCE, schema=_SCHEMA, parsed=True)  # what does not fit is said here
         text = answer.parts.content
         if text and not answer.cut and not _has_hour(text):
             return f"no: asked for an object with a whole number as its 'hour', it answered {text[:80]!r}"

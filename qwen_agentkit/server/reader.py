@@ -5,13 +5,16 @@ Form: https://platform.openai.com/docs/api-reference/chat-streaming.
 
 from __future__ import annotations
 
+import json
 import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 from qwen_agentkit.chat.parsing import CallEvent, ContentEvent, Event, InvalidCallEvent, ReasoningEvent
 from qwen_agentkit.chat.request import Done, FinishReason, Request
-from qwen_agentkit.errors import ServerAnswerError, ServerUnsupportedError
+from qwen_agentkit.chat.structured import is_json
+from qwen_agentkit.engine.grammar.holding import hold_schema
+from qwen_agentkit.errors import InputError, ServerAnswerError, ServerUnsupportedError
 from qwen_agentkit.server.calls import StreamedCalls
 from qwen_agentkit.server.content import ContentReader
 
@@ -50,10 +53,12 @@ class AnswerReader:
         self._content = ContentReader(model, request, streams=streams)
         self._streamed_calls = StreamedCalls()
         self._called: list[str | None] = []  # names of tools
+        self._written: list[str] = []  # of an answer that has to be JSON
         self._finish: str | None = None
         self._ended = False
         self._usage: Mapping[str, Any] = {}
         self._ends_in_thought = False
+        self._fault = ""
         self.begun = False
 
     def feed(self, chunk: Mapping[str, Any]) -> Iterator[Event]:
@@ -90,6 +95,7 @@ class AnswerReader:
         for event in (*self._content.close(), *self._streamed_calls.read()):
             yield self._checked(event)
         self._check_calls()
+        self._fault = self._check_object()
         if self._request.stop and self._ends_in_thought and self._finish == "stop":
             raise StoppedThoughtError(
                 f"A stop string ended the thought of the model at {self._root}, so there is no answer: the "
@@ -163,6 +169,8 @@ class AnswerReader:
             self._ends_in_thought = False
         if isinstance(event, CallEvent | InvalidCallEvent):
             self._called.append(event.call["name"])
+        elif isinstance(event, ContentEvent) and self._request.schema is not None:
+            self._written.append(event.text)
         return event
 
     def _check_calls(self) -> None:
@@ -185,6 +193,24 @@ class AnswerReader:
                 f"parallel_tool_calls=False, but {self._root} answered with {len(called)} calls. {_INSTEAD}"
             )
 
+    def _check_object(self) -> str:
+        """Return what of an object does not fit its schema, which no server holds wholly; "" if it fits.
+
+        Raises:
+            ServerUnsupportedError: It is prose, and no parser follows that would say so.
+        """
+        request, text = self._request, "".join(self._written)
+        if request.schema is None or self._called or self._finish == "length":
+            return ""
+        if is_json(text):
+            return _find_fault(request.schema, text)
+        if request.parsed or request.stop:  # a stop string may leave half of it
+            return ""
+        raise ServerUnsupportedError(
+            f"The answer has to be JSON, but {self._root} answered {reprlib.repr(text)}: it ignores "
+            "response_format. Use method='function_calling', or a server that obeys it, such as vLLM."
+        )
+
     def _done(self) -> Done:
         usage = self._usage
         finish = "tool_calls" if self._called and self._finish != "length" else self._finish
@@ -197,7 +223,15 @@ class AnswerReader:
             reasoning_tokens=_count(usage.get("completion_tokens_details"), "reasoning_tokens"),
             finish_reason=cast("FinishReason", finish or "stop"),  # servers have more words for it
             thinking_truncated=self._finish == "length" and self._ends_in_thought,
+            schema_fault=self._fault,
         )
+
+
+def _find_fault(schema: Mapping[str, Any], text: str) -> str:
+    try:
+        return hold_schema("the answer", schema).find_fault(json.loads(text, strict=False))
+    except InputError:  # a schema that only the server knows how to read
+        return ""
 
 
 def _count(counts: Any, name: str) -> int | None:

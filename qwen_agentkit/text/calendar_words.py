@@ -37,6 +37,14 @@ _AMBIGUOUS_DAYS = frozenset({
 })  # fmt: skip
 # What may be left out of a name: วันศุกร์, 金曜日, segunda-feira, يوم, יום.
 _LEFT_OUT = re.compile("^(?:วัน|יום )|(?:曜日|日|-feira)$")
+# "Tầng thứ ba" is the third floor, and not Tuesday; nor is "τρίτος", where days are feminine.
+_COUNTED = {
+    "vi": re.compile(
+        r"(?<!\w)(?:tầng|lần|chương|hạng|phần|người|trang|bước|trí|đoạn|kỷ|lớp|dòng|cột|quý|bài|tập|con|cái|chiếc"
+        r"|cuốn|số|tòa|tuần|tháng|năm|cuộc|vòng|kỳ|đợt|loại|điều|khoản|mục|câu|viên) \S+ \S+$"
+    ),
+    "el": re.compile("ο[νςυι]?$|ους$"),
+}
 _FURTHER_DAYS = {
     "de": {"sonnabend": "5"},
     "ja": {f"{sign}曜": str(n) for n, sign in enumerate("月火水木金土日")},
@@ -120,12 +128,14 @@ def unnamed_days(text: str) -> set[int]:
 def find_days(text: str, language: str) -> list[CalendarWord]:
     """Return the weekdays of a normalized text, those between the ends of a range included."""
     code = language.split("-")[0]
+    counted = _COUNTED.get(code, re.compile("(?!)"))
     names = () if code == "zh" else _find(text, _compile_days(language), _AMBIGUOUS_DAYS)
     found = [
         CalendarWord(number, match.start(), match.end(), sure)
         for match, number, sure in names
         # "So" is Sunday in German only beside another day or a number.
-        if sure or len(match[0]) > 2 or match[0] >= "\u0370"
+        if (sure or len(match[0]) > 2 or match[0] >= "\u0370")
+        and not counted.search(text[max(0, match.start() - 12) : match.end()])
     ]
     if code in ("zh", "ja"):
         found += _find_chinese_days(text)

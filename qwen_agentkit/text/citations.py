@@ -24,6 +24,7 @@ __all__ = [
     "find_markers",
     "marker_numbers",
     "nearest_sentence",
+    "passage_language",
     "resolve_citations",
     "without_markers",
 ]
@@ -123,26 +124,32 @@ def _cite(number: int, document: Document, claim: str) -> Citation:
     return {
         "marker": number,
         "source": document_source(document),
-        "quote": nearest_sentence(claim, document.page_content),
+        "quote": nearest_sentence(claim, document),
     }
 
 
-def nearest_sentence(claim: str, text: str) -> str:
-    """Return the sentence of `text` that shares most terms with the last sentence of `claim`."""
+def nearest_sentence(claim: str, passage: Document) -> str:
+    """Return the sentence of the passage that shares most terms with the last sentence of `claim`."""
     sentences = split_sentences(without_markers(claim))
-    wanted = _terms(sentences[-1].text if sentences else claim)
-    found = _sentence_terms(text)
+    language = passage_language(passage)
+    wanted = _terms(sentences[-1].text if sentences else claim, language)
+    found = _sentence_terms(passage.page_content, language)
     return max(found, key=lambda sentence: _jaccard(wanted, found[sentence]), default="")
 
 
+def passage_language(passage: Document) -> str:
+    """Return the language of a passage: that of its metadata, or else detected."""
+    return str(passage.metadata.get("language") or "") or detect_language(passage.page_content)
+
+
 @lru_cache(maxsize=64)  # Every sentence of an answer is compared with the same few passages.
-def _sentence_terms(text: str) -> dict[str, set[int]]:
+def _sentence_terms(text: str, language: str) -> dict[str, set[int]]:
     """Return the sentences of a text with their terms."""
-    return {sentence.text: _terms(sentence.text) for sentence in split_sentences(text)}
+    return {sentence.text: _terms(sentence.text, language) for sentence in split_sentences(text)}
 
 
-def _terms(text: str) -> set[int]:
-    return set(sparse_document(text, detect_language(text))[0])
+def _terms(text: str, language: str) -> set[int]:
+    return set(sparse_document(text, language)[0])
 
 
 def _jaccard(one: set[int], other: set[int]) -> float:

@@ -15,19 +15,21 @@ from langchain_core.documents import Document
 from typing_extensions import TypedDict  # pydantic reads typing's from Python 3.12 on only
 
 from qwen_agentkit.text.calendar_words import calendar_names
-from qwen_agentkit.text.citations import document_source, without_markers
+from qwen_agentkit.text.citations import document_source, passage_language, without_markers
 from qwen_agentkit.text.contacts import digit_runs, find_long_codes, is_stated
 from qwen_agentkit.text.dates import Date, find_dates, has_other_order
 from qwen_agentkit.text.figures import Figure, collect_values, find_figures, find_ranges
 from qwen_agentkit.text.folding import normalize_text, remove_accents
-from qwen_agentkit.text.languages import detect_language
 from qwen_agentkit.text.markup import without_markup
 from qwen_agentkit.text.measures import are_compatible, in_base_units
 from qwen_agentkit.text.names import find_codes, find_names, find_roman_numerals
 from qwen_agentkit.text.numerals import knows_number_words
+from qwen_agentkit.text.ordinals import Ordinal, find_ordinals, find_stated_places, has_other_place
 from qwen_agentkit.text.quotes import find_quotations
+from qwen_agentkit.text.scripts import count_scripts, script_of
 from qwen_agentkit.text.spoken import rewrite_amounts
 from qwen_agentkit.text.substitutions import find_substitution
+from qwen_agentkit.text.titles import TitledName, find_titled_names
 
 __all__ = ["Evidence", "Missing", "find_missing"]
 
@@ -61,8 +63,7 @@ class Evidence:
     @cached_property
     def language(self) -> str:
         """The language of the passage."""
-        known = self.document.metadata.get("language")
-        return str(known) if known else detect_language(self.document.page_content)
+        return passage_language(self.document)
 
     @cached_property
     def normalized(self) -> str:
@@ -95,6 +96,11 @@ class Evidence:
         return find_dates(self.text, self.language)
 
     @cached_property
+    def ordinals(self) -> list[Ordinal]:
+        """The places in an order that it states: "third", "3."."""
+        return find_stated_places(self.normalized, self.language)
+
+    @cached_property
     def runs(self) -> str:
         """The text with separated digits joined."""
         return digit_runs(self.text)
@@ -104,13 +110,13 @@ class Evidence:
         """Whether the passage certainly states a number."""
         return any(value.lstrip("-")[0].isdecimal() for figure in self.figures for value in figure.values)
 
-    def knows(self, kind: str, language: str) -> bool:
-        """Tell whether the weekdays ("d") or months ("m") of the passage can be read.
+    def knows(self, kinds: set[str], language: str) -> bool:
+        """Tell whether the weekdays ("d") or the months ("m", "p", "j") of the passage can be read.
 
         Those of another language may be written in a way that is not known.
         """
         same = self.language.split("-")[0] == language.split("-")[0]
-        return same or any(value[0] == kind for value in self.values)
+        return same or any(value.lstrip("~")[0] in kinds for value in self.values)
 
     @cached_property
     def may_spell_numbers(self) -> bool:
@@ -121,6 +127,17 @@ class Evidence:
     def words(self) -> set[str]:
         """The words of the passage, without accents."""
         return set(re.findall(r"[^\W_]+", remove_accents(self.normalized)))
+
+    @cached_property
+    def titled_names(self) -> list[TitledName]:
+        """The names that stand beside a title."""
+        return find_titled_names(self.text, self.language)
+
+    @cached_property
+    def script(self) -> str:
+        """The script of most of its words."""
+        found = count_scripts(self.text)
+        return _writing(max(found, key=lambda name: found[name], default=""))
 
     @cached_property
     def joined(self) -> str:
@@ -157,9 +174,12 @@ def _without_known_codes(claim: str, sources: Sequence[Evidence]) -> str:
 def _missing_figures(claim: str, sources: Sequence[Evidence], language: str) -> list[str]:
     """Return the numbers, ranges and dates of a claim that no source states like that."""
     values = set().union(*(source.values for source in sources))
-    missing = []
+    values |= {str(one.number) for source in sources for one in source.ordinals}
+    missing: list[str] = []
     for figure in find_figures(claim, language):
-        if not figure.values & values:
+        # What a source states in another calendar has a "~", and does not answer to that calendar itself.
+        elsewhere = figure.common or {f"~{value}" for value in figure.values}
+        if not (figure.values | elsewhere) & values:
             if _contradicts(figure, sources, language) and not _is_converted(figure, sources):
                 missing.append(figure.text)
         elif not _has_measure(figure, sources):
@@ -171,7 +191,21 @@ def _missing_figures(claim: str, sources: Sequence[Evidence], language: str) -> 
             missing.append(f"{one.text} – {other.text}")
     stated = [date for source in sources for date in source.dates]
     missing += [date.text for date in find_dates(claim, language) if has_other_order(date, stated)]
-    return missing
+    places = _missing_places(claim, sources, values, language)
+    return missing + [place for place in places if not any(place in text for text in missing)]
+
+
+def _missing_places(claim: str, sources: Sequence[Evidence], values: set[str], language: str) -> list[str]:
+    """Return the ordinal numbers of a claim that its sources speak against: another floor, another time."""
+    base = language.split("-")[0]
+    alike = [one for source in sources if source.language.split("-")[0] == base for one in source.ordinals]
+    foreign = [one for source in sources if source.language.split("-")[0] != base for one in source.ordinals]
+    return [
+        one.text
+        for one in find_ordinals(normalize_text(claim), language)
+        if has_other_place(one, alike, foreign)
+        and (str(one.number) not in values or any(one.things & other.things for other in alike))
+    ]
 
 
 def _states_range(one: Figure, other: Figure, source: Evidence) -> bool:
@@ -207,8 +241,8 @@ def _is_converted(figure: Figure, sources: Sequence[Evidence]) -> bool:
 def _contradicts(figure: Figure, sources: Sequence[Evidence], language: str) -> bool:
     """Tell whether a figure that no source states makes the claim wrong."""
     kinds = {value[0] for value in figure.values}
-    if kinds <= {"d", "m"}:
-        return any(source.knows(min(kinds), language) for source in sources)
+    if kinds <= {"d", "m", "p", "j"}:
+        return any(source.knows(kinds, language) for source in sources)
     if not all(value.isdecimal() and int(value) <= 12 for value in figure.values):
         return True
     # "Two rules" may count what a passage lists, so it contradicts only passages with figures.
@@ -236,10 +270,11 @@ def _missing_names(claim: str, sources: Sequence[Evidence], language: str) -> li
     codes = [
         code for code in find_codes(claim) if not any(_join(code) in source.joined for source in sources)
     ]
+    titled = _missing_titled(claim, sources, language)
     # A source in another language may spell the names differently, so they are not compared.
     base = language.split("-")[0]
     if any(source.language.split("-")[0] != base for source in sources):
-        return codes
+        return codes + titled
     numerals = find_roman_numerals(claim)
     # EUR and Celsius are no names beside a number: its measure is compared.
     counted = {word for figure in find_figures(claim, language) for word in figure.counted.split()}
@@ -252,10 +287,46 @@ def _missing_names(claim: str, sources: Sequence[Evidence], language: str) -> li
     missing = [
         name for name in names if not any(_contains_name(name, source, language) for source in sources)
     ]
+    missing += [name for name in titled if name not in missing]
     # Where capitals tell nothing, only the place in a repeated sentence does.
     other = None if missing else find_substitution(claim, [source.text for source in sources], language)
     words = set(normalize_text(other or "").split())
     return [*codes, *missing, *([other] if other and not words <= calendar_names(language) | counted else [])]
+
+
+def _missing_titled(claim: str, sources: Sequence[Evidence], language: str) -> list[str]:
+    """Return the names beside a title that no source states, where all are in the script of the name."""
+    missing = []
+    for titled in find_titled_names(claim, language):
+        comparable = all(source.script == _writing(script_of(titled.name[0])) for source in sources)
+        # Without capitals and without titles in the sources, the word may be anything.
+        told = titled.capital or any(source.titled_names for source in sources)
+        if comparable and told and not any(_states_person(titled, source, language) for source in sources):
+            missing.append(titled.name)
+        elif comparable and any(_has_other_last_name(titled, source) for source in sources):
+            missing.append(titled.behind)
+    return missing
+
+
+def _writing(script: str) -> str:
+    """Return one name for the scripts that Japanese mixes."""
+    return "han" if script == "kana" else script
+
+
+def _states_person(titled: TitledName, source: Evidence, language: str) -> bool:
+    signs = tuple(reading for reading in titled.readings if len(reading) == 1)
+    if signs and source.titled_names:
+        return any(name.startswith(signs) for one in source.titled_names for name in one.readings)
+    return any(_contains_name(reading, source, language) for reading in titled.readings)
+
+
+def _has_other_last_name(titled: TitledName, source: Evidence) -> bool:
+    """Tell whether a source gives the first name of somebody another last name."""
+    return (
+        bool(titled.behind)
+        and normalize_text(titled.behind) not in source.normalized
+        and any(one.name == titled.name and one.behind for one in source.titled_names)
+    )
 
 
 # Languages in which a name changes its last letters with the grammatical case.

@@ -17,6 +17,7 @@ from qwen_agentkit.text.folding import normalize_text
 from qwen_agentkit.text.measures import find_measure
 from qwen_agentkit.text.names import find_roman_numerals, remove_codes
 from qwen_agentkit.text.numerals import Numeral, find_eastern_numerals, find_number_words, format_number
+from qwen_agentkit.text.other_calendars import OtherDate, find_other_dates
 from qwen_agentkit.text.ranges import is_range
 from qwen_agentkit.text.readings import (
     DECIMAL,
@@ -24,6 +25,7 @@ from qwen_agentkit.text.readings import (
     SCALE_OF,
     find_noon,
     read_number,
+    read_other_year,
     read_time,
     read_year,
     strip_zeros,
@@ -36,8 +38,9 @@ __all__ = ["Figure", "collect_values", "find_figures", "find_ranges"]
 class Figure(NamedTuple):
     """A number, a time or a part of a date, as written, and every value it may mean.
 
-    Values look like "1230", "7.5", "-5", "19:30", "m10" (a month) and "d0" (Monday). Two forms stand for
-    times only: "h7" is a bare 7, the hour before or after noon. "w7" is an hour written in words.
+    Values look like "1230", "7.5", "-5", "19:30", "m10" (a month), "p1" and "j9" (Farvardin, Ramadan) and
+    "d0" (Monday). Two forms stand for times only: "h7" is a bare 7, the hour before or after noon. "w7" is an
+    hour written in words.
     """
 
     text: str
@@ -51,6 +54,8 @@ class Figure(NamedTuple):
     start: int = 0
     """Where it begins in the prepared text."""
     end: int = 0
+    common: frozenset[str] = frozenset()
+    """What it may be in the common calendar, if it is of another one."""
 
 
 # The lengths are bounded so that a long run of digits is fast.
@@ -101,7 +106,22 @@ def find_figures(text: str, language: str) -> list[Figure]:
         if month.sure:
             found.append(Figure(text[month.start : month.end], frozenset({f"m{month.number}"})))
     found += [Figure(day, frozenset({value})) for day, value, sure in prepared.days if sure]
+    for date in find_other_dates(text, language):
+        found = [_with_common_date(figure, date) for figure in found]
+        if date.sure:
+            found.append(Figure(date.text, date.months, common=date.common_months))
     return found
+
+
+def _with_common_date(figure: Figure, date: OtherDate) -> Figure:
+    """Give the day, month and year of another calendar what they are in the common one."""
+    if not date.start <= figure.start < date.end:
+        return figure
+    common = date.common_days if str(date.day) in figure.values else frozenset()
+    common |= date.common_years if str(date.year) in figure.values else frozenset()
+    if f"m{date.month}" in figure.values:
+        return figure._replace(values=figure.values | date.months, common=common | date.common_months)
+    return figure._replace(common=common)
 
 
 def _find_numbers(text: str, language: str) -> list[Figure]:
@@ -154,10 +174,14 @@ def find_ranges(text: str, language: str) -> list[tuple[Figure, Figure]]:
 
 
 def collect_values(text: str, language: str) -> set[str]:
-    """Return every value that a text may state. The figures of a claim are looked up in it."""
-    values = {
-        value for figure in find_figures(text, language) for value in figure.values if value[0] not in "wh"
-    }
+    """Return every value that a text may state. The figures of a claim are looked up in it.
+
+    What a date of another calendar may be in the common one has a "~" in front: it answers to claims in the
+    common calendar, and not to another date of its own calendar.
+    """
+    figures = find_figures(text, language)
+    values = {value for figure in figures for value in figure.values if value[0] not in "wh"}
+    values |= {f"~{value}" for figure in figures for value in figure.common}
     values |= {str(number) for number in find_roman_numerals(text).values()}
     prepared = _prepare(rewrite_amounts(text), language)
     text = prepared.text
@@ -170,6 +194,8 @@ def collect_values(text: str, language: str) -> set[str]:
     values |= {value for _, value, _ in prepared.days}
     values |= {f"d{day}" for day in unnamed_days(text)}
     values |= {f"m{month}" for month in unnamed_months(text, language)}
+    for date in find_other_dates(text, language):
+        values |= date.months | {f"~{value}" for value in date.common_months}
     return values | {f"m{month.number}" for month in find_months(text, language)}
 
 
@@ -231,7 +257,9 @@ def _read_chain(text: str, match: re.Match[str], language: str) -> Iterator[Figu
             values |= read_time(dotted[1], dotted[2], None)
         if chain.isdecimal() and _MONTH_SIGN.match(text, end):
             values.add(f"m{int(chain)}")
-        yield Figure(chain, frozenset(values | read_year(text, match, language)), start=start, end=end)
+        values |= read_year(text, match, language)
+        common = frozenset(read_other_year(text, match, language))
+        yield Figure(chain, frozenset(values), start=start, end=end, common=common)
 
 
 _SHORT_SCALE = re.compile(r"[km](?!\w)")

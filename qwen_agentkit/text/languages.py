@@ -13,6 +13,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from functools import lru_cache
 from importlib import resources
 from typing import Any, cast
@@ -55,6 +56,7 @@ _LETTERS: dict[str, dict[str, str]] = {
 _WORD = re.compile(r"[^\W\d_][\w\u0300-\u036f\u0900-\u097f]*")
 _CHINESE_TITLE = re.compile("《[^》]*》")
 # Matches start at the beginning of a word only, so that one long word is fast.
+_MAY_BE_CODE = re.compile(r"[._/:@\\=<>(){}#][0-9A-Za-z]")
 _CODE = re.compile(r"(?:(?<![\w-])[\w-]+)?[._/:@\\=<>(){}#]+[0-9A-Za-z][!-~]*")
 
 _COMMON = {"latin": "en", "cyrillic": "ru", "arabic": "ar", "devanagari": "hi"}
@@ -67,6 +69,8 @@ _SOME = 0.5
 """The least evidence from words for a language that is not expected: a word that two languages share."""
 _CERTAIN = 0.98
 """The share that decides without any word that few languages share."""
+_BORROWED = frozenset("éèêëïîçàâñô")
+"""Letters of words that languages without them borrow: café, naïve, piñata."""
 _SENTENCE = 3
 """The fewest words of a sentence."""
 _FEW_WORDS = 20
@@ -97,8 +101,9 @@ def detect_language(text: str, default: str = "en", among: Sequence[str] = ()) -
     """
     text = text[:_READ]
     # File names, addresses and code in a question do not show its language.
-    text = own if count_scripts(own := _CODE.sub(" ", text)) else text
     scripts = count_scripts(text)
+    if _MAY_BE_CODE.search(text) and (others := count_scripts(own := _CODE.sub(" ", text))):
+        text, scripts = own, others
     if not scripts:
         return default
     script = max(scripts, key=lambda name: scripts[name])
@@ -109,7 +114,12 @@ def detect_language(text: str, default: str = "en", among: Sequence[str] = ()) -
     words = _own_words(text, script)
     votes = _count_votes(words, script)
     expected = [code for code in among if code in votes] or [default if default in votes else _COMMON[script]]
-    found = _decide_by_votes(votes, len(words)) or _decide_by_model(text, votes, expected, len(words))
+    # With languages to expect, a capitalized word such as Zürich may be a name.
+    telling = len(words) < _SENTENCE and not (among and text != text.lower())
+    writing = _languages_of_letters(words, script) if telling else frozenset()
+    found = _decide_by_votes(votes, len(words)) or _decide_by_model(
+        text, votes, expected, len(words), writing
+    )
     if found.endswith(_ROMANIZED):
         code = found.removesuffix(_ROMANIZED)
         return code if code in among else expected[0]
@@ -178,12 +188,18 @@ def _load_signs(script: str) -> tuple[dict[str, frozenset[str]], dict[str, froze
 
 def _count_votes(words: list[str], script: str) -> dict[str, float]:
     """Count the evidence of words for each language: a word shared by few languages counts more."""
-    known, letters = _load_signs(script)
     votes = dict.fromkeys(_load_words()[script], 0.0)
-    for word in words:
-        for code in (codes := known.get(word) or _languages_writing(word, letters)):
-            votes[code] += 1 / len(codes)
+    for word, count in Counter(words).items():
+        for code in (codes := _languages_with(word, script)):
+            votes[code] += count / len(codes)
     return votes
+
+
+@lru_cache(maxsize=1 << 14)  # Most words of a page are among those of the pages before.
+def _languages_with(word: str, script: str) -> frozenset[str]:
+    """Return the languages that have a word or at least its characteristic letters."""
+    known, letters = _load_signs(script)
+    return known.get(word) or _languages_writing(word, letters)
 
 
 def _languages_writing(word: str, letters: dict[str, frozenset[str]]) -> frozenset[str]:
@@ -198,23 +214,51 @@ def _decide_by_votes(votes: dict[str, float], words: int) -> str | None:
     return code if first >= max(1, 2 * second, words / 3) else None
 
 
-def _decide_by_model(text: str, votes: dict[str, float], expected: Sequence[str], words: int) -> str:
-    """Combine py3langid with the words. Without evidence, the language is an expected one."""
+def _languages_of_letters(words: Sequence[str], script: str) -> frozenset[str]:
+    """Return the languages that write every letter of the words; none if all do.
+
+    Letters that English keeps in loanwords, such as é, say nothing.
+    """
+    letters = _load_signs(script)[1]
+    telling = [letters[char] for char in set("".join(words)) if char in letters and char not in _BORROWED]
+    return frozenset.intersection(*telling) if telling else frozenset()
+
+
+def _decide_by_model(
+    text: str, votes: dict[str, float], expected: Sequence[str], words: int, writing: frozenset[str]
+) -> str:
+    """Combine py3langid with the words. Without evidence, the language is an expected one.
+
+    Args:
+        text: The text.
+        votes: The evidence of its words for each language.
+        expected: The languages to expect, the likeliest first.
+        words: The number of its words.
+        writing: The languages that write its letters; none if they tell nothing.
+    """
+    if writing and not writing & set(expected):
+        votes = {code: count for code, count in votes.items() if code in writing}
+        expected = []  # No expected language writes "Kündigungsfrist" or "öppettider".
     top = max(votes.values())
     if len(expected) == 1 and top < _SOME and words < _SENTENCE:
         return expected[0]  # No other language has evidence enough, so the model need not be loaded.
+    if len(expected) == 1 and words >= _FEW_WORDS and votes[expected[0]] == top >= words * 0.1:
+        return expected[0]  # The model would hardly ever find another one for so long a text.
     scale = math.sqrt(len(text.encode(errors="replace"))) / 2
     known = tuple(code for code in votes if not code.endswith(_ROMANIZED))
     evidence: dict[str, float] = {
         code: score / scale + votes[code] for code, score in _identifier(known).rank(text)
     }
     # "Hola" is half Spanish and half Catalan, but not German.
-    expected = [code for code in expected if top < _SOME or votes[code] * 3 >= top] or [
-        code for code in known if votes[code] == top
-    ]
+    expected = expected and (
+        [code for code in expected if top < _SOME or votes[code] * 3 >= top]
+        or [code for code in known if votes[code] == top]
+    )
     for place, code in enumerate(expected):
         evidence[code] += _EXPECTED - min(1.0, place)
     best = max(evidence, key=lambda code: evidence[code])
+    if not expected:
+        return best
     leader = max(votes, key=lambda code: votes[code])
     if leader.endswith(_ROMANIZED) and top > votes[best]:
         return leader
@@ -231,12 +275,17 @@ def _decide_by_model(text: str, votes: dict[str, float], expected: Sequence[str]
 
 @lru_cache
 def _identifier(candidates: tuple[str, ...]) -> Any:
+    identifier = copy(_load_identifier())  # All share the tables, which take 80 MB.
+    identifier.set_languages(list(candidates))
+    return identifier
+
+
+@lru_cache
+def _load_identifier() -> Any:
     # Imported here because it loads numpy, which most questions do not need.
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
-    identifier.set_languages(list(candidates))
-    return identifier
+    return LanguageIdentifier.from_model_file(MODEL_FILE)
 
 
 @lru_cache

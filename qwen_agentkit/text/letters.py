@@ -42,10 +42,18 @@ _HAS_NUKTA = re.compile(
 _DIGRAPH = re.compile("ae|oe|ue|aa|dj")
 _HAS_DIGRAPH = re.compile("[äöüåæøœđ]")
 _TURKIC = frozenset({"az", "tr"})
+# Serbian is written in both scripts, letter by letter.
+_SERBIAN = frozenset({"bs", "hr", "sr"})
+_SERBIAN_LETTERS = str.maketrans(
+    dict(zip("абвгдђежзијклмнопрстћуфхцчш", "abvgdđežzijklmnoprstćufhcčš", strict=True))
+    | {"љ": "lj", "њ": "nj", "џ": "dž"}
+)
 
 
 def lower(text: str, language: str) -> str:
-    """Return a text in small letters. The capital of the Turkish ı is I, and that of i is İ."""
+    """Return a text in small letters; the capital of the Turkish ı is I. Serbian becomes Latin."""
+    if language in _SERBIAN:
+        return text.casefold().translate(_SERBIAN_LETTERS)
     if language in _TURKIC:
         text = text.replace("I", "ı").replace("İ", "i")
     return text.casefold()

@@ -17,6 +17,7 @@ __all__ = [
     "SCALE_OF",
     "find_noon",
     "read_number",
+    "read_other_year",
     "read_time",
     "read_year",
     "strip_zeros",
@@ -93,11 +94,13 @@ def strip_zeros(digits: str) -> str:
 # 1990s, 90er, 1990年代, années 90
 _DECADE_BEHIND = re.compile(r"(?:'?s|er[ns]?|-?[ехт]|-?ті|年代|년대)(?![a-zа-я])")
 _DECADE_BEFORE = re.compile(r"(?:années|anni|años|anos|jaren|سنوات|دهه|दशक|thập niên|tahun) $")
-_HIJRI = re.compile(r" ?(?:ه(?!\w)|هجري|للهجره)")
+_HIJRI = re.compile(r" ?(?:ه(?!\w)|هجري|للهجره|a\.?h\b)")
+_LUNAR = re.compile(r" ?(?:ه\.? ?ق\b|هجري قمري|قمري|a\.?h\b)")
+_JALALI = re.compile(r" ?(?:ه\.? ?ش\b|هجري (?:شمسي|خورشيدي)|شمسي|خورشيدي|(?:a\.?p|s\.?h)\b)")
 
 
 def read_year(text: str, match: re.Match[str], language: str) -> set[str]:
-    """Return what else a number means as a year: of a decade, or of another calendar."""
+    """Return what else a number means as a year: of a decade, or of the Buddhist era."""
     if not match[0].isdecimal() or len(match[0]) not in (2, 4):
         return set()
     year = int(match[0])
@@ -107,9 +110,16 @@ def read_year(text: str, match: re.Match[str], language: str) -> set[str]:
         values |= {year % 100, year if year > 99 else 1900 + year}
     if language == "th" and 2400 <= year <= 2700:
         values.add(year - 543)
-    if language in ("fa", "ps") and 1200 <= year <= 1500:
-        values |= {year + 621, year + 622}  # The year begins in March.
-    if language in ("ar", "ur") and 1200 <= year <= 1500 and _HIJRI.match(text, match.end()):
-        first = int(year * 0.970224 + 621.5774)
-        values |= {first, first + 1}
     return {str(value) for value in values}
+
+
+def read_other_year(text: str, match: re.Match[str], language: str) -> set[str]:
+    """Return what a year of the Jalali or the Hijri calendar may be in the common one."""
+    if not match[0].isdecimal() or not 1200 <= int(match[0]) <= 1500:
+        return set()
+    year, end = int(match[0]), match.end()
+    lunar = _LUNAR.match(text, end) or (language not in ("fa", "ps") and _HIJRI.match(text, end))
+    if _JALALI.match(text, end) or (language in ("fa", "ps") and not lunar):
+        return {str(year + 621), str(year + 622)}  # The year begins in March.
+    first = int(year * 0.970224 + 621.5774)
+    return {str(first), str(first + 1)} if lunar else set()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections import Counter
 from functools import lru_cache
-from itertools import groupby
+from itertools import pairwise
 
 __all__ = ["count_scripts", "script_of"]
 
@@ -42,9 +43,19 @@ def script_of(char: str) -> str:
 def count_scripts(text: str) -> Counter[str]:
     """Weigh the scripts of a text by words. In scripts without spaces two characters count as a word."""
     counts: Counter[str] = Counter()
-    for script, run in groupby(text, script_of):
+    for script in dict.fromkeys(map(script_of, dict.fromkeys(text))):
         if script:
-            words = max(1, len(list(run)) // 2) if script in _UNSEGMENTED else 1
+            runs = _runs_of(script).findall(text)
+            words = sum(max(1, len(run) // 2) for run in runs) if script in _UNSEGMENTED else len(runs)
             # Technical text in any language contains English terms; the opposite is rare.
-            counts[script] += words if script == "latin" else 2 * words
+            counts[script] = words if script == "latin" else 2 * words
     return counts
+
+
+@lru_cache
+def _runs_of(script: str) -> re.Pattern[str]:
+    """Return a pattern for the characters of a script that stand side by side."""
+    ranges = [
+        f"{chr(start)}-{chr(end - 1)}" for (start, name), (end, _) in pairwise(_BLOCKS) if name == script
+    ]
+    return re.compile(f"[{''.join(ranges)}]+")

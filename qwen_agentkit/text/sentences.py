@@ -48,6 +48,7 @@ _ABBREVIATIONS = (
     "mr mrs ms dr prof jr sr messrs vs e.g i.e eg ie cf approx ca vol fig figs pp eds dept est inc ltd "
     "corp capt lt sgt rev gov rep u.s u.k a.m p.m z.b d.h u.a o.ä s.o bzw evtl ggf inkl vgl abb nr mio mrd "
     "mme mlle etc av env p.ex sra srta ud uds pág núm dña dott sig sigg avv exmo st mt gen col "
+    "med rer nat phil jur h.c डॉ प्रो कु ডা ড মো "
     "ул им т.е т.к т.д т.п руб тыс млн млрд рис стр гл др проф д-р св напр т.зв هـ"
 )
 # Abbreviations only in front of a number: "No. 5", "Jan. 3", "Art. 12".
@@ -62,10 +63,17 @@ _NOT_BEFORE_A_NUMBER = frozenset(_BEFORE_NUMBER.split())
 _AFTER_ORDINAL = re.compile(
     r"\s+(?:jan|feb|mär|mar|apr|ma[ij]|jun|jul|aug|sep|okt|oct|nov|de[zc]|jahrh|klass|stock|etage)", re.I
 )
+# No sentence ends between an article and its noun: "am 5. Tag".
+_BEFORE_ORDINAL = re.compile(
+    r"\b(?:am|im|ans|ins|beim|vom|zum|zur|der|die|das|den|dem|des|jede[mnrs]?|eine?[mnrs]?|d[ae]n|det)\s+$",
+    re.I,
+)
 _LONGEST_WORD = 20
 """The longest abbreviation, in characters. The bound keeps a text of dots fast."""
 # Includes vowel signs: without them the last letter of a vowelled word looks like an initial.
-_LAST_WORD = re.compile(r"[\w.\-\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed]*$")
+_LAST_WORD = re.compile(
+    r"[\w.\-\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0900-\u0963]*$"
+)
 
 _UNSPACED = regex.compile(r"[\p{Thai}\p{Lao}\p{Tibetan}\p{Khmer}\p{Myanmar}]")
 _LONG = 160
@@ -151,7 +159,10 @@ def _continues_sentence(text: str, left: int, match: regex.Match[str]) -> bool:
     # "Hauptstr. 5" is a German address.
     if following.isdigit() and (word in _NOT_BEFORE_A_NUMBER or word.endswith("str")):
         return True
-    return word.isdigit() and len(word) <= 2 and bool(_AFTER_ORDINAL.match(after))
+    if not (word.isdigit() and len(word) <= 2):
+        return False
+    start = match.start() - len(word)
+    return bool(_AFTER_ORDINAL.match(after) or _BEFORE_ORDINAL.search(text, max(left, start - 8), start))
 
 
 def _split_unspaced(text: str, left: int, right: int) -> Iterator[tuple[int, int]]:

@@ -6,6 +6,7 @@ Knows affixes, no dictionary. A stem need not be a word; forms of one word have 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -21,12 +22,23 @@ _SNOWBALL = {
     "fi": "finnish", "fr": "french", "ga": "irish", "hi": "hindi", "hu": "hungarian", "hy": "armenian",
     "id": "indonesian", "it": "italian", "lt": "lithuanian", "ms": "indonesian", "ne": "nepali",
     "nl": "dutch", "no": "norwegian", "pl": "polish", "pt": "portuguese", "ro": "romanian", "ru": "russian",
-    "sr": "serbian", "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish",
+    "bs": "serbian", "hr": "serbian", "sr": "serbian", "sv": "swedish",
+    "ta": "tamil", "tr": "turkish", "yi": "yiddish",
 }  # fmt: skip
 _AVAILABLE = frozenset(snowballstemmer.algorithms())
 
 # Snowball stemmers hold state, so threads take turns.
 _STEMMING = threading.Lock()
+_STEMMED_TWICE = frozenset({"el", "es", "et", "fi", "hu", "ro", "ru", "tr"})
+_SERBIAN = frozenset({"bs", "hr", "sr"})
+_PLURALS = {
+    "es": (("ces", "z"),),
+    "fr": (("eaux", "eau"), ("aux", "al")),
+    "pt": (
+        ("ões", "ão"), ("ães", "ão"), ("ais", "al"), ("éis", "el"), ("ens", "em"),
+        ("uis", "ul"), ("óis", "ol"),
+    ),
+}  # fmt: skip
 _SHORTEST = 3
 """The fewest letters that a light stemmer leaves."""
 
@@ -42,9 +54,13 @@ def find_stems(word: str, language: str) -> tuple[str, ...]:
     if stemmer is None:
         return ()
     with _STEMMING:
-        stem = fold_letters(stemmer.stemWord(word))
+        own = stemmer.stemWord(word)
+        stem = fold_letters(own)
         if language in ("id", "ms"):
             stem = fold_letters(stemmer.stemWord(stem))  # "pemakaian" takes two steps
+        further = [fold_letters(form) for form in _further_stems(stemmer, word, own, language)]
+    if language in _SERBIAN:
+        return _distinct(stem, _serbian_base(stem))
     if language == "fa":
         return _distinct(
             stem, _strip(_strip_prefix(fold_letters(word), _PERSIAN_PREFIXES), _PERSIAN_SUFFIXES)
@@ -52,7 +68,33 @@ def find_stems(word: str, language: str) -> tuple[str, ...]:
     if language in ("id", "ms") and stem[0] in "kt" and stem[1:2] in tuple("aiueo"):
         # The prefix meng- replaces this letter: "kirim", "mengirim".
         return stem, stem[1:]
-    return (stem,)
+    return _distinct(stem, *further)
+
+
+def _further_stems(stemmer: Any, word: str, stem: str, language: str) -> Iterator[str]:
+    """Yield what other forms of the word may have as their stem."""
+    if language in _STEMMED_TWICE:
+        yield stemmer.stemWord(stem)  # What the first step leaves may look like another form: "kütüphane".
+    if (singular := _singular(word, language)) != word:
+        yield stemmer.stemWord(singular)
+    if other := _further_stemmer(language):
+        yield other.stemWord(word)
+
+
+def _serbian_base(stem: str) -> str:
+    """Return a stem without the long plural, and with the k that becomes c in front of an i."""
+    if len(stem) > _SHORTEST and stem[-1] in "aeiou":
+        stem = stem[:-1]
+    stem = _strip_suffix(stem, ("ov", "ev"))
+    return f"{stem[:-1]}k" if stem.endswith("c") and len(stem) > _SHORTEST else stem
+
+
+def _singular(word: str, language: str) -> str:
+    """Return a word without a plural that changes the letters before it; the word if it has none."""
+    for ending, other in _PLURALS.get(language, ()):
+        if word.endswith(ending) and len(word) >= len(ending) + 1:
+            return word[: -len(ending)] + other
+    return word
 
 
 def _distinct(*stems: str) -> tuple[str, ...]:
@@ -117,6 +159,12 @@ def _strip_suffix(word: str, suffixes: tuple[str, ...], shortest: int = _SHORTES
         if word.endswith(suffix) and len(word) >= len(suffix) + shortest:
             return word[: -len(suffix)]
     return word
+
+
+@lru_cache
+def _further_stemmer(language: str) -> Any:
+    """Return a second stemmer; Dutch has two, which differ at plurals such as "dagen"."""
+    return snowballstemmer.stemmer("dutch_porter") if language == "nl" else None
 
 
 @lru_cache

@@ -1,7 +1,7 @@
 """A name put in the place of another, in scripts without capitals and at the start of a sentence.
 
 Where a claim repeats a sentence of its source but for one place, what stands there instead is taken for a
-name if it looks like one. Knows the commonest Chinese surnames, and no other list of names.
+name if it looks like one. Knows no list of names but that of Chinese surnames.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import NamedTuple
 from qwen_agentkit.text.folding import normalize_text, remove_accents
 from qwen_agentkit.text.languages import common_words
 from qwen_agentkit.text.sentences import split_sentences
+from qwen_agentkit.text.surnames import CHINESE_SURNAMES
 
 __all__ = ["find_substitution"]
 
@@ -48,11 +49,6 @@ _CUES_BEHIND = {
 }
 _JAPANESE_TITLE = re.compile("さん|氏|様|先生")
 """Behind one of these even two characters are a name."""
-_SURNAMES = (
-    "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕苏卢蒋蔡贾丁魏薛叶阎"
-    "余潘杜戴夏钟汪田任姜范方石姚谭廖邹熊金陆郝孔白崔康毛邱秦江史顾侯邵孟龙万段雷钱汤尹黎易常武乔贺赖龚文"
-    "鲁茅巴莫張劉陳楊趙黃吳孫馬羅鄭謝韓馮蕭鄧許呂蘇盧蔣賈葉閻餘鍾譚鄒陸顧龍錢湯賴龔魯"
-)
 _NAME_SIGNS = re.compile("[\u3400-\u9fff\u30a0-\u30ff·・\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]+")
 _WORD = re.compile(r"[^\W\d_][\w\u0300-\u036f\u0900-\u0963\u0966-\u0dff'’]*|\d[\d.,:]*")
 
@@ -175,7 +171,7 @@ def _has_cues(block: _Block, language: str) -> bool:
     before = re.search(f"(?:{_CUES_BEFORE.get(language, '(?!)')})$", block.before)
     behind = re.match(_CUES_BEHIND.get(language, ""), block.behind)
     if language == "zh":
-        surname = any(text[0] in _SURNAMES and len(text) < 5 for text in (block.claim, block.source))
+        surname = any(text[0] in CHINESE_SURNAMES and len(text) < 5 for text in (block.claim, block.source))
         return bool(before or (surname and (behind or not block.before)))
     titled = bool(_JAPANESE_TITLE.match(block.behind))
     return bool(before and behind) and (language != "ja" or longer > 2 or titled)

@@ -51,10 +51,12 @@ class Terms(NamedTuple):
 # Languages written in other scripts, whose texts contain English terms.
 _OTHER_SCRIPT = frozenset({
     "am", "ar", "bg", "bn", "el", "fa", "he", "hi", "hy", "ja", "ka", "km", "ko", "lo", "mr", "my", "ne",
-    "ps", "ru", "sr", "ta", "th", "uk", "ur", "zh", "zh-hant",
+    "ps", "ru", "ta", "th", "uk", "ur", "zh", "zh-hant",
 })  # fmt: skip
 # Germanic languages write compounds as one word.
 _COMPOUNDING = frozenset({"af", "da", "de", "is", "lb", "nl", "no", "sv"})
+# Languages that change the ends of words in more ways than their stemmers know.
+_CHANGING = frozenset({"bg", "cs", "el", "et", "fi", "hr", "bs", "pl", "ro", "ru", "sk", "sl", "sr", "uk"})
 # Languages whose letters are written with two where a keyboard lacks them, and English, which quotes them.
 _DIGRAPHS = _COMPOUNDING | {"bs", "en", "et", "fi", "hr", "sl", "sr"}
 _PIECE = 4
@@ -130,7 +132,11 @@ def _word_terms(word: str, language: str) -> Terms:
         language = "en"
     stems = find_stems(word, language)
     forms = tuple("\x01" + stem for stem in stems) or _pieces(f"^{plain}$", "\x02")
-    parts = _compound_parts((stems or (plain,))[0]) if language in _COMPOUNDING else ()
+    parts: tuple[str, ...] = ()
+    if language in _COMPOUNDING:
+        parts = _compound_parts((stems or (plain,))[0])
+    elif language in _CHANGING:
+        parts = _beginnings(plain)
     simple = spell_plainly(plain)
     spellings = tuple(_spellings(word, plain, language))
     return Terms(plain, forms, parts, spellings, "" if simple == plain else simple, weight)
@@ -147,6 +153,11 @@ def _compound_parts(stem: str) -> tuple[str, ...]:
     """Return the pieces of a word that may be a compound or a part of one; its ends may be three letters."""
     ends = tuple("\x04" + end for end in (stem[:3], stem[-3:])) if len(stem) > _PIECE else ()
     return _pieces(stem, "\x04") + ends if len(stem) >= len("tür") else ()
+
+
+def _beginnings(word: str) -> tuple[str, ...]:
+    """Return the beginnings of a word that forms of it may share, where stemmers miss many forms."""
+    return tuple("\x06" + word[:length] for length in range(_PIECE, min(len(word), 2 * _PIECE) + 1))
 
 
 def _pieces(word: str, mark: str) -> tuple[str, ...]:

@@ -245,7 +245,7 @@ def _check(cited: _Cited, evidence: Sequence[Evidence], language: str) -> Checke
 
 
 def _support(marker: int, source: Evidence, claim: str) -> Support:
-    quote = nearest_sentence(claim, source.document.page_content)
+    quote = nearest_sentence(claim, source.document)
     return {"marker": marker, "source": source.source, "quote": quote, "score": None}
 
 

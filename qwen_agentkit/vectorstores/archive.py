@@ -5,7 +5,7 @@ A backup is a zip file::
     points-00000.jsonl    {"id", "payload", "indices", "values"} of 1,000 points; "indices" are BM25's
     vectors-00000.npy     their dense vectors, fp32, (n, dimensions)
     ...
-    manifest.json         {"format", "collection", "maker", "dimensions", "points"}, written last
+    manifest.json         {"format", "collection", "maker", "points", "dimensions", ...}, written last
 
 A zip file has a checksum for each part and its table of contents at the end, so that a backup that was cut
 short or damaged cannot be read as a whole one.
@@ -20,6 +20,7 @@ import shutil
 import uuid
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from qwen_agentkit.vectorstores.backend import Collection
 from qwen_agentkit.vectorstores.conditions import EVERYTHING
 from qwen_agentkit.vectorstores.edge_backend import EdgeBackend
 from qwen_agentkit.vectorstores.edge_files import exchange, make_room, recover
-from qwen_agentkit.vectorstores.points import TENANT, Point
+from qwen_agentkit.vectorstores.points import TENANT, Layout, Point
 
 __all__ = ["Progress", "copy_points", "make_backup", "replace_shard", "restore_backup"]
 
@@ -75,7 +76,7 @@ def make_backup(backend: Collection, file: Path, collection: str, progress: Prog
                 if progress:
                     progress("points", done, max(done, total))
             manifest = {"format": _FORMAT, "collection": collection, "points": done}
-            manifest |= {"maker": backend.maker, "dimensions": backend.dimensions}
+            manifest |= {"maker": backend.maker, **(asdict(backend.layout) if backend.layout else {})}
             archive.writestr(_MANIFEST, json.dumps(manifest))
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
@@ -120,7 +121,8 @@ def restore_backup(
         with zipfile.ZipFile(file) as archive:
             manifest = _read_manifest(archive, file)
             points = _read_parts(archive, manifest, progress)
-            return replace_shard(folder, points, manifest["dimensions"], manifest["maker"])
+            layout = Layout(manifest["dimensions"], manifest.get("quantization"), manifest.get("first_stage"))
+            return replace_shard(folder, points, layout, manifest["maker"])
     except FileNotFoundError as error:
         raise StoreNotFoundError(f"There is no backup {str(file)!r}. Check its name.") from error
     except OSError as error:
@@ -137,7 +139,7 @@ def restore_backup(
         ) from error
 
 
-def replace_shard(folder: Path, points: Iterable[Point], dimensions: int, maker: dict[str, Any]) -> int:
+def replace_shard(folder: Path, points: Iterable[Point], layout: Layout, maker: dict[str, Any]) -> int:
     """Create a shard of some points, and put it in the place of the one that is there, if any.
 
     Returns:
@@ -152,7 +154,7 @@ def replace_shard(folder: Path, points: Iterable[Point], dimensions: int, maker:
         with make_room(folder) as building:
             new = EdgeBackend.acquire(building, folder.name, create=True)
             try:
-                new.create(dimensions, maker)
+                new.create(layout, maker)
                 for part in _parts(points):
                     if any(TENANT in point.payload for point in part):
                         new.index_tenants()
@@ -198,10 +200,10 @@ def copy_points(source: Collection, target: Collection, progress: Progress | Non
         StoreNotFoundError: The source is empty and was never created.
         StoreMismatchError: Another embedder made the target.
     """
-    if source.dimensions is None or source.maker is None:
+    if source.layout is None or source.maker is None:
         raise StoreNotFoundError("The store has no documents yet; expected some. Ingest first.")
-    target.create(source.dimensions, source.maker)
-    if (target.maker, target.dimensions) != (source.maker, source.dimensions):
+    target.create(source.layout, source.maker)
+    if target.maker != source.maker:  # which has the length of the vectors too
         raise StoreMismatchError(
             f"The target was made by {target.maker} and the store by {source.maker}; expected the same. "
             "Nothing was copied. Choose another collection."

@@ -6,35 +6,41 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from qwen_agentkit.errors import InputError, StoreError, StoreLockedError, StoreWriteError
 from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition
 from qwen_agentkit.vectorstores.edge_backend import EdgeBackend
-from qwen_agentkit.vectorstores.points import Hit, Point, SparseVector
+from qwen_agentkit.vectorstores.points import Hit, Layout, Point, SparseVector
 
 __all__ = ["Backend", "Collection", "open_backend"]
 
 
+T = TypeVar("T")
+
+
 class Backend(Protocol):
-    """What a store needs of a collection. Dimensions and maker are None until the first write creates it."""
+    """What a store needs of a collection. Layout and maker are None until the first write creates it."""
 
     @property
-    def dimensions(self) -> int | None:
-        """The length of the dense vectors."""
+    def layout(self) -> Layout | None:
+        """Its vectors."""
 
     @property
     def maker(self) -> dict[str, Any] | None:
         """The fingerprint of the embedder that made the collection; None if other software made it."""
 
-    def create(self, dimensions: int, maker: dict[str, Any]) -> None:
+    def create(self, layout: Layout, maker: dict[str, Any]) -> None:
         """Create the collection unless it exists."""
 
     def atomically(self) -> AbstractContextManager[None]:
         """Let readers in other processes see all changes of a block, or none, if the back end can."""
+
+    async def awaited(self, work: Callable[[], T]) -> T:
+        """Call a function that uses this back end, without blocking the event loop."""
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Write points; points of the same id are replaced."""

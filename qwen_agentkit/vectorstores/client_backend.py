@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from typing import Any, TypeVar
 
 import httpx
 from qdrant_client import QdrantClient, models
@@ -17,14 +17,31 @@ from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException
 
 from qwen_agentkit.errors import StoreError, StoreNotFoundError, StoreWriteError
+from qwen_agentkit.vectorstores.awaiting import Requests, await_requests
 from qwen_agentkit.vectorstores.client_filters import client_filter
-from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition, json_path
-from qwen_agentkit.vectorstores.points import DENSE, MOST_LANGUAGES, SPARSE, Hit, Point, SparseVector
+from qwen_agentkit.vectorstores.client_layout import client_vectors, read_layout, search_params, words_params
+from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition, indexes_for, json_path, parse_path
+from qwen_agentkit.vectorstores.points import (
+    DENSE,
+    FIRST_STAGE,
+    MOST_LANGUAGES,
+    SPARSE,
+    TENANT,
+    Hit,
+    Layout,
+    Point,
+    SparseVector,
+)
+from qwen_agentkit.vectorstores.threads import run_in_thread
 
 __all__ = ["ClientBackend"]
 
+T = TypeVar("T")
+
 _INDEXED = ("source", "language")
 _PAGE = 1000
+_MOST_INDEXES = 32
+"""Filters may come from a model: each index takes memory."""
 _MAKER = "embedder"
 _LANGUAGES_LAST = 60
 """Seconds after which the languages of a store are asked for again: others may write to a server."""
@@ -50,28 +67,34 @@ class ClientBackend:
         self.collection = collection
         self.where = where
         self._maker: dict[str, Any] | None = None
-        self._dimensions: int | None = None
+        self._layout: Layout | None = None
+        self._indexed: set[tuple[str, ...]] = set()
         self._languages: dict[str, tuple[float, list[str]]] = {}
-        # qdrant-client loses points in memory mode when threads write at the same time; a server does not.
-        self._in_memory = where == ":memory:"
+        self._requests = Requests()
+        self._in_memory = False
+        try:
+            client.http.client.add_middleware(self._requests.send)
+        except NotImplementedError:  # qdrant-client's memory mode sends no requests
+            self._in_memory = True
+        # It loses points when threads write at the same time; a server does not.
         self._lock: AbstractContextManager[Any] = threading.RLock() if self._in_memory else nullcontext()
-        if self.dimensions is None and not create:
+        if self.layout is None and not create:
             raise StoreNotFoundError(
                 f"{where!r} has no collection {collection!r}; expected one. Create it with: "
                 "qwen-agentkit ingest DOCS"
             )
 
     @property
-    def dimensions(self) -> int | None:
-        """The length of the dense vectors. None is asked again: others may create the collection."""
-        if self._dimensions is None:
+    def layout(self) -> Layout | None:
+        """The vectors of the collection. None is asked again: others may create it."""
+        if self._layout is None:
             self._refresh()
-        return self._dimensions
+        return self._layout
 
     @property
     def maker(self) -> dict[str, Any] | None:
-        """The fingerprint of the embedder that made the collection, asked again like the dimensions."""
-        return None if self.dimensions is None else self._maker
+        """The fingerprint of the embedder that made the collection, asked again like the layout."""
+        return None if self.layout is None else self._maker
 
     @classmethod
     def memory(cls, collection: str, *, create: bool) -> ClientBackend:
@@ -86,16 +109,17 @@ class ClientBackend:
         return cls(client, collection, where=url, create=create)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
+        self._requests.close()
         self.client.close()
 
-    def create(self, dimensions: int, maker: dict[str, Any]) -> None:
+    def create(self, layout: Layout, maker: dict[str, Any]) -> None:
         """Create the collection unless it exists."""
         with self._translated():
-            if self.dimensions is None and not self.client.collection_exists(self.collection):
+            if self.layout is None and not self.client.collection_exists(self.collection):
                 self.client.create_collection(
                     self.collection,
-                    vectors_config=models.VectorParams(size=dimensions, distance=models.Distance.COSINE),
+                    vectors_config=client_vectors(layout),
                     sparse_vectors_config={SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)},
                     metadata={_MAKER: maker},
                 )
@@ -113,9 +137,14 @@ class ClientBackend:
         """Do nothing: a server has no such blocks."""
         return nullcontext()
 
+    async def awaited(self, work: Callable[[], T]) -> T:
+        """Call a function that uses this back end. A server is awaited; in memory, it runs in a thread."""
+        return await (run_in_thread(work) if self._in_memory else await_requests(work))
+
     def upsert(self, points: Sequence[Point]) -> None:
         """Write points; points of the same id are replaced."""
-        rows = [models.PointStruct(id=p.id, vector=_vectors(p), payload=p.payload) for p in points]
+        first = self.layout and self.layout.first_stage
+        rows = [models.PointStruct(id=p.id, vector=_vectors(p, first), payload=p.payload) for p in points]
         with self._writing():
             self.client.upsert(self.collection, rows, wait=True)
 
@@ -137,7 +166,7 @@ class ClientBackend:
         They are asked for once a minute, and again after a write from here.
         """
         # Without our index of languages a server refuses to count them.
-        if self.dimensions is None or self.maker is None:
+        if self.layout is None or self.maker is None:
             return []
         key, now = repr(condition), time.monotonic()
         known = self._languages.get(key)
@@ -161,7 +190,7 @@ class ClientBackend:
 
     def retrieve(self, ids: Sequence[str]) -> list[Hit]:
         """Return the points that exist, in the order of the ids."""
-        if self.dimensions is None or not ids:
+        if self.layout is None or not ids:
             return []
         with self._translated():
             found = {
@@ -178,27 +207,37 @@ class ClientBackend:
         corpus: Condition = EVERYTHING,
     ) -> list[Hit]:
         """Return the nearest points, best first."""
-        if self.dimensions is None:
+        layout, filter = self.layout, client_filter(condition)
+        if layout is None:
             return []
-        sparse = isinstance(query, tuple)
+        self._index_for(condition)
+        stages: dict[str, Any] = {"query": query, "search_params": search_params(layout)}
+        if isinstance(query, tuple):
+            words = models.SparseVector(indices=query[0], values=query[1])
+            stages = {"query": words, "using": SPARSE, "search_params": words_params(corpus)}
+        elif layout.first_stage:
+            first = models.Prefetch(
+                query=query[: layout.first_stage],
+                using=FIRST_STAGE,
+                limit=layout.candidates(limit),
+                filter=filter,
+                params=search_params(layout),
+            )
+            stages = {"query": query, "prefetch": first}
         with self._translated():
             found = self.client.query_points(
                 self.collection,
-                query=models.SparseVector(indices=query[0], values=query[1])
-                if isinstance(query, tuple)
-                else query,
-                using=SPARSE if sparse else None,
                 limit=limit,
-                query_filter=client_filter(condition),
-                search_params=_search_params(corpus) if sparse else None,
+                query_filter=filter,
                 with_payload=True,
-                with_vectors=with_vectors,
+                with_vectors=[DENSE] if with_vectors and layout.first_stage else with_vectors,
+                **stages,
             ).points
         return [Hit(str(p.id), p.payload or {}, p.score, _dense(p.vector)) for p in found]
 
     def scroll(self, condition: Condition) -> Iterator[Hit]:
         """Yield every point that meets a condition."""
-        offset, more = None, self.dimensions is not None
+        offset, more = None, self.layout is not None
         while more:
             with self._translated():
                 page, offset = self.client.scroll(
@@ -209,7 +248,7 @@ class ClientBackend:
 
     def export(self) -> Iterator[Point]:
         """Yield every point of the collection with its vectors, in the order of their ids."""
-        offset, more = None, self.dimensions is not None
+        offset, more = None, self.layout is not None
         while more:
             with self._translated():
                 page, offset = self.client.scroll(
@@ -220,36 +259,53 @@ class ClientBackend:
 
     def count(self, condition: Condition) -> int:
         """Count the points that meet a condition."""
-        if self.dimensions is None:
+        if self.layout is None:
             return 0
         with self._translated():
             return self.client.count(self.collection, client_filter(condition), exact=True).count
 
     def _delete(self, selector: models.PointsSelector) -> None:
-        if self.dimensions is not None:
+        if self.layout is not None:
             with self._writing():
                 self.client.delete(self.collection, selector, wait=True)
 
     def _index(self) -> None:
         # Memory mode has no payload indexes and would warn.
-        for key in () if self._in_memory else _INDEXED:
-            self.client.create_payload_index(
-                self.collection, json_path(("metadata", key)), models.PayloadSchemaType.KEYWORD
-            )
+        if not self._in_memory:
+            for key in _INDEXED:
+                self._create_index(("metadata", key))
+            tenants = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)
+            self.client.create_payload_index(self.collection, TENANT, tenants)
+
+    def _create_index(self, path: tuple[str, ...], *, wait: bool = True) -> None:
+        keyword = models.PayloadSchemaType.KEYWORD
+        self.client.create_payload_index(self.collection, json_path(path), keyword, wait=wait)
+
+    def _index_for(self, condition: Condition) -> None:
+        """Index the texts that a condition asks for, if this is our collection and we may.
+
+        Indexes of numbers and dates are the operator's: they change what ranges of the other kind find.
+        """
+        if self._in_memory or self._maker is None:
+            return
+        for path, kind in indexes_for(condition):
+            if kind == "keyword" and path not in self._indexed and len(self._indexed) < _MOST_INDEXES:
+                self._indexed.add(path)
+                with suppress(StoreError), self._translated():  # without one, a search is slow and right
+                    self._create_index(path, wait=False)
 
     def _refresh(self) -> None:
         with self._translated():
             if not self.client.collection_exists(self.collection):
                 return
-            config = self.client.get_collection(self.collection).config
-        vectors = config.params.vectors
-        dense = vectors.get(DENSE) if isinstance(vectors, dict) else vectors
-        if dense is None:
+            found = self.client.get_collection(self.collection)
+            config, self._indexed = found.config, set(map(parse_path, found.payload_schema))
+        self._layout = read_layout(config)
+        if self._layout is None:
             raise StoreNotFoundError(
                 f"The collection {self.collection!r} of {self.where!r} has no unnamed dense vector; expected "
                 "one made by QwenVectorStore or langchain-qdrant. Choose another collection."
             )
-        self._dimensions = dense.size
         self._maker = (config.metadata or {}).get(_MAKER)
 
     @contextmanager
@@ -284,16 +340,10 @@ class ClientBackend:
             raise kind(f"The Qdrant server at {self.where!r} refused the request: {error}") from error
 
 
-def _search_params(corpus: Condition) -> models.SearchParams | None:
-    """Return the parameters of a search by words; without any, the server counts words in all points."""
-    if corpus == EVERYTHING:
-        return None
-    return models.SearchParams(idf=models.IdfCorpusParams(corpus=client_filter(corpus)))
-
-
-def _vectors(point: Point) -> dict[str, Any]:
+def _vectors(point: Point, first_stage: int | None) -> dict[str, Any]:
     indices, values = point.sparse
-    return {DENSE: point.dense, SPARSE: models.SparseVector(indices=indices, values=values)}
+    vectors = {DENSE: point.dense, SPARSE: models.SparseVector(indices=indices, values=values)}
+    return {**vectors, FIRST_STAGE: point.dense[:first_stage]} if first_stage else vectors
 
 
 def _read_point(record: models.Record) -> Point:

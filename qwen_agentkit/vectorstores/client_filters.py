@@ -19,8 +19,8 @@ from qwen_agentkit.vectorstores.conditions import (
     Prefix,
     Range,
     Scalar,
-    as_range,
     json_path,
+    sort_values,
 )
 
 __all__ = ["client_filter"]
@@ -59,15 +59,12 @@ def _convert(condition: Condition) -> _Part:
 
 def _matches(path: Path, values: Sequence[Scalar]) -> list[_Part]:
     """Return one condition per kind of value; texts share one, since there may be many."""
-    exact = [value for value in values if as_range(path, value) is None]
-    texts = [value for value in exact if isinstance(value, str)]
-    integers = [value for value in exact if isinstance(value, int) and not isinstance(value, bool)]
-    flags = [value for value in exact if isinstance(value, bool)]
+    found = sort_values(path, values)
     return [
-        *([_field(path, match=models.MatchAny(any=texts))] if texts else []),
-        *([_field(path, match=models.MatchAny(any=integers))] if integers else []),
-        *(_field(path, match=models.MatchValue(value=value)) for value in flags),
-        *(_convert(numbers) for value in values if (numbers := as_range(path, value))),
+        *([_field(path, match=models.MatchAny(any=found.texts))] if found.texts else []),
+        *([_field(path, match=models.MatchAny(any=found.integers))] if found.integers else []),
+        *(_field(path, match=models.MatchValue(value=flag)) for flag in found.flags),
+        *map(_convert, found.ranges),
     ]
 
 

@@ -6,8 +6,11 @@ true), text byte by byte. A missing key, null and an empty list meet no conditio
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 __all__ = [
     "EVERYTHING",
@@ -17,15 +20,19 @@ __all__ = [
     "Contains",
     "Dates",
     "Exists",
+    "IndexKind",
     "Match",
     "Not",
     "Path",
     "Prefix",
     "Range",
     "Scalar",
+    "Values",
     "all_of",
-    "as_range",
+    "indexes_for",
     "json_path",
+    "parse_path",
+    "sort_values",
 ]
 
 Path = tuple[str, ...]
@@ -120,7 +127,55 @@ def all_of(*conditions: Condition) -> Condition:
     return found[0] if len(found) == 1 else AllOf(found)
 
 
-def as_range(path: Path, value: Scalar) -> Range | None:
+IndexKind = Literal["keyword", "float", "bool", "datetime"]
+
+
+def indexes_for(condition: Condition) -> Iterator[tuple[Path, IndexKind]]:
+    """Yield which indexes of payloads make a condition fast."""
+    match condition:
+        case AllOf(parts) | AnyOf(parts):
+            for part in parts:
+                yield from indexes_for(part)
+        case Not(part):
+            yield from indexes_for(part)
+        case Match(path, values):
+            found = sort_values(path, values)
+            kinds: dict[IndexKind, bool] = {
+                "keyword": bool(found.texts),
+                "float": bool(found.ranges),
+                "bool": bool(found.flags),
+            }
+            yield from ((path, kind) for kind, is_needed in kinds.items() if is_needed)
+        case Range(path):
+            yield path, "float"
+        case Dates(path):
+            yield path, "datetime"
+
+
+@dataclass(frozen=True)
+class Values:
+    """The values of a match by kind: back ends match each kind in its own way."""
+
+    texts: list[str]
+    integers: list[int]
+    """Those that no range holds alone."""
+    ranges: list[Range]
+    flags: list[bool]
+
+
+def sort_values(path: Path, values: Sequence[Scalar]) -> Values:
+    """Sort the values of a match by kind."""
+    ranges = [_as_range(path, value) for value in values]
+    exact = [value for value, numbers in zip(values, ranges, strict=True) if numbers is None]
+    return Values(
+        texts=[value for value in exact if isinstance(value, str)],
+        integers=[value for value in exact if isinstance(value, int) and not isinstance(value, bool)],
+        ranges=[numbers for numbers in ranges if numbers is not None],
+        flags=[value for value in exact if isinstance(value, bool)],
+    )
+
+
+def _as_range(path: Path, value: Scalar) -> Range | None:
     """Return the range that holds just this number; None if only an exact match is right.
 
     A back end's exact match of 1 leaves out 1.0, and a range leaves out nothing. From 2**53 on, a range would
@@ -135,3 +190,8 @@ def json_path(path: Path) -> str:
     """Spell a path as Qdrant reads it."""
     first, *rest = path
     return ".".join([first, *(f'"{key}"' for key in rest)])
+
+
+def parse_path(key: str) -> Path:
+    """Return the path that Qdrant spells so, with quotes around the keys that need them."""
+    return tuple(quoted or plain for quoted, plain in re.findall(r'"([^"]*)"|([^."]+)', key))

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import qdrant_edge as edge
 
@@ -32,20 +32,40 @@ from qwen_agentkit.vectorstores.edge_files import (
     recover,
     write_closing,
 )
+from qwen_agentkit.vectorstores.edge_indexes import NewIndex, PayloadIndexes
 from qwen_agentkit.vectorstores.edge_points import (
     LANGUAGE_PATH,
+    create_index,
     create_shard,
     dense_vector,
     edge_filter,
     edge_payload,
     edge_point,
+    read_layout,
     read_point,
+    search_params,
 )
-from qwen_agentkit.vectorstores.points import DENSE, MOST_LANGUAGES, SPARSE, TENANT, Hit, Point, SparseVector
+from qwen_agentkit.vectorstores.points import (
+    DENSE,
+    FIRST_STAGE,
+    MOST_LANGUAGES,
+    SPARSE,
+    TENANT,
+    Hit,
+    Layout,
+    Point,
+    SparseVector,
+)
+from qwen_agentkit.vectorstores.threads import run_in_thread
 
 __all__ = ["EdgeBackend"]
 
+T = TypeVar("T")
+
 _PAGE = 1000
+_MOST_RESULTS = 1000
+_WORTH_AN_INDEX = 2000
+"""Points from which on reading all payloads takes longer than it takes to make an index."""
 
 
 class EdgeBackend:
@@ -57,13 +77,16 @@ class EdgeBackend:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._maker: dict[str, Any] | None = None
-        self._dimensions: int | None = None
+        self._layout: Layout | None = None
         self._has_tenants = False
         self._users = 0
         self._process = os.getpid()
         self._shard: edge.EdgeShard | None = None
         self._changing = threading.RLock()
         self._block = threading.local()
+        self._changes = 0
+        self._results: dict[str, tuple[int, Any]] = {}
+        self._indexes: PayloadIndexes | None = None
         if (folder / CONFIG).is_file():
             self._load()
 
@@ -74,10 +97,10 @@ class EdgeBackend:
         return self._maker
 
     @property
-    def dimensions(self) -> int | None:
-        """The length of the dense vectors."""
+    def layout(self) -> Layout | None:
+        """The vectors of the collection."""
         self._opened()
-        return self._dimensions
+        return self._layout
 
     @property
     def has_tenants(self) -> bool:
@@ -140,7 +163,7 @@ class EdgeBackend:
                     if not moved:
                         write_closing(self.folder, points)
 
-    def create(self, dimensions: int, maker: dict[str, Any]) -> None:
+    def create(self, layout: Layout, maker: dict[str, Any]) -> None:
         """Create the shard under another name and rename it, so that it is never incomplete."""
         with self._opening:
             if self._opened() is not None:
@@ -148,7 +171,7 @@ class EdgeBackend:
             with translated(self.folder):
                 check_space(self.folder, 0)
                 with make_room(self.folder) as building:
-                    create_shard(building, dimensions).close()
+                    create_shard(building, layout).close()
                     (building / MAKER).write_text(json.dumps(maker), "utf-8")
                     building.rename(self.folder)
             self._load()
@@ -169,15 +192,26 @@ class EdgeBackend:
             finally:
                 self._block.locks = None
 
+    async def awaited(self, work: Callable[[], T]) -> T:
+        """Call a function that uses this back end in a thread; within an atomic block, in the block's."""
+        if getattr(self._block, "locks", None) is not None:
+            return work()
+        return await run_in_thread(work)
+
     @contextmanager
     def _change(self) -> Iterator[edge.EdgeShard]:
         with self.atomically(), translated(self.folder):
             shard = self._require()
             if not self._block.locked:
+                check_space(self.folder, 0)
                 self._block.locks.enter_context(self._changing)
                 self._block.locks.enter_context(changing(self.folder))
                 self._block.locked = True
-            yield shard
+            self._changes += 1
+            try:
+                yield shard
+            finally:
+                self._changes += 1
 
     def index_tenants(self) -> None:
         """Prepare the collection for tenants."""
@@ -192,7 +226,8 @@ class EdgeBackend:
         with self._change() as shard:
             size = sum(4 * len(point.dense) + 8 * len(point.sparse[0]) for point in points)
             check_space(self.folder, 3 * size)
-            shard.update(edge.UpdateOperation.upsert_points([edge_point(point) for point in points]))
+            layout = self._layout or Layout(0)
+            shard.update(edge.UpdateOperation.upsert_points([edge_point(one, layout) for one in points]))
 
     def set_payload(self, id: str, payload: dict[str, Any]) -> None:
         """Replace the payload of one point; its vectors stay."""
@@ -208,6 +243,7 @@ class EdgeBackend:
     def delete_matching(self, condition: Condition) -> None:
         """Delete the points that meet a condition."""
         if self._opened() is not None:
+            self._index_for(condition)
             with self._change() as shard:
                 shard.update(edge.UpdateOperation.delete_points_by_filter(edge_filter(condition)))
 
@@ -230,16 +266,22 @@ class EdgeBackend:
         """Return the nearest points, best first."""
         if (shard := self._opened()) is None:
             return []
+        layout, filter = self._layout or Layout(0), edge_filter(condition)
+        self._index_for(condition)
+        params, prefetches = search_params(layout), []
         if isinstance(query, tuple):
             nearest = edge.Query.Nearest(edge.SparseVector(*query), using=SPARSE)
-            # Without a corpus, deleted points count until the shard is loaded again.
-            params = edge.SearchParams(idf=edge.IdfParams(corpus=edge_filter(corpus)))
+            params = search_params(layout, corpus)
         else:
-            nearest, params = edge.Query.Nearest(query, using=DENSE), None
+            nearest = edge.Query.Nearest(query, using=DENSE)
+            if layout.first_stage:
+                first = edge.Query.Nearest(query[: layout.first_stage], using=FIRST_STAGE)
+                prefetches = [edge.Prefetch(layout.candidates(limit), first, params=params, filter=filter)]
         request = edge.QueryRequest(
             limit=limit,
             query=nearest,
-            filter=edge_filter(condition),
+            prefetches=prefetches,
+            filter=filter,
             params=params,
             with_payload=True,
             with_vector=[DENSE] if with_vectors else False,
@@ -251,6 +293,7 @@ class EdgeBackend:
     def scroll(self, condition: Condition) -> Iterator[Hit]:
         """Yield every point that meets a condition."""
         offset, more = None, self._opened() is not None
+        self._index_for(condition)
         while more:
             request = edge.ScrollRequest(
                 offset=offset, limit=_PAGE, filter=edge_filter(condition), with_payload=True
@@ -274,8 +317,10 @@ class EdgeBackend:
         """Count the points that meet a condition."""
         if (shard := self._opened()) is None:
             return 0
+        self._index_for(condition)
+        request = edge.CountRequest(exact=True, filter=edge_filter(condition))
         with translated(self.folder):
-            return int(shard.count(edge.CountRequest(exact=True, filter=edge_filter(condition))))
+            return self._remembered(f"count {condition}", lambda: int(shard.count(request)))
 
     def set_words(self, id: str, words: SparseVector) -> None:
         """Replace the BM25 vector of one point."""
@@ -287,10 +332,48 @@ class EdgeBackend:
         """Return the languages of the points that meet a condition, the most frequent first."""
         if (shard := self._opened()) is None:
             return []
+        self._index_for(condition)
         request = edge.FacetRequest(LANGUAGE_PATH, MOST_LANGUAGES, True, edge_filter(condition))
-        with translated(self.folder):
+
+        def count() -> list[str]:
             hits = shard.facet(request).hits
-        return [str(hit.value) for hit in sorted(hits, key=lambda hit: (-hit.count, str(hit.value)))]
+            return [str(hit.value) for hit in sorted(hits, key=lambda hit: (-hit.count, str(hit.value)))]
+
+        with translated(self.folder):
+            return self._remembered(f"languages {condition}", count)
+
+    def _remembered(self, key: str, compute: Callable[[], T]) -> T:
+        """Return what was computed before, unless the collection has changed since."""
+        changes = self._changes  # read before, so that a change in between makes the result old
+        known = self._results.get(key)
+        if known is None or known[0] != changes:
+            if len(self._results) >= _MOST_RESULTS:
+                self._results.clear()
+            known = self._results[key] = (changes, compute())
+        found: T = known[1]
+        return found
+
+    def _index_for(self, condition: Condition) -> None:
+        """Index the metadata that a condition asks for."""
+        indexes = self._indexes
+        if indexes is None or indexes.are_settled(condition):
+            return
+        is_large = self.count(EVERYTHING) >= _WORTH_AN_INDEX
+        with self._changing:
+            for index in indexes.choose(condition):
+                if index.is_needed:
+                    self._make_index(index)
+                elif is_large:
+                    with suppress(StoreError):  # without one, a search is slow and right
+                        self._make_index(index)
+            if is_large:
+                indexes.settle(condition)
+
+    def _make_index(self, index: NewIndex) -> None:
+        with self._change() as shard:
+            shard.update(create_index(index.path, index.kind))
+        if self._indexes is not None:
+            self._indexes.add(index)
 
     def _opened(self) -> edge.EdgeShard | None:
         """Return the shard. A missing one is looked for again: another process may have created it."""
@@ -323,10 +406,11 @@ class EdgeBackend:
                 )
             forget_closing(self.folder)
             config = json.loads((self.folder / CONFIG).read_text("utf-8"))
-            self._dimensions = int(config["vectors"][DENSE]["size"])
+            self._layout = read_layout(config)
             if (self.folder / MAKER).is_file():
                 self._maker = json.loads((self.folder / MAKER).read_text("utf-8"))
-            self._has_tenants = TENANT in shard.info().payload_schema
+            self._indexes = PayloadIndexes(shard.info().payload_schema)
+            self._has_tenants = (TENANT,) in self._indexes
             self._shard = shard
 
 

@@ -10,10 +10,10 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from qwen_agentkit.errors import StoreError
 from qwen_agentkit.vectorstores.conditions import (
@@ -28,9 +28,12 @@ from qwen_agentkit.vectorstores.conditions import (
 from qwen_agentkit.vectorstores.edge_backend import EdgeBackend
 from qwen_agentkit.vectorstores.edge_errors import translated
 from qwen_agentkit.vectorstores.edge_files import change_time, copy_shard
-from qwen_agentkit.vectorstores.points import TENANT, Hit, Point, SparseVector
+from qwen_agentkit.vectorstores.points import TENANT, Hit, Layout, Point, SparseVector
+from qwen_agentkit.vectorstores.threads import run_in_thread
 
 __all__ = ["CopyBackend"]
+
+T = TypeVar("T")
 
 _COPYING_SHARE = 0.1
 
@@ -84,9 +87,9 @@ class CopyBackend:
         return self._copies[-1].backend.maker
 
     @property
-    def dimensions(self) -> int | None:
-        """The length of the dense vectors."""
-        return self._copies[-1].backend.dimensions
+    def layout(self) -> Layout | None:
+        """The vectors of the collection."""
+        return self._copies[-1].backend.layout
 
     @property
     def has_tenants(self) -> bool:
@@ -131,13 +134,17 @@ class CopyBackend:
         copy = self._current()
         return copy.backend.count(all_of(copy.visible, condition))
 
+    async def awaited(self, work: Callable[[], T]) -> T:
+        """Call a function that uses this back end, in a thread."""
+        return await run_in_thread(work)
+
     def close(self) -> None:
         """Remove the copies."""
         with self._lock:
             for copy in self._copies:
                 copy.close()
 
-    def create(self, dimensions: int, maker: dict[str, Any]) -> None:
+    def create(self, layout: Layout, maker: dict[str, Any]) -> None:
         """Do nothing: the collection exists."""
 
     def atomically(self) -> AbstractContextManager[None]:

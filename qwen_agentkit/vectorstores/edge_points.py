@@ -16,25 +16,36 @@ from qwen_agentkit.vectorstores.conditions import (
     Contains,
     Dates,
     Exists,
+    IndexKind,
     Match,
     Not,
     Path,
     Prefix,
     Range,
     Scalar,
-    as_range,
     json_path,
+    sort_values,
 )
-from qwen_agentkit.vectorstores.points import DENSE, SPARSE, Point
+from qwen_agentkit.vectorstores.points import (
+    DENSE,
+    FIRST_STAGE,
+    SPARSE,
+    Layout,
+    Point,
+    Quantization,
+)
 
 __all__ = [
     "LANGUAGE_PATH",
+    "create_index",
     "create_shard",
     "dense_vector",
     "edge_filter",
     "edge_payload",
     "edge_point",
+    "read_layout",
     "read_point",
+    "search_params",
 ]
 
 _INDEXED = ("source", "language")
@@ -42,34 +53,84 @@ _INDEXED = ("source", "language")
 _BOOLEANS = "booleans"
 
 
+_QUANTIZATIONS = {
+    # TurboQuant needs no pass over all vectors, as int8 does: whatever is written can be searched at once.
+    "scalar": edge.TurboQuantQuantizationConfig(bits=edge.TurboQuantBitSize.Bits8, memory=edge.Memory.Pinned),
+    "binary": edge.BinaryQuantizationConfig(memory=edge.Memory.Pinned),
+}
+_STORED: dict[Quantization, str] = {"scalar": "turbo", "binary": "binary"}
+"""How `edge_config.json` names them."""
+_INDEX_TYPES = {
+    "keyword": edge.PayloadSchemaType.Keyword,
+    "float": edge.PayloadSchemaType.Float,
+    "datetime": edge.PayloadSchemaType.Datetime,
+}
+
 LANGUAGE_PATH = 'metadata."language"'
 
 
-def create_shard(folder: Folder, dimensions: int) -> edge.EdgeShard:
+def create_shard(folder: Folder, layout: Layout) -> edge.EdgeShard:
     """Create a shard with its payload indexes.
 
     Args:
         folder: An empty folder.
-        dimensions: The length of the dense vectors.
+        layout: Its vectors. What is only compared again stays on disk, read where it is needed.
     """
+    cold = edge.Memory.Cold if layout.quantization or layout.first_stage else None
+    vectors = {DENSE: _vector_params(layout.dimensions, cold)}
+    if layout.first_stage:
+        vectors[FIRST_STAGE] = _vector_params(layout.first_stage, edge.Memory.Cold)
+    if layout.quantization:
+        size = layout.first_stage or layout.dimensions
+        vectors[layout.searched] = _vector_params(size, cold, _QUANTIZATIONS[layout.quantization])
     config = edge.EdgeConfig(
-        vectors=edge.EdgeVectorParams(size=dimensions, distance=edge.Distance.Cosine),
+        vectors=vectors,
         sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
         wal_enabled=True,
     )
     shard = edge.EdgeShard.create(str(folder), config)
     for key in _INDEXED:
-        shard.update(
-            edge.UpdateOperation.create_field_index(
-                json_path(("metadata", key)), edge.PayloadSchemaType.Keyword
-            )
-        )
+        shard.update(create_index(("metadata", key), "keyword"))
     return shard
 
 
-def edge_point(point: Point) -> edge.Point:
+def _vector_params(
+    size: int, memory: edge.Memory | None, quantization: Any | None = None
+) -> edge.EdgeVectorParams:
+    distance = edge.Distance.Cosine
+    return edge.EdgeVectorParams(size, distance, memory=memory, quantization_config=quantization)
+
+
+def read_layout(config: dict[str, Any]) -> Layout:
+    """Read the layout of a shard from its `edge_config.json`."""
+    vectors = config["vectors"]
+    first = vectors.get(FIRST_STAGE)
+    kinds = (first or vectors[DENSE]).get("quantization_config") or {}
+    found = [name for name, kind in _STORED.items() if kind in kinds]
+    return Layout(int(vectors[DENSE]["size"]), found[0] if found else None, first and int(first["size"]))
+
+
+def create_index(path: Path, kind: IndexKind) -> edge.UpdateOperation:
+    """Return the operation that creates an index of payloads."""
+    if kind == "bool":
+        return edge.UpdateOperation.create_field_index(_BOOLEANS, edge.PayloadSchemaType.Keyword)
+    return edge.UpdateOperation.create_field_index(json_path(path), _INDEX_TYPES[kind])
+
+
+def search_params(layout: Layout, corpus: Condition | None = None) -> edge.SearchParams:
+    """Return the parameters of a search by vectors, or by words that are counted in a corpus."""
+    if corpus is not None:
+        # Without a corpus, deleted points count until the shard is loaded again.
+        return edge.SearchParams(idf=edge.IdfParams(corpus=edge_filter(corpus)))
+    again = edge.QuantizationSearchParams(rescore=True, oversampling=float(layout.oversampling))
+    return edge.SearchParams(quantization=again if layout.quantization else None)
+
+
+def edge_point(point: Point, layout: Layout) -> edge.Point:
     """Convert a point."""
     vector: dict[str, edge.NamedVector] = {DENSE: point.dense, SPARSE: edge.SparseVector(*point.sparse)}
+    if layout.first_stage:
+        vector[FIRST_STAGE] = point.dense[: layout.first_stage]
     return edge.Point(id=point.id, vector=vector, payload=edge_payload(point.payload))
 
 
@@ -138,16 +199,12 @@ def _iso(date: datetime | None) -> str | None:
 
 def _matches(path: Path, values: Sequence[Scalar]) -> list[Any]:
     """Return one condition per kind of value; texts share one, since there may be many."""
-    exact = [value for value in values if as_range(path, value) is None and not isinstance(value, bool)]
-    texts = [value for value in exact if isinstance(value, str)]
-    integers = [value for value in exact if isinstance(value, int)]
-    ranges = [numbers for value in values if (numbers := as_range(path, value))]
-    flags = [_flag(".".join(path[1:]), value) for value in values if isinstance(value, bool)]
-    key = json_path(path)
+    found = sort_values(path, values)
+    flags, key = [_flag(".".join(path[1:]), value) for value in found.flags], json_path(path)
+    lists = ((key, found.texts), (key, found.integers), (_BOOLEANS, flags))
     return [
-        *(edge.FieldCondition(key=key, match=edge.MatchAny(some)) for some in (texts, integers) if some),
-        *(_convert(numbers) for numbers in ranges),
-        *([edge.FieldCondition(key=_BOOLEANS, match=edge.MatchAny(flags))] if flags else []),
+        *(edge.FieldCondition(key=key, match=edge.MatchAny(some)) for key, some in lists if some),
+        *map(_convert, found.ranges),
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from qwen_agentkit.errors import InputError, StoreMismatchError
 from qwen_agentkit.vectorstores.backend import Backend
+from qwen_agentkit.vectorstores.points import Layout, Quantization
 
 __all__ = ["EmbedderGuard"]
 
@@ -19,33 +20,53 @@ __all__ = ["EmbedderGuard"]
 class EmbedderGuard:
     """Checks what one embedder and one collection exchange."""
 
-    def __init__(self, embedding: Embeddings, store: Backend) -> None:
+    def __init__(
+        self,
+        embedding: Embeddings,
+        store: Backend,
+        quantization: Quantization | None = None,
+        first_stage: int | None = None,
+    ) -> None:
         self._embedding = embedding
         self._store = store
+        self._wanted = {"quantization": quantization, "first_stage": first_stage}
         self._warned = False
+        self.check_layout()
 
-    def embed(self, texts: Sequence[str], payloads: Sequence[dict[str, Any]]) -> NDArray[np.float32]:
-        """Embed documents for writing, and create the collection if needed.
+    def embed(self, texts: Sequence[str]) -> Any:
+        """Embed documents; the rows are whatever the embedder returns."""
+        array = getattr(self._embedding, "embed_array", None)
+        return array(list(texts)) if array else self._embedding.embed_documents(list(texts))
+
+    def accept(
+        self, rows: Any, texts: Sequence[str], payloads: Sequence[dict[str, Any]]
+    ) -> NDArray[np.float32]:
+        """Check the vectors of documents that are to be written, and create the collection if needed.
 
         Returns:
             The vectors, of shape (len(texts), dimensions).
 
         Raises:
-            InputError: The embedder returned a wrong number of vectors, unequal lengths, NaN or infinity;
-                the message names the first such document.
+            InputError: The embedder returned a wrong number of vectors, unequal lengths, NaN, infinity or
+                zeros; the message names the first such document.
             StoreMismatchError: Another embedder, or other software, made the collection.
         """
-        vectors = self._embed(texts)
-        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+        vectors = self._as_array(rows, len(texts))
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            lengths = np.einsum("ij,ij->i", vectors, vectors)  # of squares, as cosines need them
+        bad = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
         if len(bad):
             name = payloads[bad[0]]["metadata"].get("source") or texts[bad[0]][:60]
             raise InputError(
-                f"The vector of document {name!r} holds NaN or infinity; expected numbers. Try "
-                "dtype='float32', or leave the document out."
+                f"The vector of document {name!r} holds NaN or infinity, or is zero; expected numbers with a "
+                "direction. Try dtype='float32', or leave the document out."
             )
-        if self._store.dimensions is None:
-            self._store.create(vectors.shape[1], _fingerprint(self._embedding, vectors.shape[1]))
-        self.check_maker(vectors.shape[1])
+        dimensions = vectors.shape[1]
+        if self._store.layout is None:
+            layout = self._layout(dimensions)
+            self._store.create(layout, _fingerprint(self._embedding, dimensions))
+        self.check_maker(dimensions)
+        self.check_layout()
         return vectors
 
     def check_maker(self, dimensions: int) -> None:
@@ -55,29 +76,59 @@ class EmbedderGuard:
             StoreMismatchError: Another embedder, or other software, made the collection.
         """
         mine = _fingerprint(self._embedding, dimensions)
-        if self._store.dimensions is None:
+        layout = self._store.layout
+        if layout is None:
             return
-        if self._store.dimensions != dimensions or self._store.maker != mine:
+        if layout.dimensions != dimensions or self._store.maker != mine:
             raise StoreMismatchError(f"{self._describe_mismatch(mine)} Nothing was written.")
+
+    def check_layout(self) -> None:
+        """Refuse a collection whose vectors are kept in another way than this store was told.
+
+        Raises:
+            StoreMismatchError: They are.
+        """
+        layout = self._store.layout
+        for name, wanted in self._wanted.items():
+            if layout is not None and wanted is not None and getattr(layout, name) != wanted:
+                raise StoreMismatchError(
+                    f"The store was made with {name}={getattr(layout, name)!r}; expected {wanted!r}. Leave "
+                    "the argument out to use it as it is, or ingest into another store."
+                )
+
+    def _layout(self, dimensions: int) -> Layout:
+        layout = Layout(dimensions, **self._wanted)  # type: ignore[arg-type]  # each value has its key's type
+        if layout.first_stage is not None and not 0 < layout.first_stage < dimensions:
+            raise InputError(
+                f"first_stage is {layout.first_stage!r}; expected 1 to {dimensions - 1}, less than the "
+                "vectors have. Leave it out."
+            )
+        return layout
 
     def check_query(self, vector: Sequence[float]) -> None:
         """Refuse a query vector that cannot be compared; warn once if another embedder made the store."""
-        if self._store.dimensions is None:
+        layout = self._store.layout
+        if layout is None:
             return
-        mine = _fingerprint(self._embedding, len(vector))
-        if not np.isfinite(vector).all():
+        mine = _fingerprint(self._embedding, len(vector) if isinstance(vector, Sized) else 0)
+        try:
+            with np.errstate(over="ignore"):
+                numbers = np.asarray(vector, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"The vector of the query is {vector!r:.60}; expected a list of numbers."
+            ) from error
+        if not np.isfinite(numbers).all():
             raise InputError(
                 f"The vector of the query holds NaN or infinity; expected numbers. Check {mine['model']!r}."
             )
-        if self._store.dimensions != len(vector):
+        if numbers.shape != (layout.dimensions,):
             raise StoreMismatchError(self._describe_mismatch(mine))
         if self._store.maker not in (None, mine) and not self._warned:
             self._warned = True
             warnings.warn(f"{self._describe_mismatch(mine)} Results may be poor.", stacklevel=4)
 
-    def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        array = getattr(self._embedding, "embed_array", None)
-        rows = array(list(texts)) if array else self._embedding.embed_documents(list(texts))
+    def _as_array(self, rows: Any, count: int) -> NDArray[np.float32]:
         name = type(self._embedding).__name__
         try:
             vectors = np.asarray(rows, dtype=np.float32)
@@ -85,15 +136,16 @@ class EmbedderGuard:
             raise InputError(
                 f"{name} returned vectors of unequal lengths; expected one length. Check the embedder."
             ) from error
-        if vectors.ndim != 2 or len(vectors) != len(texts) or not vectors.shape[1]:
+        if vectors.ndim != 2 or len(vectors) != count or not vectors.shape[1]:
             raise InputError(
-                f"{name} returned an array of shape {vectors.shape}; expected ({len(texts)}, dimensions). "
+                f"{name} returned an array of shape {vectors.shape}; expected ({count}, dimensions). "
                 "Check the embedder."
             )
         return vectors
 
     def _describe_mismatch(self, mine: dict[str, Any]) -> str:
-        made = self._store.maker or f"other software, with {self._store.dimensions} dimensions,"
+        layout = self._store.layout
+        made = self._store.maker or f"other software, with {layout and layout.dimensions} dimensions,"
         return (
             f"The store was made by {made} and the embedder here is {mine}; expected the same. Open it with "
             "that embedder, or ingest into another store."

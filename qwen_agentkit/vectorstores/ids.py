@@ -9,7 +9,25 @@ from qwen_agentkit.errors import InputError
 from qwen_agentkit.text.documents import chunk_ids, document_ids, point_id
 from qwen_agentkit.vectorstores.backend import Backend
 
-__all__ = ["check_unique", "make_ids"]
+__all__ = ["check_unique", "make_ids", "point_ids"]
+
+
+def point_ids(ids: Sequence[str]) -> list[str]:
+    """Return the ids of the points of documents.
+
+    Raises:
+        InputError: They are no list, or one is not text.
+    """
+    if isinstance(ids, str):
+        raise InputError(f"ids is the text {ids!r}; expected a list of ids. Write [{ids!r}].")
+    return [_point_id(id) for id in ids]
+
+
+def _point_id(id: str) -> str:
+    try:
+        return point_id(id)
+    except (AttributeError, TypeError, UnicodeEncodeError) as error:
+        raise InputError(f"The id {id!r} is not text ({error}); expected valid Unicode.") from error
 
 
 def make_ids(texts: Sequence[str], metadatas: Sequence[dict[str, Any]], backend: Backend) -> list[str]:
@@ -35,8 +53,7 @@ def check_unique(ids: Sequence[str]) -> None:
         InputError: Two are equal, or two spellings of one UUID.
     """
     seen: dict[str, str] = {}
-    for id in ids:
-        point = point_id(id)
+    for id, point in zip(ids, point_ids(ids), strict=True):
         if point in seen:
             raise InputError(
                 f"The ids {seen[point]!r} and {id!r} are the same; expected one id per document. Keep one of "

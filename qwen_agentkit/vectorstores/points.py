@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from langchain_core.documents import Document
 
@@ -19,12 +19,15 @@ from qwen_agentkit.text.sparse import sparse_document
 
 __all__ = [
     "DENSE",
+    "FIRST_STAGE",
     "LARGEST_INTEGER",
     "MOST_LANGUAGES",
     "SPARSE",
     "TENANT",
     "Hit",
+    "Layout",
     "Point",
+    "Quantization",
     "SparseVector",
     "make_payload",
     "make_point",
@@ -33,6 +36,8 @@ __all__ = [
 
 DENSE = ""
 SPARSE = "langchain-sparse"
+FIRST_STAGE = "first-stage"
+"""The beginning of the dense vector, for a first search; only in a collection whose layout says so."""
 TENANT = "tenant"
 """Where a payload names the tenant of its point."""
 LARGEST_INTEGER = 2**63 - 1
@@ -45,6 +50,43 @@ _DEEPEST = 100
 
 SparseVector = tuple[list[int], list[float]]
 """Indices and as many values."""
+
+
+Quantization = Literal["scalar", "binary"]
+"""How many bits of each number of a vector stay in memory: 8 or 1."""
+
+_CANDIDATES = {"scalar": 3, "binary": 10}
+_CANDIDATES_OF_FIRST_STAGE = 10
+_MOST_CANDIDATES = 100_000
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The vectors of a collection, fixed when it is created.
+
+    Attributes:
+        dimensions: The length of the dense vectors.
+        quantization: How the vectors are kept in memory that are searched first; None keeps them as they are.
+        first_stage: How many numbers of a vector are searched first; None takes all.
+    """
+
+    dimensions: int
+    quantization: Quantization | None = None
+    first_stage: int | None = None
+
+    @property
+    def searched(self) -> str:
+        """The name of the vector that is searched first."""
+        return FIRST_STAGE if self.first_stage else DENSE
+
+    @property
+    def oversampling(self) -> int:
+        """How many times as many quantized vectors are found as are compared again, exactly."""
+        return _CANDIDATES.get(self.quantization or "", 1)
+
+    def candidates(self, limit: int) -> int:
+        """Return how many hits of the first stage are compared again, by their whole vectors."""
+        return max(limit, min(limit * _CANDIDATES_OF_FIRST_STAGE, _MOST_CANDIDATES))
 
 
 @dataclass(frozen=True)
@@ -94,7 +136,7 @@ def make_payload(given: str, text: str, metadata: dict[str, Any]) -> dict[str, A
         encoded = json.dumps(metadata, allow_nan=False, ensure_ascii=False)
         encoded.encode()
         plain = json.loads(encoded)
-        _check_values(plain)
+        _check_values(metadata)
     except UnicodeEncodeError as error:
         raise InputError(
             f"Document {name} holds broken Unicode ({error}); expected text. Decode it again."
@@ -134,6 +176,8 @@ def _check_values(metadata: dict[str, Any]) -> None:
     level: list[Any] = [metadata]
     for _ in range(_DEEPEST):
         for value in level:
+            if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
+                raise ValueError("a key is not text")  # JSON would make texts of keys, and equal ones of two
             if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
                 raise ValueError("an integer has more than 64 bits")
         inner = (value.values() if isinstance(value, dict) else value for value in level if value)

@@ -85,13 +85,13 @@ def repair_store(root: Path, collection: str = "documents") -> StoreReport:
     expected = _expected_points(folder)
     backend = _open_damaged(root, collection)
     try:
-        dimensions, maker = backend.dimensions, backend.maker
+        layout, maker = backend.layout, backend.maker
         points = [_with_new_words(point) for point in _read_sound(backend, report)]
     finally:
         backend.close()
-    if dimensions is None or maker is None:
+    if layout is None or maker is None:
         raise StoreNotFoundError(f"{str(root)!r} has no documents yet. There is nothing to repair.")
-    report.points = replace_shard(folder, points, dimensions, maker)
+    report.points = replace_shard(folder, points, layout, maker)
     if expected is not None and expected > report.points:
         report.add(f"{expected - report.points} of {expected} passages were lost; ingest again")
     for place in found:
@@ -123,7 +123,7 @@ def _read_sound(backend: EdgeBackend, report: StoreReport) -> Iterator[Point]:
     chunks: dict[tuple[Any, ...], list[int]] = {}
     for point in backend.export():
         report.points += 1
-        if problem := _find_problem(point, backend.dimensions or 0):
+        if problem := _find_problem(point, backend.layout.dimensions if backend.layout else 0):
             report.add(problem, str(point.payload.get("id", point.id)))
             continue
         metadata = point.payload["metadata"]

@@ -6,9 +6,9 @@ Knows a back end, ranks and scores. Knows no embedder.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -27,6 +27,7 @@ __all__ = [
     "check_k",
     "check_query_text",
     "is_language",
+    "refuse_unknown",
     "relevance",
     "search_hits",
     "search_legs",
@@ -179,11 +180,21 @@ def check_query_text(query: str) -> None:
         raise InputError(f"The question is {query!r}; expected text. Ask something.")
 
 
-def check_k(k: int) -> None:
+def check_k(k: int, name: str = "k") -> None:
     """Refuse a number of results that cannot be searched.
 
     Raises:
         InputError: It is not an integer, below 1 or beyond what a back end takes.
     """
-    if not isinstance(k, int) or not 1 <= k <= _LARGEST_K:
-        raise InputError(f"k is {k!r}; expected 1 or more, at most {_LARGEST_K}. Try k=4.")
+    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= _LARGEST_K:
+        raise InputError(f"{name} is {k!r}; expected 1 or more, at most {_LARGEST_K}. Try {name}=4.")
+
+
+def refuse_unknown(kwargs: Mapping[str, Any]) -> None:
+    """Refuse other arguments: LangChain's signatures accept any, and a misspelled filter finds everything.
+
+    Raises:
+        InputError: There is one.
+    """
+    if kwargs:
+        raise InputError(f"The argument {next(iter(kwargs))!r} is unknown. See help(QwenVectorStore).")

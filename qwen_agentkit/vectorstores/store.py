@@ -16,25 +16,27 @@ from typing import Any
 import numpy as np
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
-from langchain_core.runnables import run_in_executor
-from langchain_core.vectorstores import VectorStore, VectorStoreRetriever
+from langchain_core.vectorstores import VectorStoreRetriever
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
 from qwen_agentkit.catalog import FUSIONS, Fusion
 from qwen_agentkit.errors import InputError, StoreError
 from qwen_agentkit.retrievers import ScoredRetriever
 from qwen_agentkit.text.documents import point_id
+from qwen_agentkit.vectorstores.adding import prepare_texts
+from qwen_agentkit.vectorstores.async_store import AsyncVectorStore
 from qwen_agentkit.vectorstores.backend import Backend, open_backend
 from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition
 from qwen_agentkit.vectorstores.embedder_guard import EmbedderGuard
 from qwen_agentkit.vectorstores.filters import Filter, parse_filter
-from qwen_agentkit.vectorstores.ids import check_unique, make_ids
-from qwen_agentkit.vectorstores.points import Hit, make_payload, make_point, make_words
+from qwen_agentkit.vectorstores.ids import point_ids
+from qwen_agentkit.vectorstores.points import Hit, Quantization, make_payload, make_words
 from qwen_agentkit.vectorstores.search import (
     Legs,
     Mode,
     check_k,
     check_query_text,
+    refuse_unknown,
     relevance,
     search_hits,
     search_legs,
@@ -43,12 +45,10 @@ from qwen_agentkit.vectorstores.tenants import TenantBackend, check_tenant
 
 __all__ = ["QwenVectorStore"]
 
-_NUMBERS_PER_WRITE = 1 << 19
-"""Vector components written at a time: about 8 MB as JSON, where servers accept 32 MB."""
 _COLLECTION = re.compile(r"[\w][\w.-]{0,99}")
 
 
-class QwenVectorStore(VectorStore):
+class QwenVectorStore(AsyncVectorStore):
     """A vector store in a folder, or on a Qdrant server.
 
     It searches by meaning (the embedder's vectors, cosine) and by words (BM25, every script), and fuses both
@@ -71,10 +71,15 @@ class QwenVectorStore(VectorStore):
             while another process writes it, and see finished documents only.
         tenant: Whose documents these are. Everything this object writes, reads, counts or deletes is this
             tenant's, whatever ids and metadata say. Without a tenant, it is what belongs to none.
+        quantization: How vectors stay in memory in a store that is made: with 8 bits a number ("scalar"), or
+            with 1 ("binary"; for 1,000 dimensions or more). The best are compared again by the vectors on
+            disk. None leaves an existing store as it is, and a new one unquantized.
+        first_stage: How many numbers of a vector are searched first, such as 256, in a store that is made;
+            the best are compared again by all. For embedders trained for it (MRL), as Qwen3's are.
 
     Raises:
-        InputError: Not exactly one of `path` and `url` is given, or `mode`, `collection` or `tenant` is
-            invalid.
+        InputError: Not exactly one of `path` and `url` is given, or another argument is invalid.
+        StoreMismatchError: The store was made with another `quantization` or `first_stage`.
         StoreNotFoundError: The folder holds other files, or no store and `create` is False.
         StoreLockedError: Another process has the folder open.
 
@@ -97,20 +102,30 @@ class QwenVectorStore(VectorStore):
         create: bool = True,
         fusion: Fusion | None = None,
         tenant: str | None = None,
+        quantization: Quantization | None = None,
+        first_stage: int | None = None,
     ) -> None:
         if mode not in ("hybrid", "dense", "sparse"):
             raise InputError(f"mode is {mode!r}; expected 'hybrid', 'dense' or 'sparse'.")
         if not _COLLECTION.fullmatch(collection):
             raise InputError(f"collection is {collection!r}; expected letters, digits, '_', '-' and '.'.")
+        if quantization not in (None, "scalar", "binary"):
+            raise InputError(f"quantization is {quantization!r}; expected 'scalar', 'binary' or None.")
+        if first_stage is not None and (not isinstance(first_stage, int) or first_stage < 1):
+            raise InputError(f"first_stage is {first_stage!r}; expected 1 or more. Try 256.")
         self.embedding = embedding
         self.mode: Mode = mode
         self.fusion = fusion or FUSIONS.get(str(getattr(embedding, "model", "")))
         if tenant is not None:
             check_tenant(tenant)
         self._store = TenantBackend(open_backend(path, url, api_key, collection, create=create), tenant)
-        self._guard = EmbedderGuard(embedding, self._store)
         # A store that nobody closes releases its lock when it is collected or the process ends.
         self._finalizer = weakref.finalize(self, self._store.close)
+        try:
+            self._guard = EmbedderGuard(embedding, self._store, quantization, first_stage)
+        except StoreError:
+            self.close()
+            raise
 
     @property
     def embeddings(self) -> Embeddings:
@@ -148,31 +163,14 @@ class QwenVectorStore(VectorStore):
             StoreMismatchError: Another embedder made the collection.
             StoreWriteError: The disk is full or the folder is read-only.
         """
-        _refuse_unknown(kwargs)
-        if batch_size is not None and batch_size < 1:
-            raise InputError(f"batch_size is {batch_size!r}; expected 1 or more. Try 100.")
-        backend = self._backend  # A closed store raises before anything is embedded.
-        texts = list(texts)
-        metadatas = metadatas or [{} for _ in texts]
-        ids = ids or [None] * len(texts)
-        if not len(texts) == len(metadatas) == len(ids):
-            raise InputError(
-                f"Got {len(texts)} texts, {len(metadatas)} metadatas, {len(ids)} ids; expected equal numbers."
-            )
-        if not texts:
+        refuse_unknown(kwargs)
+        new = prepare_texts(self._backend, texts, metadatas, ids, batch_size)
+        if not new.ids:
             return []
-        made = [""] * len(texts) if all(ids) else make_ids(texts, metadatas, backend)
-        given = [id or own for id, own in zip(ids, made, strict=True)]
-        check_unique(given)
-        payloads = [make_payload(*item) for item in zip(given, texts, metadatas, strict=True)]
-        vectors = self._guard.embed(texts, payloads)
-        rows_per_write = max(1, _NUMBERS_PER_WRITE // vectors.shape[1])
-        rows_per_write = min(rows_per_write, batch_size or rows_per_write)
-        for start in range(0, len(texts), rows_per_write):
-            part = slice(start, start + rows_per_write)
-            rows = zip(given[part], vectors[part].tolist(), payloads[part], strict=True)
-            backend.upsert([make_point(*row) for row in rows])
-        return given
+        vectors = self._guard.accept(self._guard.embed(new.texts), new.texts, new.payloads)
+        for part in new.parts(vectors):
+            self._backend.upsert(new.make_points(vectors, part))
+        return new.ids
 
     def update_metadata(self, documents: Iterable[Document]) -> None:
         """Replace the metadata and the word vectors of stored documents, found by their ids.
@@ -201,7 +199,7 @@ class QwenVectorStore(VectorStore):
             InputError: Not exactly one of `ids` and `filter` is given, or the filter is invalid. Nothing is
                 deleted then.
         """
-        _refuse_unknown(kwargs)
+        refuse_unknown(kwargs)
         condition = parse_filter(filter)
         if (ids is None) == (condition == EVERYTHING):
             raise InputError(
@@ -209,13 +207,13 @@ class QwenVectorStore(VectorStore):
             )
         if ids is None:
             self._backend.delete_matching(condition)
-        elif ids:
-            self._backend.delete([point_id(id) for id in ids])
+        elif len(ids):
+            self._backend.delete(point_ids(ids))
         return True
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """Return the documents that exist, in the order of the ids."""
-        return [hit.document() for hit in self._backend.retrieve([point_id(id) for id in ids])]
+        return [hit.document() for hit in self._backend.retrieve(point_ids(ids))]
 
     def count(self, filter: Filter | None = None) -> int:
         """Count the documents that match a filter."""
@@ -264,12 +262,12 @@ class QwenVectorStore(VectorStore):
 
         Arguments and errors are those of `similarity_search`.
         """
-        _refuse_unknown(kwargs)
+        refuse_unknown(kwargs)
         check_query_text(query)
         check_k(k)
         condition = parse_filter(filter)
-        vector = [] if self.mode == "sparse" else self._embed_query(query)
-        hits = search_hits(self._backend, self.mode, query, vector, k, condition, fusion=self.fusion)
+        vector = [] if self.mode == "sparse" else self.embedding.embed_query(query)
+        hits = self._search(query, vector, k, condition)
         return [(hit.document(), hit.score) for hit in hits]
 
     def search_legs(self, query: str, k: int = 50, *, vector: list[float] | None = None) -> Legs:
@@ -282,35 +280,27 @@ class QwenVectorStore(VectorStore):
         """
         check_query_text(query)
         check_k(k)
-        if vector is None:
-            vector = self._embed_query(query)
-        else:
-            self._guard.check_query(vector)
+        vector = self.embedding.embed_query(query) if vector is None else vector
+        self._guard.check_query(vector)
         return search_legs(self._backend, query, vector, k, EVERYTHING)
 
     def _similarity_search_with_relevance_scores(
         self, query: str, k: int = 4, filter: Filter | None = None, **kwargs: Any
     ) -> list[tuple[Document, float]]:
         """Return the k best documents in the order of the mode, with their cosines, 0 to 1."""
-        _refuse_unknown(kwargs)
+        refuse_unknown(kwargs)
         check_query_text(query)
         check_k(k)
         condition = parse_filter(filter)
-        vector = self._embed_query(query)
-        backend, fusion = self._backend, self.fusion
-        hits = search_hits(backend, self.mode, query, vector, k, condition, fusion=fusion, with_vectors=True)
+        vector = self.embedding.embed_query(query)
+        hits = self._search(query, vector, k, condition, with_vectors=True)
         return [(hit.document(), relevance(vector, hit.vector)) for hit in hits]
-
-    async def _asimilarity_search_with_relevance_scores(
-        self, query: str, k: int = 4, **kwargs: Any
-    ) -> list[tuple[Document, float]]:
-        return await run_in_executor(None, self._similarity_search_with_relevance_scores, query, k, **kwargs)
 
     def similarity_search_by_vector(
         self, embedding: list[float], k: int = 4, filter: Filter | None = None, **kwargs: Any
     ) -> list[Document]:
         """Return the k documents nearest to a vector, nearest first. See `similarity_search`."""
-        _refuse_unknown(kwargs)
+        refuse_unknown(kwargs)
         check_k(k)
         return [hit.document() for hit in self._nearest(embedding, k, parse_filter(filter))]
 
@@ -342,8 +332,11 @@ class QwenVectorStore(VectorStore):
         **kwargs: Any,
     ) -> list[Document]:
         """Return k different documents near a vector. See `max_marginal_relevance_search`."""
-        _refuse_unknown(kwargs)
+        refuse_unknown(kwargs)
         check_k(k)
+        check_k(fetch_k, "fetch_k")
+        if not isinstance(lambda_mult, int | float) or not 0 <= lambda_mult <= 1:
+            raise InputError(f"lambda_mult is {lambda_mult!r}; expected a number from 0 to 1. Try 0.5.")
         hits = self._nearest(embedding, max(k, fetch_k), parse_filter(filter), with_vectors=True)
         vectors = [hit.vector or [] for hit in hits]
         chosen = maximal_marginal_relevance(np.array(embedding), vectors, lambda_mult, k) if hits else []
@@ -405,19 +398,18 @@ class QwenVectorStore(VectorStore):
             raise StoreError("The store is closed. Open it again with QwenVectorStore(...).")
         return self._store
 
-    def _embed_query(self, query: str) -> list[float]:
-        vector = self.embedding.embed_query(query)
-        self._guard.check_query(vector)
-        return vector
+    def _search(
+        self, query: str, vector: list[float], k: int, condition: Condition, with_vectors: bool = False
+    ) -> list[Hit]:
+        if vector:
+            self._guard.check_query(vector)
+        fusion = self.fusion
+        return search_hits(
+            self._backend, self.mode, query, vector, k, condition, fusion=fusion, with_vectors=with_vectors
+        )
 
     def _nearest(
         self, vector: list[float], limit: int, condition: Condition, with_vectors: bool = False
     ) -> list[Hit]:
         self._guard.check_query(vector)
         return self._backend.search(vector, limit, condition, with_vectors)
-
-
-def _refuse_unknown(kwargs: dict[str, Any]) -> None:
-    # LangChain's signatures accept anything, but a misspelled filter must not search everything.
-    if kwargs:
-        raise InputError(f"The argument {next(iter(kwargs))!r} is unknown. See help(QwenVectorStore).")

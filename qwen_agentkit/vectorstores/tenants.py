@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import unicodedata
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.vectorstores.backend import Collection
 from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition, Exists, Match, Not, all_of
-from qwen_agentkit.vectorstores.points import TENANT, Hit, Point, SparseVector
+from qwen_agentkit.vectorstores.points import TENANT, Hit, Layout, Point, SparseVector
 
 __all__ = ["TenantBackend", "check_tenant"]
+
+T = TypeVar("T")
 
 _NAMESPACE = uuid.UUID("f7a1c5de-3b0a-5c61-9d52-6a2f0b7e4c11")
 _LONGEST = 200
@@ -62,22 +64,26 @@ class TenantBackend:
             check_tenant(tenant)
 
     @property
-    def dimensions(self) -> int | None:
-        """The length of the dense vectors."""
-        return self.whole.dimensions
+    def layout(self) -> Layout | None:
+        """The vectors of the collection."""
+        return self.whole.layout
 
     @property
     def maker(self) -> dict[str, Any] | None:
         """The fingerprint of the embedder that made the collection."""
         return self.whole.maker
 
-    def create(self, dimensions: int, maker: dict[str, Any]) -> None:
+    def create(self, layout: Layout, maker: dict[str, Any]) -> None:
         """Create the collection unless it exists."""
-        self.whole.create(dimensions, maker)
+        self.whole.create(layout, maker)
 
     def atomically(self) -> AbstractContextManager[None]:
         """Let readers in other processes see all changes of a block, or none."""
         return self.whole.atomically()
+
+    async def awaited(self, work: Callable[[], T]) -> T:
+        """Call a function that uses this back end, without blocking the event loop."""
+        return await self.whole.awaited(work)
 
     def close(self) -> None:
         """Release files and connections."""

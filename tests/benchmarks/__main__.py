@@ -14,16 +14,20 @@ from tests.benchmarks import (
     chat,
     client,
     cold,
+    constraint,
     decisions,
     embed,
     gpu,
     graph,
+    hybrid,
     memory,
     overhead,
     plot,
     quantized,
     rerank,
+    schemas,
     sizes,
+    stores,
 )
 from tests.benchmarks.work import Effort
 
@@ -34,6 +38,8 @@ SPEED: dict[str, Callable[[Effort], dict[str, Any]]] = {
     "memory": memory.measure,
     "gpu": gpu.measure,
     "chat": chat.measure,
+    "hybrid": hybrid.measure,
+    "constraint": constraint.measure,
     "decisions": decisions.measure,
     "client": client.measure,
     "graph": graph.measure,
@@ -47,6 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.what == "sizes":
         results = sizes.measure(options.model, sizes.read(options.data, options.files))
         print(sizes.table(results))
+    elif options.what == "schemas":
+        given = (options.folder, options.files, options.seed, options.walks, options.minutes)
+        results = schemas.measure(*given)
+        print(json.dumps(results, indent=2, ensure_ascii=False))
+    elif options.what == "stores":
+        results = stores.measure(options.number, options.peers, options.only)
+        print(json.dumps(results, indent=2))
     elif options.what == "cold":
         results = cold.measure(options.rounds, options.before)
         print(json.dumps(results, indent=2))
@@ -69,6 +82,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--json", type=Path, help="write the results to this file")
     command.add_argument("--rounds", type=int, default=5, help="runs of each command")
     command.add_argument("--before", type=Path, help="Python of an environment with an earlier version")
+    command = commands.add_parser("schemas", help="answers to the schemas of a folder")
+    command.add_argument("--json", type=Path, help="write the results to this file")
+    schemas.add_options(command)
+    command = commands.add_parser("stores", help="embedded vector stores")
+    command.add_argument("--json", type=Path, help="write the results to this file")
+    stores.add_options(command)
     for name in (*SPEED, "sizes"):
         command = commands.add_parser(name)
         command.add_argument("--json", type=Path, help="write the results to this file")

@@ -44,11 +44,15 @@ class Forced(LogitsProcessor):
 
 
 class Bench:
-    """The model twice: in this engine, and as transformers runs it."""
+    """The model twice: in this engine, and as transformers runs it.
 
-    def __init__(self, effort: Effort) -> None:
+    Args:
+        effort: How much to do.
+        place: Folder of the checkpoint.
+    """
+
+    def __init__(self, effort: Effort, place: str) -> None:
         self.effort = effort
-        place = str(shape.folder(effort.size))
         self.loaded: Loaded = load(place, device="cpu", chat=True)
         self.stock = _stock(place)
         handbook = Path(str(files("qwen_agentkit") / "data" / "handbook"))
@@ -106,18 +110,22 @@ def _stock(place: str) -> Any:
 
 
 def measure(effort: Effort) -> dict[str, Any]:
-    """Every benchmark of this module, with the speed of the machine's memory before and after."""
-    bench = Bench(effort)
+    """Every benchmark of this module."""
+    return compare(Bench(effort, str(shape.folder(effort.size))), (decode, _quote, eight, turns))
+
+
+def compare(bench: Bench, benchmarks: Sequence[Callable[[Bench], dict[str, Any]]]) -> dict[str, Any]:
+    """Run benchmarks, with the speed of the machine's memory before and after."""
     before = read_gigabytes()
     cases = {}
-    for benchmark in (_decode, _quote, _eight, _turns):
+    for benchmark in benchmarks:
         name = benchmark.__name__.removeprefix("_")
         cases[name] = {"what": benchmark.__doc__, **benchmark(bench)}
         say(f"  {name}: {cases[name]['times_slower_than_ours']}")
     return {**machine(), "memory_gigabytes_a_second": [before, read_gigabytes()], "cases": cases}
 
 
-def _turns(bench: Bench) -> dict[str, Any]:
+def turns(bench: Bench) -> dict[str, Any]:
     """Time to the first token of an agent's fourth turn: 600 tokens, then 150 of tool results a turn."""
     text = bench.ids("\n\n".join(bench.pages))
     answer = text[-8:]
@@ -147,7 +155,7 @@ def _turns(bench: Bench) -> dict[str, Any]:
     )
 
 
-def _decode(bench: Bench) -> dict[str, Any]:
+def decode(bench: Bench) -> dict[str, Any]:
     """32 tokens after 128, less the first, which is the prompt's."""
     text = bench.ids("\n\n".join(bench.pages))
     prompt, said = text[:128], text[5000:5032]
@@ -182,7 +190,7 @@ def _quote(bench: Bench) -> dict[str, Any]:
     return {**result, "prompt_tokens": len(prompt), "tokens_a_second": _rates(result, len(said) - 1)}
 
 
-def _eight(bench: Bench) -> dict[str, Any]:
+def eight(bench: Bench) -> dict[str, Any]:
     """Eight requests of 32 tokens that write 48 each: at once, in a row, and as a padded batch."""
     text = bench.ids("\n\n".join(bench.pages))
     prompts = [text[100 * n : 100 * n + 32] for n in range(8)]

@@ -25,7 +25,7 @@ from tests.benchmarks.machine import computed, say
 
 DTYPES = ("bfloat16", "float32")
 
-# A batch size of a peer is its best when both its neighbours are this much slower.
+# A batch size of a peer is its best when both its neighbors are this much slower.
 WORSE = 1.1
 
 Pairs = Sequence[tuple[str, str]]

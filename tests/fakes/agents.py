@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from langchain.agents import create_agent
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.language_models import BaseChatModel
@@ -13,6 +14,9 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import Field
+
+from qwen_agentkit import QwenVectorStore
+from tests.fakes.embedders import BagOfWords
 
 HOURS = Document("The library opens at nine.", metadata={"source": "en/hours.md", "chunk": 0})
 
@@ -120,3 +124,25 @@ THREAD: RunnableConfig = {"configurable": {"thread_id": "1"}}
 
 
 GOOD = "The library opens at nine [1]."
+
+
+def paged_store(tenant: str = "a") -> QwenVectorStore:
+    store = QwenVectorStore(BagOfWords(), path=":memory:")
+    pages = [
+        Document(
+            f"Page {number} of the {name} handbook.",
+            metadata={"source": f"{name}.md", "title": name.title(), "chunk": number, "owner": owner},
+        )
+        for name, owner in (("red", "a"), ("blue", "b"))
+        for number in range(6)
+    ]
+    store.add_documents(pages)
+    return store
+
+
+def tool_texts(agent: Any, **context: Any) -> list[str]:
+    return [one.text for one in results(run(agent, **context)[0])]
+
+
+def alone(model: Played, *middleware: Any, tools: Sequence[Any] = ()) -> Any:
+    return create_agent(model, list(tools), middleware=list(middleware))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableLambda
 from pydantic import Field
+
+from qwen_agentkit.graphs import create_corrective_rag_graph, create_rag_graph
 
 HOURS = Document("The library opens at nine.", metadata={"source": "en/hours.md", "language": "en"})
 BOAT = Document("يغادر القارب في السابعة والنصف.", metadata={"source": "ar/boat.md", "language": "ar"})
@@ -87,7 +90,7 @@ class Played(BaseChatModel):
         task = "rewrite" if "Write the query only" in words else "answer"
         task = "translate" if "translation only" in words else task
         task = "stand alone" if "Write the question only" in words else task
-        task = "summarise" if "Write the summary only" in words else task
+        task = "summarize" if "Write the summary only" in words else task
         task = "repair" if messages[-1].text.startswith("Your answer has faults") else task
         kept = {key: kwargs[key] for key in ("thinking", "thinking_budget", "tools") if key in kwargs}
         line = self._next(task, messages, kept)
@@ -127,3 +130,27 @@ def stages(events: list[dict[str, Any]]) -> list[str]:
 
 def fallbacks(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(event["stage"], event["fallback"]) for event in events if "fallback" in event]
+
+
+FACTORIES = [create_rag_graph, create_corrective_rag_graph]
+
+
+SURE = ByScore(of=lambda query, text: 0.9)
+
+
+class Unwell(Shelf):
+    """A retriever that raises, or takes its time, from its second query on or at once."""
+
+    error: Any = None
+    seconds: float = 0.0
+    after: int = 0
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun
+    ) -> list[Document]:
+        found = super()._get_relevant_documents(query, run_manager=run_manager)
+        if len(self.queries) > self.after:
+            time.sleep(self.seconds)
+            if self.error:
+                raise self.error
+        return found

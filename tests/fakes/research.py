@@ -10,7 +10,7 @@ import pytest
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableLambda
@@ -126,3 +126,37 @@ def stages(events: list[dict[str, Any]]) -> list[str]:
 
 def fallbacks(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(event["stage"], event["fallback"]) for event in events if "fallback" in event]
+
+
+PAGES = [
+    Document("The library opens at nine.", metadata={"source": "library.md", "language": "en"}),
+    Document("The museum opens at ten.", metadata={"source": "museum.md", "language": "en"}),
+    Document("The harbour closes at noon.", metadata={"source": "harbour.md", "language": "en"}),
+    Document("窑炉最高温度为1230度。", metadata={"source": "kiln.md", "language": "zh"}),
+]
+
+
+WORDS = ByScore(of=shared_words)
+
+
+QUESTION = {"messages": [HumanMessage("Which opens first, the library or the museum?")]}
+
+
+PLAN = {"sub_questions": ["When does the library open?", "When does the museum open?"]}
+
+
+ENOUGH = {"sufficient": True, "questions": []}
+
+
+ANSWER = "The library opens at nine [1]. The museum opens at ten [2]."
+
+
+STRAIGHT = ["prepare", "plan", "research", "research", "review", "generate", "verify", "cite"]
+
+
+def planner(**lines: Any) -> Played:
+    return Played(lines={"Plan": [PLAN], "Missing": [ENOUGH], "answer": [ANSWER], **lines})
+
+
+def shelf(**fields: Any) -> Searched:
+    return Searched(documents=PAGES, **fields)

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from qwen_agentkit import ChatQwen
 from qwen_agentkit.server import connections
 
 URL = "http://server.test/v1"
@@ -93,3 +94,63 @@ def call(index: int | None, name: str | None, arguments: Any, call_id: str | Non
     function = {"name": name, "arguments": arguments}
     part = {"index": index, "id": call_id, "type": "function", "function": function}
     return {key: value for key, value in part.items() if value is not None}
+
+
+CHAT = "/v1/chat/completions"
+
+
+HELLO = sse([delta(role="assistant", content=""), delta(content="Hel"), delta("stop", content="lo"), usage()])
+
+
+def search(query: str) -> str:
+    """Search the handbook."""
+    return query
+
+
+def chat(**settings: Any) -> ChatQwen:
+    return ChatQwen(**{"model": "Qwen/Qwen3-8B", "base_url": URL, **settings})
+
+
+ARGUMENTS = '{"query": "opening hours"}'
+
+
+PIECES = [ARGUMENTS[:3], ARGUMENTS[3:9], ARGUMENTS[9:]]
+
+
+CALLS = {
+    "vllm: deltas by index": [
+        delta(tool_calls=[call(0, "search", "", "call-a")]),
+        *(delta(tool_calls=[call(0, None, piece)]) for piece in PIECES),
+        delta(tool_calls=[call(1, "search", "{}", "call-b")]),
+        delta("tool_calls"),
+    ],
+    "ollama: whole, all numbered 0": [
+        delta(tool_calls=[call(0, "search", ARGUMENTS, "call-a")]),
+        delta(tool_calls=[call(0, "search", "{}", "call-b")]),
+        delta("stop"),
+    ],
+    "vllm: both at the same time": [
+        delta(tool_calls=[call(0, "search", ARGUMENTS[:5], "call-a"), call(1, "search", "{", "call-b")]),
+        delta(tool_calls=[call(0, None, ARGUMENTS[5:]), call(1, None, "}")]),
+        delta("tool_calls"),
+    ],
+    "both at the same time, told apart by their ids": [
+        delta(tool_calls=[call(0, "search", ARGUMENTS[:5], "call-a"), call(0, "search", "{", "call-b")]),
+        delta(tool_calls=[call(0, None, ARGUMENTS[5:], "call-a"), call(0, None, "}", "call-b")]),
+        delta("tool_calls"),
+    ],
+    "no numbers, arguments as an object": [
+        delta(tool_calls=[call(None, "search", {"query": "opening hours"}), call(None, "search", "")]),
+        delta("tool_calls"),
+    ],
+    "left in the content": [
+        delta(content=f'<tool_call>\n{{"name": "search", "arguments": {ARGUMENTS}}}\n</tool_call>\n'),
+        delta(content='<tool_call>\n{"name": "search", "arguments": {}}\n</tool_call>'),
+        delta("stop"),
+    ],
+    "inside a thought that never ends": [
+        delta(reasoning=f'Hm.\n<tool_call>\n{{"name": "search", "arguments": {ARGUMENTS}}}\n</tool_call>\n'),
+        delta(reasoning='<tool_call>\n{"name": "search", "arguments": {}}\n</tool_call>'),
+        delta("stop"),
+    ],
+}

@@ -8,7 +8,7 @@ from qwen_agentkit.engine.checkpoint.loading import Loaded
 
 
 def count_characters(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Lengths of all texts that are tokenised from now on."""
+    """Lengths of all texts that are tokenized from now on."""
     lengths: list[int] = []
     encode_data = Loaded.encode_data
 

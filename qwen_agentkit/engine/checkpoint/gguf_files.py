@@ -1,7 +1,8 @@
 """Checkpoints in one GGUF file, read by transformers into its own model. Knows that format, no prompts.
 
-Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. Quantized weights are converted back to the
-number type asked for: such a file saves disk space and download time, not memory.
+Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. Read so, quantized weights are converted
+back to the number type asked for: the file saves disk space and download time, not memory. `engine.llama`
+runs it as it is.
 """
 
 from __future__ import annotations
@@ -19,7 +20,17 @@ from qwen_agentkit.errors import MissingExtraError, ModelUnsupportedError
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-__all__ = ["gguf_config", "gguf_model", "gguf_size", "gguf_tokenizer", "is_gguf"]
+__all__ = [
+    "UnreadQuantizationError",
+    "gguf_config",
+    "gguf_metadata",
+    "gguf_model",
+    "gguf_shapes",
+    "gguf_size",
+    "gguf_tokenizer",
+    "is_gguf",
+    "unreadable",
+]
 
 _CONFIGS = {"qwen2": "Qwen2Config", "qwen3": "Qwen3Config"}
 
@@ -67,7 +78,7 @@ def gguf_config(path: Path) -> PretrainedConfig:
         fields = {field: metadata[f"{kind}.{key}"] for field, key in _FIELDS.items()}
         vocabulary, width = shapes["token_embd.weight"]
     except KeyError as error:
-        raise _unreadable(path, f"it lacks {error}") from error
+        raise unreadable(path, f"it lacks {error}") from error
     if kind == "qwen3":
         fields["head_dim"] = metadata.get(
             "qwen3.attention.key_length", width // fields["num_attention_heads"]
@@ -145,29 +156,55 @@ def gguf_model(kind: Any, path: Path, config: PretrainedConfig, **settings: Any)
     return model
 
 
-def _header(path: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
-    """Return the metadata of the file and the shapes of its weights."""
+def gguf_metadata(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the metadata of the file, and the names of its weights.
+
+    Raises:
+        MissingExtraError: The extra `gguf` is not installed.
+        ModelUnsupportedError: The file is damaged.
+    """
     if find_spec("gguf") is None or find_spec("accelerate") is None:
         raise MissingExtraError(
             f"{path.name!r} is a GGUF file, and the packages that read it are not installed: "
             "pip install 'qwen-agentkit[gguf]'."
         )
-    from transformers.integrations.gguf.reader import GgufHeader, read_gguf_metadata
+    from transformers.integrations.gguf.reader import read_gguf_metadata
 
     try:
-        metadata, _ = read_gguf_metadata(str(path))
+        metadata, names = read_gguf_metadata(str(path))
+    except (ValueError, struct.error, OSError) as error:
+        raise unreadable(path, str(error)) from error
+    return metadata, names
+
+
+def gguf_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the weights of the file.
+
+    Raises:
+        ModelUnsupportedError: The end of the file is missing, or transformers does not read its quantization.
+    """
+    from transformers.integrations.gguf.reader import GgufHeader
+
+    try:
         header = GgufHeader.from_file(str(path))
     except (ValueError, struct.error, OSError) as error:
-        if "not supported" in str(error):
-            raise ModelUnsupportedError(
-                f"{path.name!r} has a quantization that transformers does not read ({error}). Take a file "
-                "in Q8_0, Q6_K or Q4_K_M, or serve this one with `llama-server` and pass base_url."
-            ) from error
-        raise _unreadable(path, str(error)) from error
+        raise UnreadQuantizationError(
+            f"{path.name!r} has a quantization that transformers does not read ({error}). Take a file in "
+            "Q8_0, Q6_K or Q4_K_M, or leave engine= out, so that llama.cpp runs it."
+        ) from error
     end = max((weight.offset + weight.nbytes for weight in header.tensors), default=0)
     if header.data_start + end > path.stat().st_size:
-        raise _unreadable(path, "its end is missing")
-    return metadata, {weight.name: weight.shape for weight in header.tensors}
+        raise unreadable(path, "its end is missing")
+    return {weight.name: weight.shape for weight in header.tensors}
+
+
+class UnreadQuantizationError(ModelUnsupportedError):
+    """A file has weights in a type that transformers does not read; llama.cpp may."""
+
+
+def _header(path: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
+    """Return the metadata of the file and the shapes of its weights."""
+    return gguf_metadata(path)[0], gguf_shapes(path)
 
 
 def _rope(kind: str, metadata: dict[str, Any]) -> dict[str, Any]:
@@ -182,5 +219,6 @@ def _rope(kind: str, metadata: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _unreadable(path: Path, reason: str) -> ModelUnsupportedError:
+def unreadable(path: Path, reason: str) -> ModelUnsupportedError:
+    """Return the error for a damaged file."""
     return ModelUnsupportedError(f"{str(path)!r} is not a readable GGUF file ({reason}). Download it again.")

@@ -72,11 +72,6 @@ class Identity:
         """Whether the weights of linear layers are fp16 and everything else is computed in fp32."""
         return self.quantize is None and keeps_fp16(self.dtype, self.config, self.device)
 
-    @property
-    def packed(self) -> bool:
-        """Whether the packed forward runs the model. If not, transformers runs one sequence at a time."""
-        return self.config.model_type in PACKED_ARCHITECTURES
-
 
 def identify(
     name: str,

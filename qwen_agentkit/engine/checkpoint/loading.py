@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import platform
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ from qwen_agentkit.engine.checkpoint.identity import Identity, identify
 from qwen_agentkit.engine.checkpoint.models import build_model
 from qwen_agentkit.engine.checkpoint.residence import MEMORY, chosen_budget, make_room
 from qwen_agentkit.engine.checkpoint.tokenizer import Tokenizer, read_tokenizer
+from qwen_agentkit.engine.checkpoint.vocabulary import Vocabulary
 from qwen_agentkit.engine.device_memory import total_memory
 from qwen_agentkit.engine.device_thread import run_on_device
 from qwen_agentkit.engine.forward.decoder import pack_decoder
@@ -31,13 +32,22 @@ from qwen_agentkit.engine.weights.quantize import quantize_model
 from qwen_agentkit.engine.weights.quantize_gpu import quantize_on_gpu
 from qwen_agentkit.errors import ModelUnsupportedError, OutOfMemoryError
 
-__all__ = ["Loaded", "load", "load_tokenizer", "memory_budget", "memory_in_use"]
+__all__ = [
+    "Loaded",
+    "count_weights",
+    "give_back_memory",
+    "load",
+    "load_tokenizer",
+    "make_room_for",
+    "memory_budget",
+    "memory_in_use",
+]
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
-class Loaded:
+class Loaded(Vocabulary):
     """A checkpoint in memory, shared by everything in the process that asks for the same one.
 
     Attributes:
@@ -45,7 +55,6 @@ class Loaded:
         tokenizer: The checkpoint's tokenizer.
         name: Hub id or folder name.
         revision: Commit on the hub, or a digest of the files of a local folder, and the quantization.
-        packed: Whether the packed forward runs the model. If not, transformers runs one sequence at a time.
         generation: Settings of generation_config.json, such as "temperature" and "eos_token_id".
     """
 
@@ -53,7 +62,6 @@ class Loaded:
     tokenizer: Tokenizer
     name: str
     revision: str
-    packed: bool = True
     generation: Mapping[str, Any] = field(default_factory=dict)
 
     def compute(self, function: Callable[[], T]) -> T:
@@ -78,37 +86,14 @@ class Loaded:
         return int(self.model.config.get_text_config().max_position_embeddings)
 
     @property
+    def model_type(self) -> str:
+        """Its architecture, as config.json has it."""
+        return str(self.model.config.model_type)
+
+    @property
     def token_budget(self) -> int:
         """Most tokens of one packed forward: activations stay in the cache of a CPU, or fill a GPU."""
         return 512 * torch.get_num_threads() if self.device.type == "cpu" else 16384
-
-    def token_id(self, token: str) -> int:
-        """Return the id of `token`.
-
-        Raises:
-            ModelUnsupportedError: The vocabulary has no such token.
-        """
-        number: int | None = self.tokenizer.backend_tokenizer.token_to_id(token)
-        if number is None:
-            raise ModelUnsupportedError(
-                f"The vocabulary of {self.name!r} has no token {token!r}, so it is not a Qwen3 checkpoint "
-                "of the expected kind. Use one of the names in qwen_agentkit.catalog.CHECKPOINTS."
-            )
-        return number
-
-    def encode_prompt(self, text: str) -> list[int]:
-        """Return the token ids of a prompt of our own, in which special tokens count."""
-        return self.tokenizer.encode(text)
-
-    def encode_data(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the token ids of texts of users, in which special tokens are plain text."""
-        encoded = self._reader.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [one.ids for one in encoded]
-
-    @cached_property
-    def _reader(self) -> Backend:
-        """The tokenizer for texts of users; chats do without it, and it takes 50 MB."""
-        return self.tokenizer.as_plain_reader()
 
 
 _loaded: WeakValueDictionary[tuple[object, ...], Loaded] = WeakValueDictionary()
@@ -169,16 +154,17 @@ def load(
     with _loading:
         held = _loaded.get(key)
         if held is None:
-            _make_room(identity)
+            wanted = _expected_bytes(identity)
+            make_room_for(identity.name, identity.device, wanted)
             work = partial(_load, identity, head=head, chat=chat)
             held = _loaded[key] = run_on_device(identity.device, work)
-            _weights[held] = _expected_bytes(identity)
+            count_weights(held, str(held.device), wanted)
         return held
 
 
 def memory_in_use(device: str) -> int:
     """Return the bytes of the weights on a device, as `load` expected them."""
-    return sum(size for loaded, size in list(_weights.items()) if str(loaded.device) == device)
+    return sum(size for place, size in list(_weights.values()) if place == device)
 
 
 def memory_budget(device: str) -> int:
@@ -190,7 +176,12 @@ def memory_budget(device: str) -> int:
     return chosen_budget() or total_memory(torch.device(device))
 
 
-_weights: WeakKeyDictionary[Loaded, int] = WeakKeyDictionary()
+def count_weights(model: Vocabulary, device: str, size: int) -> None:
+    """Count the bytes of a model on a device for as long as it lives."""
+    _weights[model] = device, size
+
+
+_weights: WeakKeyDictionary[Vocabulary, tuple[str, int]] = WeakKeyDictionary()
 
 # Bytes of a weight that is rounded, with its share of the scales.
 _ROUNDED = {"int8": 1.1, "fp8": 1.1, "int4": 0.65}
@@ -202,18 +193,17 @@ def _expected_bytes(identity: Identity) -> int:
     return int(identity.size / 2 * width)
 
 
-def _make_room(identity: Identity) -> None:
-    """Let go of idle models until a checkpoint fits the budget.
+def make_room_for(name: str, device: str, wanted: int) -> None:
+    """Let go of idle models until so many bytes fit the budget.
 
     Raises:
-        OutOfMemoryError: It does not fit beside those in use, and the environment sets the budget.
+        OutOfMemoryError: They do not fit beside those in use, and the environment sets the budget.
     """
-    device, wanted = identity.device, _expected_bytes(identity)
     fits = partial(_fits, device, wanted)
     if make_room(fits) or chosen_budget() is None:
         return
     raise OutOfMemoryError(
-        f"{identity.name!r} takes about {wanted / 1e9:.2g} GB, and {memory_in_use(device) / 1e9:.2g} of the "
+        f"{name!r} takes about {wanted / 1e9:.2g} GB, and {memory_in_use(device) / 1e9:.2g} of the "
         f"{memory_budget(device) / 1e9:.2g} GB of {MEMORY} are in use. Unload a model, or raise it."
     )
 
@@ -244,17 +234,15 @@ def _load(identity: Identity, *, head: bool, chat: bool) -> Loaded:
         keep_in_fp16(model, with_head=chat)  # a reranker reads two rows of its head
     elif identity.device == "cpu" and can_pack(identity.dtype):
         pack_linears(model if chat else model.base_model)
-    if identity.packed:
-        pack_decoder(model)
+    pack_decoder(model)
     loaded = Loaded(
         model=model,
         tokenizer=_read_tokenizer(identity),
         name=identity.name,
         revision=identity.revision,
-        packed=identity.packed,
         generation=_generation(identity),
     )
-    _give_back_memory()
+    give_back_memory()
     return loaded
 
 
@@ -271,7 +259,7 @@ def _generation(identity: Identity) -> dict[str, Any]:
         ) from error
 
 
-def _give_back_memory() -> None:
+def give_back_memory() -> None:
     """Return the memory that loading used to the system: 50 to 150 MB that glibc would keep."""
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)

@@ -14,8 +14,8 @@ from qwen_agentkit.chat.dialects import Dialect
 from qwen_agentkit.chat.history import inline_thoughts, mark_thoughts, restore_thoughts, split_thoughts
 from qwen_agentkit.chat.tags import CLOSE_THINK, OPEN_FUNCTION, OPEN_THINK, think_block
 from qwen_agentkit.engine.checkpoint.jinja import compile_template
-from qwen_agentkit.engine.checkpoint.loading import Loaded
 from qwen_agentkit.engine.checkpoint.tokenizer import Tokenizer
+from qwen_agentkit.engine.checkpoint.vocabulary import Vocabulary
 from qwen_agentkit.errors import InputError, ModelUnsupportedError
 
 __all__ = ["ChatTemplate", "Prompt", "chat_template"]
@@ -66,7 +66,7 @@ class ChatTemplate:
         ModelUnsupportedError: The checkpoint has no chat template.
     """
 
-    def __init__(self, loaded: Loaded) -> None:
+    def __init__(self, loaded: Vocabulary) -> None:
         self._name = loaded.name
         self._tokenizer: Tokenizer = loaded.tokenizer  # not `loaded`, which would never be freed
         source = self._tokenizer.chat_template
@@ -217,10 +217,10 @@ _RESULT = {"role": "tool", "content": "Hello"}
 _THOUGHT = "Hm, hm."
 
 
-_templates: WeakKeyDictionary[Loaded, ChatTemplate] = WeakKeyDictionary()
+_templates: WeakKeyDictionary[Vocabulary, ChatTemplate] = WeakKeyDictionary()
 
 
-def chat_template(loaded: Loaded) -> ChatTemplate:
+def chat_template(loaded: Vocabulary) -> ChatTemplate:
     """Return the chat template of a checkpoint, whose abilities are found out once.
 
     Raises:

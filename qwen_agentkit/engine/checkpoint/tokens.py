@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qwen_agentkit.engine.checkpoint.loading import Loaded
+from qwen_agentkit.engine.checkpoint.vocabulary import Vocabulary
 
 __all__ = ["encode", "end_ids"]
 
@@ -15,7 +15,7 @@ _CHARACTERS = 8
 _SEAM = 64
 
 
-def encode(loaded: Loaded, texts: Sequence[str], limit: int) -> list[list[int]]:
+def encode(loaded: Vocabulary, texts: Sequence[str], limit: int) -> list[list[int]]:
     """Token ids of texts of others, of longer ones at least the first `limit` and one more.
 
     Tokenizing a text of millions of characters takes seconds; only as much is tokenized as can be read,
@@ -32,7 +32,7 @@ def encode(loaded: Loaded, texts: Sequence[str], limit: int) -> list[list[int]]:
     return encoded
 
 
-def end_ids(loaded: Loaded) -> frozenset[int]:
+def end_ids(loaded: Vocabulary) -> frozenset[int]:
     """Return every token that ends a turn.
 
     Checkpoints disagree on where they list them, and some list one of the two only.

@@ -12,7 +12,7 @@ from qwen_agentkit.engine.decode.scheduler import get_scheduler
 from qwen_agentkit.engine.decode.sequence import Guide, SequenceState
 from qwen_agentkit.engine.device_memory import free_memory
 from qwen_agentkit.engine.forward.kv import token_bytes
-from qwen_agentkit.errors import InputTooLongError, OutOfMemoryError
+from qwen_agentkit.errors import OutOfMemoryError
 
 __all__ = ["TokenStream", "generate"]
 
@@ -68,12 +68,7 @@ def generate(
         InputTooLongError: The prompt leaves no room; raised before anything is computed.
         OutOfMemoryError: Its keys and values do not fit the memory; raised before anything is computed.
     """
-    room = loaded.context - len(prompt)
-    if room < 1:
-        raise InputTooLongError(
-            f"The prompt has {len(prompt)} tokens; {loaded.name!r} has a context of {loaded.context} tokens, "
-            "answer included. Send fewer messages or documents, or choose a model with a longer context."
-        )
+    room = loaded.room_after(prompt)
     limit = room if max_tokens is None else min(max_tokens, room)
     _check_memory(loaded, len(prompt) + (1 if max_tokens is None else limit))
     sequence = SequenceState(
@@ -83,7 +78,7 @@ def generate(
         ends=end_ids(loaded),
         device=loaded.device,
         guide=guide,
-        lookup=lookup and loaded.packed,
+        lookup=lookup,
         cancelled=cancelled,
     )
     return TokenStream(loaded, sequence)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["PromptLookup"]
+__all__ = ["LONGEST_DRAFT", "PromptLookup"]
 
 _GRAM = 3  # tokens that have to repeat before the ones after them are drafted
-_SHORTEST, _LONGEST = 2, 16
+_SHORTEST = 2
+
+LONGEST_DRAFT = 16
+"""Most tokens of a draft."""
 
 
 class PromptLookup:
@@ -36,6 +39,6 @@ class PromptLookup:
     def record(self, drafted: int, accepted: int) -> None:
         """Adapt the length of drafts to how many tokens of the last one were accepted."""
         if drafted and accepted == drafted:
-            self._length = min(2 * self._length, _LONGEST)
+            self._length = min(2 * self._length, LONGEST_DRAFT)
         elif drafted:
             self._length = max(_SHORTEST, accepted)

@@ -15,13 +15,13 @@ from torch import Tensor
 from qwen_agentkit.chat.tags import CLOSE_THINK
 from qwen_agentkit.engine.checkpoint.loading import Loaded
 from qwen_agentkit.engine.checkpoint.template import chat_template
-from qwen_agentkit.engine.forward import stock
+from qwen_agentkit.engine.checkpoint.vocabulary import Vocabulary
 from qwen_agentkit.engine.forward.kv import KVCache
 from qwen_agentkit.engine.forward.packed import Segment, forward, token_batches
 from qwen_agentkit.engine.forward.prefixes import common_length
 from qwen_agentkit.errors import InputTooLongError, ModelError, ModelUnsupportedError
 
-__all__ = ["letter_probabilities"]
+__all__ = ["letter_id", "letter_probabilities", "render_prompt"]
 
 
 def letter_probabilities(
@@ -44,15 +44,15 @@ def letter_probabilities(
         ModelError: The model gave logits that are not numbers.
         ModelUnsupportedError: A letter is not one token of this checkpoint.
     """
-    tokens = [_render(loaded, prompt) for prompt in prompts]
+    tokens = [render_prompt(loaded, prompt) for prompt in prompts]
     longest = max(map(len, tokens))
     if longest > loaded.context:
         raise InputTooLongError(
             f"The state and a question take {longest} tokens, and the model reads {loaded.context}. Shorten "
             "the state, or raise context_window."
         )
-    ids = {letter: _letter_id(loaded, letter) for letter in set("".join(letters))}
-    read, logits = (_read_packed if loaded.packed else _read_apart)(loaded, tokens)
+    ids = {letter: letter_id(loaded, letter) for letter in set("".join(letters))}
+    read, logits = _read(loaded, tokens)
     if not torch.isfinite(logits).all():
         raise ModelError(
             f"{loaded.name!r} gave logits that are not numbers in {loaded.dtype}; try dtype='float32', "
@@ -62,13 +62,19 @@ def letter_probabilities(
     return [torch.softmax(row[some], 0).tolist() for row, some in zip(logits, wanted, strict=True)], read
 
 
-def _render(loaded: Loaded, messages: Sequence[dict[str, Any]]) -> list[int]:
+def render_prompt(loaded: Vocabulary, messages: Sequence[dict[str, Any]]) -> list[int]:
+    """Return the tokens of a prompt after which the reply begins at once, without a thought."""
     template = chat_template(loaded)
     prompt = template.prompt(messages, thinking=False if template.can_think and template.can_skip else None)
     return prompt.tokens + (loaded.encode_prompt(f"\n{CLOSE_THINK}\n\n") if prompt.opened else [])
 
 
-def _letter_id(loaded: Loaded, letter: str) -> int:
+def letter_id(loaded: Vocabulary, letter: str) -> int:
+    """Return the token of a letter.
+
+    Raises:
+        ModelUnsupportedError: It is not one token of this checkpoint.
+    """
     ids = loaded.encode_prompt(letter)
     if len(ids) != 1:
         raise ModelUnsupportedError(
@@ -78,7 +84,7 @@ def _letter_id(loaded: Loaded, letter: str) -> int:
     return ids[0]
 
 
-def _read_packed(loaded: Loaded, prompts: Sequence[list[int]]) -> tuple[int, Tensor]:
+def _read(loaded: Loaded, prompts: Sequence[list[int]]) -> tuple[int, Tensor]:
     """Read what all prompts share once, then the rest of each; (tokens read, logits of each prompt)."""
     shared = min(common_length(prompts[0], prompt) for prompt in prompts)
     shared = min(shared, min(map(len, prompts)) - 1)  # the last token of each is read for its logits
@@ -101,15 +107,3 @@ def _logits(loaded: Loaded, segments: Sequence[Segment]) -> Tensor:
         head = loaded.model.get_output_embeddings()
         logits: Tensor = head(forward(loaded.model, segments)).float().cpu()
         return logits
-
-
-def _read_apart(loaded: Loaded, prompts: Sequence[list[int]]) -> tuple[int, Tensor]:
-    """Read each prompt by the stock model, whose states cannot be shared."""
-
-    def read(prompt: list[int]) -> Tensor:
-        with torch.inference_mode():
-            hidden = stock.forward(loaded.model, prompt, stock.StockCache(loaded.model.config))[-1:]
-            logits: Tensor = loaded.model.get_output_embeddings()(hidden)[0].float().cpu()
-            return logits
-
-    return sum(map(len, prompts)), torch.stack([loaded.compute(partial(read, one)) for one in prompts])

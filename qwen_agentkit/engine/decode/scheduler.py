@@ -19,7 +19,6 @@ from torch import Tensor
 from qwen_agentkit.engine.checkpoint.loading import Loaded
 from qwen_agentkit.engine.decode.sequence import SequenceState
 from qwen_agentkit.engine.device_memory import free_memory, total_memory
-from qwen_agentkit.engine.forward import stock
 from qwen_agentkit.engine.forward.kv import KVCache
 from qwen_agentkit.engine.forward.packed import Segment, forward
 from qwen_agentkit.engine.forward.prefixes import PrefixStore, common_length
@@ -71,7 +70,7 @@ class Scheduler:
     def bytes(self) -> int:
         """Memory of keys and values that is given back when it is needed."""
         caches = [sequence.cache for sequence in self._abandoned]
-        return self.prefixes.bytes + sum(cache.bytes for cache in caches if isinstance(cache, KVCache))
+        return self.prefixes.bytes + sum(cache.bytes for cache in caches if cache)
 
     def run(self, loaded: Loaded, sequence: SequenceState) -> Generator[int]:
         """Yield the tokens of a sequence as they are generated; closing it stops the work within a step."""
@@ -128,8 +127,7 @@ class Scheduler:
             if sequence.cache is None:
                 self._admit(loaded, sequence)
         tasks = _plan(loaded, [one for one in batch if one.cache is not None and not one.finished])
-        for together in [tasks] if loaded.packed else [[task] for task in tasks]:
-            self._run_tasks(loaded, together)
+        self._run_tasks(loaded, tasks)
         self._store_prefixes([one for one in batch if one.finished])
         self._batch = []
 
@@ -137,7 +135,7 @@ class Scheduler:
         """Keep the keys and values of finished sequences, if there is memory for them."""
         for sequence in finished:
             cache, sequence.cache = sequence.cache, None
-            if isinstance(cache, KVCache) and not sequence.error:
+            if cache and not sequence.error:
                 try:
                     self.prefixes.put(sequence.tokens[: cache.length], cache)
                 except Exception as error:
@@ -163,24 +161,23 @@ class Scheduler:
 
         The sequence gets none yet if another one is about to compute a longer prefix of it.
         """
-        if not loaded.packed:
-            sequence.cache = stock.StockCache(loaded.model.config)
-            return
         known = sequence.tokens[:-1]  # the last token is run in any case, for its logits
         stored = self.prefixes.longest(known)
         best = None
         for other in self._active:
-            if not isinstance(other.cache, KVCache):
+            if other.cache is None:
                 continue
             shared = common_length(other.tokens, known)
-            if shared > max(stored, other.cache.length) + _WORTH_WAITING and _needs_step(other):
+            coming = other.cache.usable_later(shared)
+            if coming > max(stored, other.cache.length) + _WORTH_WAITING and _needs_step(other):
                 return
-            if min(shared, other.cache.length) > stored:
-                stored, best = min(shared, other.cache.length), other.cache
+            if other.cache.usable(shared) > stored:
+                stored, best = other.cache.usable(shared), other.cache
         capacity = min(len(sequence.tokens) + _RESERVED_TOKENS, sequence.max_length)
         found = best.copy(stored, capacity) if best else self.prefixes.take(known, capacity)
         cache = found or KVCache(loaded.model.config, loaded.dtype, loaded.device)
         cache.reserve(capacity)
+        cache.keep_states_at(sequence.boundaries)
         sequence.cache = cache
         sequence.cached_tokens = min(cache.length, sequence.prompt_length)
 
@@ -211,7 +208,7 @@ class Scheduler:
                 self._run_tasks(loaded, [task])
         elif tasks[0].sequence.drafts and _is_out_of_memory(error):
             self._run_tasks(loaded, [_drop_drafts(tasks[0])])
-        elif loaded.packed and self.prefixes.bytes and _is_out_of_memory(error):
+        elif self.prefixes.bytes and _is_out_of_memory(error):
             self.prefixes.clear()
             self._run_tasks(loaded, tasks)
         else:
@@ -240,8 +237,8 @@ def _needs_step(sequence: SequenceState) -> bool:
 
 def _plan(loaded: Loaded, batch: Sequence[SequenceState]) -> list[_Task]:
     """Return the tasks of one step: every answer goes on, and prompts share the room, the oldest first."""
-    answering = [one for one in batch if one.pending == 1]
-    reading = [one for one in batch if one.pending > 1]
+    answering = [one for one in batch if one.answering]
+    reading = [one for one in batch if not one.answering]
     room = loaded.token_budget if not answering else _PROMPT_TOKENS
     tasks = []
     for sequence in answering:
@@ -267,16 +264,9 @@ def _drop_drafts(task: _Task) -> _Task:
 def _compute_logits(loaded: Loaded, tasks: Sequence[_Task]) -> Tensor:
     """Run the tokens of a step and return the wanted rows of logits, (rows, vocabulary), fp32."""
     with torch.inference_mode():
-        segments, rows = [], []
-        for task in tasks:
-            cache = task.sequence.cache
-            if isinstance(cache, stock.StockCache):
-                rows.append(stock.forward(loaded.model, task.tokens, cache)[: task.rows])
-            else:
-                segments.append(Segment(task.tokens, cache, read=task.rows))
-        hidden = forward(loaded.model, segments) if segments else torch.cat(rows)
+        segments = [Segment(task.tokens, task.sequence.cache, read=task.rows) for task in tasks]
         head = loaded.model.get_output_embeddings()
-        logits: Tensor = head(hidden).float()
+        logits: Tensor = head(forward(loaded.model, segments)).float()
         return logits
 
 

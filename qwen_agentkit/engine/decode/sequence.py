@@ -10,10 +10,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from qwen_agentkit.engine.decode.lookup import PromptLookup
+from qwen_agentkit.engine.decode.lookup import LONGEST_DRAFT, PromptLookup
 from qwen_agentkit.engine.decode.sampler import Sampling, choose_token
 from qwen_agentkit.engine.forward.kv import KVCache
-from qwen_agentkit.engine.forward.stock import StockCache
 
 __all__ = ["Guide", "SequenceState"]
 
@@ -41,6 +40,7 @@ class SequenceState:
         tokens: All token ids so far, the prompt first.
         prompt_length: Tokens of the prompt.
         max_length: Tokens after which the answer ends at the latest, prompt included.
+        boundaries: Lengths of the prompt at which its messages end: where another prompt may leave it.
         cache: Keys and values of the first of `tokens`; None before the first step.
         cached_tokens: Tokens of the prompt that did not have to be computed.
         drafts: Tokens that the current step tries, after the known ones.
@@ -65,7 +65,7 @@ class SequenceState:
         self.tokens = list(prompt)
         self.prompt_length = len(prompt)
         self.max_length = self.prompt_length + limit
-        self.cache: KVCache | StockCache | None = None
+        self.cache: KVCache | None = None
         self.cached_tokens = 0
         self.drafts: list[int] = []
         self.ready: deque[int] = deque()
@@ -74,6 +74,7 @@ class SequenceState:
         self.cancelled = cancelled or threading.Event()
         self._sampling = sampling
         self._ends = ends
+        self.boundaries = _boundaries(prompt, ends)
         self._guide = guide
         self._lookup = PromptLookup() if lookup else None
         self._generator = torch.Generator(device)
@@ -87,6 +88,11 @@ class SequenceState:
     def pending(self) -> int:
         """Number of known tokens that the model has not run yet."""
         return len(self.tokens) - (self.cache.length if self.cache else 0)
+
+    @property
+    def answering(self) -> bool:
+        """Whether the prompt is read: nothing is left to run, or right drafts that have to be run again."""
+        return self.pending <= 1 + LONGEST_DRAFT
 
     def next_tokens(self, limit: int) -> list[int]:
         """Return the tokens of the next step: at most `limit` known ones, and drafts if all of them fit."""
@@ -135,3 +141,9 @@ class SequenceState:
             self.finished = token in self._ends or len(self.tokens) == self.max_length
             if self._guide and not self.finished:
                 queue.extend(self._guide.after(token))
+
+
+def _boundaries(prompt: Sequence[int], ends: frozenset[int]) -> list[int]:
+    """Return where messages of a prompt end; without messages, its end less the token that is run anyway."""
+    after = [place for place, token in enumerate(prompt[:-1], 1) if token in ends]
+    return after or [len(prompt) - 1]

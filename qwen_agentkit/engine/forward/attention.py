@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from qwen_agentkit.engine.forward.kv import KVCache, LayerCache
+from qwen_agentkit.engine.forward.kv import KVCache, LayerCache, LayerView
 from qwen_agentkit.engine.weights.bf16_speed import bf16_is_fast
 
-__all__ = ["Segment", "attend"]
+__all__ = ["Segment", "attend", "attend_segment", "with_past"]
 
 # Query rows in one product on CPU: it bounds the score matrix, and what lies after a chunk is not computed.
 _CHUNK = 64
@@ -38,7 +38,8 @@ class Segment:
         cache: Keys and values of the tokens before them; None if there are none.
         keep: Append the keys and values of `tokens` to `cache`. If False, many segments of one forward can
             share a prefix, which none of them changes.
-        read: How many hidden states at the end to return.
+        read: How many hidden states at the end to return. Where more than one is read, tokens are tried: the
+            cache can then be truncated to before the last `read - 1`.
     """
 
     tokens: Sequence[int]
@@ -46,7 +47,7 @@ class Segment:
     keep: bool = True
     read: int = 1
 
-    def layers(self, count: int) -> Sequence[LayerCache | None]:
+    def layers(self, count: int) -> Sequence[LayerView | None]:
         """Return the view of the cache in each of `count` layers."""
         return self.cache.layers(len(self.tokens) if self.keep else 0) if self.cache else [None] * count
 
@@ -73,23 +74,28 @@ def attend(
     Returns:
         (T, heads, dim).
     """
-    attend_many = _attend_cpu if query.device.type == "cpu" else _attend_sdpa
     rows = query.transpose(0, 1)
     out = torch.empty_like(rows)
     start = 0
     for length, layer in zip(lengths, caches, strict=True):
-        end = start + length
-        keys, values = _with_past(layer, key[:, start:end], value[:, start:end])
-        if length == 1:
-            out[start] = _attend_one(rows[start], keys, values, scaling)
-        else:
-            attend_all = _attend_sdpa if length == keys.shape[1] <= _SHORT else attend_many
-            out[start:end] = attend_all(query[:, start:end], keys, values, scaling).transpose(0, 1)
-        start = end
+        part = slice(start, start + length)
+        keys, values = with_past(layer, key[:, part], value[:, part])
+        out[part] = attend_segment(query[:, part], keys, values, scaling)
+        start += length
     return out
 
 
-def _with_past(layer: LayerCache | None, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+def attend_segment(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
+    """Causal attention of the new tokens of one sequence, (new, heads, dim); see `_attend_cpu`."""
+    new = query.shape[1]
+    if new == 1:
+        return _attend_one(query[:, 0], keys, values, scaling)[None]
+    short = new == keys.shape[1] <= _SHORT
+    attend_all = _attend_cpu if query.device.type == "cpu" and not short else _attend_sdpa
+    return attend_all(query, keys, values, scaling).transpose(0, 1)
+
+
+def with_past(layer: LayerCache | None, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
     """Return keys and values of the past and of the new tokens, and store the new ones if there is room."""
     if layer is None:
         return key, value

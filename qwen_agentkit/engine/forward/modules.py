@@ -1,8 +1,7 @@
 """Qwen2 and Qwen3, dense and MoE, as torch modules. Knows the shapes and names of weights.
 
 Parameters have the names of the checkpoints, which are those of transformers. The modules only hold them:
-`decoder` computes with them, after linear layers were packed, quantized or joined. Only mixtures of experts
-compute their own output.
+`decoder` computes with them, after linear layers were packed, quantized or joined.
 """
 
 from __future__ import annotations
@@ -11,8 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import linear, silu
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from qwen_agentkit.engine.forward.rotary import Rotary
@@ -155,11 +153,6 @@ class Mlp(nn.Module):
         self.down_proj = nn.Linear(width, hidden, bias=False)
         self.act_fn = nn.SiLU()
 
-    def forward(self, rows: Tensor) -> Tensor:
-        """Compute; (..., hidden) to (..., hidden)."""
-        out: Tensor = self.down_proj(self.act_fn(self.gate_proj(rows)) * self.up_proj(rows))
-        return out
-
 
 class SparseMlp(nn.Module):
     """Experts, of which a few read each token, and in Qwen2 one that reads all."""
@@ -172,31 +165,15 @@ class SparseMlp(nn.Module):
             self.shared_expert = Mlp(config.hidden_size, experts.shared_width)
             self.shared_expert_gate = nn.Linear(config.hidden_size, 1, bias=False)
 
-    def forward(self, rows: Tensor) -> Tensor:
-        """Compute; (1, T, hidden) to (1, T, hidden)."""
-        flat = rows.view(-1, rows.shape[-1])
-        out: Tensor = self.experts(flat, *self.gate(flat))
-        if hasattr(self, "shared_expert"):
-            out = out + self.shared_expert_gate(flat).sigmoid() * self.shared_expert(flat)
-        return out.view(rows.shape)
-
 
 class Router(nn.Module):
-    """Chooses the experts of each token."""
+    """The weights that choose the experts of each token."""
 
     def __init__(self, hidden: int, experts: Experts) -> None:
         super().__init__()
-        self._per_token = experts.per_token
-        self._normalize = experts.normalize
+        self.top_k = experts.per_token
+        self.norm_topk_prob = experts.normalize
         self.weight = nn.Parameter(torch.empty(experts.count, hidden))
-
-    def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the numbers of the chosen experts and their weights, both (T, per_token)."""
-        logits = linear(rows, self.weight)
-        weights, chosen = logits.softmax(-1, dtype=torch.float).topk(self._per_token, -1)
-        if self._normalize:
-            weights = weights / weights.sum(-1, keepdim=True)
-        return chosen, weights.to(logits.dtype)
 
 
 class ExpertMlps(nn.Module):
@@ -206,26 +183,3 @@ class ExpertMlps(nn.Module):
         super().__init__()
         self.gate_up_proj = nn.Parameter(torch.empty(experts.count, 2 * experts.width, hidden))
         self.down_proj = nn.Parameter(torch.empty(experts.count, hidden, experts.width))
-
-    def forward(self, rows: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
-        """Return the weighted sum of what the chosen experts give, (T, hidden).
-
-        Args:
-            rows: (T, hidden).
-            chosen: Numbers of the experts of each row, (T, per_token).
-            weights: Of these experts.
-        """
-        per_token = chosen.shape[1]
-        order = chosen.flatten().argsort(stable=True)
-        counts = chosen.flatten().bincount(minlength=len(self.down_proj)).tolist()
-        tokens, scales = order // per_token, weights.flatten()[order, None]
-        out = torch.zeros_like(rows)
-        start = 0
-        for number, count in enumerate(counts):
-            if count:
-                part = slice(start, start + count)
-                gate, up = linear(rows[tokens[part]], self.gate_up_proj[number]).chunk(2, -1)
-                given = linear(silu(gate) * up, self.down_proj[number]) * scales[part]
-                out.index_add_(0, tokens[part], given)
-                start += count
-        return out

@@ -66,7 +66,7 @@ def _run(model: Model, segments: Sequence[Segment]) -> Tensor:
         ids.extend(segment.tokens)
         positions.extend(range(past, past + len(segment.tokens)))
         if segment.cache and segment.keep:
-            segment.cache.extend(len(segment.tokens))
+            segment.cache.extend(len(segment.tokens), max(segment.read - 1, 0))
     with torch.inference_mode():
         row, places = torch.tensor([[ids], [positions]], device=_decoder(model).device)
         rows: Tensor = model.base_model(input_ids=row, position_ids=places, segments=segments)[0]

@@ -43,15 +43,19 @@ class PrefixStore:
         return sum(cache.bytes for _, cache in self._entries)
 
     def longest(self, tokens: Sequence[int]) -> int:
-        """Return the length of the longest stored prefix of `tokens`."""
-        return max((common_length(held, tokens) for held, _ in self._entries), default=0)
+        """Return the length of the longest prefix of `tokens` that `take` would give."""
+        return max(self._usable(tokens), default=0)
+
+    def _usable(self, tokens: Sequence[int]) -> list[int]:
+        """How much of each entry a prompt can continue."""
+        return [cache.usable(common_length(held, tokens)) for held, cache in self._entries]
 
     def take(self, tokens: Sequence[int], capacity: int = 0) -> KVCache | None:
         """Return a cache with the longest stored prefix of `tokens`, for the caller to change; None if none.
 
         If it has to be copied, the copy has room for `capacity` tokens.
         """
-        found = [common_length(held, tokens) for held, _ in self._entries]
+        found = self._usable(tokens)
         length = max(found, default=0)
         if length < _SHORTEST:
             return None

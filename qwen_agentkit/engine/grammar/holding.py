@@ -1,4 +1,4 @@
-"""What of a JSON schema a grammar holds. Knows llguidance's judgement, no tokens.
+"""What of a JSON schema a grammar holds. Knows llguidance's judgment, no tokens.
 
 What a grammar cannot hold is left out of it, said in a warning, and checked when the answer is there.
 """
@@ -18,7 +18,7 @@ from qwen_agentkit.engine.grammar.json_schemas import Preparation
 from qwen_agentkit.engine.grammar.older_schemas import map_schemas, upgrade
 from qwen_agentkit.errors import InputError
 
-__all__ = ["Held", "hold_schema"]
+__all__ = ["Held", "hold_schema", "without_newer_settings"]
 
 # JSON as `json.dumps` and the chat templates write it: it is the form that the models were trained on, and an
 # answer cannot be filled with blanks. Without \u no answer can hold half of a surrogate pair.
@@ -125,6 +125,15 @@ def _prepare(schema: dict[str, Any]) -> _Found:
         if error:
             raise ValueError(error)
     return _Found({**prepared, "x-guidance": _JSON_FORM}, [*preparation.left, *map(_in_words, notes)])
+
+
+def without_newer_settings(lark: str) -> str:
+    """Return a grammar without what llguidance 1.0, the version in llama.cpp, does not know of JSON.
+
+    Strings may then be escaped in every way that JSON has.
+    """
+    newer = json.dumps({name: _JSON_FORM[name] for name in ("json_allowed_escapes",)})[1:-1]
+    return lark.replace(f"{newer}, ", "")
 
 
 _UNSATISFIABLE = "Unsatisfiable"

@@ -11,9 +11,9 @@ import torch
 from llguidance import LLMatcher, LLTokenizer
 from torch import Tensor
 
-from qwen_agentkit.engine.checkpoint.loading import Loaded
 from qwen_agentkit.engine.checkpoint.tokenizer import Tokenizer
 from qwen_agentkit.engine.checkpoint.tokens import end_ids
+from qwen_agentkit.engine.checkpoint.vocabulary import Vocabulary
 from qwen_agentkit.errors import InputError, ModelError
 
 __all__ = ["Matcher", "compile_grammar", "read_vocabulary"]
@@ -71,7 +71,7 @@ class Matcher:
         return f"The answer cannot follow its grammar: {reason}. Use a simpler schema, or none."
 
 
-def compile_grammar(loaded: Loaded, lark: str) -> Matcher:
+def compile_grammar(loaded: Vocabulary, lark: str) -> Matcher:
     """Compile a grammar for the vocabulary of a checkpoint, or copy one that was compiled before.
 
     Args:
@@ -111,7 +111,7 @@ def read_vocabulary(tokenizer: Tokenizer, ends: Sequence[int]) -> LLTokenizer:
 class _Grammars:
     """The grammars compiled for one tokenizer."""
 
-    def __init__(self, loaded: Loaded) -> None:
+    def __init__(self, loaded: Vocabulary) -> None:
         find = loaded.tokenizer.backend_tokenizer.token_to_id
         # The token with which the chat template ends a turn comes first.
         ends = sorted(end_ids(loaded), key=lambda token: token != find("<|im_end|>"))

@@ -12,12 +12,24 @@ from qwen_agentkit.engine.checkpoint.loading import Loaded
 from qwen_agentkit.engine.checkpoint.template import Prompt
 from qwen_agentkit.engine.grammar.matcher import Matcher
 
-__all__ = ["TurnGuide"]
+__all__ = ["CLOSING", "TurnGuide", "longest_thought"]
 
-_CLOSING = f"{CLOSING_WORDS}{CLOSE_THINK}\n\n"
+CLOSING = f"{CLOSING_WORDS}{CLOSE_THINK}\n\n"
+"""What closes a thought that grew too long."""
 
 # Most tokens that a thought has to leave for the text after it; a short limit leaves a quarter.
 _RESERVE = 1024
+
+
+def longest_thought(limit: int, closing: int) -> int:
+    """Return after how many tokens of an output a thought is closed.
+
+    Args:
+        limit: Most tokens of the output.
+        closing: Tokens of the closing words.
+    """
+    last = limit - min(limit // 4, _RESERVE) - closing
+    return last if last > 0 else limit
 
 
 class TurnGuide:
@@ -43,10 +55,9 @@ class TurnGuide:
     ) -> None:
         find = loaded.tokenizer.backend_tokenizer.token_to_id
         self._open, self._close = find(OPEN_THINK), find(CLOSE_THINK)
-        self._closing = loaded.encode_prompt(_CLOSING)
+        self._closing = loaded.encode_prompt(CLOSING)
         self._decode = loaded.tokenizer.decode
-        last = limit - min(limit // 4, _RESERVE) - len(self._closing)
-        self._last = last if last > 0 else limit
+        self._last = longest_thought(limit, len(self._closing))
         self._budget = budget
         self._matcher = matcher
         self._forced: deque[int] = deque()

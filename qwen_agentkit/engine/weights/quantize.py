@@ -26,6 +26,9 @@ from qwen_agentkit.errors import InputError, ModelUnsupportedError
 
 __all__ = ["check_quantization", "cpu_quantizations", "int8_bits", "quantize_model", "quantized_linear"]
 
+# Layers of one or two rows a head, which decide how much of all others counts.
+_NEVER = ["shared_expert_gate", "in_proj_ba", "in_proj_b", "in_proj_a"]
+
 
 def check_quantization(wanted: str, config: Config, device: str, *, chat: bool) -> None:
     """Refuse a quantization that is unknown, or that this checkpoint or this device cannot run.
@@ -38,7 +41,7 @@ def check_quantization(wanted: str, config: Config, device: str, *, chat: bool) 
 
     Raises:
         InputError: It is unknown, or the device cannot run it, or only slower than without it.
-        ModelUnsupportedError: The checkpoint is quantized already, or is a mixture of experts.
+        ModelUnsupportedError: The checkpoint is quantized already, or is a mixture of experts on a GPU.
         MissingExtraError: The package that it needs on a GPU is not installed.
     """
     if wanted not in ("int8", "int4", "fp8"):
@@ -48,12 +51,13 @@ def check_quantization(wanted: str, config: Config, device: str, *, chat: bool) 
             f"quantize={wanted!r}, but the weights of this checkpoint are quantized already. "
             "Leave quantize out, or take the checkpoint that it was made from."
         )
-    if has_experts(config):
-        raise ModelUnsupportedError(
-            f"quantize={wanted!r} does not reach the experts of {config.model_type!r}, which are most of its "
-            "weights. Leave quantize out, or take a dense checkpoint such as 'Qwen/Qwen3-8B'."
-        )
     kind = torch.device(device).type
+    if has_experts(config) and kind != "cpu":
+        raise ModelUnsupportedError(
+            f"quantize={wanted!r} on {device!r} does not reach the experts of {config.model_type!r}, which "
+            "are most of its weights. Leave quantize out, pass device='cpu', or take a dense checkpoint such "
+            "as 'Qwen/Qwen3-8B'."
+        )
     if kind == "cpu":
         _check_cpu(wanted, chat)
     elif kind == "cuda":
@@ -125,7 +129,8 @@ def quantize_model(
 ) -> None:
     """Replace the linear layers of a model in place, one after the other, so that memory does not peak.
 
-    Layers that do not fit 4 bits (rows that are no multiple of 64, or columns of 32) get 8.
+    Layers that do not fit 4 bits (rows that are no multiple of 64, or columns of 32) get 8. Each expert is a
+    layer of its own. What chooses experts, and the fades and strengths of linear attention, stay as they are.
 
     Args:
         model: As it was loaded, in the number type of its files.
@@ -140,7 +145,7 @@ def quantize_model(
     make = partial(quantized_linear, int4=int4, fine=fine, many_rows=not with_tables)
     if with_tables:
         _quantize_tables(model, dtype)
-    replace_linears(model.base_model, make, keep=["k_proj"] if fine and not int4 else [])
+    replace_linears(model.base_model, make, keep=[*_NEVER, *(["k_proj"] if fine and not int4 else [])])
     for weight in model.parameters():
         # A copy, because a view would keep the whole file of weights in memory.
         weight.data = weight.data.to(dtype, copy=True)

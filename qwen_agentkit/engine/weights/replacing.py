@@ -12,10 +12,18 @@ from collections.abc import Callable, Collection, Sequence
 import torch
 from torch import Tensor, nn
 
-__all__ = ["JoinedLayers", "find_joined", "join_biases", "replace_linears"]
+__all__ = ["JoinedLayers", "find_joined", "join_biases", "multiply_all", "replace_linears"]
 
 # Layers with the same input, in the order in which models call them.
-_SAME_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+_SAME_INPUT = (
+    ("q_proj", "k_proj", "v_proj"),
+    ("gate_proj", "up_proj"),
+    ("in_proj_qkv", "in_proj_z", "in_proj_b", "in_proj_a"),
+    ("in_proj_qkvz", "in_proj_ba"),
+)
+
+# Tensors of a layer's experts, (experts, out, in) each.
+_EXPERTS = ("gate_up_proj", "down_proj")
 
 
 class JoinedLayers(nn.Module):
@@ -63,12 +71,22 @@ def find_joined(layers: Sequence[nn.Module]) -> JoinedLayers | None:
     return whole if not wholes and whole and len(whole.sizes) == len(layers) else None
 
 
+def multiply_all(layers: Sequence[nn.Module]) -> Callable[[Tensor], Sequence[Tensor]]:
+    """Return the products of layers with the same input: of one layer where they were joined."""
+    whole = find_joined(layers)
+    if whole is None:
+        return lambda rows: [layer(rows) for layer in layers]
+    product, sizes = whole.layer.forward, whole.sizes
+    return lambda rows: product(rows).split_with_sizes(sizes, -1)
+
+
 def replace_linears(
     model: nn.Module, make: Callable[[list[nn.Linear]], nn.Module], *, keep: Collection[str] = ()
 ) -> None:
     """Replace the plain linear layers of a model in place, one after the other, so that memory does not peak.
 
-    Layers of other classes, such as quantized ones, stay as they are.
+    Layers of other classes, such as quantized ones, stay as they are. Experts, whose matrices are one tensor,
+    become a list of layers.
 
     Args:
         model: The model, or a part of one.
@@ -77,6 +95,9 @@ def replace_linears(
     """
     # A list of parents, because a list of layers would keep every old one until the last is replaced.
     parents = [parent for parent in model.modules() if any(type(c) is nn.Linear for c in parent.children())]
+    for experts in [module for module in model.modules() if has_expert_tensors(module)]:
+        for name in _EXPERTS:
+            _replace_experts(experts, name, make)
     for parent in parents:
         layers = {
             name: child
@@ -92,6 +113,22 @@ def replace_linears(
                     setattr(parent, name, _Part(whole, index))
         for name, layer in layers.items():
             setattr(parent, name, make([layer]))
+
+
+def has_expert_tensors(module: nn.Module) -> bool:
+    """Return whether a module holds the matrices of all experts of a layer as two tensors."""
+    return all(isinstance(getattr(module, name, None), nn.Parameter) for name in _EXPERTS)
+
+
+def _replace_experts(experts: nn.Module, name: str, make: Callable[[list[nn.Linear]], nn.Module]) -> None:
+    weights: Tensor = getattr(experts, name).detach()
+    delattr(experts, name)
+    layers = nn.ModuleList()
+    for weight in weights:
+        layer = nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")
+        layer.weight = nn.Parameter(weight, requires_grad=False)
+        layers.append(make([layer]))
+    setattr(experts, name, layers)
 
 
 def join_biases(layers: Sequence[nn.Linear]) -> Tensor | None:

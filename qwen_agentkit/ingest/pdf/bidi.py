@@ -35,6 +35,8 @@ def _kind(text: str) -> str:
 
 def is_rtl_line(text: str) -> bool:
     """Tell whether most letters of a text are of right-to-left scripts."""
+    if text.isascii():
+        return False
     kinds = [_kind(char) for char in text if not char.isascii()]
     right = sum(kind in "RA" for kind in kinds)
     if not right:

@@ -35,9 +35,11 @@ _CARE = re.compile(
     "\x00-\x08\x0e-\x1f\x7f-\x9f\ufff9-\uffff\ue000-\uf8ff\U00010800-\U00011fff\U0001e800-\U0001efff]"
 )
 _STRANGE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufff9-\uffff\ue000-\uf8ff\U000f0000-\U0010ffff]")
+_LATIN_1 = re.compile("[\x80-\xff]")
 _GLYPH_NAME = re.compile(r"/[a-zA-Z]{1,3}\d{1,5}\b|\(cid:\d+\)")
 _NO_TEXT = ("Cc", "Co", "Cs")
 _CAPITAL_INSIDE = re.compile("[a-z][A-Z]")
+_VOWEL = re.compile("[aeiouyAEIOUY]")
 _FEW = 20
 """Fewer words or letters prove nothing."""
 
@@ -78,11 +80,11 @@ def illegible(text: str, unknown: int) -> str:
         text: The text of a page, before `clean`.
         unknown: How many of its glyphs have no text.
     """
-    visible = sum(not char.isspace() for char in text)
+    visible = sum(map(len, text.split()))
     strange = len(_STRANGE.findall(text)) + sum(map(len, _GLYPH_NAME.findall(text)))
     if strange + unknown > 0.3 * (visible + unknown):
         return "most of its characters are names of glyphs or have no meaning"
-    upper = sum("\u0080" <= char <= "\u00ff" for char in text)
+    upper = len(_LATIN_1.findall(text))
     if upper > 3 and 2 * upper > visible:  # Text of another encoding that was taken for Latin-1.
         return "its encoding is not known"
     words = re.findall(r"[^\W_]{2,}", text)
@@ -111,14 +113,13 @@ def may_be_words(text: str) -> bool:
 
 def _is_odd(word: str) -> bool:
     """Tell whether a word is written as hardly any is: capitals behind small letters, or no vowel."""
-    mixed = bool(_CAPITAL_INSIDE.search(word))
-    return mixed or (
-        len(word) > 3 and not any(char in "aeiouyAEIOUY" for char in unicodedata.normalize("NFD", word))
-    )
+    if _CAPITAL_INSIDE.search(word):
+        return True
+    return len(word) > 3 and not _VOWEL.search(word if word.isascii() else unicodedata.normalize("NFD", word))
 
 
 def _mixes_scripts(word: str) -> bool:
-    return len({script_of(char) for char in word} - {"", "CJK"}) > 1
+    return not word.isascii() and len({script_of(char) for char in word} - {"", "CJK"}) > 1
 
 
 @lru_cache(maxsize=1 << 14)

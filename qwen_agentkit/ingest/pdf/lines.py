@@ -177,7 +177,7 @@ def _merge_row(runs: list[_Run], rtl_page: bool) -> Iterator[Segment]:
 
 
 def _make_segment(runs: list[_Run], rtl_page: bool) -> Iterator[Segment]:
-    body = max(runs, key=lambda run: (round(run.size, 1), len(run.glyphs)))
+    body = max(runs, key=lambda run: (round(run.size, 1), sum(len(glyph.text) or 1 for glyph in run.glyphs)))
     line = "".join(glyph.text for run in runs for glyph in run.glyphs)
     # On a right-to-left page, the end of a sentence stands to the left of a Latin word as well.
     rtl = is_rtl_line(line) or (rtl_page and bool(_ENDING.match(line)))
@@ -216,23 +216,25 @@ def _make_segment(runs: list[_Run], rtl_page: bool) -> Iterator[Segment]:
 
 def _letter_spacing(glyphs: Sequence[Glyph]) -> float:
     """Return the usual gap between letters in letter sizes: spaced headings have one, other text has none."""
-    gaps = sorted(
+    gaps = [
         (after.x0 - before.x1) / max(min(before.size, after.size), 0.1)
         for before, after in pairwise(glyphs)
-        if before.text.isalpha() and after.text.isalpha()
-    )
-    return max(0.0, gaps[len(gaps) // 4]) if len(gaps) > 5 else 0.0
+        if before.text[-1:].isalpha() and after.text[:1].isalpha()
+    ]
+    gaps += [0.0] * sum(len(glyph.text) - 1 for glyph in glyphs if glyph.text)  # within pieces
+    return max(0.0, sorted(gaps)[len(gaps) // 4]) if len(gaps) > 5 else 0.0
 
 
 def _is_gap(before: Glyph, after: Glyph, spacing: float) -> bool:
     """Tell whether the distance of two glyphs is a space between words."""
     size = max(min(before.size, after.size), 0.1)
     gap = (after.x0 - before.x1) / size
-    if before.text.isspace() or after.text.isspace():
+    last, first = before.text[-1], after.text[0]
+    if last.isspace() or first.isspace():
         return gap > _WORD_GAP  # a second space, which tells the words of a spaced heading apart
-    if _is_dense(before.text[-1]) and _is_dense(after.text[0]):
+    if _is_dense(last) and _is_dense(first):
         return gap > _DENSE_GAP
-    if before.text.isalpha() and after.text.isalpha():
+    if last.isalpha() and first.isalpha():
         return gap > max(_WORD_GAP, spacing + 0.12)
     return gap > _WORD_GAP
 
@@ -243,13 +245,12 @@ def _is_dense(char: str) -> bool:
 
 def _join_spaced_letters(visual: list[str]) -> list[str]:
     """Join the letters of a heading that is set with a space behind each letter: "S A F E T Y"."""
-    words = ["".join(group) for space, group in groupby(visual, str.isspace) if not space]
-    words = [word for word in words if any(map(str.isalnum, word))]
+    words = [word for word in "".join(visual).split() if any(map(str.isalnum, word))]
     letters = [word for word in words if len(word) == 1 and word.isalpha()]
     if len(letters) < 4 or len(letters) < 0.8 * len(words):
         return visual
     joined: list[str] = []
-    for space, group in groupby(visual, str.isspace):
+    for space, group in groupby("".join(visual), str.isspace):
         spaces = list(group)
         if not space:
             joined += spaces

@@ -18,9 +18,10 @@ from qwen_agentkit.ingest.pdf.characters import clean
 from qwen_agentkit.ingest.pdf.choosing import choose_glyphs, find_doubt
 from qwen_agentkit.ingest.pdf.content import ContentReader
 from qwen_agentkit.ingest.pdf.forms import page_fields
-from qwen_agentkit.ingest.pdf.glyphs import Glyph, pdfium_glyphs
+from qwen_agentkit.ingest.pdf.glyphs import Glyph
 from qwen_agentkit.ingest.pdf.layout import write_rows
 from qwen_agentkit.ingest.pdf.lines import Row, find_rows
+from qwen_agentkit.ingest.pdf.pieces import read_glyphs
 from qwen_agentkit.ingest.pdf.running import join_pages, running_lines, without_lines
 
 __all__ = ["read_pages"]
@@ -93,7 +94,7 @@ def _read_page(document: Any, number: int, content: ContentReader) -> _Page:
     try:
         with closing(document[number]) as page:
             with closing(page.get_textpage()) as textpage:
-                first = pdfium_glyphs(textpage)
+                first = read_glyphs(textpage)
             glyphs, doubt = choose_glyphs(first, lambda: content.glyphs(number))
             read = _Page(fields=page_fields(document, page), warnings=[doubt] if doubt else [])
             is_blank = not glyphs and not read.fields and not any(True for _ in page.get_objects(max_depth=1))

@@ -1,0 +1,165 @@
+"""What a question asks for, such as a time or a price, and whether a sentence states such a thing.
+
+Knows the question words of some languages, and figures, units and money of all. A question that is not
+understood asks for anything.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from qwen_agentkit.text.calendar_words import find_days, find_months, unnamed_days
+from qwen_agentkit.text.figures import Figure, find_figures
+from qwen_agentkit.text.folding import normalize_text
+from qwen_agentkit.text.sparse import sparse_query
+from qwen_agentkit.text.spoken import spoken_times
+
+__all__ = ["QuestionKind", "asked_kind", "fitness", "states_kind"]
+
+QuestionKind = Literal["hour", "date", "price", "duration", "number"]
+
+# The first kind whose words are in the question counts: "how much does it cost" asks for a price.
+_ASKED: dict[QuestionKind, str] = {
+    "price": (
+        r"\b(?:how much (?:does|do|is|are|will|would|did)\b.*\b(?:cost|pay|charge|fee|ticket|price)"
+        r"|what does .* cost"
+        r"|(?:what|how much)\b.*\b(?:price|fee|fine|charge|cost|fare|rent|deposit)|was kostet"
+        r"|wie teuer|combien coûte"
+        r"|quel est le prix|cuánto cuesta|quanto costa|quanto custa|ile kosztuje|kaç para)\b"
+        r"|сколько стоит|كم (?:سعر|ثمن|تكلفه|يكلف|تكلف|رسوم|اجره|تبلغ رسوم|تبلغ غرامه|غرامه)"
+        r"|(?:ما|ماهي|ما هو|ما هي) (?:سعر|ثمن|تكلفه|رسوم|غرامه|اجره)|بكم|多少钱|多少錢|价格是|收费"
+        r"|票价|费用是|罚款|いくら|얼마"
+    ),
+    "duration": (
+        r"\b(?:how long|how many (?:minutes|hours|days|weeks|months|years)|wie lange|combien de temps"
+        r"|cuánto tiempo"
+        r"|quanto tempo|hoe lang|jak długo|hur länge)\b|как долго"
+        r"|كم (?:المده|يستغرق|تستغرق|من الوقت|مده|يوم|يوما|ساعه|دقيقه|اسبوع|شهر|تدوم|يدوم)|ما مده|ما هي مده"
+        r"|多久|多长时间|多長時間|几天|幾天|几个小时|几分钟|どのくらい|얼마나 오래"
+    ),
+    "hour": (
+        r"\b(?:what time|at what hour|opening (?:hours|times)|when (?:does|do|is|are|can|will)\b.*"
+        r"\b(?:open|close|start|begin|leave|depart|arrive|run|end|serve)\w*|um wie viel uhr|öffnungszeiten"
+        r"|wann (?:öffnet|schließt|fährt|beginnt|macht)|à quelle heure|a qué hora|a che ora"
+        r"|a que horas|hoe laat"
+        r"|о которой|w jakich godzinach|o której)\b|во сколько|часы работы"
+        r"|متي (?:يفتح|تفتح|يغلق|تغلق|يغادر|تغادر|يبدا|تبدا|ينتهي|تنتهي|يصل|تصل|يعمل|تعمل)"
+        r"|(?:في )?اي ساعه|ساعات (?:العمل|الدوام)"
+        r"|مواعيد|几点|幾點|什么时候(?:开门|关门|开放|开始|出发|营业)|開放時間|开放时间|营业时间|何時|몇 시"
+    ),
+    "date": (
+        r"\b(?:when|what (?:day|date|month|year)|which (?:day|month|year)|in which year|wann|quand"
+        r"|cuándo|quando"
+        r"|wanneer|kiedy|når|när|milloin|ne zaman|kapan|bao giờ|khi nào)\b|когда|коли|متي|في اي (?:عام"
+        r"|سنه|يوم|شهر|تاريخ)"
+        r"|什么时候|什麼時候|哪一?年|哪一?天|何时|いつ|언제|कब|مתי"
+    ),
+    "number": (
+        r"\b(?:how (?:many|much|far|high|old|big|large|deep|wide|fast|hot|tall|often)|wie ?viele?"
+        r"|combien|cuánt[oa]s?"
+        r"|quant[ioae]|hoeveel|ile|hur många|berapa|kaç)\b|сколько|скільки|^كم |\bكم\b|ما عدد|كم عدد"
+        r"|多少|几个|幾個|多高|多远|多大|多深"
+        r"|いくつ|何人|몇|कितन"
+    ),
+}
+_WITHOUT: dict[QuestionKind, float] = {"hour": 0.3, "price": 0.4, "duration": 0.4, "date": 0.8, "number": 0.8}
+"""What is left of the score of a sentence that lacks what is asked for."""
+_NOTHING_NEW = 0.3
+"""What is left for a sentence of which every word stands in the question."""
+_OTHER_DAYS = 0.3
+"""What is left for a sentence about other weekdays than the question."""
+_COUNTED = re.compile(
+    r"(?:how many|wie ?viele|combien de|cuánt[oa]s|quant[ie]|كم(?: عدد)?|сколько) (?P<thing>[^\W\d_]{3,})"
+)
+_COMPILED = {kind: re.compile(words) for kind, words in _ASKED.items()}
+_TIME = re.compile(r"\d{1,2}:\d{2}")
+_FREE = re.compile(
+    r"\b(?:free|no charge|kostenlos|gratis|gratuit\w*|grátis|za darmo)\b|бесплатн|مجان|免费|免費|無料"
+    r"|무료|निःशुल्क"
+)
+
+
+def asked_kind(question: str) -> QuestionKind | None:
+    """Return what a question asks for; None if that is not known."""
+    text = normalize_text(question)
+    return next((kind for kind, words in _COMPILED.items() if words.search(text)), None)
+
+
+def states_kind(kind: QuestionKind, sentence: str, language: str) -> bool:
+    """Tell whether a sentence states what a question of a kind asks for.
+
+    Args:
+        kind: What is asked for.
+        sentence: A sentence of a passage.
+        language: Its language, an ISO 639-1 code.
+    """
+    figures = find_figures(sentence, language)
+    if kind == "number":
+        return any(_is_number(figure) for figure in figures)
+    if kind == "price":
+        text = normalize_text(sentence)
+        return bool(_FREE.search(text)) or any(map(_is_money, figures))
+    if kind == "duration":
+        return any(meaning.startswith("duration") for figure in figures for meaning in figure.measure)
+    if any(_is_hour(figure) for figure in figures):
+        return True
+    text = normalize_text(sentence)
+    if kind == "hour":
+        return bool(spoken_times(text, language)[1])
+    return bool(find_days(text, language) or find_months(text, language) or any(map(_is_year, figures)))
+
+
+def fitness(question: str, sentence: str, language: str) -> float:
+    """Return from 0 to 1 how well a sentence can answer a question, by the form of both.
+
+    A sentence without a time hardly answers a question for one, nor does one about other days, or one that
+    says only what the question says.
+
+    Args:
+        question: What is asked.
+        sentence: A sentence of a passage.
+        language: The language of the sentence, an ISO 639-1 code.
+    """
+    asked = _terms(question, language)
+    kind = asked_kind(question)
+    value = 1.0 if _terms(sentence, language) - asked else _NOTHING_NEW
+    if kind is not None and not states_kind(kind, sentence, language):
+        value *= _WITHOUT[kind]
+    elif kind == "number" and (thing := _counted_thing(question, language)):
+        value *= 1.0 if thing & _terms(sentence, language) else _WITHOUT[kind]
+    return value if _may_be_about(question, sentence, language) else value * _OTHER_DAYS
+
+
+def _counted_thing(question: str, language: str) -> set[int]:
+    """Return the terms of what a question wants to be counted: the "seats" of "how many seats"."""
+    match = _COUNTED.search(normalize_text(question))
+    return _terms(match["thing"], language) if match else set()
+
+
+def _may_be_about(question: str, sentence: str, language: str) -> bool:
+    """Tell whether a sentence that names weekdays names one that the question names, if it names any."""
+    wanted = {day.number for day in find_days(normalize_text(question), language)}
+    text = normalize_text(sentence)
+    stated = {day.number for day in find_days(text, language)} | set(map(str, unnamed_days(text)))
+    return not wanted or not stated or bool(wanted & stated)
+
+
+def _terms(text: str, language: str) -> set[int]:
+    return set(sparse_query(text, language)[0])
+
+
+def _is_number(figure: Figure) -> bool:
+    return any(value.lstrip("-")[0].isdecimal() for value in figure.values)
+
+
+def _is_hour(figure: Figure) -> bool:
+    return any(_TIME.fullmatch(value) for value in figure.values)
+
+
+def _is_money(figure: Figure) -> bool:
+    return any(len(meaning) == 3 and meaning.isupper() for meaning in figure.measure)
+
+
+def _is_year(figure: Figure) -> bool:
+    return any(value.isdecimal() and len(value) == 4 for value in figure.values)
