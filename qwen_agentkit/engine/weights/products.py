@@ -180,16 +180,3 @@ _PACKED = Int8Product("oneDNN, packed", 127, _packed_product)
 _PLAIN = Int8Product("oneDNN", 127, lambda weight, scales: plain_product(weight.t(), scales))
 _ROWS = Int8Product("FBGEMM", 127, _rows_product)
 _ROWS_7 = Int8Product("FBGEMM, 7 bits", 64, _rows_product)
-
-
-_PACKED = Int8Product("oneDNN, packed", 127, _packed_product)
-_PLAIN = Int8Product("oneDNN", 127, lambda weight, scales: plain_product(weight.t(), scales))
-_ROWS = Int8Product("FBGEMM", 127, _rows_product)
-_ROWS_7 = Int8Product("FBGEMM, 7 bits", 64, _rows_product)
-
-
-def _measure(run: Callable[[], Tensor], many_rows: bool) -> float:
-    if many_rows:
-        return run_on_one_core(lambda: shortest_seconds(run))
-    evicting = torch.zeros(_EVICTING)
-    return run_on_one_core(lambda: shortest_seconds(run, before=evicting.sum))
