@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from qwen_agentkit import QwenEmbeddings, QwenReranker
 from qwen_agentkit.engine.checkpoint import dtypes
@@ -88,6 +89,42 @@ def test_weights_of_bf16_lose_nothing(save_random_model: SaveModel, tied: bool) 
 
 
 @FP16_IS_THERE
+@pytest.mark.parametrize("kind", ["Qwen2", "Qwen3_5"])
+def test_biases_and_hybrid_models_write_what_transformers_writes(
+    tmp_path: Path, nano_chat_dir: Path, kind: str
+) -> None:
+    """Qwen2 has biases; Qwen3.5 mixes linear attention in, and transformers' own code runs it."""
+    tokenizer = AutoTokenizer.from_pretrained(nano_chat_dir)
+    sizes = {
+        **{
+            "vocab_size": len(tokenizer),
+            "hidden_size": 128,
+            "intermediate_size": 192,
+            "num_hidden_layers": 4,
+        },
+        **{"num_attention_heads": 4, "num_key_value_heads": 2},
+    }
+    if kind == "Qwen3_5":
+        sizes |= {"head_dim": 32, "linear_num_value_heads": 4, "linear_num_key_heads": 2}
+        sizes |= {"linear_key_head_dim": 16, "linear_value_head_dim": 16}
+    config_class = {"Qwen2": "Qwen2Config", "Qwen3_5": "Qwen3_5TextConfig"}[kind]
+    config = getattr(transformers, config_class)(**sizes)
+    torch.manual_seed(35)
+    model = getattr(transformers, f"{kind}ForCausalLM")(config)
+    for name, weight in model.named_parameters():
+        weight.data = weight.data * 4 if weight.dim() == 2 else weight.data
+        if name.endswith("bias"):
+            weight.data.normal_()
+    model.to(torch.bfloat16).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    stock = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).eval()
+    told = stock.generate(torch.tensor([TOKENS]), max_new_tokens=12, do_sample=False, eos_token_id=None)
+    half = load(str(tmp_path), device="cpu", dtype="float16", chat=True)
+    assert half.dtype == torch.float32
+    assert list(generate(half, TOKENS, Sampling(), max_tokens=12)) == told[0, len(TOKENS) :].tolist()
+
+
+@FP16_IS_THERE
 @pytest.mark.parametrize(
     "row",
     [
@@ -157,7 +194,7 @@ def test_vectors_and_scores_are_those_of_fp32(tmp_path: Path) -> None:
     ]
     half, whole = (QwenEmbeddings(model="nano", device="cpu", dtype=kind) for kind in ("float16", "float32"))
     assert (half.embed_array(texts) * whole.embed_array(texts)).sum(1).min() > 0.9999
-    assert half.fingerprint != whole.fingerprint
+    assert half.fingerprint == whole.fingerprint  # a store takes both, as it takes bf16
     pairs = [("When does the boat leave?", text) for text in texts]
     scores = [
         QwenReranker(model="nano", device="cpu", dtype=kind).score(pairs) for kind in ("float16", "float32")

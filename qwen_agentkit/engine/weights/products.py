@@ -148,8 +148,9 @@ def _layer(many_rows: bool) -> tuple[Tensor, Tensor]:
 
 
 def _seconds(run: Callable[[], Tensor], many_rows: bool) -> float:
-    evict = (lambda: None) if many_rows else torch.zeros(_EVICTING).sum
-    return shortest_seconds(run, before=evict)
+    if many_rows:
+        return shortest_seconds(run)
+    return shortest_seconds(run, before=torch.zeros(_EVICTING).sum)
 
 
 def plain_product(weight: Tensor, scales: Tensor) -> Product:
