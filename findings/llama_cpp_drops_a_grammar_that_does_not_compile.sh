@@ -2,8 +2,8 @@
 # llama.cpp answers without any grammar where an llguidance grammar does not compile.
 #
 # Version: xllamacpp 2026.10.11549 (llama.cpp b11549, built with llguidance 1.0).
-# Documentation (llama.cpp, docs/llguidance.md): a grammar that begins with "%llguidance" constrains the output.
-#   A GBNF grammar that does not parse is refused with an error.
+# Documentation (llama.cpp, docs/llguidance.md): grammars that begin with "%llguidance" are passed to llguidance. A
+#   GBNF grammar that does not parse is answered with status 400, "failed to parse grammar".
 # What happens instead: a request whose llguidance grammar has an error, or a setting of `x-guidance` that this
 #   version does not know, is answered as if it had no grammar. No field of the answer says so.
 # Output seen:
