@@ -177,7 +177,7 @@ def test_closing_ends_the_work_at_the_next_token() -> None:
 
 
 def test_a_model_is_not_let_go_while_it_writes(file: Path) -> None:
-    llm = chat(file)
+    llm = chat(file, context_window=1500)
     stream = llm.stream("Tell me about boats.")
     next(stream)
     [held] = llm._held.values()
