@@ -2,8 +2,8 @@
 # llama.cpp answers without any grammar where an llguidance grammar does not compile.
 #
 # Version: xllamacpp 2026.10.11549 (llama.cpp b11549, built with llguidance 1.0).
-# Documentation (llama.cpp, docs/llguidance.md): a grammar that begins with "%llguidance" constrains the output.
-#   A GBNF grammar that does not parse is refused with an error.
+# Documentation (llama.cpp, docs/llguidance.md): grammars that begin with "%llguidance" are passed to llguidance. A
+#   GBNF grammar that does not parse is answered with status 400, "failed to parse grammar".
 # What happens instead: a request whose llguidance grammar has an error, or a setting of `x-guidance` that this
 #   version does not know, is answered as if it had no grammar. No field of the answer says so.
 # Output seen:
@@ -23,7 +23,7 @@ import xllamacpp
 
 # A random model of one layer whose tokens are the letters.
 letters = [chr(code) for code in range(97, 123)]
-tokens, width = [*letters, "<|end|>"], 64
+tokens, width = [*letters, "ab", "<|end|>"], 64
 writer = gguf.GGUFWriter(sys.argv[1], "qwen3")
 writer.add_block_count(1)
 writer.add_context_length(256)
@@ -35,9 +35,9 @@ writer.add_layer_norm_rms_eps(1e-6)
 writer.add_tokenizer_model("gpt2")
 writer.add_tokenizer_pre("qwen2")
 writer.add_token_list(tokens)
-writer.add_token_types([1] * len(letters) + [3])
-writer.add_token_merges([])
-writer.add_eos_token_id(len(letters))
+writer.add_token_types([1] * (len(letters) + 1) + [3])
+writer.add_token_merges(["a b"])
+writer.add_eos_token_id(len(letters) + 1)
 random = np.random.default_rng(0)
 head = width // 2
 for name, shape in {

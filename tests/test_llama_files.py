@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import gc
-import os
 import signal
 import threading
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from weakref import ref
 
 import numpy as np
 import psutil
 import pytest
 from langchain_core.exceptions import ContextOverflowError
+from langchain_core.messages import HumanMessage
+from pydantic import ValidationError
 
 from qwen_agentkit import ChatQwen, QwenEmbeddings
-from qwen_agentkit.engine.llama import binding, model
+from qwen_agentkit.engine.llama import binding, model, tokens
 from qwen_agentkit.errors import (
     InputError,
     MissingExtraError,
@@ -46,14 +49,14 @@ def test_a_gguf_file_runs_in_llama_cpp_unasked(file: Path) -> None:
 @pytest.mark.parametrize("settings", [{"dtype": "float32"}, {"quantize": "int8"}, {"device": "cuda:0"}])
 def test_what_torch_alone_has_chooses_torch(file: Path, settings: dict[str, str]) -> None:
     assert not ChatQwen(model=str(file), **settings)._runs_in_llama
-    with pytest.raises(InputError, match=rf"{next(iter(settings))}=.*engine='torch'"):
+    with pytest.raises(ValidationError, match=rf"{next(iter(settings))}=.*engine='torch'"):
         chat(file, **settings)
 
 
 def test_llama_cpp_runs_gguf_files_alone() -> None:
-    with pytest.raises(InputError, match="model='nano-chat' is none"):
+    with pytest.raises(ValidationError, match="model='nano-chat' is none"):
         ChatQwen(model="nano-chat", engine="llama.cpp")
-    with pytest.raises(InputError, match="engine='torch'"):
+    with pytest.raises(ValidationError, match="engine='torch'"):
         ChatQwen(model="x.gguf", engine="torch", base_url="http://localhost:8000/v1")
 
 
@@ -116,7 +119,7 @@ def test_types_that_transformers_does_not_read(save_random_model, tmp_path: Path
         QwenEmbeddings(model=str(write_gguf(folder, tmp_path / f"{kind}.gguf", kind=kind)))
         for kind in ("Q5_0", "F32")
     )
-    assert np.dot(five.embed_query("Hello"), full.embed_query("Hello")) > 0.99
+    assert np.dot(five.embed_query("Hello"), full.embed_query("Hello")) > 0.9
 
 
 def test_a_file_larger_than_the_memory(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,50 +137,70 @@ def test_a_prompt_without_room_and_a_window_that_is_too_long(file: Path) -> None
 
 def test_room_grows_with_the_texts(file: Path) -> None:
     llm = chat(file, context_window=3000)
-    short = llm.invoke("Hello").content
+    short = llm.invoke("Hello").content_blocks
     [held] = llm._held.values()
     assert held._room == 512
-    long = "The boat leaves at noon. " * 60
+    long = "The boat leaves at noon. " * 120
     expected = ChatQwen(model=str(file), engine="torch", temperature=0, max_tokens=8).invoke(long)
-    assert llm.invoke(long).content == expected.content
+    assert llm.invoke(long).content_blocks == expected.content_blocks
     assert held._room in (1024, 2048)
-    assert llm.invoke("Hello").content == short
+    assert llm.invoke("Hello").content_blocks == short
 
 
-def test_a_long_answer_is_written_in_parts(file: Path) -> None:
-    settings = {"temperature": 0, "max_tokens": 700, "thinking": True, "repetition_penalty": 1.5}
-    torch, llama = (
-        ChatQwen(model=str(file), engine=engine, **settings).invoke("Tell me about boats.")
-        for engine in ("torch", "llama.cpp")
-    )
-    assert llama.content_blocks == torch.content_blocks
-    assert llama.usage_metadata["output_tokens"] == torch.usage_metadata["output_tokens"]
+def test_an_answer_in_parts_is_the_whole_one(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    llm = chat(file).bind(max_tokens=60, thinking=True)
+    whole = llm.invoke("When does the library open?")
+    monkeypatch.setattr(tokens, "_PART", 7)
+    parts = llm.invoke("When does the library open?")
+    assert parts.content_blocks == whole.content_blocks
+    assert parts.usage_metadata["output_tokens"] == whole.usage_metadata["output_tokens"] > 7
 
 
-def test_a_closed_stream_frees_the_model_within_a_token(file: Path) -> None:
-    llm = chat(file).bind(max_tokens=3000, thinking=True, repetition_penalty=1.1)
+def test_closing_ends_the_work_at_the_next_token() -> None:
+    done = []
+
+    def endless(take: Callable[[dict[str, int]], bool]) -> None:
+        number = 0
+        while not take({"number": number}):
+            number += 1
+        done.append(number)
+
+    chunks = binding.stream(endless, threading.Event())
+    assert next(chunks) == {"number": 0}
+    chunks.close()
+    assert done
+    cancelled = threading.Event()
+    chunks = binding.stream(endless, cancelled)
+    next(chunks)
+    cancelled.set()
+    assert [chunk["number"] for chunk in chunks] == list(range(1, done[-1] + 1))
+
+
+def test_a_model_is_not_let_go_while_it_writes(file: Path) -> None:
+    llm = chat(file, context_window=1500)
     stream = llm.stream("Tell me about boats.")
     next(stream)
-    [held] = llm.bound._held.values()
-    assert held._running == 1
+    [held] = llm._held.values()
     with pytest.raises(ModelInUseError):
-        llm.bound.unload()
+        llm.unload()
     stream.close()
     assert held._running == 0
-    llm.bound.unload()
-    assert not llm.bound._held
+    gone = ref(held)
+    del held
+    llm.unload()
+    gc.collect()
+    assert gone() is None
+    assert llm.invoke("Hello").content_blocks
 
 
 def test_a_cancelled_answer_ends(file: Path) -> None:
     llm = chat(file)
-    llm.invoke("Hello")
     cancelled = threading.Event()
-    request = llm._request([], None, {"max_tokens": 3000})[1]
-    request.messages.append({"role": "user", "content": "Tell me about boats."})
+    request = llm._request([HumanMessage("Tell me about boats.")], None, {"max_tokens": 3000})[1]
     events = llm._events(request, cancelled, streams=True)
     next(events)
     cancelled.set()
-    assert len(list(events)) < 10
+    assert len(list(events)) < 5
     [held] = llm._held.values()
     assert held._running == 0
 
@@ -198,24 +221,11 @@ def test_many_threads_get_their_own_answers(file: Path) -> None:
 
 
 def test_nothing_listens_and_signals_stay(file: Path) -> None:
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    llm = chat(file)
-    llm.invoke("Hello")
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
-    listening = [one for one in psutil.Process().net_connections("inet") if one.status == "LISTEN"]
-    assert not listening
-    if os.name == "posix":
-        sockets = [one.laddr for one in psutil.Process().net_connections("unix") if "qak" in str(one.laddr)]
-        assert not [path for path in sockets if Path(str(path)).exists()]
-
-
-def test_a_model_that_nothing_uses_is_freed(file: Path) -> None:
-    llm = chat(file, context_window=2048)
-    llm.invoke("Hello")
-    [held] = llm._held.values()
-    threads = psutil.Process().num_threads()
-    llm.unload()
-    del held
-    gc.collect()
-    assert psutil.Process().num_threads() < threads
-    assert llm.invoke("Hello").content is not None
+    this = psutil.Process()
+    signals = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    before = {one.laddr for one in this.net_connections("inet")}
+    chat(file, context_window=1111).invoke("Hello")
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == signals
+    assert {one.laddr for one in this.net_connections("inet")} <= before
+    paths = [str(one.laddr) for one in this.net_connections("unix")]
+    assert not [path for path in paths if path.endswith(".sock") and Path(path).exists()]

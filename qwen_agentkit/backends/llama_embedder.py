@@ -114,9 +114,9 @@ class LlamaEmbedder:
         rows = sorted(answer["data"], key=lambda row: row["index"])
         vectors = np.stack([np.frombuffer(base64.b64decode(row["embedding"]), "<f4") for row in rows])
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        if not np.isfinite(lengths).all() or not lengths.all():
+        if not np.isfinite(lengths).all():
             raise ModelError(
                 f"{self.name!r} gave vectors that are not numbers. Download it again, or pass engine='torch'."
             )
-        unit: NDArray[np.float32] = vectors / lengths
+        unit: NDArray[np.float32] = vectors / np.maximum(lengths, np.float32(1e-12))
         return unit

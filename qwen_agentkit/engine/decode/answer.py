@@ -53,8 +53,8 @@ class Tokens(Protocol):
     """The tokens of an answer as they are generated. Closing it stops the work."""
 
     @property
-    def cached_tokens(self) -> int:
-        """Tokens of the prompt that did not have to be computed; known with the first token."""
+    def cached_tokens(self) -> int | None:
+        """Tokens of the prompt that did not have to be computed; None before the first token."""
 
     def __iter__(self) -> Iterator[int]:
         """Yield the tokens."""

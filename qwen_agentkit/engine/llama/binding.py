@@ -13,7 +13,7 @@ import secrets
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -110,7 +110,7 @@ def start_server(path: Path, use: Use, *, room: int, threads: int, gpu: bool) ->
 
 def stream(
     complete: Callable[[Callable[[dict[str, Any]], bool]], None], cancelled: threading.Event
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any]]:
     """Yield the chunks of a call that blocks while it answers; closing it, or the event, ends the call.
 
     Args:

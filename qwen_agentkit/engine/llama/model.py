@@ -76,7 +76,7 @@ class GgufFile:
         heads = self._number("attention.head_count")
         length = self.width // heads
         numbers = sum(
-            self._metadata.get(f"{self.model_type}.attention.{kind}_length", length)
+            int(self._metadata.get(f"{self.model_type}.attention.{kind}_length", length))
             for kind in ("key", "value")
         )
         groups = self._number("attention.head_count_kv")

@@ -16,7 +16,7 @@ from qwen_agentkit.errors import InputTooLongError, ModelError
 __all__ = ["letter_probabilities", "next_token_probabilities"]
 
 # Added to the logits of the tokens that are asked for.
-_ALONE = 200.0
+_ALONE = 100.0
 
 
 def next_token_probabilities(

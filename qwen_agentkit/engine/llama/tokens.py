@@ -44,7 +44,7 @@ class LlamaTokens(Iterator[int]):
         cancelled: Set it from another thread to stop within one token.
 
     Attributes:
-        cached_tokens: Tokens of the prompt that did not have to be computed; known at the end.
+        cached_tokens: Tokens of the prompt that did not have to be computed; None before the first token.
         truncated: Whether a thought was closed for its length.
 
     Raises:
@@ -163,7 +163,7 @@ class LlamaTokens(Iterator[int]):
             "stream_options": {"include_usage": True},
             "return_progress": True,  # so that a call can be cancelled while it reads
             "grammar": f"%llguidance {{}}\n{lark}" if lark else "",
-            **_sampling(self._asked.sampling, len(self._written)),
+            **_sampling(self._asked.sampling, written=len(self._written), whole=len(prompt) + count),
         }
         tokens = min(len(prompt) + count + 1, model.context)
         with closing(stream(lambda take: model.complete(tokens, body, take), self._cancelled)) as chunks:
@@ -184,8 +184,14 @@ class LlamaTokens(Iterator[int]):
             self.cached_tokens = int(progress["cache"])
 
 
-def _sampling(sampling: Sampling, written: int) -> dict[str, Any]:
-    """Return how tokens are chosen, in llama.cpp's words and in the engine's order."""
+def _sampling(sampling: Sampling, *, written: int, whole: int) -> dict[str, Any]:
+    """Return how tokens are chosen, in llama.cpp's words and in the engine's order.
+
+    Args:
+        sampling: How.
+        written: Tokens of the answer so far.
+        whole: Tokens of the prompt and the answer at the end of the part.
+    """
     values: dict[str, Any] = {
         "samplers": ["penalties", "temperature", "top_k", "top_p", "min_p"],
         "temperature": sampling.temperature,
@@ -194,7 +200,7 @@ def _sampling(sampling: Sampling, written: int) -> dict[str, Any]:
         "min_p": sampling.min_p,
         "presence_penalty": sampling.presence_penalty,
         "repeat_penalty": sampling.repetition_penalty,
-        "repeat_last_n": -1 if sampling.repetition_penalty != 1 else max(_SAID, written),
+        "repeat_last_n": whole if sampling.repetition_penalty != 1 else max(_SAID, written),
         # What is asked for here are the ids of the tokens; those after sampling cost nothing.
         "logprobs": 1,
         "post_sampling_probs": True,
