@@ -12,6 +12,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from qwen_agentkit import ChatQwen
 from qwen_agentkit.engine.checkpoint.loading import Loaded, load
 from qwen_agentkit.engine.checkpoint.tokens import end_ids
 from qwen_agentkit.engine.decode import scheduler as scheduler_module
@@ -230,6 +231,20 @@ def test_a_stopped_answer_leaves_a_prompt_to_go_on_from(pair: Pair) -> None:
     assert again.cached_tokens == 51
 
 
+def test_a_copy_keeps_its_states_while_the_other_goes_on(pair: Pair) -> None:
+    tokens = pair.message(20, 40)
+    cache = _read(pair, tokens[:20])
+    copied = cache.copy(20)
+    for token in tokens[20:26]:
+        forward(pair.loaded.model, [Segment([token], cache)])
+    for one in (cache, copied):
+        for token in tokens[one.length : 30]:
+            rows = forward(pair.loaded.model, [Segment([token], one)])
+        with torch.inference_mode():
+            expected = pair.stock.base_model(input_ids=torch.tensor([tokens[:30]])).last_hidden_state[0, -1:]
+        torch.testing.assert_close(rows, expected, atol=1e-4, rtol=1e-4)
+
+
 def _read(pair: Pair, tokens: Sequence[int]) -> KVCache:
     cache = KVCache(pair.loaded.model.config, pair.loaded.dtype, pair.loaded.device)
     forward(pair.loaded.model, [Segment(tokens, cache)])
@@ -303,3 +318,18 @@ def test_keys_and_values_of_linear_layers_take_no_room(dense: Pair) -> None:
     list(stream)
     [(_, cache)] = get_scheduler(dense.loaded).prefixes._entries
     assert cache._slab.shape[0] == 1  # three of four layers are linear
+
+
+def test_a_chat_reports_what_it_did_not_read(dense: Pair) -> None:
+    """The second turn of a conversation begins after the last message of the first."""
+    folder = dense.stock.config.name_or_path
+    llm = ChatQwen(model=folder, dtype="float32", temperature=0, max_tokens=6, thinking=False)
+    asked = [("system", "You are a librarian. " * 10), ("human", "When does the library open?")]
+    first = llm.invoke(asked)
+    assert first.usage_metadata["input_token_details"]["cache_read"] == 0
+    turn = [*asked, ("ai", "At nine."), ("human", "And on Sunday?")]
+    second = llm.invoke(turn)
+    shared = second.usage_metadata["input_token_details"]["cache_read"]
+    assert 0 < shared < first.usage_metadata["input_tokens"] < second.usage_metadata["input_tokens"]
+    dense.forget()
+    assert llm.invoke(turn).content == second.content

@@ -38,9 +38,10 @@ def delta_rule(
     tokens, size = len(query), min(len(query), _CHUNK)
     more = -tokens % size  # of tokens that change nothing
     query, key, value = (
-        pad(x.transpose(0, 1), (0, 0, 0, more)).unflatten(1, (-1, size)) for x in (query, key, value)
+        pad(x.transpose(0, 1), (0, 0, 0, more)).reshape(x.shape[1], -1, size, x.shape[2])
+        for x in (query, key, value)
     )
-    decay, beta = (pad(x.t(), (0, more)).unflatten(1, (-1, size)) for x in (decay, beta))
+    decay, beta = (pad(x.t(), (0, more)).reshape(x.shape[1], -1, size) for x in (decay, beta))
     faded = decay.cumsum(-1)  # since the chunk began
     # The fade between two tokens of a chunk; later tokens are cut off twice, so that exp stays finite.
     between = (faded[..., :, None] - faded[..., None, :]).tril_().exp_().tril_()
@@ -65,9 +66,24 @@ def delta_rule(
 
 
 def delta_steps(
-    query: Tensor, key: Tensor, value: Tensor, decay: Tensor, beta: Tensor, states: Sequence[Tensor]
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    decay: Tensor,
+    beta: Tensor,
+    states: Sequence[Tensor],
+    room: Sequence[Tensor | None],
 ) -> tuple[Tensor, list[Tensor]]:
     """Apply the rule to one token of each of several sequences; shapes as in `delta_rule`.
+
+    Args:
+        query: (sequences, heads, key dimension), like `key`.
+        key: Of length one in each head.
+        value: (sequences, heads, value dimension).
+        decay: Logarithm of the fade, (sequences, heads).
+        beta: Strength of the correction, like `decay`.
+        states: Of each sequence.
+        room: Memory for each new state; None for fresh memory.
 
     Returns:
         What the queries read, (sequences, heads, value dimension), and the state of each sequence.
@@ -78,7 +94,7 @@ def delta_steps(
     new = (value - known) * beta[..., None]
     out = torch.addcmul(asked, (query * key).sum(-1, keepdim=True), new)
     after = [
-        (state * f[..., None]).addcmul_(k[..., None], n[:, None])
-        for state, f, k, n in zip(states, fade, key, new, strict=True)
+        torch.mul(state, f[..., None], out=into).addcmul_(k[..., None], n[:, None])
+        for state, f, k, n, into in zip(states, fade, key, new, room, strict=True)
     ]
     return out, after

@@ -105,7 +105,16 @@ class LinearAttention:
         where: slice | list[int] = slice(None) if len(places) == len(mixed) else list(places)
         windows = torch.cat((torch.stack([before for before, _ in held]), mixed[where][:, None]), 1)
         query, key, value = self._heads((windows.float() * self._filter).sum(1))
-        out, after = delta_steps(query, key, value, decay[where], beta[where], [state for _, state in held])
+        spares = [states.spare(self._layer) if states else None for states in each]
+        out, after = delta_steps(
+            query,
+            key,
+            value,
+            decay[where],
+            beta[where],
+            [state for _, state in held],
+            [spare[1] if spare else None for spare in spares],
+        )
         for states, window, state in zip(each, windows, after, strict=True):
             if states and states.ends:
                 states.put(self._layer, 1, (window[1:], state))
