@@ -66,8 +66,8 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
         "retrieval",
         ["retrievers", "vectorstores", "ingest"],
         {
-            *("chardet", "defusedxml", "docutils", "docx", "greenlet", "httpx", "langchain_core", "numpy"),
-            *("openpyxl", "oxmsg", "pdfminer", "portalocker", "pptx", "pyarrow", "pypdfium2"),
+            *("PIL", "chardet", "defusedxml", "docutils", "docx", "greenlet", "httpx", "langchain_core"),
+            *("numpy", "openpyxl", "oxmsg", "pdfminer", "portalocker", "pptx", "pyarrow", "pypdfium2"),
             *("qdrant_client", "qdrant_edge", "striprtf", "typing_extensions", "watchfiles"),
             *("webencodings", "yaml"),
         },

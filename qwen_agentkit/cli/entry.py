@@ -91,7 +91,8 @@ def ingest(
     ocr: Annotated[
         str,
         typer.Option(
-            help="Recognize text in PDF files with Tesseract: auto (pages without text), off or force.",
+            help="Recognize text in pictures and PDF files with Tesseract: auto (pages without text), off, "
+            "or force.",
             metavar="MODE",
         ),
     ] = "auto",

@@ -69,7 +69,8 @@ def make_chunks(file: SourceFile, read: ReadFile, chunking: Chunking) -> list[Do
 
 
 def _detect_chunk_language(text: str, default: str) -> str:
-    return detect_language(text, default) if sum(map(str.isalpha, text)) >= _MIN_LETTERS else default
+    has_letters = any(sum(map(str.isalpha, piece)) >= _MIN_LETTERS for piece in (text[:200], text))
+    return detect_language(text, default) if has_letters else default
 
 
 def estimate_tokens(texts: Sequence[str]) -> list[int]:

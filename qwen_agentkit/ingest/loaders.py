@@ -58,7 +58,7 @@ def read_document(
         raise LoadError(
             reasons[0]
             if reasons
-            else "The file holds no text. If it is a scanned document, run text recognition first."
+            else "The file holds no text; what pictures in it show is not read. Write into it, or remove it."
         )
     return parts
 

@@ -26,7 +26,8 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         _limit_memory(int(sys.argv[1]))
         for line in sys.stdin.buffer:
-            answers.write(json.dumps(_answer(json.loads(line))).encode() + b"\n")
+            answer = json.dumps(_answer(json.loads(line)), ensure_ascii=False)
+            answers.write(answer.encode("utf-8", "surrogatepass") + b"\n")
             answers.flush()
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from functools import lru_cache
 from importlib import resources
+from itertools import repeat
 from typing import Any, cast
 from unicodedata import normalize
 
@@ -189,8 +190,8 @@ def _load_signs(script: str) -> tuple[dict[str, frozenset[str]], dict[str, froze
 def _count_votes(words: list[str], script: str) -> dict[str, float]:
     """Count the evidence of words for each language: a word shared by few languages counts more."""
     votes = dict.fromkeys(_load_words()[script], 0.0)
-    for word, count in Counter(words).items():
-        for code in (codes := _languages_with(word, script)):
+    for codes, count in Counter(map(_languages_with, words, repeat(script))).items():
+        for code in codes:
             votes[code] += count / len(codes)
     return votes
 

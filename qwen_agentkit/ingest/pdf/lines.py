@@ -234,9 +234,7 @@ def _is_gap(before: Glyph, after: Glyph, spacing: float) -> bool:
         return gap > _WORD_GAP  # a second space, which tells the words of a spaced heading apart
     if _is_dense(last) and _is_dense(first):
         return gap > _DENSE_GAP
-    if last.isalpha() and first.isalpha():
-        return gap > max(_WORD_GAP, spacing + 0.12)
-    return gap > _WORD_GAP
+    return gap > max(_WORD_GAP, spacing + 0.12)
 
 
 def _is_dense(char: str) -> bool:
