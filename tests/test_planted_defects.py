@@ -74,7 +74,7 @@ def with_stack(finder: StoreFinder, **parts: Any) -> StoreFinder:
 
 
 def no_instruction(finder: StoreFinder, patch: pytest.MonkeyPatch) -> StoreFinder:
-    bare = finder.stack.embeddings.model_copy(update={"query_prompt": ""})
+    bare = finder.stack.embeddings.with_instruction("")
     return with_stack(finder, embeddings=bare)
 
 
@@ -122,7 +122,7 @@ def other_threshold(finder: StoreFinder, patch: pytest.MonkeyPatch) -> StoreFind
 def chinese_passages_lost(finder: StoreFinder, patch: pytest.MonkeyPatch) -> StoreFinder:
     def lose(question: Question, found: Found) -> Found:
         kept = {
-            stage: [one for one in documents if one.metadata["language"] != "zh"]
+            stage: [one for one in documents if {one.metadata["language"], question.language} != {"zh"}]
             for stage, documents in found.stages.items()
         }
         return replace(found, stages=kept)
