@@ -34,7 +34,7 @@ def measure(data: Path, languages: str, questions: int, rounds: int) -> dict[str
     rows, measures and intervals. The peer embeds passages and questions and ranks them by meaning alone.
 
     Returns:
-        Seconds of each round, the ratio of the medians, and the MRR@10 by meaning of both, which has to agree.
+        Seconds of each round, the ratio of the medians, and the MRR@10 by meaning of both, which agree.
     """
     benchmark = evaluating.read_questions_of(data, languages=languages, limit=questions)
     stack = Stack("nano", Path(tempfile.mkdtemp()) / "store")
