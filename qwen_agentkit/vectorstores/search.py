@@ -132,8 +132,8 @@ def search_legs(
     """Search by meaning and by words; arguments as in `search_hits`.
 
     Only with `weighted` can the legs be fused with weights, which takes vectors and the number of passages.
-    Where passages in the language of the question leave no place to others, the best of the others follow, and
-    a weight brings up the one that answers.
+    Where passages in the language of the question leave no place to others, the best of the others follow,
+    and a weight brings up the one that answers.
     """
     stored = _stored_languages(backend, condition)
     language = detect_language(query, among=stored)
