@@ -14,6 +14,7 @@ from qwen_agentkit.text.calendar_words import find_days
 from qwen_agentkit.text.letters import fold_letters
 from qwen_agentkit.text.ordinal_forms import (
     fold_word,
+    is_fraction,
     load_forms,
     possible_words,
     strip_ending,
@@ -179,7 +180,7 @@ def _gaps(text: str, run: list[re.Match[str]]) -> list[str]:
 def _look_up(
     folded: str, code: str, forms: dict[str, tuple[int, bool]], stems: dict[str, tuple[int, bool]]
 ) -> tuple[int, bool] | None:
-    for word in possible_words(folded, code):
+    for word in () if is_fraction(folded) else possible_words(folded, code):
         if entry := forms.get(word):
             return entry
         stem = strip_ending(word, code)
