@@ -110,7 +110,7 @@ def load_forms(code: str) -> tuple[dict[str, tuple[int, bool]], dict[str, tuple[
         folded = fold_word(normalize_text(form), code)
         vague = number == 1 or (number == 2 and code in _SECOND_IS_OTHER) or folded in _OTHER_MEANINGS
         forms.setdefault(folded, (number, sure and not vague))
-        if folded.endswith(" عشره"):
+        if folded.endswith(" عشرة"):
             forms.setdefault(folded[:-1], (number, sure))  # many write the masculine ten behind a feminine
     stems: dict[str, tuple[int, bool]] = {}
     for form, entry in forms.items():
