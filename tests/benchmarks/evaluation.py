@@ -39,7 +39,9 @@ def measure(data: Path, languages: str, questions: int, rounds: int) -> dict[str
     benchmark = evaluating.read_questions_of(data, languages=languages, limit=questions)
     stack = Stack("nano", Path(tempfile.mkdtemp()) / "store")
     stack.embeddings.embed_query("warm")
-    peer = SentenceTransformer(str(nano_folder("nano-embedding")), device="cpu")
+    peer = SentenceTransformer(
+        str(nano_folder("nano-embedding")), device="cpu", model_kwargs={"dtype": "float32"}
+    )
     seconds: dict[str, list[float]] = {"ours": [], "sentence-transformers": []}
     agreement: dict[str, float] = {}
     for _ in range(rounds):
