@@ -103,6 +103,9 @@ SAME = [
     ("pt", "Aberto de segunda a sexta.", "Aberto na terça [1]."),
     ("pt", "Aberto de segunda a sexta.", "Aberto na quarta-feira [1]."),
     ("it", "Il secondo piano è chiuso.", "Secondo la guida, il secondo piano è chiuso [1]."),
+    ("en", "Almost three quarters left, the second time.", "Casi tres cuartas partes se fueron [1]."),
+    ("en", "Almost three quarters left, the second time.", "Почти три четверти ушли [1]."),
+    ("en", "It is the twelfth city.", "هي المدينة الثانية عشر [1]."),
     ("en", "Louis was the fourteenth king of that name.", "Louis XIV was king [1]."),
 ]
 OTHER = [

@@ -16,7 +16,7 @@ from importlib import resources
 from qwen_agentkit.text.folding import normalize_text, remove_accents
 from qwen_agentkit.text.letters import drop_nukta
 
-__all__ = ["fold_word", "load_forms", "possible_words", "strip_ending", "without_prefix"]
+__all__ = ["fold_word", "is_fraction", "load_forms", "possible_words", "strip_ending", "without_prefix"]
 
 _NUMBERS = (*range(1, 32), 40, 50, 60, 70, 80, 90, 100)
 _CLDR_NAMES = {"zh-hant": "zh", "no": "no", "bs": "hr"}
@@ -27,6 +27,11 @@ _OTHER_MEANINGS = frozenset({
     "second", "seconds", "secondo", "segundo", "segunda", "segundos", "terca", "terco", "quarta",
     "quarto", "quinta", "sexta", "cuarto", "cuarta", "quart", "τριτη", "τεταρτη", "πεμπτη", "שני",
     "שלישי", "רביעי", "חמישי", "שישי", "thứ hai", "thứ ba", "thứ tư", "thứ năm", "thứ sáu", "thứ bảy",
+})  # fmt: skip
+# Fractions, whose words are forms of ordinal numbers; and the Hindi "before".
+_NO_ORDINALS = frozenset({
+    "cuartas", "cuartos", "tercios", "quintos", "quarti", "terzi", "quinti", "quarts", "quartos", "четверть",
+    "четверти", "четвертью", "четвертеи", "τεταρτα", "τριτα", "πεμπτα", "पहले",
 })  # fmt: skip
 _VOWEL_SIGNS = "\u093e-\u094c\u0a3e-\u0a4c\u0abe-\u0acc\u0901-\u0903\u0a01-\u0a03\u0a70\u0a81-\u0a83"
 _ENDINGS = {
@@ -62,6 +67,11 @@ def fold_word(word: str, language: str) -> str:
     if language != "vi":
         word = unicodedata.normalize("NFC", remove_accents(word))
     return _SWAHILI_CLASS.sub("wa ", word) if language == "sw" else word
+
+
+def is_fraction(word: str) -> bool:
+    """Tell whether a folded word is a form of an ordinal number that means a part, as in "three fourths"."""
+    return word in _NO_ORDINALS
 
 
 def possible_words(word: str, language: str) -> Iterator[str]:
@@ -100,6 +110,8 @@ def load_forms(code: str) -> tuple[dict[str, tuple[int, bool]], dict[str, tuple[
         folded = fold_word(normalize_text(form), code)
         vague = number == 1 or (number == 2 and code in _SECOND_IS_OTHER) or folded in _OTHER_MEANINGS
         forms.setdefault(folded, (number, sure and not vague))
+        if folded.endswith(" عشرة"):
+            forms.setdefault(folded[:-1], (number, sure))  # many write the masculine ten behind a feminine
     stems: dict[str, tuple[int, bool]] = {}
     for form, entry in forms.items():
         if (stem := strip_ending(form, code)) and len(stem) > 2:

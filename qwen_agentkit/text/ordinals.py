@@ -14,6 +14,7 @@ from qwen_agentkit.text.calendar_words import find_days
 from qwen_agentkit.text.letters import fold_letters
 from qwen_agentkit.text.ordinal_forms import (
     fold_word,
+    is_fraction,
     load_forms,
     possible_words,
     strip_ending,
@@ -54,8 +55,8 @@ _NEAR = 24
 # 1st, 2nd; 1er, 2e, 3ème; 1º, 2ª; 3:e; 3-й, 5-го; 5'inci; १ला; 3-րդ. A dot is an ordinal's in many languages.
 _BEHIND_DIGITS = (
     r"(?:st|nd|rd|th|de|ste|[eè]re|er|nde|[eè]me|re|e|\.?[oa]s?|[rdtmv][oa]|:[aeo]"
-    "|-?(?:ий|ый|ой|й|я|е|го|му|м|х|ми|а|у|и|о|та|то|ти|те|ша|га|га|шы|ші|інші|ыншы|дугаар|дүгээр|рд|րդ|ին)"
-    "|'?-?[iıuü]?nc[iıuü]\\w{0,4}|-?(?:dik|ik|odik|adik)|-?(?:oji|asis|ajame|asis)|-?(?:वा|वां|वीं|वें|वे|ला|ले|ली|रा|रे|री"
+    "|-?(?:ий|ый|ой|й|я|е|го|му|м|х|ми|а|у|и|о|та|то|ти|те|ша|га|шы|ші|інші|ыншы|дугаар|дүгээр|рд|րդ|ին)"
+    "|'?-?[iıuü]?nc[iıuü]\\w{0,4}|-?(?:dik|ik|odik|adik)|-?(?:oji|asis|ajame)|-?(?:वा|वां|वीं|वें|वे|ला|ले|ली|रा|रे|री"
     "|था|थे|थी|ठा|ठे|ठी|औं)|-?(?:म|য়|র্থ|ষ্ঠ|শ|তম)|ਵਾਂ|ਵੀਂ|ਵੇਂ|મો|મી|મા|મું|-?(?:வது|ஆவது|ஆம்|ம்)|-?(?:వ|వది|ో)|-?(?:ನೇ|ನೆಯ)"
     "|-?(?:ാം|ആം)|-?(?:වන|වැනි|වෙනි)|-?ኛ|(?:번|번) ?째|째|番目|つ目|回目)(?![^\\W\\d_])"
 )
@@ -179,6 +180,8 @@ def _gaps(text: str, run: list[re.Match[str]]) -> list[str]:
 def _look_up(
     folded: str, code: str, forms: dict[str, tuple[int, bool]], stems: dict[str, tuple[int, bool]]
 ) -> tuple[int, bool] | None:
+    if is_fraction(folded):
+        return None
     for word in possible_words(folded, code):
         if entry := forms.get(word):
             return entry

@@ -105,10 +105,11 @@ def verify_citations(
 
     If a sentence cites several passages, each fact has to be in one of them. Quotations have to occur word
     for word; case, white space, the kind of quotation marks, Arabic vowel points and the script of digits do
-    not matter, nor does markup. Numbers are compared with their units and currencies, and so are weekdays,
-    months, ranges and dates, across languages. Names are compared only if answer and passage are in the same
-    language; in scripts without capitals, only where the claim else repeats a sentence of the passage.
-    Addresses and codes such as QX-200 are always compared.
+    not matter, nor does markup. Numbers are compared with their units and currencies, and so are ordinal
+    numbers, weekdays, months, ranges and dates (Jalali, Hijri too), across languages. Names are compared
+    only if answer and passage are in the same language; in scripts without capitals, only beside a title, or
+    where the claim else repeats a sentence of the passage. Names beside a title are compared across languages
+    of one script. Addresses and codes such as QX-200 are always compared.
 
     Example:
         >>> checked = verify_citations("It opens at 10:30 [1].", documents, score=reranker.score)

@@ -18,7 +18,7 @@ from qwen_agentkit.retrievers import reciprocal_rank_fusion
 from qwen_agentkit.text.languages import detect_language
 from qwen_agentkit.text.sparse import LARGEST_TERM, query_mass, sparse_query
 from qwen_agentkit.vectorstores.backend import Backend
-from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition
+from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition, Match, Not, all_of
 from qwen_agentkit.vectorstores.points import Hit
 
 __all__ = [
@@ -36,6 +36,8 @@ __all__ = [
 Mode = Literal["hybrid", "dense", "sparse"]
 
 _LARGEST_K = 10**9
+_FOREIGN = 3
+"""One of so many hits by meaning may be in another language than the question."""
 
 
 def search_hits(
@@ -131,13 +133,23 @@ def search_legs(
     """Search by meaning and by words; arguments as in `search_hits`.
 
     Only with `weighted` can the legs be fused with weights, which takes vectors and the number of passages.
+    Where passages in the language of the question leave no place to others, the best of the others follow,
+    and a weight brings up the one that answers.
     """
-    language = _detect_language(backend, query, condition)
+    stored = _stored_languages(backend, condition)
+    language = detect_language(query, among=stored)
     terms = sparse_query(query, language)
     with_vectors = with_vectors or weighted
     rarity = _largest_rarity(backend.count(EVERYTHING) if weighted else 0)
     most = query_mass(query, language) * LARGEST_TERM * rarity
     dense = backend.search(vector, limit, condition, with_vectors)
+    own = tuple(code for code in stored if code.split("-")[0] == language.split("-")[0])
+    crowded = sum(not is_language(hit, language) for hit in dense) < limit // _FOREIGN
+    if weighted and crowded and 0 < len(own) < len(stored) and len(dense) == limit:
+        foreign = all_of(condition, Not(Match(("metadata", "language"), own)))
+        known = {hit.id for hit in dense}
+        more = backend.search(vector, limit // _FOREIGN, foreign, with_vectors)
+        dense = [*dense, *(hit for hit in more if hit.id not in known)]
     words = backend.search(terms, limit, condition, with_vectors)
     return Legs(vector, language, most or 1.0, dense, words)
 
@@ -155,10 +167,15 @@ def _largest_rarity(count: int) -> float:
 
 def _detect_language(backend: Backend, query: str, condition: Condition) -> str:
     """Detect the language of a question, among those of the documents first."""
+    return detect_language(query, among=_stored_languages(backend, condition))
+
+
+def _stored_languages(backend: Backend, condition: Condition) -> list[str]:
+    """Return the languages of the documents, the most frequent first; none if the store cannot tell."""
     try:
-        return detect_language(query, among=backend.languages(condition))
+        return backend.languages(condition)
     except StoreError:  # The search that follows meets the same error, unless only this was too much.
-        return detect_language(query)
+        return []
 
 
 def relevance(query: Sequence[float], document: Sequence[float] | None) -> float:

@@ -17,6 +17,7 @@ from tests.benchmarks import (
     constraint,
     decisions,
     embed,
+    evaluation,
     gpu,
     graph,
     hybrid,
@@ -63,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     elif options.what == "cold":
         results = cold.measure(options.rounds, options.before)
         print(json.dumps(results, indent=2))
+    elif options.what == "eval":
+        results = evaluation.measure(options.data, options.languages, options.questions, options.rounds)
+        print(json.dumps(results, indent=2))
     else:
         # Loading a model of a thousand weights is not worth a bar.
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # has no types
@@ -88,6 +92,10 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("stores", help="embedded vector stores")
     command.add_argument("--json", type=Path, help="write the results to this file")
     stores.add_options(command)
+    command = commands.add_parser("eval", help="`eval` beside sentence-transformers' evaluator")
+    command.add_argument("--json", type=Path, help="write the results to this file")
+    command.add_argument("--rounds", type=int, default=3, help="interleaved rounds")
+    evaluation.add_options(command)
     for name in (*SPEED, "sizes"):
         command = commands.add_parser(name)
         command.add_argument("--json", type=Path, help="write the results to this file")
