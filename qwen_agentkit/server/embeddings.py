@@ -109,7 +109,7 @@ class EmbeddingServer:
             if "" not in texts:
                 raise
             raise type(error)(
-                f"{error} One of the texts is empty, and it may be that the server embeds no empty text. Leave "
+                f"{error} One of the texts is empty, and perhaps the server embeds no empty text. Leave "
                 "it out."
             ) from error
 
