@@ -62,7 +62,7 @@ def test_vectors_are_those_of_this_process(embedder: str) -> None:
     assert np.allclose(there.embed_query(TEXTS[0]), here.embed_query(TEXTS[0]), atol=2e-3)
     [one], [other] = there.embed_array([TAGGED]), here.embed_array([TAGGED])
     assert one @ other > 0.5  # a server would read the tag as the end of a turn: .16
-    with pytest.raises((ServerRefusedError, ServerAnswerError), match=r"text 1 .* is empty"):
+    with pytest.raises((ServerRefusedError, ServerAnswerError), match="One of the texts is empty"):
         there.embed_documents(["a", "", "b"])
 
 

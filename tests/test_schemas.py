@@ -266,3 +266,18 @@ def test_a_tool_never_breaks_another(nano: Loaded, dialect: Dialect, forced: boo
     assert seen or not forced
     assert check.find_call_fault("tag", {"tags": [1, 1]})
     assert not check.find_call_fault("good", {"n": 1})
+
+
+def test_a_schema_beyond_a_grammar_as_a_whole_is_checked() -> None:
+    round_and_round: Json = {
+        "$defs": {
+            "a": {"$ref": "#/$defs/b", "required": ["x"]},
+            "b": {"$ref": "#/$defs/a", "properties": {"x": WHOLE}},
+        },
+        "type": "object",
+        "properties": {"a": {"$ref": "#/$defs/a"}},
+    }
+    held = hold_schema("x", round_and_round)
+    assert held.left == ("circular references with sibling keys are not supported",)
+    with pytest.raises(InputError, match="circular"):
+        hold_schema("x", round_and_round, strict=True)

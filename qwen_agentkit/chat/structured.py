@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
@@ -21,8 +20,8 @@ from langchain_core.output_parsers.openai_tools import (
 from langchain_core.runnables import Runnable, RunnableGenerator, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
-from pydantic.json_schema import GenerateJsonSchema
 
+from qwen_agentkit.chat.answer_schemas import AnswerSchema
 from qwen_agentkit.errors import AnswerFaultError, InputError
 
 __all__ = [
@@ -196,35 +195,10 @@ def _json_schema(schema: dict[str, Any] | type) -> dict[str, Any]:
         model: Any = schema  # of pydantic 1 or 2
         newer = hasattr(model, "model_json_schema")
         converted: dict[str, Any] = (
-            model.model_json_schema(schema_generator=_AnswerSchema) if newer else model.schema()
+            model.model_json_schema(schema_generator=AnswerSchema) if newer else model.schema()
         )
         return converted
     return convert_to_json_schema(schema)
-
-
-class _AnswerSchema(GenerateJsonSchema):
-    """Says of pydantic's types what its own schema leaves out and its validation asks for."""
-
-    def decimal_schema(self, schema: Any) -> dict[str, Any]:
-        """Return a number: most texts are none."""
-        choices = super().decimal_schema(schema)
-        return next((choice for choice in choices["anyOf"] if choice["type"] == "number"), choices)
-
-    def url_schema(self, schema: Any) -> dict[str, Any]:
-        """Return an address of the schemes that are allowed."""
-        return {**super().url_schema(schema), **_schemes(schema.get("allowed_schemes"))}
-
-    def multi_host_url_schema(self, schema: Any) -> dict[str, Any]:
-        """Return an address of the schemes that are allowed."""
-        return {**super().multi_host_url_schema(schema), **_schemes(schema.get("allowed_schemes"))}
-
-
-def _schemes(allowed: Sequence[str] | None) -> dict[str, str]:
-    if not allowed:
-        return {}
-    return {
-        "pattern": f"^(?:{'|'.join(map(re.escape, allowed))})://[a-z0-9-]+([.][a-z0-9-]+)*(/[a-z0-9._-]*)*$"
-    }
 
 
 def _check(messages: Iterator[AIMessage], *, calls: bool) -> Iterator[AIMessage]:

@@ -18,7 +18,7 @@ from qwen_agentkit.errors import ServerAnswerError, ServerError, ServerRefusedEr
 from qwen_agentkit.prompts import END_OF_TEXT
 from qwen_agentkit.server.flavors import check_model, detect_server
 from qwen_agentkit.server.http import Server
-from qwen_agentkit.text.readable import named, spell_out
+from qwen_agentkit.text.readable import spell_out
 
 __all__ = ["LOST_END", "EmbeddingServer"]
 
@@ -106,12 +106,11 @@ class EmbeddingServer:
             with ThreadPoolExecutor(min(_PARALLEL, len(batches)), "qwen-agentkit-embed") as pool:
                 return np.concatenate(list(pool.map(self._batch, batches)))
         except (ServerRefusedError, ServerAnswerError) as error:
-            empty = [index for index, text in enumerate(texts) if not text]
-            if not empty:
+            if "" not in texts:
                 raise
             raise type(error)(
-                f"{error} It may be that the server embeds no empty text: {named(empty, texts)} is empty. "
-                "Leave it out."
+                f"{error} One of the texts is empty, and perhaps the server embeds no empty text. Leave "
+                "it out."
             ) from error
 
     def _batch(self, texts: Sequence[str]) -> NDArray[np.float32]:

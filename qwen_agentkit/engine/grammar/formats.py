@@ -10,9 +10,8 @@ _DATE = (
     "|02-(?:0[1-9]|1[0-9]|2[0-8]))"
     "|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)-02-29)"
 )
-_TIME = (
-    r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
-)
+_CLOCK_TIME = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
+_TIME = f"{_CLOCK_TIME}(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 
 _MINUTES = "[0-9]{1,4}M(?:[0-9]{1,4}S)?"
 _CLOCK = f"T(?:[0-9]{{1,4}}H(?:{_MINUTES})?|{_MINUTES}|[0-9]{{1,4}}S)"
@@ -58,8 +57,9 @@ PYDANTIC = {
     "base64": "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?",
     "base64url": "(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2}==|[A-Za-z0-9_-]{3}=)?",
     "name-email": _EMAIL,
+    "naive-date-time": f"{_DATE}T{_CLOCK_TIME}",
 }
-"""Formats of pydantic's types, which JSON Schema does not have."""
+"""Formats of pydantic's types, which JSON Schema does not have; the last one is ours."""
 
 PATTERNS = {
     **CALENDAR,

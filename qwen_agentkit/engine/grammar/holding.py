@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema_rs
 from llguidance import LLMatcher
 
+from qwen_agentkit.engine.grammar.content_check import ContentCheck
 from qwen_agentkit.engine.grammar.json_schemas import Preparation
 from qwen_agentkit.engine.grammar.older_schemas import map_schemas, upgrade
 from qwen_agentkit.errors import InputError
@@ -122,6 +123,10 @@ def _prepare(schema: dict[str, Any]) -> _Found:
     if error:
         prepared = _Weakening(prepared, preparation.left).result()
         error, notes = _judge(prepared)
+        if any(limit in error for limit in _LIMITS):  # not of one part: nothing but the type can be held
+            preparation.left.append(error.partition(":")[0].partition(".")[0])
+            prepared = {"type": schema.get("type", "object")}
+            error, notes = _judge(prepared)
         if error:
             raise ValueError(error)
     return _Found({**prepared, "x-guidance": _JSON_FORM}, [*preparation.left, *map(_in_words, notes)])
@@ -137,6 +142,9 @@ def without_newer_settings(lark: str) -> str:
 
 
 _UNSATISFIABLE = "Unsatisfiable"
+
+# What llguidance says of schemas that are beyond it as a whole.
+_LIMITS = ("circular references", "too large", "not supported")
 
 
 def _judge(schema: Mapping[str, Any]) -> tuple[str, list[str]]:
@@ -207,7 +215,12 @@ def _checker(schema: Mapping[str, Any], *, formats: bool) -> jsonschema_rs.Valid
     Raises:
         ValueError: It is no schema, or refers to something that is not in it.
     """
-    return jsonschema_rs.validator_for(dict(schema), validate_formats=formats, retriever=_refuse)
+    return jsonschema_rs.validator_for(
+        dict(schema),
+        validate_formats=formats,
+        retriever=_refuse,
+        keywords={"contentMediaType": ContentCheck},
+    )
 
 
 def _refuse(uri: str) -> Any:

@@ -118,7 +118,7 @@ class Preparation:
             if kind in PYDANTIC:
                 del copy["format"]
             copy["allOf"] = [*copy.get("allOf", ()), {"pattern": f"^(?:{pattern})$"}]
-        if "contentSchema" in copy or copy.get("contentMediaType") == "application/json":
+        if copy.get("contentMediaType") in ("application/json", "text/plain"):
             self.left.append("contentMediaType")
 
     def _write_literals(self, copy: dict[str, Any]) -> None:
