@@ -176,7 +176,7 @@ class AsyncVectorStore(VectorStore):
         return found
 
     async def _embed(self, name: str, given: Any) -> Any:
-        """Await the async form of an embedder's method; where it has none of its own, use a thread of ours."""
+        """Await the async form of an embedder's method; one that it does not have runs in a thread."""
         native = f"a{name}"
         if getattr(type(self.embedding), native) is getattr(Embeddings, native):
             return await run_in_thread(partial(getattr(self.embedding, name), given))
