@@ -22,6 +22,7 @@ from qwen_agentkit.vectorstores.edge_errors import translated
 from qwen_agentkit.vectorstores.edge_files import (
     CONFIG,
     MAKER,
+    OPENING,
     changing,
     check_closing,
     check_folder,
@@ -378,6 +379,7 @@ class EdgeBackend:
     def _load(self) -> None:
         with translated(self.folder):
             closing = check_closing(self.folder)
+            check_space(self.folder, 0, OPENING)
             shard = edge.EdgeShard.load(str(self.folder))
             points = shard.count(edge.CountRequest(exact=True))
             if closing is not None and points != closing.points:
