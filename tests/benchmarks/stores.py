@@ -39,7 +39,12 @@ class Worker:
 
     def __init__(self, python: str, name: str, folder: Path, number: int) -> None:
         command = [python, str(_WORKER), name, str(folder), str(number)]
-        quiet = {**os.environ, "RUST_LOG": "error", "PYTHONWARNINGS": "ignore"}  # warnings take time
+        quiet = {
+            **os.environ,
+            "RUST_LOG": "error",
+            "LANCE_LOG": "error",
+            "PYTHONWARNINGS": "ignore",
+        }  # warnings take time
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
