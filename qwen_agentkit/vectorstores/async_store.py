@@ -73,7 +73,7 @@ class AsyncVectorStore(VectorStore):
         if hasattr(embedder, "embed_array"):
             rows = await run_in_thread(partial(embedder.embed_array, new.texts))
         else:
-            rows = await self._embed(embedder.embed_documents, embedder.aembed_documents, new.texts)
+            rows = await self._embed("embed_documents", new.texts)
         vectors = await run_in_thread(partial(self._guard.accept, rows, new.texts, new.payloads))
         for part in new.parts(vectors):
             points = await run_in_thread(partial(new.make_points, vectors, part))
@@ -172,14 +172,15 @@ class AsyncVectorStore(VectorStore):
         return store
 
     async def _aembed_query(self, query: str) -> list[float]:
-        return await self._embed(self.embedding.embed_query, self.embedding.aembed_query, query)
-
-    async def _embed(self, blocking: Callable[[Any], T], native: Callable[[Any], Any], given: Any) -> T:
-        """Await an embedder's own async method; where it has none, run the other one in a thread."""
-        if getattr(type(self.embedding), native.__name__) is getattr(Embeddings, native.__name__):
-            return await run_in_thread(partial(blocking, given))
-        found: T = await native(given)
+        found: list[float] = await self._embed("embed_query", query)
         return found
+
+    async def _embed(self, name: str, given: Any) -> Any:
+        """Await the async form of an embedder's method; one that it does not have runs in a thread."""
+        native = f"a{name}"
+        if getattr(type(self.embedding), native) is getattr(Embeddings, native):
+            return await run_in_thread(partial(getattr(self.embedding, name), given))
+        return await getattr(self.embedding, native)(given)
 
     async def _awaited(self, work: Callable[[], T]) -> T:
         return await self._backend.awaited(work)

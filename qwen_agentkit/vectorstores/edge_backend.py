@@ -22,6 +22,7 @@ from qwen_agentkit.vectorstores.edge_errors import translated
 from qwen_agentkit.vectorstores.edge_files import (
     CONFIG,
     MAKER,
+    OPENING,
     changing,
     check_closing,
     check_folder,
@@ -43,11 +44,9 @@ from qwen_agentkit.vectorstores.edge_points import (
     edge_point,
     read_layout,
     read_point,
-    search_params,
 )
+from qwen_agentkit.vectorstores.edge_search import search_request
 from qwen_agentkit.vectorstores.points import (
-    DENSE,
-    FIRST_STAGE,
     MOST_LANGUAGES,
     SPARSE,
     TENANT,
@@ -266,26 +265,9 @@ class EdgeBackend:
         """Return the nearest points, best first."""
         if (shard := self._opened()) is None:
             return []
-        layout, filter = self._layout or Layout(0), edge_filter(condition)
         self._index_for(condition)
-        params, prefetches = search_params(layout), []
-        if isinstance(query, tuple):
-            nearest = edge.Query.Nearest(edge.SparseVector(*query), using=SPARSE)
-            params = search_params(layout, corpus)
-        else:
-            nearest = edge.Query.Nearest(query, using=DENSE)
-            if layout.first_stage:
-                first = edge.Query.Nearest(query[: layout.first_stage], using=FIRST_STAGE)
-                prefetches = [edge.Prefetch(layout.candidates(limit), first, params=params, filter=filter)]
-        request = edge.QueryRequest(
-            limit=limit,
-            query=nearest,
-            prefetches=prefetches,
-            filter=filter,
-            params=params,
-            with_payload=True,
-            with_vector=[DENSE] if with_vectors else False,
-        )
+        layout = self._layout or Layout(0)
+        request = search_request(query, limit, condition, layout, corpus, with_vectors=with_vectors)
         with translated(self.folder):
             found = shard.query(request)
         return [Hit(str(p.id), p.payload or {}, p.score, dense_vector(p.vector)) for p in found]
@@ -397,6 +379,7 @@ class EdgeBackend:
     def _load(self) -> None:
         with translated(self.folder):
             closing = check_closing(self.folder)
+            check_space(self.folder, 0, OPENING)
             shard = edge.EdgeShard.load(str(self.folder))
             points = shard.count(edge.CountRequest(exact=True))
             if closing is not None and points != closing.points:

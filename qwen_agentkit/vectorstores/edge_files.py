@@ -34,6 +34,7 @@ from qwen_agentkit.errors import StoreError, StoreNotFoundError, StoreWriteError
 __all__ = [
     "CONFIG",
     "MAKER",
+    "OPENING",
     "Closing",
     "change_time",
     "changing",
@@ -61,6 +62,8 @@ _OWNER_ONLY = 0o700
 _BLOCK = 1 << 20
 _RESERVE = 128 << 20
 """Bytes that must stay free: a full disk under a memory-mapped file kills the process without an error."""
+OPENING = 64 << 20
+"""Bytes that opening a shard may take: it writes a new piece of its log."""
 
 
 class Closing(NamedTuple):
@@ -97,7 +100,7 @@ def check_folder(root: Path, folder: Path, *, create: bool) -> None:
         )
 
 
-def check_space(folder: Path, needed: int) -> None:
+def check_space(folder: Path, needed: int, reserve: int = _RESERVE) -> None:
     """Refuse a write that would fill the disk.
 
     Raises:
@@ -105,10 +108,10 @@ def check_space(folder: Path, needed: int) -> None:
     """
     place = next(place for place in (folder, *folder.parents) if place.exists())
     free = shutil.disk_usage(place).free
-    if free < needed + _RESERVE:
+    if free < needed + reserve:
         raise StoreWriteError(
             f"The disk of {str(folder)!r} has {free >> 20} MB left; expected at least "
-            f"{needed + _RESERVE >> 20} MB. Nothing was written. Free some space and run it again."
+            f"{needed + reserve >> 20} MB. Nothing was written. Free some space and run it again."
         )
 
 

@@ -45,7 +45,6 @@ __all__ = [
     "edge_point",
     "read_layout",
     "read_point",
-    "search_params",
 ]
 
 _INDEXED = ("source", "language")
@@ -115,15 +114,6 @@ def create_index(path: Path, kind: IndexKind) -> edge.UpdateOperation:
     if kind == "bool":
         return edge.UpdateOperation.create_field_index(_BOOLEANS, edge.PayloadSchemaType.Keyword)
     return edge.UpdateOperation.create_field_index(json_path(path), _INDEX_TYPES[kind])
-
-
-def search_params(layout: Layout, corpus: Condition | None = None) -> edge.SearchParams:
-    """Return the parameters of a search by vectors, or by words that are counted in a corpus."""
-    if corpus is not None:
-        # Without a corpus, deleted points count until the shard is loaded again.
-        return edge.SearchParams(idf=edge.IdfParams(corpus=edge_filter(corpus)))
-    again = edge.QuantizationSearchParams(rescore=True, oversampling=float(layout.oversampling))
-    return edge.SearchParams(quantization=again if layout.quantization else None)
 
 
 def edge_point(point: Point, layout: Layout) -> edge.Point:

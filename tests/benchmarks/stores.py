@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -38,7 +39,19 @@ class Worker:
 
     def __init__(self, python: str, name: str, folder: Path, number: int) -> None:
         command = [python, str(_WORKER), name, str(folder), str(number)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        quiet = {
+            **os.environ,
+            "RUST_LOG": "error",
+            "LANCE_LOG": "error",
+            "PYTHONWARNINGS": "ignore",
+        }  # warnings take time
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=quiet,
+        )
 
     def ask(self, *request: Any) -> dict[str, Any]:
         """Send a request and return the answer; a store that fails ends its process."""
