@@ -23,6 +23,7 @@ from qwen_agentkit.engine.checkpoint.tokenizer import Tokenizer, read_tokenizer
 from qwen_agentkit.engine.device_memory import total_memory
 from qwen_agentkit.engine.device_thread import run_on_device
 from qwen_agentkit.engine.forward.decoder import pack_decoder
+from qwen_agentkit.engine.forward.joining import JoinedForward
 from qwen_agentkit.engine.model_config import Model, read_json
 from qwen_agentkit.engine.weights.kernels import can_pack
 from qwen_agentkit.engine.weights.linear import pack_linears
@@ -58,6 +59,11 @@ class Loaded:
     def compute(self, function: Callable[[], T]) -> T:
         """Run a function that uses the model in the thread of its device."""
         return run_on_device(self.device, function)
+
+    @cached_property
+    def joined(self) -> JoinedForward:
+        """The forward for calls of many threads, which are computed together."""
+        return JoinedForward(self.model, self.device)
 
     @cached_property
     def device(self) -> torch.device:
