@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from qwen_agentkit.engine.forward.group_attention import attend_group, grouped
 from qwen_agentkit.engine.forward.kv import KVCache, LayerCache
 from qwen_agentkit.engine.weights.bf16_speed import bf16_is_fast
 
@@ -73,12 +75,19 @@ def attend(
     Returns:
         (T, heads, dim).
     """
-    attend_many = _attend_cpu if query.device.type == "cpu" else _attend_sdpa
+    on_cpu = query.device.type == "cpu"
+    attend_many = _attend_cpu if on_cpu else _attend_sdpa
     rows = query.transpose(0, 1)
     out = torch.empty_like(rows)
     start = 0
-    for length, layer in zip(lengths, caches, strict=True):
+    for first, last in grouped(lengths, caches, len(query)) if on_cpu else pairwise(range(len(lengths) + 1)):
+        length, layer = sum(lengths[first:last]), caches[first]
         end = start + length
+        if last - first > 1:
+            some = (states[:, start:end] for states in (query, key, value))
+            out[start:end] = _attend_group(*some, scaling, lengths[first:last], layer)
+            start = end
+            continue
         keys, values = _with_past(layer, key[:, start:end], value[:, start:end])
         if length == 1:
             out[start] = _attend_one(rows[start], keys, values, scaling)
@@ -87,6 +96,21 @@ def attend(
             out[start:end] = attend_all(query[:, start:end], keys, values, scaling).transpose(0, 1)
         start = end
     return out
+
+
+def _attend_group(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scaling: float,
+    lengths: Sequence[int],
+    layer: LayerCache | None,
+) -> Tensor:
+    """Attention of a group of short segments with the same past, in fp32 where that is faster."""
+    if query.dtype == torch.bfloat16 and not bf16_is_fast():
+        query, key, value = query.float(), key.float(), value.float()
+        layer = layer and LayerCache(layer.room, layer.keys.float(), layer.values.float())
+    return attend_group(query, key, value, scaling, lengths=lengths, layer=layer, mask=_causal_mask())
 
 
 def _with_past(layer: LayerCache | None, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
