@@ -23,6 +23,7 @@ from tests.benchmarks import (
     plot,
     quantized,
     rerank,
+    serve,
     sizes,
 )
 from tests.benchmarks.work import Effort
@@ -37,6 +38,7 @@ SPEED: dict[str, Callable[[Effort], dict[str, Any]]] = {
     "decisions": decisions.measure,
     "client": client.measure,
     "graph": graph.measure,
+    "serve": serve.measure,
     "quantized": quantized.measure,
 }
 
