@@ -104,13 +104,12 @@ class Legs:
             rankings = [[hit.id for hit in self.dense], [hit.id for hit in self.words]]
             scores = reciprocal_rank_fusion(rankings)
             return [replace(hits[id], score=score) for id, score in scores.items()]
-        shares, cosines = self.shares(), {hit.id: hit.score for hit in self.dense}
+        shares = self.shares()
         fused = []
         for id, hit in hits.items():
             weight = fusion.same if is_language(hit, self.language) else fusion.other
-            cosine = cosines[id] if id in cosines else relevance(self.vector, hit.vector)
-            meaning = weight * max(0.0, cosine - fusion.floor)
-            fused.append(replace(hit, score=min(1.0, shares.get(id, 0.0) + meaning)))
+            cosine = max(0.0, relevance(self.vector, hit.vector) - fusion.floor)
+            fused.append(replace(hit, score=min(1.0, shares.get(id, 0.0) + weight * cosine)))
         return sorted(fused, key=lambda hit: -hit.score)
 
     def shares(self) -> dict[str, float]:
