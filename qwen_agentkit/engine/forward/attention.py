@@ -84,8 +84,8 @@ def attend(
         length, layer = sum(lengths[first:last]), caches[first]
         end = start + length
         if last - first > 1:
-            some = (states[:, start:end] for states in (query, key, value))
-            out[start:end] = _attend_group(*some, scaling, lengths[first:last], layer)
+            part, some = slice(start, end), lengths[first:last]
+            out[part] = _attend_group(query[:, part], key[:, part], value[:, part], scaling, some, layer)
             start = end
             continue
         keys, values = _with_past(layer, key[:, start:end], value[:, start:end])

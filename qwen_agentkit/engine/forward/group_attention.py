@@ -118,7 +118,8 @@ def attend_group(
 def _places(lengths: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """Where each row of segments of equal length comes from, and where each row of the result is in them."""
     longest, start = max(lengths), 0
-    fill, rows = [], []
+    fill: list[int] = []
+    rows: list[int] = []
     for number, length in enumerate(lengths):
         fill += [start + min(row, length - 1) for row in range(longest)]
         rows += range(number * longest, number * longest + length)

@@ -140,7 +140,8 @@ class JoinedForward:
                 for call in calls:
                     self._run([call], budget)
             return
-        for call, rows in zip(calls, hidden.split([len(call.segments) for call in calls]), strict=True):
+        parts = torch.split(hidden, [len(call.segments) for call in calls])
+        for call, rows in zip(calls, parts, strict=True):
             try:
                 call.rows = call.finish(rows)
             except Exception as error:
