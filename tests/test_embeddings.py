@@ -17,10 +17,10 @@ from langchain_tests.unit_tests import EmbeddingsUnitTests
 from transformers import AutoModel, AutoTokenizer, Qwen2Config, Qwen2Model
 
 from qwen_agentkit import QwenEmbeddings, embeddings
-from qwen_agentkit.backends import engine_embedder
 from qwen_agentkit.backends.engine_embedder import EngineEmbedder
 from qwen_agentkit.engine.checkpoint.loading import load
 from qwen_agentkit.engine.checkpoint.tokens import encode
+from qwen_agentkit.engine.forward import joining
 from qwen_agentkit.engine.forward.packed import Segment, forward
 from qwen_agentkit.errors import InputError, InputTooLongError, ModelError
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION, embedding_query
@@ -93,7 +93,7 @@ def test_an_instruction_read_before_changes_no_vector(
         lengths.extend(len(segment.tokens) for segment in segments)
         return forward(model, segments)
 
-    monkeypatch.setattr(engine_embedder, "forward", counted)
+    monkeypatch.setattr(joining, "forward", counted)
     text = embedding_query(DEFAULT_INSTRUCTION, query)
     expected = stock_vectors(tiny_qwen3_dir, [text])[0]
     np.testing.assert_allclose(tiny.embed_query(query), expected, atol=1e-5)

@@ -18,6 +18,7 @@ from qwen_agentkit import QwenReranker
 from qwen_agentkit.backends import engine_reranker
 from qwen_agentkit.backends.interfaces import Reading
 from qwen_agentkit.engine.checkpoint.loading import load
+from qwen_agentkit.engine.forward import joining
 from qwen_agentkit.errors import InputError, InputTooLongError, ModelError, ModelUnsupportedError
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION, RERANK_PREFIX, RERANK_SUFFIX
 from tests.fakes.tokenizer_spy import count_characters
@@ -146,13 +147,13 @@ def test_async_equals_sync(tiny: QwenReranker) -> None:
 
 def test_equal_pairs_are_computed_once(tiny: QwenReranker, monkeypatch: pytest.MonkeyPatch) -> None:
     computed: list[int] = []
-    forward = engine_reranker.forward
+    forward = joining.forward
 
     def spy(model: torch.nn.Module, segments: list) -> torch.Tensor:
         computed.append(len(segments))
         return forward(model, segments)
 
-    monkeypatch.setattr(engine_reranker, "forward", spy)
+    monkeypatch.setattr(joining, "forward", spy)
     pairs = [("new", "b"), ("other", "b"), ("new", "a"), ("new", "b"), ("other", "b")]
     scores = tiny.score(pairs)
     assert sum(computed) == 2 + 3, "two queries and three pairs"

@@ -154,7 +154,7 @@ async def test_a_plan_waits_for_a_decision(own_stack: Stack, decision: Any, sear
             assert (again.status_code, again.json()["error"]["code"]) == (409, "plan_lost")
             [turn] = (await client.get(f"/api/conversations/{id}")).json()["turns"]
             assert turn["question"] == QUESTION
-        assert not site.app.state.service.runner._saver.storage
+        assert [one async for one in site.app.state.service.runner._saver.alist(None)] == []
 
 
 async def test_a_plan_of_another_token_is_not_there(own_stack: Stack) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from qwen_agentkit.backends.choosing import longest_text, saved_prompts
 from qwen_agentkit.backends.interfaces import Progress, Reading, refuse_cut_texts
@@ -113,8 +114,8 @@ class EngineEmbedder:
         # A budget of one token gives every text a forward of its own.
         budget = 1 if reading.deterministic else loaded.token_budget
         for batch in token_batches([len(segment.tokens) for segment in segments], budget):
-            rows = [segments[i] for i in batch]
-            vectors[batch] = loaded.compute(partial(_last_states, loaded, rows))
+            some = [segments[i] for i in batch]
+            vectors[batch] = loaded.joined.run((), some, _unit_rows, budget, alone=reading.deterministic)
             if not np.isfinite(vectors[batch]).all():
                 raise ModelError(
                     f"{self.name!r} gave vectors that are not numbers in {loaded.dtype}; try "
@@ -145,8 +146,7 @@ class EngineEmbedder:
         return self._prompts[prompt]
 
 
-def _last_states(loaded: Loaded, segments: Sequence[Segment]) -> NDArray[np.float32]:
-    """Return the hidden state of the last token of each segment, scaled to length one."""
-    hidden = forward(loaded.model, segments).float()
-    rows: NDArray[np.float32] = torch.nn.functional.normalize(hidden, dim=-1).cpu().numpy()
+def _unit_rows(hidden: Tensor) -> NDArray[np.float32]:
+    """Return the hidden states, (texts, hidden), scaled to length one."""
+    rows: NDArray[np.float32] = torch.nn.functional.normalize(hidden.float(), dim=-1).cpu().numpy()
     return rows

@@ -8,7 +8,7 @@ keys and values of the prompt up to the document.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from qwen_agentkit.backends.interfaces import Reading
 from qwen_agentkit.backends.rerank_tokens import prompt_heads, prompt_tails
 from qwen_agentkit.engine.checkpoint.loading import Loaded, load
 from qwen_agentkit.engine.forward.kv import KVCache
-from qwen_agentkit.engine.forward.packed import Segment, forward, is_one_row, token_batches
+from qwen_agentkit.engine.forward.packed import Segment, token_batches
 from qwen_agentkit.engine.forward.prefixes import SharedPrefixes
 from qwen_agentkit.errors import ModelError, ModelUnsupportedError
 from qwen_agentkit.prompts import DEFAULT_INSTRUCTION
@@ -100,11 +100,14 @@ class EngineReranker:
         """Score the pairs `indices`, whose queries have `heads`; indices, scores, and indices of cut ones."""
         loaded = self.loaded
         caches, unread = self._prefixes(heads, reading)
+        budget = self._budget(reading)
         for part in slices(indices, _SLICE):
             tails, cut = self.tails([pairs[i] for i in part], heads, reading)
             for batch in self._batches(tails, reading):
                 segments = [Segment(tails[i], caches[pairs[part[i]][0]], keep=False) for i in batch]
-                values = loaded.compute(partial(self._run, list(unread.values()), segments, reading))
+                values = loaded.joined.run(
+                    list(unread.values()), segments, self._finish, budget, alone=reading.deterministic
+                )
                 for query in () if reading.deterministic else unread:
                     self.prompts.put(heads[query], caches[query])
                 unread = {}
@@ -115,22 +118,8 @@ class EngineReranker:
                     )
                 yield [part[i] for i in batch], values, [part[i] for i in batch if i in cut]
 
-    def _run(
-        self, heads: Sequence[Segment], segments: Sequence[Segment], reading: Reading
-    ) -> NDArray[np.float32]:
-        """Return the scores of whole prompts.
-
-        Args:
-            heads: The beginnings of prompts that are still to be run.
-            segments: The rest of each prompt.
-            reading: As `score` has it.
-        """
-        model, together = self.loaded.model, [*heads, *segments]
-        few = sum(len(one.tokens) for one in together) <= self.loaded.token_budget
-        if heads and (reading.deterministic or not few or not is_one_row(model, together)):
-            forward(model, heads)
-            together = list(segments)
-        hidden = forward(model, together)
+    def _finish(self, hidden: Tensor) -> NDArray[np.float32]:
+        """Return the scores of hidden states, (pairs, hidden)."""
         scores: NDArray[np.float32] = torch.sigmoid(hidden.float() @ self._direction).cpu().numpy()
         return scores
 
@@ -159,9 +148,11 @@ class EngineReranker:
 
     def _batches(self, sequences: Sequence[list[int]], reading: Reading) -> list[list[int]]:
         """Return the indices of the token sequences of each forward."""
-        # A budget of one token gives every sequence a forward of its own.
-        budget = 1 if reading.deterministic else self.loaded.token_budget
-        return token_batches([len(tokens) for tokens in sequences], budget)
+        return token_batches([len(tokens) for tokens in sequences], self._budget(reading))
+
+    def _budget(self, reading: Reading) -> int:
+        """Return the most tokens of a forward; one token gives every sequence a forward of its own."""
+        return 1 if reading.deterministic else self.loaded.token_budget
 
     def _prefixes(
         self, heads: dict[str, list[int]], reading: Reading

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,8 @@ __all__ = ["Hosting", "serve", "serve_mcp"]
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _STOPPING_SECONDS = 5
 """How long open answers may go on when the server is told to stop."""
+_MOST_FILES = 8192
+"""Connections and files that a server may have open."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Hosting:
         host: Address to listen at.
         port: 0 takes a free one.
         tokens: File of tokens; None lets everybody in who uses this machine.
+        watched: Folders that the store is kept in step with.
     """
 
     model: str | None = None
@@ -34,15 +37,17 @@ class Hosting:
     host: str = "127.0.0.1"
     port: int = 8100
     tokens: Path | None = None
+    watched: Sequence[Path] = ()
 
 
 def serve(stack: Stack, hosting: Hosting, on_start: Callable[[str], None]) -> None:
     """Serve a store until the process is told to stop; `on_start` gets the address.
 
     Raises:
-        InputError: The address needs tokens, or it is in use, or there is no such graph.
+        InputError: The address needs tokens, or it is in use, or there is no such graph, or a folder cannot
+            be watched.
         StoreLockedError: Another process has the store open.
-        MissingExtraError: The extra `serve` is not installed.
+        MissingExtraError: The extra `serve` is not installed, or `watch` for folders.
     """
     if hosting.host not in _LOOPBACK and hosting.tokens is None:
         raise InputError(
@@ -63,7 +68,11 @@ def serve(stack: Stack, hosting: Hosting, on_start: Callable[[str], None]) -> No
         _check_graph(hosting.graph)
         tokens = TokenFile(hosting.tokens) if hosting.tokens else None
         library = Library(stack, model=hosting.model, groups=tokens is not None)
-        app = build_app(library, tokens=tokens, graph=hosting.graph)
+        try:
+            app = build_app(library, tokens=tokens, graph=hosting.graph, watched=hosting.watched)
+        except BaseException:
+            library.close()
+            raise
         config = uvicorn.Config(
             app,
             log_level="warning",
@@ -72,6 +81,7 @@ def serve(stack: Stack, hosting: Hosting, on_start: Callable[[str], None]) -> No
             proxy_headers=False,
             timeout_graceful_shutdown=_STOPPING_SECONDS,
         )
+        _allow_many_connections()
         host = f"[{hosting.host}]" if ":" in hosting.host else hosting.host
         on_start(f"http://{host}:{listening.getsockname()[1]}/")
         uvicorn.Server(config).run(sockets=[listening])
@@ -105,6 +115,18 @@ def _check_graph(graph: str) -> None:
 
     if graph not in GRAPHS:
         raise InputError(f"--graph {graph} is unknown; expected one of {', '.join(GRAPHS)}.")
+
+
+def _allow_many_connections() -> None:
+    """Raise the number of files that this process may open: often 1024, and each connection is one."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows, which has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -37,6 +37,12 @@ def serve(
             help="File of tokens, see `qwen-agentkit token`. Default: none is needed.", metavar="FILE"
         ),
     ] = None,
+    watch: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder of documents to keep the store in step with; may be repeated.", metavar="DIR"
+        ),
+    ] = None,
 ) -> None:
     """Serve a store: a page to read and ask, the OpenAI API, and an MCP server at /mcp. Offline.
 
@@ -44,7 +50,7 @@ def serve(
     """
     from qwen_agentkit.cli import hosting  # loads torch: only when a command runs
 
-    served = hosting.Hosting(model, graph, host, port, tokens)
+    served = hosting.Hosting(model, graph, host, port, tokens, watch or ())
     hosting.serve(
         open_stack(preset, store), served, lambda address: typer.echo(f"Serving {store} at {address}")
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 from qwen_agentkit import __version__
@@ -25,6 +26,7 @@ try:
     from qwen_agentkit.serve.page_files import page_files, page_routes
     from qwen_agentkit.serve.running import Runner
     from qwen_agentkit.serve.service import MOST_BODY, MOST_UPLOAD, Service, service_of
+    from qwen_agentkit.serve.watching import Watcher
 except ModuleNotFoundError as error:
     if (error.name or "").startswith("qwen_agentkit"):
         raise
@@ -44,6 +46,7 @@ def build_app(
     graph: str = "rag",
     idle_seconds: float = 900.0,
     hosts: Iterable[str] = LOOPBACK,
+    watched: Sequence[Path] = (),
 ) -> FastAPI:
     """Make the ASGI app of one server. It closes the library when it ends.
 
@@ -53,23 +56,35 @@ def build_app(
         graph: The graph that the page and the tool `ask` of MCP begin with.
         idle_seconds: After so long without a question the models leave the memory.
         hosts: Names of the server when no tokens are needed.
+        watched: Folders that the store is kept in step with.
+
+    Raises:
+        InputError: A watched folder cannot be watched.
     """
     metrics = Metrics()
     runner = Runner(library)
     conversations = Conversations(library.data / "conversations.sqlite")
-    service = Service(library, runner, conversations, metrics, tokens, graph)
+    watcher = Watcher(library, watched) if watched else None
+    service = Service(library, runner, conversations, metrics, tokens, graph, watcher)
     mcp_routes, mcp_running = http_routes(build_mcp_server(library, runner, graph))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         unloading = asyncio.create_task(_unload_idle(library, idle_seconds))
         try:
-            async with mcp_running:
+            if watcher is not None:
+                watcher.start()
+            async with (
+                mcp_running,
+                runner.keep_runs(library.data / "plans.sqlite", conversations.all_plans()),
+            ):
                 yield
         finally:
             unloading.cancel()
             with suppress(asyncio.CancelledError):
                 await unloading
+            if watcher is not None:
+                await asyncio.to_thread(watcher.stop)
             conversations.close()
             library.close()
 
@@ -101,8 +116,9 @@ def build_app(
 
 
 async def show_health(service: Annotated[Service, Depends(service_of)]) -> dict[str, Any]:
-    """Whether the server answers, and which models are in memory."""
-    return {"status": "ok", "models": service.library.states}
+    """Whether the server answers, which models are in memory, and whether folders are in step."""
+    watching = {} if service.watcher is None else {"watching": service.watcher.now.state}
+    return {"status": "ok", "models": service.library.states, **watching}
 
 
 async def show_metrics(service: Annotated[Service, Depends(service_of)]) -> Response:
@@ -110,6 +126,9 @@ async def show_metrics(service: Annotated[Service, Depends(service_of)]) -> Resp
     for name, state in service.library.states.items():
         service.metrics.loaded.labels(name).set(state == "ready")
     service.metrics.running.set(service.runner.running)
+    service.metrics.waiting.set(service.runner.waiting)
+    if service.watcher is not None:
+        service.metrics.show_watched(service.watcher.now)
     return Response(service.metrics.text(), media_type=service.metrics.content_type)
 
 

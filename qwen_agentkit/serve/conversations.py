@@ -1,4 +1,4 @@
-"""Conversations on disk: their titles, and each turn as JSON. Knows SQLite, no graph and no web framework."""
+"""Conversations on disk: titles, turns and waiting plans as JSON. Knows SQLite, no graph and no framework."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ create table if not exists turns (
     body text not null
 );
 create index if not exists turns_of on turns (conversation);
+create table if not exists plans (
+    id text primary key,
+    conversation text not null references conversations (id) on delete cascade,
+    body text not null
+);
+create index if not exists plans_of on plans (conversation);
 """
 
 
@@ -108,6 +114,36 @@ class Conversations:
             "where id = ? and owner = ?",
             (id, owner),
         )
+
+    def add_plan(self, owner: str, id: str, plan: str, body: dict[str, Any]) -> None:
+        """Keep a plan that waits for a decision, unless the conversation was deleted meanwhile."""
+        self._run(
+            "insert into plans (id, conversation, body) "
+            "select ?, id, ? from conversations where id = ? and owner = ?",
+            (plan, json.dumps(body, ensure_ascii=True), id, owner),
+        )
+
+    def plans(self, owner: str, id: str) -> dict[str, dict[str, Any]]:
+        """The plans of a conversation of this owner that wait, by their ids, in their order."""
+        rows = self._run(
+            "select plans.id, body from plans join conversations on conversations.id = plans.conversation "
+            "where conversation = ? and owner = ? order by plans.rowid",
+            (id, owner),
+        )
+        return {plan: json.loads(body) for plan, body in rows}
+
+    def take_plan(self, owner: str, id: str, plan: str) -> dict[str, Any] | None:
+        """Take a plan out of a conversation of this owner; None if it does not wait there."""
+        rows = self._run(
+            "delete from plans where id = ? and conversation in "
+            "(select id from conversations where id = ? and owner = ?) returning body",
+            (plan, id, owner),
+        )
+        return json.loads(rows[0][0]) if rows else None
+
+    def all_plans(self) -> set[str]:
+        """Ids of all plans that wait, whoever owns them."""
+        return {plan for (plan,) in self._run("select id from plans", ())}
 
     def _run(self, statement: str, values: Sequence[Any]) -> list[Any]:
         with self._lock:

@@ -16,6 +16,7 @@ from qwen_agentkit.serve.library import FoundPassage, StoredFile, UploadReport
 from qwen_agentkit.serve.names import check_document_name
 from qwen_agentkit.serve.passages import Passage
 from qwen_agentkit.serve.service import Service, current_user, service_of
+from qwen_agentkit.serve.watching import Watched
 
 __all__ = ["router"]
 
@@ -47,10 +48,20 @@ async def search(body: SearchBody, service: Parts, user: Reader) -> dict[str, li
     return {"results": found}
 
 
-@router.get("/v1/documents")
-async def list_documents(service: Parts, user: Reader) -> dict[str, list[StoredFile]]:
+class Documents(BaseModel):
+    """The documents of the store, and the folders that it is kept in step with, if there are any."""
+
+    documents: list[StoredFile]
+    watched: Watched | None = None
+
+
+@router.get("/v1/documents", response_model_exclude_unset=True)
+async def list_documents(service: Parts, user: Reader) -> Documents:
     """The documents of the store."""
-    return {"documents": await asyncio.to_thread(service.library.files, user)}
+    found = Documents(documents=await asyncio.to_thread(service.library.files, user))
+    if service.watcher is not None:
+        found.watched = service.watcher.shown_to(user)
+    return found
 
 
 @router.put("/v1/documents/{name}")

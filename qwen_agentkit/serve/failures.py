@@ -35,7 +35,7 @@ _STATUS: tuple[tuple[type[Exception], int, str], ...] = (
     (errors.QwenAgentKitError, 503, "unavailable"),
 )
 _MESSAGES = {
-    Busy: "As many questions as this server answers at once are being answered. Ask again in a while.",
+    Busy: "As many questions as this server takes are being answered or wait. Ask again in a while.",
     PlanLost: "The plan does not wait any more. Ask the question again.",
     ClientGone: "The client closed the connection.",
 }

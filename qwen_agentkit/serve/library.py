@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from qwen_agentkit.graphs.shared.models import ChatModel
+    from qwen_agentkit.ingest import IngestReport
 
 __all__ = [
     "FoundPassage",
@@ -298,6 +299,30 @@ class Library:
         return UploadReport(
             source=source, changed=bool(report.added), warnings=warnings, seconds=report.seconds
         )
+
+    def ingest_folders(self, folders: Sequence[Path], check_stopped: Callable[[], None]) -> IngestReport:
+        """Bring the store in step with folders of this machine.
+
+        Args:
+            folders: The folders.
+            check_stopped: Called as the work goes on. An error that it raises ends the work.
+        """
+        from qwen_agentkit.ingest import ingest  # its readers take a while to import
+
+        check_stopped()
+        with self._writing, self.in_use() as models:
+            report = ingest(
+                folders,
+                models.store,
+                count_tokens=models.stack.count_tokens,
+                groups=self.groups,
+                progress=lambda stage, done, total: check_stopped(),
+            )
+            if report.added:
+                self.load(models, "embedding")  # it is in memory now, which `states` has to say
+            if report.added or report.removed:
+                self._files = {}
+        return report
 
     def remove(self, user: User, id: str) -> StoredFile | None:
         """Remove a document from the store, and its uploaded file.

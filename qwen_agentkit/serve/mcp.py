@@ -23,7 +23,7 @@ from qwen_agentkit.serve.library import FoundPassage, Library, StoredFile
 from qwen_agentkit.serve.passages import Passage, Sentence
 from qwen_agentkit.serve.readable import list_sources
 from qwen_agentkit.serve.running import Run, Runner, read_settings
-from qwen_agentkit.serve.service import current_user
+from qwen_agentkit.serve.service import user_of
 
 if TYPE_CHECKING:
     CallContext = Context[Any, Any]
@@ -154,4 +154,4 @@ def _errors_told() -> Iterator[None]:
 def _find_user(context: CallContext) -> User:
     """Who calls: the user of the HTTP request, or over stdio the one who started this process."""
     request = context.request_context.request
-    return LOCAL if request is None else current_user(request)
+    return LOCAL if request is None else user_of(request)

@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from qwen_agentkit.serve.watching import Watched
+
 __all__ = ["CountRequests", "Metrics"]
 
 _SECONDS = (0.005, 0.02, 0.05, 0.1, 0.3, 1, 3, 10, 30, 100)
@@ -39,9 +41,24 @@ class Metrics:
         )
         self.tokens = Counter(f"{name}_tokens", "Tokens of the chat model", ["kind"], registry=registry)
         self.running = Gauge(f"{name}_running_answers", "Questions being answered", registry=registry)
+        self.waiting = Gauge(
+            f"{name}_waiting_questions", "Questions that wait for a place", registry=registry
+        )
         self.loaded = Gauge(
             f"{name}_model_loaded", "Whether a model is in memory", ["model"], registry=registry
         )
+        self.watching = Gauge(
+            f"{name}_watching", "The state of the watched folders", ["state"], registry=registry
+        )
+        self.failing = Gauge(
+            f"{name}_watched_files_failing", "Files of watched folders that cannot be read", registry=registry
+        )
+
+    def show_watched(self, watched: Watched) -> None:
+        """Set the figures about watched folders, which only a server that watches has."""
+        for state in ("reading", "waiting", "failed"):
+            self.watching.labels(state).set(watched.state == state)
+        self.failing.set(len(watched.failing))
 
     def count_answer(self, graph: str, answer: Mapping[str, Any]) -> None:
         """Count an answer and its tokens."""

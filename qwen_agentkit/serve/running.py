@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import OrderedDict
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from langchain_core.messages import AnyMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.types import Command
 from pydantic import ValidationError
 
@@ -36,8 +40,8 @@ from qwen_agentkit.serve.passages import describe_answer
 __all__ = ["GRAPHS", "Busy", "Event", "PlanLost", "Run", "Runner", "read_settings"]
 
 Event = dict[str, Any]
-"""What happens in a run. The key "type" is one of: loading (a model), stage, thought, text, restart (the text
-so far was a draft), plan (waits for a decision), answer (the last one, as `Answer`)."""
+"""What happens in a run. The key "type" is one of: waiting (for a place), loading (a model), stage, thought,
+text, restart (the text so far was a draft), plan (waits for a decision), answer (the last, an `Answer`)."""
 
 _CONTEXTS: dict[str, type[RagContext]] = {
     "rag": RagContext,
@@ -47,17 +51,15 @@ _CONTEXTS: dict[str, type[RagContext]] = {
 }
 GRAPHS = tuple(_CONTEXTS)
 """Names of the graphs that are offered."""
-_MOST_PLANS = 100
-"""Plans that wait for a decision; the oldest is forgotten for a further one."""
 _WRITING_NODES = ("generate", "repair", "model")
 
 
 class Busy(Exception):
-    """As many questions as this server answers at once are being answered."""
+    """As many questions as this server takes are being answered or wait."""
 
 
 class PlanLost(Exception):
-    """The plan does not wait any more: it was decided, or the server was started again."""
+    """The plan does not wait any more: it was decided, or its conversation was deleted."""
 
 
 @dataclass(frozen=True)
@@ -101,30 +103,32 @@ class Runner:
 
     Args:
         library: The store and the models.
-        most: Questions answered at once. Further ones are refused, since each holds memory.
+        most: Questions answered at once. Further ones wait, since each holds memory and a thread.
+        most_waiting: Questions that wait, first come, first served. Further ones are refused.
     """
 
-    def __init__(self, library: Library, most: int = 64) -> None:
+    def __init__(self, library: Library, most: int = 64, most_waiting: int = 1000) -> None:
         self.library = library
         self.running = 0
-        self._most = most
-        self._plans: OrderedDict[str, Run] = OrderedDict()
-        self._saver = InMemorySaver()
+        self.waiting = 0
+        self._most = most + most_waiting
+        self._places = asyncio.Semaphore(most)
+        self._saver: BaseCheckpointSaver[Any] = InMemorySaver()
 
     def check_room(self) -> None:
-        """Check that one more question can be answered now.
+        """Check that one more question can be answered or wait.
 
         Raises:
-            Busy: Too many questions are being answered.
+            Busy: Too many questions wait.
         """
-        if self.running >= self._most:
+        if self.running + self.waiting >= self._most:
             raise Busy(self._most)
 
     async def stream(self, run: Run) -> AsyncGenerator[Event, None]:
         """Yield the events of a run. Closing the iterator frees the model within one step.
 
         Raises:
-            Busy: Too many questions are being answered.
+            Busy: Too many questions wait.
         """
         async with aclosing(self._stream(run, {"messages": list(run.messages)})) as events:
             async for event in events:
@@ -135,31 +139,64 @@ class Runner:
         events = [event async for event in self.stream(run)]
         return events[-1]
 
-    def take_plan(self, id: str, user: User) -> Run:
-        """The run whose plan waits under this id. Go on with it by `resume`.
+    @asynccontextmanager
+    async def keep_runs(self, file: Path, waiting: Collection[str]) -> AsyncIterator[None]:
+        """Keep runs that wait for a decision on disk, so that they outlive the server.
 
-        Raises:
-            PlanLost: No plan of this user waits under this id.
+        Args:
+            file: Of the database, which is made if need be.
+            waiting: Ids of the runs that wait. All others are deleted.
         """
-        run = self._plans.get(id)
-        if run is None or run.user.name != user.name:
-            raise PlanLost(id)
-        del self._plans[id]
-        # What the user may read now counts, not what it was when they asked.
-        return replace(run, user=user)
+        async with AsyncSqliteSaver.from_conn_string(str(file)) as saver:
+            # Types beyond those of LangGraph and LangChain are none of ours, and are not made from a file.
+            saver.serde = JsonPlusSerializer(allowed_msgpack_modules=None)
+            await saver.setup()
+            threads = {one.config["configurable"]["thread_id"] async for one in saver.alist(None)}
+            for thread in threads.difference(waiting):
+                await saver.adelete_thread(thread)
+            self._saver = saver
+            yield
+
+    async def forget(self, id: str) -> None:
+        """Delete what is kept of a run that waits."""
+        await self._saver.adelete_thread(id)
 
     async def resume(self, run: Run, decision: dict[str, Any]) -> AsyncGenerator[Event, None]:
         """Yield the events of a run after a decision about its plan, a `PlanDecision`.
 
         Raises:
             Busy: As in `stream`.
+            PlanLost: Nothing is kept of the run.
         """
+        if await self._saver.aget_tuple(_config(run)) is None:
+            raise PlanLost(run.id)
         async with aclosing(self._stream(run, Command(resume=decision))) as events:
             async for event in events:
                 yield event
 
     async def _stream(self, run: Run, input: Any) -> AsyncGenerator[Event, None]:
         self.check_room()
+        waits = False
+        try:
+            if self._places.locked():
+                self.waiting += 1
+                try:
+                    yield {"type": "waiting", "before": self.waiting - 1}
+                    await self._places.acquire()
+                finally:
+                    self.waiting -= 1
+            else:
+                await self._places.acquire()
+            async with aclosing(self._run_in_place(run, input)) as events:
+                async for event in events:
+                    waits = event["type"] == "plan"
+                    yield event
+        finally:
+            if not waits and _may_wait(run):
+                await self.forget(run.id)
+
+    async def _run_in_place(self, run: Run, input: Any) -> AsyncGenerator[Event, None]:
+        """Load what is not in memory and run the graph, then give the place to the next."""
         self.running += 1
         try:
             with self.library.in_use() as models:
@@ -171,19 +208,21 @@ class Runner:
                         yield event
         finally:
             self.running -= 1
-            if run.id not in self._plans:
-                self._saver.delete_thread(run.id)
+            self._places.release()
 
     async def _run_graph(self, run: Run, input: Any, models: Models) -> AsyncGenerator[Event, None]:
         graph = self._graph(run, models)
+        # Of all steps only the one that waits is kept.
+        kept = {"durability": "exit"} if _may_wait(run) else {}
         stages: list[Event] = []
         state: Any = {}
         draft = ""
         stream = graph.astream(
             input,
-            {"configurable": {"thread_id": run.id}},
+            _config(run),
             context=run.settings,
             stream_mode=["values", "custom", "messages"],
+            **kept,
         )
         async with aclosing(stream):
             async for mode, part in stream:
@@ -207,24 +246,18 @@ class Runner:
                     if message.text:
                         yield {"type": "text", "text": message.text}
         if waiting := state.get("__interrupt__"):
-            self._keep_plan(run)
             asked = waiting[0].value
             yield {"type": "plan", "id": run.id, "question": asked["question"], "plan": asked["plan"]}
             return
         yield {"type": "answer", **describe_answer(state, stages).model_dump()}
 
-    def _keep_plan(self, run: Run) -> None:
-        self._plans[run.id] = run
-        while len(self._plans) > _MOST_PLANS:
-            self._saver.delete_thread(self._plans.popitem(last=False)[0])
-
     def _graph(self, run: Run, models: Models) -> Any:
-        key = (run.graph, run.user.groups)
+        key = (run.graph, run.user.groups, _may_wait(run))
         if key not in models.graphs:
-            models.graphs[key] = self._make_graph(run.graph, run.user, models)
+            models.graphs[key] = self._make_graph(run.graph, run.user, models, waits=_may_wait(run))
         return models.graphs[key]
 
-    def _make_graph(self, name: str, user: User, models: Models) -> Any:
+    def _make_graph(self, name: str, user: User, models: Models, *, waits: bool) -> Any:
         retriever, reranker = self.library.retriever(models, user), models.stack.reranker
         if name == "agent":
             return create_rag_agent(
@@ -238,9 +271,17 @@ class Runner:
             return build_rag_graph(models.answering, retriever, reranker=reranker).compile()
         if name == "corrective_rag":
             return build_corrective_rag_graph(models.answering, retriever, reranker=reranker).compile()
-        # The plan of `research` may wait for a person.
         research = build_research_graph(models.answering, retriever, reranker=reranker)
-        return research.compile(checkpointer=self._saver)
+        return research.compile(checkpointer=self._saver if waits else None)
+
+
+def _config(run: Run) -> RunnableConfig:
+    return {"configurable": {"thread_id": run.id}}
+
+
+def _may_wait(run: Run) -> bool:
+    """Whether a run may wait for a person."""
+    return isinstance(run.settings, ResearchContext) and run.settings.approve_plan
 
 
 def _plain(event: Event) -> Event:

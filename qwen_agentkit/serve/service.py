@@ -13,8 +13,9 @@ from qwen_agentkit.serve.conversations import Conversations
 from qwen_agentkit.serve.library import Library
 from qwen_agentkit.serve.metrics import Metrics
 from qwen_agentkit.serve.running import Runner
+from qwen_agentkit.serve.watching import Watcher
 
-__all__ = ["Service", "current_user", "service_of"]
+__all__ = ["Service", "current_user", "service_of", "user_of"]
 
 MOST_UPLOAD = 64 << 20
 """Bytes of an uploaded file."""
@@ -28,6 +29,7 @@ class Service:
 
     Attributes:
         graph: The graph that the page begins with.
+        watcher: Keeps the store in step with folders; None if there are none.
         writing: Held while documents change, so that those who wait hold no thread.
     """
 
@@ -37,16 +39,23 @@ class Service:
     metrics: Metrics
     tokens: TokenFile | None
     graph: str = "rag"
+    watcher: Watcher | None = None
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-def service_of(request: Request) -> Service:
+# FastAPI would hand plain functions to a thread, for every request.
+async def service_of(request: Request) -> Service:
     """The server that a request came to."""
     service: Service = request.app.state.service
     return service
 
 
-def current_user(request: Request) -> User:
+async def current_user(request: Request) -> User:
+    """As `user_of`, for routes."""
+    return user_of(request)
+
+
+def user_of(request: Request) -> User:
     """The user of a request that passed the guard.
 
     Raises:

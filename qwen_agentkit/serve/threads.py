@@ -23,7 +23,7 @@ from qwen_agentkit.serve.conversations import Conversation
 from qwen_agentkit.serve.events import EventStream
 from qwen_agentkit.serve.failures import describe_error, not_found
 from qwen_agentkit.serve.readable import LANGUAGES
-from qwen_agentkit.serve.running import GRAPHS, Event, Run, read_settings
+from qwen_agentkit.serve.running import GRAPHS, Event, PlanLost, Run, read_settings
 from qwen_agentkit.serve.service import MOST_UPLOAD, Service, current_user, service_of
 from qwen_agentkit.stack import NANO_NOTICE
 
@@ -97,9 +97,13 @@ async def create_conversation(body: Title, service: Parts, user: Reader) -> Conv
 
 @router.get("/conversations/{id}")
 async def read_conversation(id: str, service: Parts, user: Reader) -> dict[str, Any]:
-    """A conversation with its turns, as far as the user may read them now."""
+    """A conversation with its turns, as far as the user may read them now, and the plans that wait."""
     found = _find(service, user, id)
-    return {**found.model_dump(), "turns": _readable_turns(service, user, id)}
+    plans = service.conversations.plans(user.name, id)
+    waiting = [
+        {"id": plan, "question": body["question"], "plan": body["plan"]} for plan, body in plans.items()
+    ]
+    return {**found.model_dump(), "turns": _readable_turns(service, user, id), "plans": waiting}
 
 
 @router.patch("/conversations/{id}")
@@ -114,7 +118,10 @@ async def rename_conversation(id: str, body: Title, service: Parts, user: Reader
 async def delete_conversation(id: str, service: Parts, user: Reader) -> None:
     """Delete a conversation."""
     _find(service, user, id)
+    plans = service.conversations.plans(user.name, id)
     service.conversations.delete(user.name, id)
+    for plan in plans:
+        await service.runner.forget(plan)
 
 
 @router.post("/conversations/{id}/ask")
@@ -137,7 +144,7 @@ async def decide(id: str, body: Decision, service: Parts, user: Reader) -> Respo
     """Go on after a decision about a plan; the answer streams."""
     service.runner.check_room()
     _find(service, user, id)
-    run = service.runner.take_plan(body.id, user)
+    run = _take_plan(service, user, id, body.id)
     return EventStream(_keep(service, id, run, service.runner.resume(run, body.decision.model_dump())))
 
 
@@ -156,6 +163,9 @@ async def _keep(
                     turn["draft"] = ""
                 elif event["type"] == "plan":
                     turn = {}  # the decision goes on with the question
+                    settings = run.settings.model_dump(mode="json")
+                    plan = {**asked, "plan": event["plan"], "settings": settings}
+                    service.conversations.add_plan(run.user.name, id, run.id, plan)
                 elif event["type"] == "answer":
                     turn = {**asked, "answer": event}
                     service.metrics.count_answer(run.graph, event)
@@ -167,6 +177,19 @@ async def _keep(
     finally:
         if turn:
             service.conversations.add_turn(run.user.name, id, turn)
+
+
+def _take_plan(service: Service, user: User, id: str, plan: str) -> Run:
+    """The run whose plan waits in a conversation. What the user may read now counts, not what it was before.
+
+    Raises:
+        PlanLost: No such plan waits in it.
+    """
+    kept = service.conversations.take_plan(user.name, id, plan)
+    if kept is None:
+        raise PlanLost(plan)
+    settings = read_settings(kept["graph"], kept["settings"])
+    return Run(kept["graph"], user, [HumanMessage(kept["question"])], settings, plan)
 
 
 def _find(service: Service, user: User, id: str) -> Conversation:

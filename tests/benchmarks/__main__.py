@@ -27,6 +27,7 @@ from tests.benchmarks import (
     quantized,
     rerank,
     schemas,
+    serve,
     sizes,
     stores,
 )
@@ -44,6 +45,7 @@ SPEED: dict[str, Callable[[Effort], dict[str, Any]]] = {
     "decisions": decisions.measure,
     "client": client.measure,
     "graph": graph.measure,
+    "serve": serve.measure,
     "quantized": quantized.measure,
 }
 

@@ -24,6 +24,7 @@ from qwen_agentkit.engine.checkpoint.vocabulary import Vocabulary
 from qwen_agentkit.engine.device_memory import total_memory
 from qwen_agentkit.engine.device_thread import run_on_device
 from qwen_agentkit.engine.forward.decoder import pack_decoder
+from qwen_agentkit.engine.forward.joining import JoinedForward
 from qwen_agentkit.engine.model_config import Model, read_json
 from qwen_agentkit.engine.weights.fp16 import keep_in_fp16
 from qwen_agentkit.engine.weights.kernels import can_pack
@@ -67,6 +68,11 @@ class Loaded(Vocabulary):
     def compute(self, function: Callable[[], T]) -> T:
         """Run a function that uses the model in the thread of its device."""
         return run_on_device(self.device, function)
+
+    @cached_property
+    def joined(self) -> JoinedForward:
+        """The forward for calls of many threads, which are computed together."""
+        return JoinedForward(self.model, self.device)
 
     @cached_property
     def device(self) -> torch.device:

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
+from qwen_agentkit.engine.forward.group_attention import attend_group, grouped
 from qwen_agentkit.engine.forward.kv import KVCache, LayerCache, LayerView
 from qwen_agentkit.engine.weights.bf16_speed import bf16_is_fast
 
@@ -74,14 +76,18 @@ def attend(
     Returns:
         (T, heads, dim).
     """
-    rows = query.transpose(0, 1)
-    out = torch.empty_like(rows)
+    on_cpu = query.device.type == "cpu"
+    out = torch.empty_like(query.transpose(0, 1))
     start = 0
-    for length, layer in zip(lengths, caches, strict=True):
-        part = slice(start, start + length)
-        keys, values = with_past(layer, key[:, part], value[:, part])
-        out[part] = attend_segment(query[:, part], keys, values, scaling)
-        start += length
+    for first, last in grouped(lengths, caches, len(query)) if on_cpu else pairwise(range(len(lengths) + 1)):
+        some, layer = lengths[first:last], caches[first]
+        part = slice(start, start + sum(some))
+        if last - first > 1:
+            out[part] = _attend_group(query[:, part], key[:, part], value[:, part], scaling, some, layer)
+        else:
+            keys, values = with_past(layer, key[:, part], value[:, part])
+            out[part] = attend_segment(query[:, part], keys, values, scaling)
+        start = part.stop
     return out
 
 
@@ -93,6 +99,21 @@ def attend_segment(query: Tensor, keys: Tensor, values: Tensor, scaling: float) 
     short = new == keys.shape[1] <= _SHORT
     attend_all = _attend_cpu if query.device.type == "cpu" and not short else _attend_sdpa
     return attend_all(query, keys, values, scaling).transpose(0, 1)
+
+
+def _attend_group(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scaling: float,
+    lengths: Sequence[int],
+    layer: LayerCache | None,
+) -> Tensor:
+    """Attention of a group of short segments with the same past, in fp32 where that is faster."""
+    if query.dtype == torch.bfloat16 and not bf16_is_fast():
+        query, key, value = query.float(), key.float(), value.float()
+        layer = layer and LayerCache(layer.room, layer.keys.float(), layer.values.float())
+    return attend_group(query, key, value, scaling, lengths=lengths, layer=layer, mask=_causal_mask())
 
 
 def with_past(layer: LayerCache | None, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import cast
 
@@ -20,7 +21,7 @@ from qwen_agentkit.engine.forward.attention import Segment
 from qwen_agentkit.engine.forward.decoder import Decoder
 from qwen_agentkit.engine.model_config import Model
 
-__all__ = ["Segment", "forward", "is_one_row", "token_batches"]
+__all__ = ["Segment", "caches_restored", "forward", "is_one_row", "token_batches"]
 
 # Tokens for each core from which all weights are worth being read by each.
 _WORTH_A_CORE = 96
@@ -37,9 +38,16 @@ def forward(model: Model, segments: Sequence[Segment]) -> Tensor:
     row, each for a core of its own. In one row (see `is_one_row`), a segment may read what one before it, and
     not behind it, puts into their cache. A forward that fails leaves caches as they were.
     """
+    with caches_restored(segments):
+        return _forward(model, segments)
+
+
+@contextmanager
+def caches_restored(segments: Sequence[Segment]) -> Iterator[None]:
+    """Leave the caches of segments as they were if the block fails."""
     before = [(one.cache, one.cache.length) for one in segments if one.cache and one.keep]
     try:
-        return _forward(model, segments)
+        yield
     except BaseException:  # an interrupt, too
         for cache, length in before:
             cache.truncate(length)

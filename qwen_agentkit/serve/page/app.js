@@ -114,7 +114,7 @@ async function open(id) {
   const found = await request("GET", `/api/conversations/${encodeURIComponent(id)}`);
   current = id;
   history.replaceState(null, "", `#c=${id}`);
-  find("turns").replaceChildren(...found.turns.map(makeOldTurn));
+  find("turns").replaceChildren(...found.turns.map(makeOldTurn), ...found.plans.map(makeWaitingTurn));
   closePanel();
   find("side").classList.remove("open");
   scrollDown();
@@ -129,6 +129,13 @@ function makeOldTurn(turn) {
     if (turn.draft) element.append(make("div", { class: "answer draft", dir: "auto" }, turn.draft));
     element.append(make("p", { class: "warn", dir: "auto" }, turn.error ?? word("stopped")));
   }
+  return element;
+}
+
+/** A question whose plan still waits. */
+function makeWaitingTurn(waiting) {
+  const element = makeTurn(waiting.question);
+  element.append(makePlan(waiting, element));
   return element;
 }
 
@@ -217,6 +224,9 @@ async function run(turn, path, body) {
 /** Show one event; returns whether it is the last. */
 function handle(event, turn, draft) {
   switch (event.type) {
+    case "waiting":
+      say(word("waiting", { before: event.before }));
+      return false;
     case "loading":
       say(word("loading", { model: event.model }));
       return false;

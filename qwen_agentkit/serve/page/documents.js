@@ -50,10 +50,23 @@ async function send(file) {
 }
 
 async function list() {
-  const { documents } = await request("GET", "/v1/documents");
+  const { documents, watched } = await request("GET", "/v1/documents");
+  showWatched(watched);
   find("no-documents").hidden = documents.length > 0;
   find("document-table").hidden = documents.length === 0;
   find("document-table").tBodies[0].replaceChildren(...documents.map(makeRow));
+}
+
+/** Folders that the server watches, and their files that it could not read. */
+function showWatched(watched) {
+  find("watched").hidden = !watched;
+  find("failing").replaceChildren();
+  if (!watched) return;
+  const states = { reading: word("watched.reading"), waiting: watched.error || word("watched.waiting"), failed: word("watched.failed", { error: watched.error }) };
+  find("watched").textContent = `${word("watched", { folders: watched.folders.join(", ") })} ${states[watched.state]}`;
+  const failing = watched.failing.map((file) => make("li", { class: "warn", dir: "auto" }, make("bdi", {}, file.source), ` ${file.reason}`));
+  find("failing").replaceChildren(...failing);
+  if (watched.state === "reading" && find("documents").open) setTimeout(() => find("documents").open && list().catch(() => {}), 1000);
 }
 
 function makeRow(found) {
