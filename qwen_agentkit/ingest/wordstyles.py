@@ -60,8 +60,7 @@ class Styles:
         for style in self._names:
             for base in self._line(style):
                 found = self._numbers.get(base)
-                number = found.find(f"{_W}numId") if found is not None else None
-                if number is not None:
+                if found is not None and (number := found.find(f"{_W}numId")) is not None:
                     level = found.find(f"{_W}ilvl")
                     depth = int(level.get(f"{_W}val") or 0) if level is not None else None
                     numbers[style] = (number.get(f"{_W}val") or "", depth)

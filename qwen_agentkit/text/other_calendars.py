@@ -110,7 +110,7 @@ def _common_days(calendar: str, month: int, day: int | None, year: int | None) -
 def _from_jalali(year: int, month: int, day: int) -> date:
     from persiantools.jdatetime import JalaliDate
 
-    found: date = JalaliDate(year, month, day).to_gregorian()
+    found: date = JalaliDate(year, month, day).to_gregorian()  # type: ignore[no-untyped-call]  # it has no types
     return found
 
 
