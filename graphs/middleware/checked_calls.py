@@ -72,7 +72,7 @@ class _Watcher(BaseCallbackHandler):
         if _CHECKED in (tags or ()):
             self._streams[run_id] = self._make() if parent_run_id == self._node else None
 
-    def on_llm_new_token(self, token: str, *, chunk: Any = None, run_id: UUID, **kwargs: Any) -> None:
+    def on_llm_new_token(self, token: Any, *, chunk: Any = None, run_id: UUID, **kwargs: Any) -> None:
         """Pass a chunk on, checked or as it is."""
         message = getattr(chunk, "message", None)
         if run_id not in self._streams or not isinstance(message, AIMessage):

@@ -125,7 +125,9 @@ class AsyncVectorStore(VectorStore):
         self, embedding: list[float], k: int = 4, filter: Filter | None = None, **kwargs: Any
     ) -> list[Document]:
         """Return the k documents nearest to a vector, nearest first. See `similarity_search`."""
-        return await self._awaited(partial(self.similarity_search_by_vector, embedding, k, filter, **kwargs))
+        return await self._awaited(
+            partial(self.similarity_search_by_vector, embedding, k, filter=filter, **kwargs)
+        )
 
     async def amax_marginal_relevance_search(
         self,
@@ -154,7 +156,9 @@ class AsyncVectorStore(VectorStore):
     ) -> list[Document]:
         """Return different documents near a vector. See `max_marginal_relevance_search`."""
         search = self.max_marginal_relevance_search_by_vector
-        return await self._awaited(partial(search, embedding, k, fetch_k, lambda_mult, filter, **kwargs))
+        return await self._awaited(
+            partial(search, embedding, k, fetch_k, lambda_mult, filter=filter, **kwargs)
+        )
 
     @classmethod
     async def afrom_texts(
@@ -167,7 +171,8 @@ class AsyncVectorStore(VectorStore):
         **kwargs: Any,
     ) -> Self:
         """Open a store and add texts to it; `kwargs` are those of the constructor."""
-        store = await run_in_thread(partial(cls, embedding, **kwargs))
+        make: Callable[..., Self] = cls
+        store = await run_in_thread(partial(make, embedding, **kwargs))
         await store.aadd_texts(texts, metadatas, ids=ids)
         return store
 

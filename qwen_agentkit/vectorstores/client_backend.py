@@ -143,7 +143,7 @@ class ClientBackend:
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Write points; points of the same id are replaced."""
-        first = self.layout and self.layout.first_stage
+        first = self.layout.first_stage if self.layout else None
         rows = [models.PointStruct(id=p.id, vector=_vectors(p, first), payload=p.payload) for p in points]
         with self._writing():
             self.client.upsert(self.collection, rows, wait=True)

@@ -42,7 +42,7 @@ def read_layout(config: models.CollectionConfig) -> Layout | None:
         models.ScalarQuantization: "scalar",
         models.BinaryQuantization: "binary",
     }
-    return Layout(dense.size, names.get(type(found)), first and first.size)
+    return Layout(dense.size, names.get(type(found)), first.size if first else None)
 
 
 def search_params(layout: Layout) -> models.SearchParams | None:

@@ -109,7 +109,7 @@ class Attention:
         sizes = [self._heads + self._groups, self._groups]
 
         def apart(rows: Tensor) -> tuple[Tensor, Tensor, None]:
-            query, key, value = (layer(rows).unflatten(-1, (-1, self._dim)) for layer in layers)
+            query, key, value = (torch.unflatten(layer(rows), -1, (-1, self._dim)) for layer in layers)
             return torch.cat((query, key), 1), value, None
 
         if whole is None:
@@ -128,7 +128,7 @@ class Attention:
 
         def project(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             both, key, value = (states.view(len(rows), -1, self._dim) for states in product(rows))
-            query, gate = both.unflatten(1, (-1, 2)).unbind(2)
+            query, gate = torch.unflatten(both, 1, (-1, 2)).unbind(2)
             return torch.cat((query, key), 1), value, gate
 
         return project

@@ -1,6 +1,6 @@
 """Linear attention of hybrid models: Gated DeltaNet over a packed row. Knows torch modules.
 
-A short convolution mixes neighbouring tokens, then the gated delta rule takes the place of attention. Both
+A short convolution mixes neighboring tokens, then the gated delta rule takes the place of attention. Both
 remember a fixed amount, whatever the length of the text. Weights are those of transformers' modules.
 """
 
@@ -130,8 +130,8 @@ class LinearAttention:
 
     def _heads(self, convolved: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries and keys of length one, queries scaled, and values; (T, heads, dim) in fp32."""
-        pieces = self._act(convolved).split(self._sizes, -1)
-        query, key, value = (piece.unflatten(-1, (heads, -1)) for piece, heads in self._shapes(pieces))
+        pieces = torch.split(self._act(convolved), self._sizes, -1)
+        query, key, value = (torch.unflatten(piece, -1, (heads, -1)) for piece, heads in self._shapes(pieces))
         query, key = (x * (x.square().sum(-1, keepdim=True) + _EPSILON).rsqrt() for x in (query, key))
         share = self._value_heads // self._key_heads
         if share > 1:
@@ -147,7 +147,7 @@ class LinearAttention:
 
         def project(rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
             mixed, gate, strength, pace = product(rows)
-            return mixed, gate.unflatten(-1, (self._value_heads, -1)), strength, pace
+            return mixed, torch.unflatten(gate, -1, (self._value_heads, -1)), strength, pace
 
         return project
 
@@ -158,11 +158,11 @@ class LinearAttention:
         sizes = [self._key_dim, self._key_dim, share * self._value_dim, share * self._value_dim]
 
         def project(rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-            large, small = (x.unflatten(-1, (self._key_heads, -1)) for x in product(rows))
-            query, key, value, gate = large.split(sizes, -1)
+            large, small = (torch.unflatten(x, -1, (self._key_heads, -1)) for x in product(rows))
+            query, key, value, gate = torch.split(large, sizes, -1)
             strength, pace = (x.flatten(1) for x in small.chunk(2, -1))
             mixed = torch.cat([x.flatten(1) for x in (query, key, value)], -1)
-            return mixed, gate.flatten(1).unflatten(-1, (self._value_heads, -1)), strength, pace
+            return mixed, torch.unflatten(gate.flatten(1), -1, (self._value_heads, -1)), strength, pace
 
         return project
 

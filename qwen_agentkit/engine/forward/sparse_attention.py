@@ -83,8 +83,8 @@ class _Index:
 
     def project(self, rows: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
         """Return the queries of the index, (T, heads, dim), and its keys, (T, dim)."""
-        query, key = self._product(rows).split([self._heads * self._dim, self._dim], -1)
-        return rotate(self._query_norm(query.unflatten(-1, (self._heads, -1))), cos, sin), key
+        query, key = torch.split(self._product(rows), [self._heads * self._dim, self._dim], -1)
+        return rotate(self._query_norm(torch.unflatten(query, -1, (self._heads, -1))), cos, sin), key
 
     def visible(self, query: Tensor, keys: Tensor) -> Tensor | None:
         """Return which tokens each query attends to, (new, past + new); None if to all before it.
@@ -113,7 +113,7 @@ class _Index:
 
     def _pool(self, keys: Tensor) -> Tensor:
         """The keys of complete blocks: means, normed, at the position of a block's first token."""
-        means = keys.unflatten(0, (-1, self._block)).float().mean(1).to(keys.dtype)
+        means = torch.unflatten(keys, 0, (-1, self._block)).float().mean(1).to(keys.dtype)
         places = torch.arange(0, len(keys), self._block, device=keys.device)[None]
         cos, sin = (table[0, :, None] for table in self._rotary(keys, places))
         sin[..., : sin.shape[-1] // 2].neg_()

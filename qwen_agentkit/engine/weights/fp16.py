@@ -93,7 +93,7 @@ def keep_in_fp16(model: Model, *, with_head: bool) -> None:
     table.weight.data = table.weight.data.clone()
     model.set_input_embeddings(_Table(table.weight.data))
     replace_linears(model if with_head else model.base_model, make)
-    kept = None if with_head or head is None else head.weight
+    kept: Any = None if with_head or head is None else head.weight
     for weight in model.parameters():
         if weight is not table.weight:
             dtype = weight.dtype if weight is kept else torch.float32
