@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from langchain_core.documents import Document
 
 from qwen_agentkit.text.citations import nearest_sentence
 from qwen_agentkit.text.languages import detect_language
@@ -43,4 +44,5 @@ def test_a_name_does_not_change_the_language_of_a_conversation(text: str) -> Non
 
 def test_the_words_of_a_quote_are_stemmed_as_those_of_its_passage() -> None:
     passage = "Godziny otwarcia są na drzwiach. Biblioteki mają bilety dla dzieci. Okna są zamknięte."
-    assert nearest_sentence("bilet biblioteki", passage) == "Biblioteki mają bilety dla dzieci."
+    found = nearest_sentence("bilet biblioteki", Document(passage))
+    assert found == "Biblioteki mają bilety dla dzieci."
