@@ -349,11 +349,15 @@ def plan(
 
 @contextmanager
 def _without_collecting() -> Iterator[None]:
-    """Pause the garbage collector while modules load: it takes a seventh of that time, for nothing."""
+    """Pause the garbage collector while modules load, and never look at them again.
+
+    It takes a seventh of that time, and a quarter of a second at the end of the process, for nothing.
+    """
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         gc.enable()
 
 

@@ -241,9 +241,12 @@ def _load(identity: Identity, *, head: bool, chat: bool) -> Loaded:
     elif identity.device == "cpu" and can_pack(identity.dtype):
         pack_linears(model if chat else model.base_model)
     pack_decoder(model)
+    tokenizer = _read_tokenizer(identity)
+    if not head:  # an embedder reads texts of users alone, and a copy for those would take 50 MB more
+        tokenizer.backend_tokenizer.encode_special_tokens = True
     loaded = Loaded(
         model=model,
-        tokenizer=_read_tokenizer(identity),
+        tokenizer=tokenizer,
         name=identity.name,
         revision=identity.revision,
         generation=_generation(identity),
