@@ -72,7 +72,7 @@ class Tokenizer:
         return number
 
     def as_plain_reader(self) -> Backend:
-        """Return one that reads "<|im_end|>" in a document as so many characters of text: a copy, or itself."""
+        """Return one that reads "<|im_end|>" in a document as characters of text: a copy, or itself."""
         if self.backend_tokenizer.encode_special_tokens:
             return self.backend_tokenizer
         plain = Backend.from_str(self.backend_tokenizer.to_str())
