@@ -24,7 +24,7 @@ from torch.nn.functional import linear
 from qwen_agentkit.engine.device_thread import run_on_one_core
 from qwen_agentkit.engine.weights import kernels
 from qwen_agentkit.engine.weights.fp16 import fp16_is_usable
-from qwen_agentkit.engine.weights.machine_facts import remembered
+from qwen_agentkit.engine.weights.machine_facts import remember_shorter, remembered
 from qwen_agentkit.engine.weights.rounding import Product, multiply, to_int8
 from qwen_agentkit.engine.weights.timing import shortest_seconds
 
@@ -34,8 +34,7 @@ __all__ = [
     "head_product",
     "int8_product",
     "plain_product",
-    "seconds_of_int8",
-    "seconds_of_none",
+    "times_of_none",
 ]
 
 # Seven bits, or more memory, are taken only where that is so many times as fast.
@@ -50,6 +49,9 @@ _MANY = 128
 
 # Numbers that fill caches between runs.
 _EVICTING = 2**24
+
+
+_Keep = Callable[[str, Callable[[], float]], float]
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def int8_product(*, many_rows: bool) -> Int8Product | None:
 
     def cost(product: Int8Product) -> float:
         worth = 1.0 if product.largest > 64 else _WORTH_A_BIT
-        return worth * seconds_of_int8(product, many_rows=many_rows)
+        return worth * _seconds_of_int8(product, many_rows)
 
     found = list(exact_products())
     return min(found, key=cost) if len(found) > 1 else next(iter(found), None)
@@ -98,29 +100,34 @@ def head_product() -> Int8Product | None:
     fastest = int8_product(many_rows=False)
     if fastest is None or _PLAIN not in exact_products():
         return fastest
-    plain, best = (seconds_of_int8(product, many_rows=False) for product in (_PLAIN, fastest))
+    plain, best = (_seconds_of_int8(product, False) for product in (_PLAIN, fastest))
     return _PLAIN if plain <= _WORTH_A_BIT * best else fastest
 
 
 @cache
-def seconds_of_int8(product: Int8Product, *, many_rows: bool) -> float:
-    """Return the seconds that a layer in 8 bits takes on one core, with rounding its activations.
+def times_of_none(product: Int8Product, *, many_rows: bool) -> float:
+    """Return how many times as long a layer in 8 bits takes as the same one in the fastest number type.
 
-    They are measured once on a processor and remembered.
+    Both are measured on one core, once on a processor, and remembered. If 8 bits seem slower, both are
+    measured again: a busy machine may have spoiled the times.
     """
+    eight, none = partial(_seconds_of_int8, product), _seconds_of_none
+    times = eight(many_rows, remembered) / none(many_rows, remembered)
+    return times if times <= 1 else eight(many_rows, remember_shorter) / none(many_rows, remember_shorter)
 
+
+@cache
+def _seconds_of_int8(product: Int8Product, many_rows: bool, keep: _Keep = remembered) -> float:
     def measure() -> float:
         weight, rows = _layer(many_rows)
         prepared = product.prepare(*to_int8([weight], product.largest))
         return _seconds(lambda: multiply(rows, prepared, None, fine=False), many_rows)
 
-    return _remembered(product.name, measure, many_rows)
+    return _remembered(product.name, measure, many_rows, keep)
 
 
-@cache
-def seconds_of_none(*, many_rows: bool) -> float:
-    """Return the seconds that the same layer takes without quantization, in the fastest number type."""
-    return _remembered("no quantization", partial(_measure_none, many_rows), many_rows)
+def _seconds_of_none(many_rows: bool, keep: _Keep) -> float:
+    return _remembered("no quantization", partial(_measure_none, many_rows), many_rows, keep)
 
 
 def _measure_none(many_rows: bool) -> float:
@@ -136,8 +143,8 @@ def _measure_none(many_rows: bool) -> float:
     return min(times)
 
 
-def _remembered(name: str, measure: Callable[[], float], many_rows: bool) -> float:
-    return remembered(f"{name}, {_MANY if many_rows else 1} rows, s", lambda: run_on_one_core(measure))
+def _remembered(name: str, measure: Callable[[], float], many_rows: bool, keep: _Keep) -> float:
+    return keep(f"{name}, {_MANY if many_rows else 1} rows, s", lambda: run_on_one_core(measure))
 
 
 def _layer(many_rows: bool) -> tuple[Tensor, Tensor]:

@@ -16,8 +16,7 @@ from qwen_agentkit.engine.weights.products import (
     Int8Product,
     head_product,
     int8_product,
-    seconds_of_int8,
-    seconds_of_none,
+    times_of_none,
 )
 from qwen_agentkit.engine.weights.quantize_gpu import check_gpu_quantization
 from qwen_agentkit.engine.weights.replacing import join_biases, replace_linears
@@ -85,9 +84,7 @@ def int8_bits() -> int:
 
 def _int8_is_fast(chat: bool) -> bool:
     product = int8_product(many_rows=not chat)
-    return product is not None and (
-        seconds_of_int8(product, many_rows=not chat) <= seconds_of_none(many_rows=not chat)
-    )
+    return product is not None and times_of_none(product, many_rows=not chat) <= 1
 
 
 _INSTEAD = "Leave quantize out, or take a GGUF file (pip install 'qwen-agentkit[gguf]')."
@@ -117,7 +114,7 @@ def _why_not_int8(chat: bool) -> str:
             "needs a CPU on which torch multiplies 8-bit numbers exactly and fast (AVX2 or VNNI); this one "
             "does not."
         )
-    times = seconds_of_int8(product, many_rows=not chat) / seconds_of_none(many_rows=not chat)
+    times = times_of_none(product, many_rows=not chat)
     return (
         f"would be slower than no quantization on this CPU: the fastest exact product of 8-bit numbers "
         f"({product.name}) takes {times:.2g} times as long as that of whole weights."
