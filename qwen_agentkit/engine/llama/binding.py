@@ -54,6 +54,10 @@ def missing_binding() -> str:
         numbers = ()
     if numbers < _LEAST:
         return f"xllamacpp {found} is installed; expected {least} or newer. {_INSTALL}"
+    try:
+        import xllamacpp as _  # built by a Cython whose types some other packages define in another size
+    except (ImportError, TypeError) as error:
+        return f"xllamacpp {found} cannot be imported beside what this process has imported: {error}."
     return ""
 
 
