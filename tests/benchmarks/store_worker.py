@@ -334,7 +334,7 @@ def main(name: str, folder: Path, number: int) -> None:
             answer |= resident()
         elif kind == "reopen":
             store.close()
-            started = time.perf_counter()
+            started, worked = time.perf_counter(), time.process_time()
             store = STORES[name](folder, data)
             store.query(data, 0, None)
         answer["seconds"] = time.perf_counter() - started
