@@ -12,6 +12,7 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,6 +129,7 @@ def _serialize(metadata: dict[str, Any]) -> str:
         return ""
 
 
+@lru_cache(maxsize=1 << 14)  # Adding a document asks three times.
 def point_id(given: str) -> str:
     """Map the id of a document to the UUID of its point. A UUID maps to itself."""
     try:

@@ -8,11 +8,11 @@ and "of", weigh a tenth in a query.
 from __future__ import annotations
 
 import re
-import zlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
+from zlib import crc32
 
-from qwen_agentkit.text.terms import Terms, find_terms
+from qwen_agentkit.text.terms import SIMPLE, Terms, count_terms, find_terms
 
 __all__ = ["LARGEST_TERM", "query_mass", "sparse_document", "sparse_query"]
 
@@ -32,8 +32,6 @@ PARTS = 0.3
 """The weight of what a word of a query has in common with longer words."""
 SPELLING = 0.05
 """The weight of another spelling of a word: it decides only where the word itself is nowhere."""
-_SIMPLE = "\x05"
-"""In front of a word that stands for one with rare letters: the Vietnamese "da" is not "đa"."""
 
 
 def sparse_document(text: str, language: str) -> tuple[list[int], list[float]]:
@@ -46,12 +44,15 @@ def sparse_document(text: str, language: str) -> tuple[list[int], list[float]]:
     Returns:
         Ascending 32-bit term indices, and as many saturated term frequencies (BM25, without the IDF).
     """
-    words = list(find_terms(text, language))
-    length = sum(bool(word.plain) for word in words)
+    counts, length = count_terms(text, language)
     discount = K1 * (1 - B + B * length / AVERAGE_LENGTH)
-    counts = Counter(term for word in words for term in _document_terms(word))
-    vector = sorted((_index(term), tf * (K1 + 1) / (tf + discount)) for term, tf in counts.items())
-    return _merge(vector)
+    saturated = {tf: tf * (K1 + 1) / (tf + discount) for tf in set(counts.values())}
+    vector = [(crc32(term.encode()), saturated[tf]) for term, tf in counts.items()]
+    values = dict(vector)
+    if len(values) < len(vector):
+        return _merge(sorted(vector))
+    indices = sorted(values)
+    return indices, [values[index] for index in indices]
 
 
 def sparse_query(text: str, language: str) -> tuple[list[int], list[float]]:
@@ -94,7 +95,7 @@ def _query_terms(word: Terms) -> Iterator[tuple[str, float]]:
     """Yield the terms of a word of a query, and the share of its weight that each has."""
     if word.plain:
         yield word.plain, 1.0
-        yield _SIMPLE + (word.simple or word.plain), SPELLING
+        yield SIMPLE + (word.simple or word.plain), SPELLING
     if word.simple:
         yield word.simple, SPELLING
     for term in word.forms:
@@ -103,12 +104,6 @@ def _query_terms(word: Terms) -> Iterator[tuple[str, float]]:
         yield term, PARTS / len(word.parts)
     for term in word.spellings:
         yield term, SPELLING
-
-
-def _document_terms(word: Terms) -> Iterator[str]:
-    yield from filter(None, (word.plain, *word.forms, *word.parts, *word.spellings))
-    if word.simple:
-        yield _SIMPLE + word.simple
 
 
 def _merge(vector: list[tuple[int, float]]) -> tuple[list[int], list[float]]:
@@ -120,4 +115,4 @@ def _merge(vector: list[tuple[int, float]]) -> tuple[list[int], list[float]]:
 
 
 def _index(term: str) -> int:
-    return zlib.crc32(term.encode())
+    return crc32(term.encode())

@@ -175,6 +175,8 @@ def _check_values(metadata: dict[str, Any]) -> None:
     """
     level: list[Any] = [metadata]
     for _ in range(_DEEPEST):
+        if not level:
+            return
         for value in level:
             if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
                 raise ValueError("a key is not text")  # JSON would make texts of keys, and equal ones of two

@@ -85,6 +85,7 @@ def measure(number: int, peers: Path | None, only: list[str]) -> dict[str, Any]:
             workers[name] = worker
             results[name] = {
                 "inserted a second": round(number / inserted["seconds"]),
+                "inserted a processor second": round(number / inserted["processor"]),
                 "recall@10 of nearest": worker.ask("recall")["recall"],
                 "seconds to open and answer": round(worker.ask("reopen")["seconds"], 3),
             }
