@@ -17,7 +17,8 @@ from qwen_agentkit.vectorstores.points import Hit
 __all__ = ["measure_crowding"]
 
 _DEPTH = 10
-_SEARCHED = 200
+_SEARCHED = 50
+"""Hits of each search, as `QwenVectorStore` takes them: with more, none would be crowded out."""
 _BATCH = 64
 
 

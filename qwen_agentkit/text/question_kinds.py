@@ -69,10 +69,15 @@ _NOTHING_NEW = 0.3
 """What is left for a sentence of which every word stands in the question."""
 _OTHER_DAYS = 0.3
 """What is left for a sentence about other weekdays than the question."""
+_OTHER_THINGS = 0.3
+"""What is left for a sentence that does not name what the question wants to be counted."""
 _COUNTED = re.compile(
     r"(?:how many|wie ?viele|combien de|cuánt[oa]s|quant[ie]|كم(?: عدد)?|сколько) (?P<thing>[^\W\d_]{3,})"
 )
 _COMPILED = {kind: re.compile(words) for kind, words in _ASKED.items()}
+_ARTICLE = re.compile("^[وبفك]?(?:ال|لل)")
+_ARABIC_VOWEL = re.compile("[اويءئؤ]")
+_ENDING = re.compile("(?<=..)[ةهت]$")
 _TIME = re.compile(r"\d{1,2}:\d{2}")
 _FREE = re.compile(
     r"\b(?:free|no charge|kostenlos|gratis|gratuit\w*|grátis|za darmo)\b|бесплатн|مجان|免费|免費|無料"
@@ -126,15 +131,32 @@ def fitness(question: str, sentence: str, language: str) -> float:
     value = 1.0 if _terms(sentence, language) - asked else _NOTHING_NEW
     if kind is not None and not states_kind(kind, sentence, language):
         value *= _WITHOUT[kind]
-    elif kind == "number" and (thing := _counted_thing(question, language)):
-        value *= 1.0 if thing & _terms(sentence, language) else _WITHOUT[kind]
+    elif kind == "number" and (thing := _counted_thing(question)):
+        value *= 1.0 if _names_thing(thing, sentence, language) else _OTHER_THINGS
     return value if _may_be_about(question, sentence, language) else value * _OTHER_DAYS
 
 
-def _counted_thing(question: str, language: str) -> set[int]:
-    """Return the terms of what a question wants to be counted: the "seats" of "how many seats"."""
+def _counted_thing(question: str) -> str:
+    """Return the word for what a question wants to be counted: the "seats" of "how many seats"."""
     match = _COUNTED.search(normalize_text(question))
-    return _terms(match["thing"], language) if match else set()
+    return match["thing"] if match else ""
+
+
+def _names_thing(thing: str, sentence: str, language: str) -> bool:
+    """Tell whether a sentence has a word, or in Arabic a form of it that differs in vowels.
+
+    Arabic asks for a plural, and counts from eleven on in the singular: "كم عدد العمال" and "312 عاملا". Most
+    such pairs differ in letters within the word, which stemmers do not remove.
+    """
+    if _terms(thing, language) & _terms(sentence, language):
+        return True
+    return language == "ar" and _consonants(thing) in map(_consonants, normalize_text(sentence).split())
+
+
+def _consonants(word: str) -> str:
+    """Return the consonants of a normalized Arabic word without article and ending, if two are left."""
+    found = _ENDING.sub("", _ARABIC_VOWEL.sub("", _ARTICLE.sub("", re.sub(r"[^\w]", "", word))))
+    return found if len(found) > 1 else word
 
 
 def _may_be_about(question: str, sentence: str, language: str) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qwen_agentkit.catalog import Fusion
 from qwen_agentkit.errors import InputError, StoreError
@@ -107,11 +108,11 @@ class Legs:
             rankings = [[hit.id for hit in self.dense], [hit.id for hit in self.words]]
             scores = reciprocal_rank_fusion(rankings)
             return [replace(hits[id], score=score) for id, score in scores.items()]
-        shares = self.shares()
+        shares, question = self.shares(), np.asarray(self.vector, dtype=np.float64)  # converted once
         fused = []
         for id, hit in hits.items():
             weight = fusion.same if is_language(hit, self.language) else fusion.other
-            cosine = max(0.0, relevance(self.vector, hit.vector) - fusion.floor)
+            cosine = max(0.0, relevance(question, hit.vector) - fusion.floor)
             fused.append(replace(hit, score=min(1.0, shares.get(id, 0.0) + weight * cosine)))
         return sorted(fused, key=lambda hit: -hit.score)
 
@@ -178,7 +179,7 @@ def _stored_languages(backend: Backend, condition: Condition) -> list[str]:
         return []
 
 
-def relevance(query: Sequence[float], document: Sequence[float] | None) -> float:
+def relevance(query: Sequence[float] | NDArray[np.float64], document: Sequence[float] | None) -> float:
     """Return the cosine of two vectors, 0 if it is negative or a vector is missing or zero."""
     one, other = np.asarray(query, dtype=np.float64), np.asarray(document or [], dtype=np.float64)
     if one.shape != other.shape:
