@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,22 +49,34 @@ def _rich_text(element: Any) -> str:
 
 
 def _points(element: Any) -> dict[int, str]:
-    """Return the cached values of a series by their place; labels of several levels are joined."""
+    """Return the cached values of a series by their place; labels of several levels are joined.
+
+    A label of an outer level stands at its first category and holds up to the next one.
+    """
     if element is None:
         return {}
     levels = list(element.iter(f"{_C}lvl")) or [element]
-    found: dict[int, list[str]] = {}
-    for level in reversed(levels):
-        code = next((code.text or "" for code in level.iter(f"{_C}formatCode")), "")
-        for point in list(level.iter(f"{_C}pt"))[:_MOST]:
-            value = point.find(f"{_C}v")
-            place = point.get("idx", "")
-            if value is not None and value.text and place.isdecimal():
-                found.setdefault(int(place), []).append(_show(value.text, code))
+    *outer, found = map(_level_points, reversed(levels))
+    for level in outer[::-1]:
+        starts = sorted(level)
+        for place in found:
+            if at := bisect_right(starts, place):
+                found[place] = f"{level[starts[at - 1]]} {found[place]}"
     if not found:  # A name that is no reference to cells.
         name = next((value.text for value in element.iter(f"{_C}v") if value.text), "")
         return {0: name} if name else {}
-    return {place: " ".join(texts) for place, texts in found.items()}
+    return found
+
+
+def _level_points(level: Any) -> dict[int, str]:
+    code = next((code.text or "" for code in level.iter(f"{_C}formatCode")), "")
+    found = {}
+    for point in list(level.iter(f"{_C}pt"))[:_MOST]:
+        value = point.find(f"{_C}v")
+        place = point.get("idx", "")
+        if value is not None and value.text and place.isdecimal():
+            found[int(place)] = _show(value.text, code)
+    return found
 
 
 def _show(value: str, code: str) -> str:

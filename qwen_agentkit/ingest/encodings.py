@@ -53,6 +53,8 @@ _STRAY = re.compile("[\udc80-\udcff]")
 _FEW = 24
 """Bytes beyond ASCII that are too few to tell encodings apart beyond doubt."""
 _QUOTE_INSIDE = re.compile(r"(?<=[^\W\d_])[«»“”„‚‹›](?=[^\W\d_])")
+_FOREIGN_WORD = re.compile(r"[^\W\d_]*[\u0370-\u06ff][^\W\d_]*")
+_ASCII_LETTER = re.compile("[A-Za-z]")
 _HEAD = 200_000
 """The bytes in which an encoding is looked for."""
 
@@ -227,7 +229,7 @@ def _detect(data: bytes, declared: str) -> Decoded:
     ranked = list(_readable(data, [(str(one["encoding"] or ""), one["confidence"] or 0.0) for one in found]))
     if not ranked or _is_binary(ranked[0][1]):
         raise LoadError(_BINARY)
-    ranked = _with_usual_first(ranked)
+    ranked = _with_usual_first(_with_whole_words_first(ranked))
     name, text, confidence = ranked[0]
     few = sum(byte > 0x7F for byte in data[:_HEAD]) < _FEW
     others = [
@@ -239,6 +241,18 @@ def _detect(data: bytes, declared: str) -> Decoded:
         name = "cp1252"
     doubt = _NAMES.get(others[0][0], others[0][0]) if others else ""
     return Decoded(text, (_assumption(name, declared, doubt), *_count_lost(text, name)))
+
+
+def _with_whole_words_first(ranked: list[tuple[str, str, float]]) -> list[tuple[str, str, float]]:
+    """Put what mixes scripts inside words behind the rest: "coыte" is "coûte" read wrongly."""
+    return sorted(ranked, key=lambda one: _mixes_scripts(one[1][:_HEAD]))
+
+
+def _mixes_scripts(text: str) -> bool:
+    """Tell whether half of the words with Greek, Cyrillic, Hebrew or Arabic letters have Latin ones too."""
+    words = _FOREIGN_WORD.findall(text)
+    mixed = sum(bool(_ASCII_LETTER.search(word)) for word in words)
+    return 0 < len(words) <= 2 * mixed
 
 
 def _with_usual_first(ranked: list[tuple[str, str, float]]) -> list[tuple[str, str, float]]:

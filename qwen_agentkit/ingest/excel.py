@@ -119,7 +119,9 @@ def _write_comments(sheet: Any, hidden_rows: set[int], hidden_columns: set[int])
     for (row, column), cell in sorted(sheet._cells.items()):
         comment = getattr(cell, "comment", None)
         if comment and comment.text and row not in hidden_rows and column not in hidden_columns:
-            author = f" ({comment.author})" if comment.author and comment.author != "None" else ""
+            # The author of a threaded comment is the number of its thread.
+            named = comment.author and comment.author != "None" and not comment.author.startswith("tc={")
+            author = f" ({comment.author})" if named else ""
             text = " ".join(_THREADED.sub("", comment.text).split())
             yield f"Comment on {cell.coordinate}{author}: {text}"
 

@@ -41,6 +41,8 @@ _MAYBE_CONSENT = re.compile(r"(?:^|\s)(?:cookies?|consent|gdpr)(?:$|\s)", re.I)
 _SAYS_COOKIE = re.compile(
     r"cookie|consent|クッキー|쿠키|куки|الارتباط|كوكيز|کوکی|แคชคุกกี้|คุกกี้|कुकी|עוגיות", re.I
 )
+_NAVIGATION = re.compile(r"(?:^|\s)(?:nav(?:bar|igation)?|breadcrumbs?)(?=$|[\s_-])", re.I)
+"""Classes of lists of links, as page templates name them."""
 _SHORT = 1500
 """Characters of a bar that asks for consent; anything longer is content."""
 
@@ -119,6 +121,8 @@ class Visibility:
         if name == "option" and around["select"] and not is_chosen(tag):
             return "around"
         if name in _CONTROLS and not any(around[heading] for heading in ("h2", "h3", "h4", "dt", "summary")):
+            return "around"
+        if name in ("ul", "ol") and not in_part and _NAVIGATION.search(tag.attributes.get("class", "")):
             return "around"
         label = " ".join(tag.attributes.get(key, "") for key in ("class", "id", "aria-label"))
         if _CONSENT.search(label) or (not in_part and _MAYBE_CONSENT.search(label)):

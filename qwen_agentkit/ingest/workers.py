@@ -12,9 +12,10 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from threading import Lock, Timer
 from types import TracebackType
@@ -38,7 +39,7 @@ _SMALL_PAGE = 1 << 13
 _PER_PROCESS = 4
 """A further process is worth its start for so many files."""
 _AHEAD = 32
-"""How many files are read ahead of the one that is asked for."""
+"""How many files are read ahead in other processes, however many small ones stand before them."""
 
 
 @dataclass(frozen=True)
@@ -105,15 +106,14 @@ class FileReaders:
             yield from map(self._read_here, paths)
             return
         self._threads = ThreadPoolExecutor(processes, thread_name_prefix="read")
-        coming = zip(paths, apart, strict=True)
-        waiting: deque[Future[ReadFile | Failure] | Path] = deque()
-        for _ in paths:
-            for path, elsewhere in coming:
-                waiting.append(self._threads.submit(self._read_apart, path) if elsewhere else path)
-                if len(waiting) >= _AHEAD + processes:
-                    break
-            first = waiting.popleft()
-            yield first.result() if isinstance(first, Future) else self._read_here(first)
+        coming = (path for path, elsewhere in zip(paths, apart, strict=True) if elsewhere)
+        waiting = deque(self._threads.submit(self._read_apart, path) for path in islice(coming, _AHEAD))
+        for path, elsewhere in zip(paths, apart, strict=True):
+            if not elsewhere:
+                yield self._read_here(path)
+                continue
+            waiting.extend(self._threads.submit(self._read_apart, later) for later in islice(coming, 1))
+            yield waiting.popleft().result()
 
     def _read_here(self, path: Path) -> ReadFile | Failure:
         return read_file(path, path.suffix, self._version, self._ocr, self._encoding, self._readers)

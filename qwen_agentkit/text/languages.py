@@ -56,6 +56,8 @@ _LETTERS: dict[str, dict[str, str]] = {
 
 _WORD = re.compile(r"[^\W\d_][\w\u0300-\u036f\u0900-\u097f]*")
 _CHINESE_TITLE = re.compile("《[^》]*》")
+_CASED = frozenset({"latin", "cyrillic"})
+"""Scripts of several languages in which names begin with capitals."""
 # Matches start at the beginning of a word only, so that one long word is fast.
 _MAY_BE_CODE = re.compile(r"[._/:@\\=<>(){}#][0-9A-Za-z]")
 _CODE = re.compile(r"(?:(?<![\w-])[\w-]+)?[._/:@\\=<>(){}#]+[0-9A-Za-z][!-~]*")
@@ -75,6 +77,7 @@ _BORROWED = frozenset("éèêëïîçàâñô")
 _SENTENCE = 3
 """The fewest words of a sentence."""
 _FEW_WORDS = 20
+_MANY_WORDS = 100
 _NO_KANA = 16
 """A Japanese heading of up to so many characters may have no kana."""
 _ROMANIZED = "-latn"
@@ -102,8 +105,8 @@ def detect_language(text: str, default: str = "en", among: Sequence[str] = ()) -
     """
     text = text[:_READ]
     # File names, addresses and code in a question do not show its language.
-    scripts = count_scripts(text)
-    if _MAY_BE_CODE.search(text) and (others := count_scripts(own := _CODE.sub(" ", text))):
+    scripts = _weigh_scripts(text)
+    if _MAY_BE_CODE.search(text) and (others := _weigh_scripts(own := _CODE.sub(" ", text))):
         text, scripts = own, others
     if not scripts:
         return default
@@ -127,9 +130,19 @@ def detect_language(text: str, default: str = "en", among: Sequence[str] = ()) -
     return found
 
 
+def _weigh_scripts(text: str) -> Counter[str]:
+    """Return what `count_scripts` does, without counting words where there is one script only."""
+    names = {script_of(char) for char in set(text)} - {""}
+    return count_scripts(text) if len(names) > 1 else Counter(names)
+
+
 def _own_words(text: str, script: str) -> list[str]:
     """Return the words of the text in its main script; without names if enough is left."""
-    words = [word for word in _WORD.findall(normalize("NFC", text)) if script_of(word[0]) == script]
+    words = _WORD.findall(text if text.isascii() else normalize("NFC", text))
+    if not text.isascii():
+        words = [word for word in words if script_of(word[0]) == script]
+    if script not in _CASED:
+        return words
     plain = [word for place, word in enumerate(words) if not place or word[0].islower() == word[0].isalpha()]
     return [word.lower() for word in (plain if len(plain) > 1 else words)]
 
@@ -210,9 +223,12 @@ def _languages_writing(word: str, letters: dict[str, frozenset[str]]) -> frozens
 
 
 def _decide_by_votes(votes: dict[str, float], words: int) -> str | None:
-    """Return the language of a third of the words, if it has twice the votes of any other."""
+    """Return the language of a third of the words, if it has twice the votes of any other.
+
+    A fifth is enough of a long text: of French, whose words many languages share.
+    """
     *_, (second, _), (first, code) = sorted((count, code) for code, count in votes.items())
-    return code if first >= max(1, 2 * second, words / 3) else None
+    return code if first >= max(1, 2 * second, words / (5 if words >= _MANY_WORDS else 3)) else None
 
 
 def _languages_of_letters(words: Sequence[str], script: str) -> frozenset[str]:

@@ -37,7 +37,10 @@ _CARE = re.compile(
 _STRANGE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufff9-\uffff\ue000-\uf8ff\U000f0000-\U0010ffff]")
 _LATIN_1 = re.compile("[\x80-\xff]")
 _GLYPH_NAME = re.compile(r"/[a-zA-Z]{1,3}\d{1,5}\b|\(cid:\d+\)")
-_NO_TEXT = ("Cc", "Co", "Cs")
+# Unicode's categories Cc, Co and Cs, but for the end of a line.
+_NO_TEXT = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd]")
+_ODD = re.compile(r"(?<!\S)(?:[A-Za-z]*[a-z][A-Z]\S*|[^aeiouyAEIOUY\s]+)(?!\S)")
+"""What `_is_odd` says of a word of more than three ASCII letters, for many words at once."""
 _CAPITAL_INSIDE = re.compile("[a-z][A-Z]")
 _VOWEL = re.compile("[aeiouyAEIOUY]")
 _FEW = 20
@@ -64,8 +67,7 @@ def clean(text: str) -> str:
         return text
     text = text.replace("\uf0b7", "•").replace("\uf0a7", "▪")  # the marks of lists in the font Symbol
     text = _INVISIBLE.sub("", text).replace("\u00a0", " ").replace("\u202f", " ")
-    text = "".join(char for char in text if char == "\n" or unicodedata.category(char) not in _NO_TEXT)
-    return unicodedata.normalize("NFC", _order_vowels(text))
+    return unicodedata.normalize("NFC", _order_vowels(_NO_TEXT.sub("", text)))
 
 
 def _order_vowels(text: str) -> str:
@@ -91,7 +93,7 @@ def illegible(text: str, unknown: int) -> str:
     if len(words) >= _FEW and sum(map(_mixes_scripts, words)) > 0.3 * len(words):
         return "its words are thrown together from several scripts"
     latin = [word for word in words if len(word) > 3 and word.isascii() and word.isalpha()]
-    if len(latin) >= _FEW and sum(map(_is_odd, latin)) > 0.5 * len(latin):
+    if len(latin) >= _FEW and len(_ODD.findall(" ".join(latin))) > 0.5 * len(latin):
         return "its words are in no language"
     return ""
 

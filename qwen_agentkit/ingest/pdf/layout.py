@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from qwen_agentkit.ingest.pdf.hyphens import JOINT
 from qwen_agentkit.ingest.pdf.lines import Row
 from qwen_agentkit.ingest.pdf.tables import as_table
 
@@ -25,7 +26,7 @@ Interval = tuple[float, float]
 
 
 def write_rows(rows: Sequence[Row]) -> list[str]:
-    """Return the paragraphs of some lines, in the order of reading."""
+    """Return the paragraphs of some lines, in the order of reading, with a `JOINT` in divided words."""
     paragraphs: list[str] = []
     plain: list[Row] = []
     index = 0
@@ -201,9 +202,9 @@ def _is_full(above: Row, row: Row, line: str, left: float, right: float) -> bool
 
 
 def join_lines(text: str, line: str) -> str:
-    """Join two lines of a paragraph: divided words become whole, scripts without spaces get none."""
+    """Join two lines of a paragraph: divided words get a `JOINT`, scripts without spaces no space."""
     if re.search(r"[^\W\d_][-\u2010\u00ad]$", text) and line[:1].islower() and not _AND.match(line):
-        return text[:-1] + line
+        return text[:-1] + ("" if text[-1] == "\u00ad" else JOINT) + line
     if re.search(r"[\w][-\u2010]$", text) and not _AND.match(line):
         return text + line
     dense = _DENSE.match(text[-1:]) and _DENSE.match(line[:1])

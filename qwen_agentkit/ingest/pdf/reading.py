@@ -19,6 +19,7 @@ from qwen_agentkit.ingest.pdf.choosing import choose_glyphs, find_doubt
 from qwen_agentkit.ingest.pdf.content import ContentReader
 from qwen_agentkit.ingest.pdf.forms import page_fields
 from qwen_agentkit.ingest.pdf.glyphs import Glyph
+from qwen_agentkit.ingest.pdf.hyphens import join_words
 from qwen_agentkit.ingest.pdf.layout import write_rows
 from qwen_agentkit.ingest.pdf.lines import Row, find_rows
 from qwen_agentkit.ingest.pdf.pieces import read_glyphs
@@ -57,9 +58,10 @@ def read_pages(data: bytes) -> list[Part]:
     join_pages(paragraphs)
     title = title or _shared_header(running.values())
     shared = {"title": title} if title else {}
+    texts = join_words([_join(*pair) for pair in zip(paragraphs, pages, strict=True)])
     return [
-        Part(_join(texts, page), {**shared, "page": number}, tuple(page.warnings))
-        for number, (texts, page) in enumerate(zip(paragraphs, pages, strict=True), start=1)
+        Part(text, {**shared, "page": number}, tuple(page.warnings))
+        for number, (text, page) in enumerate(zip(texts, pages, strict=True), start=1)
     ]
 
 
