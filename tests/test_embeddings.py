@@ -202,7 +202,7 @@ def test_deterministic_vectors_are_equal_to_the_bit(tiny: QwenEmbeddings) -> Non
     ("texts", "message"),
     [
         ("one text", "put it in a list"),
-        (["fine", 7], "Text 1 is 7, a int"),
+        (["fine", 7], "Text 1 is 7, not text"),
         ([b"bytes"], "Text 0 is b'bytes'"),
     ],
 )

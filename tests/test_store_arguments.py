@@ -49,7 +49,7 @@ def test_a_text_where_a_list_belongs(store: QwenVectorStore) -> None:
         store.delete("ab")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="expected a list"):
         store.get_by_ids("ab")
-    with pytest.raises(InputError, match="expected lists"):
+    with pytest.raises(InputError, match="expected a list of texts"):
         store.add_texts("ab")
     assert store.count() == 2
 

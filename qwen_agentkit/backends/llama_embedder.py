@@ -72,7 +72,7 @@ class LlamaEmbedder:
 
     def limit(self, max_length: int) -> int:
         """See `Embedder`."""
-        return min(max_length, self._file.context)
+        return min(max_length, self._file.context - 1)  # llama.cpp keeps one place free
 
     def cache_key(self, reading: Reading) -> dict[str, str | int | bool]:
         """See `Embedder`."""
@@ -110,7 +110,7 @@ class LlamaEmbedder:
     def _read(self, texts: Sequence[list[int]]) -> NDArray[np.float32]:
         """Return the vectors of texts as token ids, (len(texts), dimensions)."""
         body = {"input": texts, "encoding_format": "base64"}
-        answer = self.loaded.ask("embeddings", max(map(len, texts)), body)
+        answer = self.loaded.ask("embeddings", max(map(len, texts)) + 1, body)
         rows = sorted(answer["data"], key=lambda row: row["index"])
         vectors = np.stack([np.frombuffer(base64.b64decode(row["embedding"]), "<f4") for row in rows])
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from langchain_core.documents import Document
@@ -53,6 +52,6 @@ def load_chunks(
         report=IngestReport(),
         report_progress=lambda stage, done, total: None,
     )
-    files = discover([Path(path).expanduser() for path in paths])
+    files = discover(paths)
     documents = [chunk for update in run.read(files) for chunk in update.chunks]
     return LoadedChunks(documents, run.report.failed, run.report.warnings)

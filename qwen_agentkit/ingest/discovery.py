@@ -61,11 +61,30 @@ def discover(paths: Iterable[str | os.PathLike[str]]) -> list[SourceFile]:
     Raises:
         InputError: A path does not exist, there are no documents, or two files have the same name.
     """
-    roots = [Path(path).expanduser() for path in paths]
+    roots = read_paths(paths)
     found = find_documents(roots).files
     if not found:
         raise no_documents(roots)
     return found
+
+
+def read_paths(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """Return files and folders as paths; "~" is the home folder.
+
+    Raises:
+        InputError: They are no list, or one is empty or no path.
+    """
+    if isinstance(paths, str | bytes | os.PathLike) or not isinstance(paths, Iterable):
+        raise InputError(f"paths is {paths!r}; expected a list of files and folders. Write ['documents'].")
+    roots = []
+    for path in paths:
+        # An empty path would be the current folder.
+        if not isinstance(path, str | os.PathLike) or path == "":
+            raise InputError(f"A path is {path!r}; expected a file or a folder. The current folder is '.'.")
+        roots.append(Path(path).expanduser())
+    if not roots:
+        raise InputError("paths is empty; expected a file or a folder. Write ['documents'].")
+    return roots
 
 
 def no_documents(roots: Sequence[Path]) -> InputError:

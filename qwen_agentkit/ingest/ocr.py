@@ -92,6 +92,8 @@ def choose_ocr(mode: OcrMode, chosen: Sequence[str], stored: Iterable[str]) -> O
     """
     if mode not in get_args(OcrMode):
         raise InputError(f"ocr is {mode!r}; expected one of {', '.join(get_args(OcrMode))}.")
+    if isinstance(chosen, str) or not isinstance(chosen, Sequence):
+        raise InputError(f"ocr_languages is {chosen!r}; expected a list of languages. Write ['ar', 'en'].")
     known = installed_languages()
     if mode == "off":
         return None

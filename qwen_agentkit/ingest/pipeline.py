@@ -21,7 +21,7 @@ from langchain_core.vectorstores import VectorStore
 
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.ingest.chunking import Chunking, estimate_tokens, make_chunks
-from qwen_agentkit.ingest.discovery import SourceFile, find_documents, no_documents
+from qwen_agentkit.ingest.discovery import SourceFile, find_documents, no_documents, read_paths
 from qwen_agentkit.ingest.ocr import Ocr, OcrMode, choose_ocr
 from qwen_agentkit.ingest.parts import Reader
 from qwen_agentkit.ingest.reading import Failure, ReadFile, hash_file
@@ -136,7 +136,7 @@ def ingest(
         StoreWriteError: The disk is full or the folder is read-only; run it again to continue.
     """
     started = time.perf_counter()
-    roots = [Path(path).expanduser() for path in paths]
+    roots = read_paths(paths)
     own_readers = {suffix.lower(): reader for suffix, reader in (readers or {}).items()}
     found = find_documents(roots, own_readers)
     target = _as_target(store, records)
@@ -186,6 +186,11 @@ def _as_target(store: VectorStore, records: RecordManager | None) -> Target:
             "store but QwenVectorStore, which remembers its chunks itself. Pass for example "
             "records=SQLRecordManager('docs', db_url='sqlite:///records.sqlite') of langchain-classic."
         )
+    if not isinstance(store, VectorStore) or not isinstance(records, RecordManager):
+        raise InputError(
+            f"The store is a {type(store).__name__} and records a {type(records).__name__}; expected a "
+            "VectorStore and a RecordManager of LangChain."
+        )
     return RecordedStore(store, records)
 
 
@@ -197,7 +202,7 @@ def stored_sources(
     Raises:
         InputError: A path does not exist, or holds no documents and the store none of it.
     """
-    roots = [Path(path).expanduser() for path in paths]
+    roots = read_paths(paths)
     stored = sources_in(roots, read_registry(store.scroll()))
     files = find_documents(roots).files
     if not files and not stored:

@@ -11,10 +11,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 from qwen_agentkit.errors import QwenAgentKitError, missing_extra
+from qwen_agentkit.ingest.discovery import read_paths
 from qwen_agentkit.ingest.pipeline import IngestReport
 
 __all__ = ["WatchReport", "file_changes", "watch"]
@@ -92,7 +92,7 @@ def file_changes(
         import watchfiles
     except ModuleNotFoundError as error:
         raise missing_extra(error, "watchfiles", "watch") from error
-    roots = [Path(path).expanduser() for path in paths]
+    roots = read_paths(paths)
     # A file is watched through its folder: editors replace files instead of changing them.
     places = {root if root.is_dir() else root.parent for root in roots}
     found = watchfiles.watch(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from qwen_agentkit.errors import InputError
@@ -28,14 +28,16 @@ def readable(texts: Sequence[str], *, stacklevel: int = 4) -> list[str]:
         stacklevel: As for `warnings.warn`, counted from here.
 
     Raises:
-        InputError: `texts` is a single string, or an item is not a string.
+        InputError: `texts` is no list, or an item is not a string.
     """
+    if not isinstance(texts, Iterable):
+        raise InputError(f"texts is {texts!r:.60}; expected a list of texts.")
     if isinstance(texts, str):
         raise InputError(f"Expected a list of texts, not the one text {texts[:60]!r}; put it in a list.")
     mended, broken = [], []
     for index, text in enumerate(texts):
         if not isinstance(text, str):
-            raise InputError(f"Text {index} is {text!r}, a {type(text).__name__}; expected a string.")
+            raise InputError(f"Text {index} is {text!r}, not text; expected a string.")
         try:
             text.encode()
             mended.append(text)

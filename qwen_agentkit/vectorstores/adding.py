@@ -55,10 +55,11 @@ def prepare_texts(
     """
     if batch_size is not None:
         check_k(batch_size, "batch_size")
-    if isinstance(texts, str) or not isinstance(metadatas, list | tuple | None):
+    if isinstance(texts, str) or not isinstance(texts, Iterable):
+        raise InputError(f"texts is {texts!r:.60}; expected a list of texts. Write [text].")
+    if not isinstance(metadatas, list | tuple | None):
         raise InputError(
-            f"texts is a {type(texts).__name__} and metadatas a {type(metadatas).__name__}; expected lists. "
-            "Write [text], [{...}]."
+            f"metadatas is {metadatas!r:.60}; expected a list of dictionaries, one per text. Write [{{...}}]."
         )
     texts = list(texts)
     metadatas = metadatas or [{} for _ in texts]

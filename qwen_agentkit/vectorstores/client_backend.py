@@ -211,7 +211,9 @@ class ClientBackend:
         if layout is None:
             return []
         self._index_for(condition)
-        stages: dict[str, Any] = {"query": query, "search_params": search_params(layout)}
+        # In memory all vectors are compared exactly, and parameters of a search only draw a warning.
+        params = None if self._in_memory else search_params(layout)
+        stages: dict[str, Any] = {"query": query, "search_params": params}
         if isinstance(query, tuple):
             words = models.SparseVector(indices=query[0], values=query[1])
             stages = {"query": words, "using": SPARSE, "search_params": words_params(corpus)}
@@ -221,7 +223,7 @@ class ClientBackend:
                 using=FIRST_STAGE,
                 limit=layout.candidates(limit),
                 filter=filter,
-                params=search_params(layout),
+                params=params,
             )
             stages = {"query": query, "prefetch": first}
         with self._translated():

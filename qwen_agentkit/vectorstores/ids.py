@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from qwen_agentkit.errors import InputError
@@ -20,14 +20,20 @@ def point_ids(ids: Sequence[str]) -> list[str]:
     """
     if isinstance(ids, str):
         raise InputError(f"ids is the text {ids!r}; expected a list of ids. Write [{ids!r}].")
+    if not isinstance(ids, Iterable):
+        raise InputError(f"ids is {ids!r:.60}; expected a list of ids.")
     return [_point_id(id) for id in ids]
 
 
 def _point_id(id: str) -> str:
+    if not isinstance(id, str):
+        raise InputError(f"The id {id!r:.60} is not text; expected text. Pass it through str().")
     try:
         return point_id(id)
-    except (AttributeError, TypeError, UnicodeEncodeError) as error:
-        raise InputError(f"The id {id!r} is not text ({error}); expected valid Unicode.") from error
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"The id {id!r:.60} is not text: it holds half a character. Decode it again."
+        ) from error
 
 
 def make_ids(texts: Sequence[str], metadatas: Sequence[dict[str, Any]], backend: Backend) -> list[str]:

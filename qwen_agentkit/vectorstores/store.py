@@ -111,8 +111,8 @@ class QwenVectorStore(AsyncVectorStore):
             raise InputError(f"collection is {collection!r}; expected letters, digits, '_', '-' and '.'.")
         if quantization not in (None, "scalar", "binary"):
             raise InputError(f"quantization is {quantization!r}; expected 'scalar', 'binary' or None.")
-        if first_stage is not None and (not isinstance(first_stage, int) or first_stage < 1):
-            raise InputError(f"first_stage is {first_stage!r}; expected 1 or more. Try 256.")
+        if first_stage is not None:
+            check_k(first_stage, "first_stage")
         self.embedding = embedding
         self.mode: Mode = mode
         self.fusion = fusion or FUSIONS.get(str(getattr(embedding, "model", "")))
@@ -207,8 +207,8 @@ class QwenVectorStore(AsyncVectorStore):
             )
         if ids is None:
             self._backend.delete_matching(condition)
-        elif len(ids):
-            self._backend.delete(point_ids(ids))
+        elif points := point_ids(ids):
+            self._backend.delete(points)
         return True
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:

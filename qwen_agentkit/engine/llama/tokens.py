@@ -219,8 +219,8 @@ def _read_tokens(model: LlamaModel, chunk: dict[str, Any]) -> list[int]:
         rows = (choice.get("logprobs") or {}).get("content")
         if not rows:
             continue
-        row, text = rows[-1], choice["text"]
-        if len(text.encode()) <= len(bytes(row["bytes"])) or not text:
-            return [int(row["id"])]
+        token, text = int(rows[-1]["id"]), choice["text"]
+        if text in ("", model.tokenizer.decode([token])):
+            return [token]
         return list(model.encode_data([text])[0])
     return []
