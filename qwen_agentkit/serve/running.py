@@ -135,15 +135,9 @@ class Runner:
                 yield event
 
     async def answer(self, run: Run) -> Event:
-        """The answer of a run that waits for no decision; otherwise as `stream`.
-
-        The model is not asked to stream, which costs more than it does when nobody reads the draft.
-        """
-        last: Event = {}
-        async with aclosing(self._stream(run, {"messages": list(run.messages)}, drafts=False)) as events:
-            async for event in events:
-                last = event
-        return last
+        """The answer of a run that waits for no decision; otherwise as `stream`."""
+        events = [event async for event in self.stream(run)]
+        return events[-1]
 
     @asynccontextmanager
     async def keep_runs(self, file: Path, waiting: Collection[str]) -> AsyncIterator[None]:
@@ -180,7 +174,7 @@ class Runner:
             async for event in events:
                 yield event
 
-    async def _stream(self, run: Run, input: Any, *, drafts: bool = True) -> AsyncGenerator[Event, None]:
+    async def _stream(self, run: Run, input: Any) -> AsyncGenerator[Event, None]:
         self.check_room()
         waits = False
         try:
@@ -193,7 +187,7 @@ class Runner:
                     self.waiting -= 1
             else:
                 await self._places.acquire()
-            async with aclosing(self._run_in_place(run, input, drafts=drafts)) as events:
+            async with aclosing(self._run_in_place(run, input)) as events:
                 async for event in events:
                     waits = event["type"] == "plan"
                     yield event
@@ -201,7 +195,7 @@ class Runner:
             if not waits and _may_wait(run):
                 await self.forget(run.id)
 
-    async def _run_in_place(self, run: Run, input: Any, *, drafts: bool) -> AsyncGenerator[Event, None]:
+    async def _run_in_place(self, run: Run, input: Any) -> AsyncGenerator[Event, None]:
         """Load what is not in memory and run the graph, then give the place to the next."""
         self.running += 1
         try:
@@ -209,16 +203,14 @@ class Runner:
                 for name in [name for name in self.library.states if self.library.states[name] != "ready"]:
                     yield {"type": "loading", "model": name}
                     await asyncio.to_thread(self.library.load, models, name)
-                async with aclosing(self._run_graph(run, input, models, drafts=drafts)) as events:
+                async with aclosing(self._run_graph(run, input, models)) as events:
                     async for event in events:
                         yield event
         finally:
             self.running -= 1
             self._places.release()
 
-    async def _run_graph(
-        self, run: Run, input: Any, models: Models, *, drafts: bool
-    ) -> AsyncGenerator[Event, None]:
+    async def _run_graph(self, run: Run, input: Any, models: Models) -> AsyncGenerator[Event, None]:
         graph = self._graph(run, models)
         # Of all steps only the one that waits is kept.
         kept = {"durability": "exit"} if _may_wait(run) else {}
@@ -229,7 +221,7 @@ class Runner:
             input,
             _config(run),
             context=run.settings,
-            stream_mode=["values", "custom", "messages"] if drafts else ["values", "custom"],
+            stream_mode=["values", "custom", "messages"],
             **kept,
         )
         async with aclosing(stream):
