@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -53,7 +54,14 @@ class Server:
         self.address = self.process.stdout.readline().split()[-1]
         self.port = int(self.address.rstrip("/").rpartition(":")[2])
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def stop(self) -> None:
+        """End the process, unless it has ended."""
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(30)
         assert self.process.stdout is not None
@@ -62,21 +70,25 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(handbook: Stack) -> Iterator[Server]:
-    running = Server(handbook.folder)
-    yield running
-    running.stop()
+    with Server(handbook.folder) as running:
+        yield running
 
 
 @pytest.fixture
 def page(browser: Browser, server: Server) -> Iterator[Page]:
+    with clean_page(browser, server) as page:
+        yield page
+
+
+@contextmanager
+def clean_page(browser: Browser, server: Server, locale: str = "en-US") -> Iterator[Page]:
     """A page whose every request goes to the server, and which reports no error."""
-    context = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 800})
-    page, faults = context.new_page(), []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda one: faults.append(one.text) if is_fault(one) else None)
-    page.on("request", lambda one: None if is_own(one.url, server) else faults.append(one.url))
-    yield page
-    context.close()
+    with browser.new_context(locale=locale, viewport={"width": 1280, "height": 800}) as context:
+        page, faults = context.new_page(), []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda one: faults.append(one.text) if is_fault(one) else None)
+        page.on("request", lambda one: None if is_own(one.url, server) else faults.append(one.url))
+        yield page
     assert faults == []
 
 

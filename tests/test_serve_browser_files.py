@@ -13,7 +13,7 @@ import matplotlib
 import pytest
 from fpdf import FPDF
 
-from tests.browser_site import Server, ask, browser, check_access, handbook, page, server
+from tests.browser_site import Server, ask, browser, check_access, clean_page, handbook, page, server
 
 pytest.importorskip("playwright", reason="needs the extra browser")
 from playwright.sync_api import Browser, Page, expect
@@ -69,38 +69,35 @@ def test_a_watched_folder_and_what_fails_in_it_are_shown(
     folder.mkdir()
     make_pdf(folder / "hours.pdf", "The Zorgon observatory opens at 23:40.")
     (folder / "broken.pdf").write_bytes(b"%PDF-1.7 broken")
-    running = Server(tmp_path / "store", "--watch", str(folder))
-    page = browser.new_page(locale=language)
-    page.goto(running.address)
-    page.click("#open-documents")
-    expect(page.locator("#watched")).to_contain_text("zorgon")
-    expect(page.locator("#watched")).to_contain_text(state, timeout=60_000)
-    expect(page.locator("#failing")).to_contain_text("zorgon/broken.pdf")
-    expect(page.locator("#document-table")).to_contain_text("zorgon/hours.pdf")
-    check_access(page)
-    page.close()
-    running.stop()
+    with (
+        Server(tmp_path / "store", "--watch", str(folder)) as server,
+        clean_page(browser, server, language) as page,
+    ):
+        page.goto(server.address)
+        page.click("#open-documents")
+        expect(page.locator("#watched")).to_contain_text("zorgon")
+        expect(page.locator("#watched")).to_contain_text(state, timeout=60_000)
+        expect(page.locator("#failing")).to_contain_text("zorgon/broken.pdf")
+        expect(page.locator("#document-table")).to_contain_text("zorgon/hours.pdf")
+        check_access(page)
 
 
 def test_a_plan_waits_in_the_page_after_a_restart(browser: Browser, tmp_path: Path) -> None:
     folder = tmp_path / "zorgon"
     folder.mkdir()
     (folder / "hours.md").write_text("The Zorgon observatory opens at 23:40.", "utf-8")
-    running = Server(tmp_path / "store", "--watch", str(folder))
-    page = browser.new_page(locale="en-US")
-    page.goto(running.address)
-    page.select_option("#graph", "research")
-    page.check("#approve")
-    ask(page, QUESTION)
-    expect(page.locator(".plan textarea")).to_have_value(QUESTION, timeout=60_000)
-    running.stop()
-    again = Server(tmp_path / "store", port=running.port)
-    page.reload()
-    expect(page.locator(".plan textarea")).to_have_value(QUESTION, timeout=30_000)
-    page.get_by_role("button", name="Search for these").click()
-    expect(page.locator(".answer")).to_contain_text("23:40", timeout=60_000)
-    page.reload()
-    expect(page.locator(".answer")).to_contain_text("23:40")
-    expect(page.locator(".plan")).to_have_count(0)
-    page.close()
-    again.stop()
+    with Server(tmp_path / "store", "--watch", str(folder)) as first, clean_page(browser, first) as page:
+        page.goto(first.address)
+        page.select_option("#graph", "research")
+        page.check("#approve")
+        ask(page, QUESTION)
+        expect(page.locator(".plan textarea")).to_have_value(QUESTION, timeout=60_000)
+        first.stop()
+        with Server(tmp_path / "store", port=first.port):
+            page.reload()
+            expect(page.locator(".plan textarea")).to_have_value(QUESTION, timeout=30_000)
+            page.get_by_role("button", name="Search for these").click()
+            expect(page.locator(".answer")).to_contain_text("23:40", timeout=60_000)
+            page.reload()
+            expect(page.locator(".answer")).to_contain_text("23:40")
+            expect(page.locator(".plan")).to_have_count(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import pytest
 
 from qwen_agentkit.cli import hosting
 from qwen_agentkit.errors import InputError
+from qwen_agentkit.ingest.pipeline import IngestReport
+from qwen_agentkit.serve.library import Library
 from qwen_agentkit.stack import Stack
 from tests.serve_site import served
 
@@ -58,6 +61,25 @@ async def test_the_store_follows_a_folder(tmp_path: Path) -> None:
         assert result["passage"]["source"] == "الوثائق/窑炉.md"
         await client.put("/v1/documents/boat.md", content="The boat leaves at nine.")
         await until(client, lambda found: sources(found) == ["uploads/boat.md", "الوثائق/窑炉.md"])
+
+
+async def test_the_state_is_whole_while_the_first_changes_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "documents" / "hours.md", "The library opens at nine.")
+    go, ingest_folders = threading.Event(), Library.ingest_folders
+
+    def wait_and_ingest(*given: Any) -> IngestReport:
+        go.wait(60)
+        return ingest_folders(*given)
+
+    monkeypatch.setattr(Library, "ingest_folders", wait_and_ingest)
+    stack = Stack("nano", tmp_path / "store")
+    async with served(stack, watched=[tmp_path / "documents"]) as site, site.client() as client:
+        watched = (await client.get("/v1/documents")).json()["watched"]
+        go.set()
+    expected = {"folders": ["documents"], "state": "reading", "runs": 0, "error": "", "failing": []}
+    assert watched == expected
 
 
 async def test_who_may_not_read_everything_sees_no_names_of_files(tmp_path: Path) -> None:

@@ -41,9 +41,9 @@ class Watched(BaseModel):
     """Whether changes are being read, or waited for, or nobody watches any more."""
     runs: int
     """How often the folders were read."""
-    error: str = ""
+    error: str
     """Why the last run failed as a whole; it is tried again, unless the state is "failed"."""
-    failing: list[FailingFile] = []
+    failing: list[FailingFile]
     """Files that could not be read, which are tried again at growing intervals."""
 
 
@@ -69,7 +69,8 @@ class Watcher:
         self._stop = threading.Event()
         self._changes = file_changes(self._folders, self._stop)
         self._thread = threading.Thread(target=self._run, name="qwen-agentkit-watch", daemon=True)
-        self._now = Watched(folders=[folder.name for folder in self._folders], state="reading", runs=0)
+        names = [folder.name for folder in self._folders]
+        self._now = Watched(folders=names, state="reading", runs=0, error="", failing=[])
 
     def start(self) -> None:
         """Begin to watch."""
