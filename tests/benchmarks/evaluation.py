@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.evaluation import InformationRetrievalEvaluator
+from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 
 from qwen_agentkit.catalog import nano_folder
 from qwen_agentkit.cli import evaluating

@@ -15,6 +15,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Generator, Mapping
 from functools import cache
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from queue import SimpleQueue
@@ -55,7 +56,7 @@ def missing_binding() -> str:
     if numbers < _LEAST:
         return f"xllamacpp {found} is installed; expected {least} or newer. {_INSTALL}"
     try:
-        import xllamacpp as _  # built by a Cython whose types some other packages define in another size
+        import_module("xllamacpp")  # some other packages define types of its Cython in another size
     except (ImportError, TypeError) as error:
         return f"xllamacpp {found} cannot be imported beside what this process has imported: {error}."
     return ""
