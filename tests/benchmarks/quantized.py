@@ -64,7 +64,7 @@ def measure(effort: Effort) -> dict[str, Any]:
         say(f"  {kind}: this processor does not run it, or runs it slower, so it is left out")
     memory = _memory(effort)
     say(f"  GB while writing: {memory}")
-    bench = Bench(effort)
+    bench = Bench(effort, str(shape.folder(effort.size)))
     quantized = _Quantized(bench)
     cases = {}
     for name, case in (("decode", quantized.decode), ("prefill", quantized.prefill)):
