@@ -27,7 +27,7 @@ DOCUMENTS = {
     "crew/hours.md": f"# Hours\n\n{HOURS}",
     "crew/boat.md": "يغادر القارب في السابعة والنصف.",
     "staff/kiln.md": "窑炉最高温度为1230度。",
-    "staff/safe.md": "The code of the safe is 4417.",
+    "staff/safe.md": "The code of the safe is QZ4417.",
 }
 
 

@@ -22,7 +22,7 @@ USERS = {"anna": ["crew"], "ben": ["staff"], "chief": ["*"], "anna-writer": ["cr
 async def staff_passage(site: Site) -> str:
     async with site.client("ben") as ben:
         found = (await ben.post("/v1/search", json={"query": SECRET})).json()["results"]
-    return next(one["passage"]["id"] for one in found if "4417" in one["passage"]["text"])
+    return next(one["passage"]["id"] for one in found if "QZ4417" in one["passage"]["text"])
 
 
 async def test_groups_hold_on_every_route(nano_stack: Stack) -> None:
@@ -41,12 +41,12 @@ async def test_groups_hold_on_every_route(nano_stack: Stack) -> None:
                 loose = {**body, "settings": {"min_score": 0}}
                 answers.append(await anna.post("/v1/chat/completions", json=loose))
             for answer in answers:
-                assert "4417" not in answer.text
+                assert "QZ4417" not in answer.text
                 assert "staff" not in answer.text
             assert answers[2].status_code == answers[3].status_code == 404
             assert "crew/hours.md" in answers[1].text
         async with site.client("chief") as chief:
-            assert "4417" in (await chief.post("/v1/search", json={"query": SECRET})).text
+            assert "QZ4417" in (await chief.post("/v1/search", json={"query": SECRET})).text
             sources = [one["source"] for one in (await chief.get("/v1/documents")).json()["documents"]]
             assert len(sources) == 4
 
@@ -59,7 +59,7 @@ async def test_a_reader_of_the_group_finds_it(nano_stack: Stack, graph: str) -> 
             "messages": [{"role": "user", "content": SECRET}],
             "settings": {"min_score": 0},
         }
-        assert "4417" in (await ben.post("/v1/chat/completions", json=body)).text
+        assert "QZ4417" in (await ben.post("/v1/chat/completions", json=body)).text
 
 
 ROUTES = [
@@ -187,7 +187,7 @@ async def test_a_thread_of_another_token_is_not_there(own_stack: Stack) -> None:
         id = (await ben.post("/api/conversations", json={"title": "Mine"})).json()["id"]
         asked = {"question": SECRET, "graph": "rag"}
         answer = await ben.post(f"/api/conversations/{id}/ask", json=asked)
-        assert "4417" in answer.text
+        assert "QZ4417" in answer.text
         for attempt in (
             anna.get(f"/api/conversations/{id}"),
             anna.patch(f"/api/conversations/{id}", json={"title": "x"}),
@@ -203,14 +203,14 @@ async def test_an_answer_from_a_group_that_was_left_is_withheld(own_stack: Stack
     async with served(own_stack, USERS) as site, site.client("ben") as ben:
         id = (await ben.post("/api/conversations", json={"title": "Mine"})).json()["id"]
         await ben.post(f"/api/conversations/{id}/ask", json={"question": SECRET, "graph": "rag"})
-        assert "4417" in (await ben.get(f"/api/conversations/{id}")).text
+        assert "QZ4417" in (await ben.get(f"/api/conversations/{id}")).text
         file = site.tokens
         file.write_text(file.read_text().replace('"staff"', '"crew"'))
         left = (await ben.get(f"/api/conversations/{id}")).json()
         assert left["turns"] == [{"question": SECRET, "graph": "rag", "withheld": True}]
         # Nor does it come back as the history of the next question.
         again = await ben.post(f"/api/conversations/{id}/ask", json={"question": QUESTION, "graph": "rag"})
-        assert "4417" not in again.text
+        assert "QZ4417" not in again.text
         assert events_of(again.text)[-1]["answer"]
 
 

@@ -81,7 +81,7 @@ async def test_groups_hold_for_every_tool(nano_stack: Stack) -> None:
             hidden = next(
                 one["passage"]["id"]
                 for one in found.structured_content["results"]
-                if "4417" in one["passage"]["text"]
+                if "QZ4417" in one["passage"]["text"]
             )
         async with session(site, "anna") as anna:
             for name, arguments in (
@@ -91,7 +91,7 @@ async def test_groups_hold_for_every_tool(nano_stack: Stack) -> None:
                 ("ask", {"question": secret}),
             ):
                 answer = str(await anna.call_tool(name, arguments))
-                assert "4417" not in answer
+                assert "QZ4417" not in answer
                 assert "staff" not in answer
 
 
