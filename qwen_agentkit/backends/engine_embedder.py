@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from qwen_agentkit.backends.choosing import longest_text, saved_prompts
-from qwen_agentkit.backends.interfaces import Progress, Reading, refuse_cut_texts
+from qwen_agentkit.backends.embed_tokens import embed_tokens
+from qwen_agentkit.backends.interfaces import Progress, Reading
 from qwen_agentkit.engine.checkpoint.identity import Identity, identify
 from qwen_agentkit.engine.checkpoint.loading import Loaded, load
-from qwen_agentkit.engine.checkpoint.tokens import encode
 from qwen_agentkit.engine.forward.kv import KVCache
 from qwen_agentkit.engine.forward.packed import Segment, forward, token_batches
 from qwen_agentkit.errors import ModelError
-from qwen_agentkit.prompts import END_OF_TEXT, query_prompt
+from qwen_agentkit.prompts import query_prompt
 
 __all__ = ["EngineEmbedder"]
 
@@ -104,12 +104,8 @@ class EngineEmbedder:
     ) -> tuple[NDArray[np.float32], list[bool]]:
         """See `Embedder`."""
         loaded, limit = self.loaded, self.limit(reading.max_length)
-        ids = encode(loaded, [prompt + text for text in texts], limit - 1)
-        cut = [len(tokens) > limit - 1 for tokens in ids]
-        if not reading.may_cut:
-            refuse_cut_texts(texts, cut, limit)
-        end = loaded.token_id(END_OF_TEXT)
-        segments = [self._segment([*tokens[: limit - 1], end], prompt) for tokens in ids]
+        whole, cut = embed_tokens(loaded, texts, prompt, limit, reading)
+        segments = [self._segment(tokens, prompt) for tokens in whole]
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
         # A budget of one token gives every text a forward of its own.
         budget = 1 if reading.deterministic else loaded.token_budget

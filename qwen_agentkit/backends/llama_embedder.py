@@ -13,11 +13,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from qwen_agentkit.backends.interfaces import Progress, Reading, refuse_cut_texts
-from qwen_agentkit.engine.checkpoint.tokens import encode
+from qwen_agentkit.backends.embed_tokens import embed_tokens
+from qwen_agentkit.backends.interfaces import Progress, Reading
 from qwen_agentkit.engine.llama.model import GgufFile, LlamaModel, load_llama
 from qwen_agentkit.errors import ModelError
-from qwen_agentkit.prompts import END_OF_TEXT, query_prompt
+from qwen_agentkit.prompts import query_prompt
 
 __all__ = ["LlamaEmbedder"]
 
@@ -92,12 +92,7 @@ class LlamaEmbedder:
     ) -> tuple[NDArray[np.float32], list[bool]]:
         """See `Embedder`."""
         loaded, limit = self.loaded, self.limit(reading.max_length)
-        ids = encode(loaded, [prompt + text for text in texts], limit - 1)
-        cut = [len(tokens) > limit - 1 for tokens in ids]
-        if not reading.may_cut:
-            refuse_cut_texts(texts, cut, limit)
-        end = loaded.token_id(END_OF_TEXT)
-        whole = [[*tokens[: limit - 1], end] for tokens in ids]
+        whole, cut = embed_tokens(loaded, texts, prompt, limit, reading)
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
         order = sorted(range(len(texts)), key=lambda index: len(whole[index]))
         size = 1 if reading.deterministic else _BATCH

@@ -64,7 +64,7 @@ class Tokens(Protocol):
 
 
 class Shortened(Protocol):
-    """What knows whether a thought was closed for its length."""
+    """A guide that knows whether a thought was closed because it was too long."""
 
     @property
     def truncated(self) -> bool:

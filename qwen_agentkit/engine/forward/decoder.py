@@ -107,7 +107,7 @@ class _Layer:
 
 
 def _read_positions(segments: Sequence[Segment], device: torch.device) -> Tensor:
-    """Return the places in the row that are read; where none is, one all the same: norms need a row."""
+    """Return the places in the row that are read. If none is, return one place: a norm needs a row."""
     positions: list[int] = []
     end = 0
     for segment in segments:
