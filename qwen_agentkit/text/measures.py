@@ -11,12 +11,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from qwen_agentkit.text.cldr import Forms, currency_forms, unit_forms
+from qwen_agentkit.text.minor_money import minor_forms, share_of
 from qwen_agentkit.text.stems import find_stems
 
 __all__ = ["Measure", "are_compatible", "find_measure", "in_base_units", "is_currency_code"]
 
 Meanings = frozenset[str]
-"""CLDR's names of units and ISO 4217 codes; a word may have several."""
+"""CLDR's names of units, ISO 4217 codes, and parts such as "EUR/100"; a word may have several."""
 
 
 class Measure(NamedTuple):
@@ -71,13 +72,19 @@ def are_compatible(one: Meanings, other: Meanings) -> bool:
 
 
 def in_base_units(value: str, meanings: Meanings) -> set[tuple[str, Decimal]]:
-    """Return a value in the base units of its measure: ("duration", 5400) for 90 minutes."""
+    """Return a value in the base units of its measure: ("duration", 5400) for 90 minutes.
+
+    Amounts of money have one for each currency that is meant: ("EUR", 0.5), ("USD", 0.5) for 50 cents.
+    """
     try:
         number = Decimal(value)
     except ArithmeticError:
         return set()
     found = {_BASE[meaning] for meaning in meanings if meaning in _BASE}
-    return {(kind, number * factor) for kind, factor in found}
+    money = {share for meaning in meanings if (share := share_of(meaning))}
+    return {(kind, number * factor) for kind, factor in found} | {
+        (code, number / count) for code, count in money
+    }
 
 
 def is_currency_code(word: str) -> bool:
@@ -114,7 +121,10 @@ def _load(language: str) -> tuple[Forms, dict[str, list[tuple[str, Meanings]]], 
     for code in dict.fromkeys((language, "en")):
         heads, tails = unit_forms(code)
         money = currency_forms(code)
-        for table, forms in ((behind, tails), (behind, money), (before, heads), (before, money)):
+        parts = minor_forms(code)
+        for table, forms in (
+            (behind, tails), (behind, money), (behind, parts), (before, heads), (before, money),
+        ):  # fmt: skip
             for form, meanings in forms.items():
                 if form not in _NO_UNITS and not form.isdecimal():
                     table[form] = table.get(form, frozenset()) | meanings

@@ -12,6 +12,7 @@ from typing import Literal
 from qwen_agentkit.text.calendar_words import find_days, find_months, unnamed_days
 from qwen_agentkit.text.figures import Figure, find_figures
 from qwen_agentkit.text.folding import normalize_text
+from qwen_agentkit.text.minor_money import share_of
 from qwen_agentkit.text.sparse import sparse_query
 from qwen_agentkit.text.spoken import spoken_times
 
@@ -180,7 +181,7 @@ def _is_hour(figure: Figure) -> bool:
 
 
 def _is_money(figure: Figure) -> bool:
-    return any(len(meaning) == 3 and meaning.isupper() for meaning in figure.measure)
+    return any(map(share_of, figure.measure))
 
 
 def _is_year(figure: Figure) -> bool:
