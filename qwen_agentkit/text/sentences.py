@@ -48,7 +48,7 @@ _ABBREVIATIONS = (
     "mr mrs ms dr prof jr sr messrs vs e.g i.e eg ie cf approx ca vol fig figs pp eds dept est inc ltd "
     "corp capt lt sgt rev gov rep u.s u.k a.m p.m z.b d.h u.a o.ä s.o bzw evtl ggf inkl vgl abb nr mio mrd "
     "mme mlle etc av env p.ex sra srta ud uds pág núm dña dott sig sigg avv exmo st mt gen col "
-    "med rer nat phil jur h.c डॉ प्रो कु ডা ড মো "
+    "med rer nat phil jur h.c डॉ प्रो कु ডা ড মো திரு திருமதி "
     "ул им т.е т.к т.д т.п руб тыс млн млрд рис стр гл др проф д-р св напр т.зв هـ"
 )
 # Abbreviations only in front of a number: "No. 5", "Jan. 3", "Art. 12".
@@ -72,7 +72,7 @@ _LONGEST_WORD = 20
 """The longest abbreviation, in characters. The bound keeps a text of dots fast."""
 # Includes vowel signs: without them the last letter of a vowelled word looks like an initial.
 _LAST_WORD = re.compile(
-    r"[\w.\-\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0900-\u0963]*$"
+    r"[\w.\-\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0900-\u0963\u0b80-\u0bff]*$"
 )
 
 _UNSPACED = regex.compile(r"[\p{Thai}\p{Lao}\p{Tibetan}\p{Khmer}\p{Myanmar}]")
