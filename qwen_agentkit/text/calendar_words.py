@@ -33,20 +33,32 @@ _BEFORE_MONTH = re.compile(
 )
 _AMBIGUOUS_DAYS = frozenset({
     "pazar", "minggu", "ahad", "linggo", "پير", "منگل", "هفته", "ہفتہ", "อาทิตย์", "จันทร์", "อังคาร", "ням",
-    "शनि", "சனி", "வெள்ளி", "திங்கள்", "ஞாயிறு", "புதன்", "செவ்வாய்", "sun", "sat", "wed", "mon", "mar", "mer",
+    "शनि", "சனி", "வெள்ளி", "திங்கள்", "ஞாயிறு", "புதன்", "செவ்வாய்", "sun", "sat", "wed", "mon",
+    "mar", "mer",
 })  # fmt: skip
 # What may be left out of a name: วันศุกร์, 金曜日, segunda-feira, يوم, יום.
 _LEFT_OUT = re.compile("^(?:วัน|יום )|(?:曜日|日|-feira)$")
 # "Tầng thứ ba" is the third floor, and not Tuesday; nor is "τρίτος", where days are feminine.
 _COUNTED = {
     "vi": re.compile(
-        r"(?<!\w)(?:tầng|lần|chương|hạng|phần|người|trang|bước|trí|đoạn|kỷ|lớp|dòng|cột|quý|bài|tập|con|cái|chiếc"
+        r"(?<!\w)(?:tầng|lần|chương|hạng|phần|người|trang|bước|trí|đoạn|kỷ|lớp|dòng|cột|quý|bài|tập"
+        r"|con|cái|chiếc"
         r"|cuốn|số|tòa|tuần|tháng|năm|cuộc|vòng|kỳ|đợt|loại|điều|khoản|mục|câu|viên) \S+ \S+$"
     ),
     "el": re.compile("ο[νςυι]?$|ους$"),
 }
 _FURTHER_DAYS = {
     "de": {"sonnabend": "5"},
+    "is": {
+        f"{name}{ending}": str(n)
+        for n, name in enumerate(("mánu", "þriðju", "miðviku", "fimmtu", "föstu", "laugar", "sunnu"))
+        for ending in ("dögum", "degi", "daga")
+    },
+    "tl": {"miyerkoles": "2", "huwebes": "3", "biyernes": "4"},
+    "ta": {
+        f"{name}கிழமை": str(n)
+        for n, name in enumerate(("திங்கட்", "செவ்வாய்க்", "புதன்", "வியாழக்", "வெள்ளிக்", "சனிக்", "ஞாயிற்றுக்"))
+    },
     "ja": {f"{sign}曜": str(n) for n, sign in enumerate("月火水木金土日")},
 }
 _FURTHER_DAYS["pt"] = {
@@ -60,8 +72,10 @@ _FURTHER_MONTHS = {
     "hi": {"सितम्बर": "9", "अक्तूबर": "10", "नवम्बर": "11", "दिसम्बर": "12"},
 }
 _CHINESE_WEEK = "(?:星期|礼拜|禮拜|周|週)"
+# "一周四天" is four days a week, and no Thursday.
 _CHINESE_DAYS = re.compile(
-    f"{_CHINESE_WEEK}([一二三四五六日天])((?:[、,和及至到~–—-]{_CHINESE_WEEK}?[一二三四五六日天](?![\\d月点點]))*)"
+    f"{_CHINESE_WEEK}((?:[一二三四五六](?![天次个個回]|小[时時])"
+    f"|[日天]))((?:[、,和及至到~–—-]{_CHINESE_WEEK}?[一二三四五六日天](?![\\d月点點]))*)"
 )
 _CHINESE_NEXT = re.compile(f"{_CHINESE_WEEK}?([一二三四五六日天])")
 _CHINESE_DAY = {char: str(number) for number, char in enumerate("一二三四五六日")} | {"天": "6"}
@@ -70,21 +84,30 @@ _SHORT_DAYS = (
     "(?<=[(（・、~〜,·-])[{0}](?=[)）・、~〜,·-])|[{0}](?=[・、~〜·-][{0}])|(?<=[{0}][・、~〜·-])[{0}]"
 )
 
+_RANGE_ENDINGS = {
+    code: (re.compile(f"(?:{first})$"), re.compile(f"(?:{last})$"))
+    for code, first, last in (
+        ("fi", "st[aä]|lt[aä]", "[aeiouyäö]n|lle"), ("hu", "t[óő]l", "ig"), ("et", "st", "ni"),
+        ("tr", "[dt][ea]n", "[ae]|kadar"), ("ka", "დან", "მდე"), ("hy", "ից", "."), ("ta", ".", "."),
+        ("eu", "tik", "ra"), ("kn", "ದಿಂದ", "."), ("te", ".", "."),
+    )
+}  # fmt: skip
 _LETTER = "\\w\u0900-\u0963\u0981-\u0dff"
 _INFLECTING = frozenset({
     "be", "bg", "bs", "cs", "el", "hr", "kk", "lt", "lv", "mk", "pl", "ru", "sk", "sl", "sr", "uk",
 })  # fmt: skip
 _AGGLUTINATING = frozenset({
-    "et", "eu", "fi", "hu", "hy", "is", "ka", "kn", "ml", "mn", "ro", "sq", "ta", "te", "tr",
+    "et", "eu", "fi", "gu", "hu", "hy", "is", "ka", "kn", "ml", "mn", "mr", "ne", "ro", "sq", "ta",
+    "te", "tr",
 })  # fmt: skip
 _GERMANIC = frozenset({"af", "da", "de", "lb", "nl", "no", "sv"})
 _JOINED_WITH = frozenset({"bo", "ja", "km", "ko", "lo", "my", "th", "zh", "zh-hant"})
 """Languages whose words stand together with their neighbors."""
 _CASE = (
-    "(?:[аеиіоуыэюяёьйїє]{0,2}(?:м|х|ми|й|в)?|z?[aeiouyąęěáéíóúůýūėį]{0,3}(?:m|ch|mi|s|j|ů)?"
+    "(?:[аеиіоуыэюяёьйїє]{0,2}(?:м|х|ми|й|в)?|z?[aeiouyąęěáéíóúůýūėįāēīļ]{0,3}(?:m|ch|mi|s|j|ů)?"
     "|[αεηιουωάέήίόύώ]{0,2}[νς]?)"
 )
-_FINAL = re.compile("[aeiouyáéíóúýěąęāēīūаеиоуыэюяёьйїєαηοιω]$|ος$|ης$|as$|is$|us$")
+_FINAL = re.compile("[aeiouyáéíóúýěąęāēīūаеиоуыэюяёьйїєαηοιω]$|ος$|ης$|as$|is$|us$|ი$")
 _FLEETING = re.compile("[eoaеоіа](?=[kcкцn]$)")  # piątek, w piątku
 
 _EVERY_DAY = re.compile(
@@ -149,11 +172,19 @@ def find_days(text: str, language: str) -> list[CalendarWord]:
     found.sort(key=lambda word: word.start)
     between = []
     for one, other in pairwise(found):
-        if is_range(text[one.end : other.start]):
+        if is_range(text[one.end : other.start]) or _are_range_ends(text, one, other, code):
             first, last = int(one.number), int(other.number)
             days = range(first + 1, first + 1 + (last - first - 1) % 7)
             between += [CalendarWord(str(day % 7), one.start, other.end, False) for day in days]
     return found + between
+
+
+def _are_range_ends(text: str, one: CalendarWord, other: CalendarWord, code: str) -> bool:
+    """Tell whether the endings of two names say from and to: "maanantaista perjantaihin"."""
+    if code not in _RANGE_ENDINGS or text[one.end : other.start].strip(" -"):
+        return False
+    first, last = _RANGE_ENDINGS[code]
+    return bool(first.search(text[one.start : one.end]) and last.search(text[other.start : other.end]))
 
 
 def find_months(text: str, language: str) -> list[CalendarWord]:
@@ -271,10 +302,13 @@ def _compile(forms: dict[str, str], language: str, short: frozenset[str]) -> _Pa
     head, tail = rf"(?<![{_LETTER}])", rf"(?![{_LETTER}])"
     if language in ("ar", "fa", "ur", "ps"):
         head += "[وفبلك]?(?:ال)?"
+        tail = "(?:ها(?:ي)?)?" + tail if language == "fa" else tail
     elif language == "he":
         head += "[ובלכמהש]{0,3}"
     elif language == "bn":
         tail = ""
+    elif language == "uk":
+        head += "(?:що)?"
     ending = _CASE if language in _INFLECTING else rf"'?[{_LETTER}]{{0,8}}" if stems else "(?:'?s)?"
     inflected = f"|{head}({_either(stems, list(stems.values()))}){ending}{tail}" if stems else ""
     plural = "(?:'?s)?" if not stems else ""

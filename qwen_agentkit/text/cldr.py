@@ -17,7 +17,7 @@ from qwen_agentkit.text.folding import normalize_text
 if TYPE_CHECKING:
     from babel import Locale
 
-__all__ = ["currency_forms", "day_forms", "month_forms", "unit_forms"]
+__all__ = ["TOMAN", "currency_forms", "day_forms", "month_forms", "unit_forms"]
 
 Forms = dict[str, frozenset[str]]
 """Normalized words and what each may mean."""
@@ -25,6 +25,7 @@ Forms = dict[str, frozenset[str]]
 _BABEL_NAMES = {"zh-hant": "zh_Hant", "no": "nb", "tl": "fil"}
 # Arabic names its months in three ways.
 _FURTHER = {"ar": ("ar_SY", "ar_DZ", "ar_MA"), "zh": ("zh_Hant",), "zh-hant": ("zh",), "sr": ("sr_Latn",)}
+_KILO = "mass-kilogram"
 _FURTHER_UNITS = {
     "ar": {
         "مترا مربعا": "area-square-meter",
@@ -32,11 +33,48 @@ _FURTHER_UNITS = {
         "مترا مكعبا": "volume-cubic-meter",
     },
     "he": {"מטר רבוע": "area-square-meter", "מטרים רבועים": "area-square-meter"},
-}
+    "en": {
+        "mah": "electric-milliampere-hour", "ah": "electric-ampere-hour", "wh": "energy-watt-hour",
+        "nm": "torque-newton-meter", "lb-ft": "torque-pound-force-foot", "ft-lb": "torque-pound-force-foot",
+        "ft-lbs": "torque-pound-force-foot", "rpm": "frequency-rotation", "db": "sound-decibel",
+        "kbit/s": "rate-kilobit", "kbps": "rate-kilobit", "mbit/s": "rate-megabit", "mbps": "rate-megabit",
+        "gbit/s": "rate-gigabit", "gbps": "rate-gigabit", "psi": "pressure-pound-force-per-square-inch",
+        "mcg": "mass-microgram", "kilo": _KILO, "kilos": _KILO, "lbs": "mass-pound",
+    },
+    **{code: {"kilo": _KILO, "kilos": _KILO} for code in ("de", "fr", "nl", "tr", "id", "ms", "fi", "da",
+    "no")},
+    "el": {"τοις εκατό": "concentr-percent", "τοις χιλίοις": "concentr-permille"},
+    "sv": {"kilo": _KILO, "dag": "duration-day", "dagar": "duration-day"},
+    "es": {"kilo": _KILO, "kilos": _KILO}, "pt": {"quilo": _KILO, "quilos": _KILO, "kilo": _KILO},
+    "cs": {"dní": "duration-day"},
+    "it": {"chilo": _KILO, "chili": _KILO}, "ru": {"кило": _KILO}, "hi": {"किलो": _KILO},
+    "hu": {"kiló": _KILO},
+    "ja": {
+        "センチ": "length-centimeter", "ミリ": "length-millimeter", "リッター": "volume-liter",
+        "ヘクタール": "area-hectare",
+    },
+    "zh": {"斤": "mass-jin", "公里": "length-kilometer", "公斤": _KILO, "千克": _KILO},
+    "vi": {
+        "ki-lô-gam": _KILO, "kí": _KILO, "cân": _KILO, "gam": "mass-gram", "ki-lô-mét": "length-kilometer",
+        "cây số": "length-kilometer", "mét": "length-meter", "xăng-ti-mét": "length-centimeter",
+        "mi-li-mét": "length-millimeter", "lít": "volume-liter",
+    },
+}  # fmt: skip
+TOMAN = "TMN"
+"""Stands for ten Iranian rials."""
 _FURTHER_SIGNS = {
     "tr": {"tl": "TRY"},
-    "fa": {"تومان": "IRR"},
-    "zh": {"人民币": "CNY", "元": "CNY", "块": "CNY"},
+    "fa": {"تومان": TOMAN, "تومن": TOMAN},
+    "he": {'ש"ח': "ILS", "שח": "ILS"},
+    "en": {
+        "toman": TOMAN,
+        "tomans": TOMAN,
+        "rs": "INR PKR LKR NPR",
+        "kr": "SEK NOK DKK ISK",
+        "zł": "PLN",
+        "kč": "CZK",
+    },
+    "zh": {"人民币": "CNY", "元": "CNY", "块": "CNY", "块钱": "CNY", "元钱": "CNY"},
     "zh-hant": {"人民幣": "CNY", "元": "CNY", "塊": "CNY"},
     "ja": {"元": "CNY"},
 }
@@ -56,7 +94,14 @@ UNITS = (
     *("power-watt", "power-kilowatt", "power-megawatt", "energy-kilowatt-hour", "energy-kilocalorie"),
     *("energy-joule", "energy-kilojoule", "electric-volt", "electric-ampere", "frequency-hertz"),
     *("frequency-kilohertz", "frequency-megahertz", "frequency-gigahertz", "speed-kilometer-per-hour"),
-    *("speed-mile-per-hour", "speed-meter-per-second"),
+    *("speed-mile-per-hour", "speed-meter-per-second", "mass-microgram", "length-micrometer"),
+    *("length-nanometer", "volume-cup", "volume-tablespoon", "volume-teaspoon", "volume-pint"),
+    *("volume-hectoliter", "volume-cubic-centimeter", "area-square-centimeter", "area-square-foot"),
+    *("area-square-mile", "pressure-bar", "pressure-millibar", "pressure-hectopascal", "pressure-kilopascal"),
+    *("pressure-megapascal", "pressure-pound-force-per-square-inch", "torque-newton-meter"),
+    *("torque-pound-force-foot", "electric-milliampere", "electric-ohm", "energy-calorie"),
+    *("power-horsepower", "power-gigawatt", "digital-kilobit", "digital-megabit", "digital-gigabit"),
+    *("duration-millisecond", "duration-decade", "duration-century", "concentr-part-per-million"),
 )
 
 
@@ -116,7 +161,7 @@ def unit_forms(language: str) -> tuple[Forms, Forms]:
                     if number and not (head and tail):
                         (before if head else behind).setdefault(head or tail, set()).add(unit)
     for form, unit in _FURTHER_UNITS.get(language, {}).items():
-        behind.setdefault(form, set()).add(unit)
+        behind.setdefault(normalize_text(form), set()).add(unit)
     return _frozen(before), _frozen(behind)
 
 
@@ -147,11 +192,11 @@ def currency_forms(language: str) -> Forms:
         for code in codes:
             symbol = normalize_text(locale.currency_symbols.get(code, code))
             signs = "".join(char for char in symbol if unicodedata.category(char) == "Sc")
-            for form in {code.casefold(), symbol, signs, *names[code]}:
+            for form in {code.casefold(), symbol, symbol.strip("."), signs, *names[code]}:
                 if any(char.isalpha() for char in form) or signs:
                     forms.setdefault(form, set()).add(code)
         for sign, code in _FURTHER_SIGNS.get(language, {}).items():
-            forms.setdefault(sign, set()).add(code)
+            forms.setdefault(normalize_text(sign), set()).update(code.split())
         for word, owners in _kinds(names).items():
             forms.setdefault(word, set()).update(owners)
     return _frozen(forms)

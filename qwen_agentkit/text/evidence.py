@@ -21,8 +21,9 @@ from qwen_agentkit.text.dates import Date, find_dates, has_other_order
 from qwen_agentkit.text.figures import Figure, collect_values, find_figures, find_ranges
 from qwen_agentkit.text.folding import normalize_text, remove_accents
 from qwen_agentkit.text.markup import without_markup
-from qwen_agentkit.text.measures import are_compatible, in_base_units
+from qwen_agentkit.text.measures import are_compatible, are_equal
 from qwen_agentkit.text.names import find_codes, find_names, find_roman_numerals
+from qwen_agentkit.text.negation import find_denial
 from qwen_agentkit.text.numerals import knows_number_words
 from qwen_agentkit.text.ordinals import Ordinal, find_ordinals, find_stated_places, has_other_place
 from qwen_agentkit.text.quotes import find_quotations
@@ -38,11 +39,12 @@ class Missing(TypedDict):
     """Something that a sentence states and none of its passages does.
 
     Attributes:
-        kind: "quote", "number" (also times and dates) or "name" (also addresses and codes).
-        text: The words of the sentence.
+        kind: "quote", "number" (also times and dates), "name" (also addresses and codes) or "negation" (the
+            sentence denies what a passage says, or the other way round).
+        text: The words of the sentence; of a negation that it leaves out, those of the passage.
     """
 
-    kind: Literal["quote", "number", "name"]
+    kind: Literal["quote", "number", "name", "negation"]
     text: str
 
 
@@ -160,6 +162,9 @@ def find_missing(claim: str, sources: Sequence[Evidence], language: str) -> list
     rest = _without_known_codes(claim, sources)
     missing += [{"kind": "number", "text": text} for text in _missing_figures(rest, sources, language)]
     missing += [{"kind": "name", "text": name} for name in _missing_names(rest, sources, language)]
+    alike = [source.text for source in sources if source.language.split("-")[0] == language.split("-")[0]]
+    if denial := find_denial(claim, alike, language):
+        missing.append({"kind": "negation", "text": denial})
     return list({(item["kind"], item["text"]): item for item in missing}.values())
 
 
@@ -174,7 +179,12 @@ def _without_known_codes(claim: str, sources: Sequence[Evidence]) -> str:
 def _missing_figures(claim: str, sources: Sequence[Evidence], language: str) -> list[str]:
     """Return the numbers, ranges and dates of a claim that no source states like that."""
     values = set().union(*(source.values for source in sources))
-    values |= {str(one.number) for source in sources for one in source.ordinals}
+    values |= {
+        str(one.number)
+        for source in sources
+        for one in source.ordinals
+        if f"-{one.number}" not in source.values
+    }
     missing: list[str] = []
     for figure in find_figures(claim, language):
         # What a source states in another calendar has a "~", and does not answer to that calendar itself.
@@ -229,12 +239,13 @@ def _has_measure(figure: Figure, sources: Sequence[Evidence]) -> bool:
 
 def _is_converted(figure: Figure, sources: Sequence[Evidence]) -> bool:
     """Tell whether a source states the amount in another unit: 90 minutes are 1.5 hours."""
-    wanted = {amount for value in figure.values for amount in in_base_units(value, figure.measure)}
-    return bool(wanted) and any(
-        wanted & in_base_units(value, one.measure)
+    return any(
+        are_equal(value, figure.measure, other, one.measure)
         for source in sources
         for one in source.figures
-        for value in one.values
+        if one.measure
+        for value in figure.values
+        for other in one.values
     )
 
 
@@ -277,21 +288,32 @@ def _missing_names(claim: str, sources: Sequence[Evidence], language: str) -> li
         return codes + titled
     numerals = find_roman_numerals(claim)
     # EUR and Celsius are no names beside a number: its measure is compared.
-    counted = {word for figure in find_figures(claim, language) for word in figure.counted.split()}
+    counted = {
+        word for figure in find_figures(claim, language) for word in re.findall(r"\w+", figure.counted)
+    }
     names = [
         name
         for name in find_names(claim, language)
         if normalize_text(name) not in counted
-        and not any(str(numerals.get(name)) in source.values for source in sources)
+        and not any(_states_numeral(name, numerals, source) for source in sources)
     ]
     missing = [
-        name for name in names if not any(_contains_name(name, source, language) for source in sources)
+        name
+        for name in names
+        if name in numerals or not any(_contains_name(name, source, language) for source in sources)
     ]
     missing += [name for name in titled if name not in missing]
     # Where capitals tell nothing, only the place in a repeated sentence does.
     other = None if missing else find_substitution(claim, [source.text for source in sources], language)
     words = set(normalize_text(other or "").split())
     return [*codes, *missing, *([other] if other and not words <= calendar_names(language) | counted else [])]
+
+
+def _states_numeral(name: str, numerals: dict[str, int], source: Evidence) -> bool:
+    """Tell whether a source states a Roman numeral or its value; "XLI" is not in "XLII"."""
+    if name not in numerals:
+        return False
+    return str(numerals[name]) in source.values or bool(re.search(rf"\b{name}\b", source.text))
 
 
 def _missing_titled(claim: str, sources: Sequence[Evidence], language: str) -> list[str]:

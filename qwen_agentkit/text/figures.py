@@ -12,7 +12,9 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import NamedTuple
 
+from qwen_agentkit.text.amounts import FRACTION, fraction_values, rewrite_parts, rewrite_sums
 from qwen_agentkit.text.calendar_words import find_days, find_months, unnamed_days, unnamed_months
+from qwen_agentkit.text.day_parts import find_noon
 from qwen_agentkit.text.folding import normalize_text
 from qwen_agentkit.text.measures import find_measure
 from qwen_agentkit.text.names import find_roman_numerals, remove_codes
@@ -21,9 +23,9 @@ from qwen_agentkit.text.other_calendars import OtherDate, find_other_dates
 from qwen_agentkit.text.ranges import is_range
 from qwen_agentkit.text.readings import (
     DECIMAL,
+    GROUPED,
     SCALE,
     SCALE_OF,
-    find_noon,
     read_number,
     read_other_year,
     read_time,
@@ -73,6 +75,11 @@ _MONTH_IN_DIGITS = re.compile(r"\d{1,2}[/.-]\d{4}|\d{4}[/-]\d{1,2}|\d{1,2}/\d{1,
 _MONTH_SIGN = re.compile(r" ?[月월]")
 _MINUS = re.compile(
     r"(?<![\w.-])(?:minus|минус|мінус|eksi) ?(?=\d)|(?:负|負|零下|氷点下|マイナス|영하 ?)(?=\d)"
+)
+# In front of a number in words; "au moins" and "al menos" are "at least".
+_MINUS_WORD = re.compile(
+    r"(?:\b(?:minus|miinus|mínusz|минус|мінус|eksi)|(?<!\bau )(?<!\bdu )(?<!\bde )\bmoins"
+    r"|(?<!\bal )(?<!\blo )(?<!\bpelo )(?<!\bde )\bmenos) $"
 )
 # Words for a number below zero; they may stand anywhere in the text.
 _BELOW = re.compile(
@@ -126,9 +133,11 @@ def _with_common_date(figure: Figure, date: OtherDate) -> Figure:
 
 def _find_numbers(text: str, language: str) -> list[Figure]:
     """Return the numbers of a prepared text with what they count, in digits first."""
+    found = _find_fractions(text)
+    text = _blank_fractions(text)
     eastern = list(find_eastern_numerals(text))
     digits = _blank_numerals(text, [one for one in eastern if one.text[0].isdecimal()])
-    found = [figure for match in _CHAIN.finditer(digits) for figure in _read_chain(digits, match, language)]
+    found += [figure for match in _CHAIN.finditer(digits) for figure in _read_chain(digits, match, language)]
     found += [
         Figure(
             one.text,
@@ -145,6 +154,17 @@ def _find_numbers(text: str, language: str) -> list[Figure]:
     return [_with_measure(figure, text, language) for figure in found]
 
 
+def _find_fractions(text: str) -> list[Figure]:
+    return [
+        Figure(one[0], frozenset(fraction_values(one[1], one[2])), start=one.start(), end=one.end())
+        for one in FRACTION.finditer(text)
+    ]
+
+
+def _blank_fractions(text: str) -> str:
+    return FRACTION.sub(lambda found: " " * len(found[0]), text)
+
+
 def _with_measure(figure: Figure, text: str, language: str) -> Figure:
     measure = find_measure(text, figure.start, figure.end, language)
     if measure is None:
@@ -156,6 +176,8 @@ def _with_said(figure: Figure, said: dict[str, str]) -> Figure:
     """Give a figure the words of the sentence; a half may also be half of something else than an hour."""
     if figure.text not in said:
         return figure
+    if ":" not in figure.text:
+        return figure._replace(text=said[figure.text])
     hour, _, minute = figure.text.partition(":")
     part = {"30": f"{hour}.5", "15": f"{hour}.25", "45": f"{hour}.75"}.get(minute)
     values = figure.values | ({part} if part else set())
@@ -184,9 +206,9 @@ def collect_values(text: str, language: str) -> set[str]:
     values |= {f"~{value}" for figure in figures for value in figure.common}
     values |= {str(number) for number in find_roman_numerals(text).values()}
     prepared = _prepare(rewrite_amounts(text), language)
-    text = prepared.text
+    text = _blank_fractions(prepared.text)
     for match in _CHAIN.finditer(text):
-        values |= _collect_chain_values(text, match)
+        values |= _collect_chain_values(text, match, language)
     for one in [*find_eastern_numerals(text), *find_number_words(text, language)]:
         values |= _collect_numeral_values(text, one, language)
     if _BELOW.search(text):
@@ -209,7 +231,11 @@ def _prepare(text: str, language: str) -> _Prepared:
     for day in found:
         if day.sure:
             letters[day.start : day.end] = " " * (day.end - day.start)
-    text, said = spoken_times("".join(letters), language)
+    text, sums = rewrite_sums("".join(letters), language)
+    text, times = spoken_times(text, language)
+    text, parts = rewrite_parts(text, language)
+    said = {**sums, **times, **parts}
+    text = re.sub(" {2,}", " ", text)
     return _Prepared(_MINUS.sub(" -", _CLOCK.sub(r"\1:\2", text)), days, said)
 
 
@@ -234,11 +260,19 @@ def _read_chain(text: str, match: re.Match[str], language: str) -> Iterator[Figu
     elif _DATE.fullmatch(chain) or (_DAY_MONTH.fullmatch(chain) and _GOES_ON.match(text, end)):
         for part in re.findall(r"\d+", chain):
             yield Figure(part, frozenset({strip_zeros(part), f"m{int(part)}"}), start=start, end=end)
+    elif _DIGIT_FRACTION.fullmatch(chain):
+        # 3/4 is a part, or a day and a month: each number also stands for the part.
+        top, bottom = chain.split("/")
+        part = {format_number(round(Decimal(top) / Decimal(bottom), 3))}
+        for number in (top, bottom):
+            yield Figure(number, frozenset({*read_number(number), *part}), start=start, end=end)
     elif re.search("[:/-]", chain):
         for part in re.finditer("[^/-]+", chain):
             for figure in _read_range_end(part[0]):
                 yield figure._replace(start=start + part.start(), end=start + part.end())
-    elif scale := SCALE.match(text, end):
+    elif (scale := SCALE.match(text, end)) and not (
+        scale[1] == "mil" and language not in ("ca", "es", "gl", "pt")  # a mile in Turkish
+    ):
         factor = SCALE_OF[scale[1]]
         scaled = {format_number(Decimal(value) * factor) for value in read_number(chain)}
         yield Figure(chain + scale[0], frozenset(scaled), start=start, end=scale.end())
@@ -248,6 +282,14 @@ def _read_chain(text: str, match: re.Match[str], language: str) -> Iterator[Figu
         yield Figure(chain, read_time(dotted[1], dotted[2], noon), start=start, end=end)
     elif _is_negative(text, start):
         yield Figure(f"-{chain}", frozenset(_negate(read_number(chain))), start=start, end=end)
+    elif _VERSION.fullmatch(chain) and not (GROUPED.fullmatch(chain) or DECIMAL.fullmatch(chain)):
+        yield Figure(chain, frozenset({chain}), start=start, end=end)
+    elif " " in chain and not (GROUPED.fullmatch(chain) or DECIMAL.fullmatch(chain)):
+        for number in re.finditer(r"\S+", chain):
+            place = start + number.start()
+            yield Figure(
+                number[0], frozenset(read_number(number[0])), start=place, end=place + len(number[0])
+            )
     else:
         values = read_number(chain)
         if short := _SHORT_SCALE.match(text, end):  # 10k may be a distance, 5m too
@@ -262,6 +304,8 @@ def _read_chain(text: str, match: re.Match[str], language: str) -> Iterator[Figu
         yield Figure(chain, frozenset(values), start=start, end=end, common=common)
 
 
+_DIGIT_FRACTION = re.compile(r"[1-9]/(?:[2-9]|1[0-6]?)")
+_VERSION = re.compile(r"\d{1,6}(?:\.\d{1,6}){2,}")
 _SHORT_SCALE = re.compile(r"[km](?!\w)")
 
 
@@ -274,15 +318,21 @@ def _read_range_end(part: str) -> Iterator[Figure]:
         yield Figure(number, frozenset(read_number(number)))
 
 
-def _collect_chain_values(text: str, match: re.Match[str]) -> set[str]:
+def _collect_chain_values(text: str, match: re.Match[str], language: str) -> set[str]:
     """Return the less certain readings of a run of digits."""
     chain = match[0]
     if _is_negative(text, match.start()):
         return set()
     if (time := _TIME.fullmatch(chain)) and time[2] != "00":
         return set()  # 5:30 is not 5.
-    parts = re.findall(r"\d+", chain)
+    if re.fullmatch(r"\d{1,3}(?:[,.' ]000|[,' ]\d{3})+", chain):
+        return read_number(chain)  # 450,000 is not 450.
+    if DECIMAL.fullmatch(chain) and (chain.startswith("0") or _counts(text, match, language)):
+        return read_number(chain)  # Nor are 12.50 euros 12 euros.
+    parts = [time[1]] if time else re.findall(r"\d+", chain)
     values = {strip_zeros(part) for part in parts}
+    if _DIGIT_FRACTION.fullmatch(chain):
+        values |= fraction_values(*parts)
     if _MONTH_IN_DIGITS.fullmatch(chain):
         values |= {f"m{int(part)}" for part in parts}
     if DECIMAL.fullmatch(chain):
@@ -294,15 +344,25 @@ def _collect_chain_values(text: str, match: re.Match[str]) -> set[str]:
     return values
 
 
+def _counts(text: str, match: re.Match[str], language: str) -> bool:
+    """Tell whether a number has a unit or a currency, so that it is no date and no time."""
+    measure = find_measure(text, match.start(), match.end(), language)
+    return measure is not None and not any(one.startswith("duration") for one in measure.meanings)
+
+
 def _is_negative(text: str, start: int) -> bool:
     """Tell whether the number at `start` has a minus sign, not a range or hyphen, before it."""
     before = text[max(0, start - 3) : start]
+    if _MINUS_WORD.search(text[max(0, start - 12) : start]):
+        return True
     return bool(_SIGN.search(before)) and not before[0].isdecimal()
 
 
 def _certain_values(text: str, one: Numeral) -> frozenset[str]:
     """Return the certain readings of a number in words or signs: a month, an hour, or the number."""
     (value, *others) = one.values
+    if _is_negative(text, one.start):
+        return frozenset(_negate(one.values))
     if not others and value.isdecimal() and int(value) <= 12:
         if noon := find_noon(text, one.start, one.end):
             return read_time(value, "00", noon)
@@ -313,6 +373,8 @@ def _certain_values(text: str, one: Numeral) -> frozenset[str]:
 
 def _collect_numeral_values(text: str, one: Numeral, language: str) -> set[str]:
     """Return every reading of a number in words or signs."""
+    if _is_negative(text, one.start):
+        return _negate(one.values)
     values = set(one.values | one.parts)
     noon = find_noon(text, one.start, one.end)
     for value in [value for value in values if value.isdecimal() and int(value) <= 12]:

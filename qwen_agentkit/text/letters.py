@@ -11,7 +11,7 @@ import unicodedata
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["drop_nukta", "fold_digraphs", "fold_han", "fold_letters", "lower", "spell_plainly"]
+__all__ = ["fold_digraphs", "fold_han", "fold_indic", "fold_letters", "lower", "spell_plainly"]
 
 # Letters that Unicode does not decompose, as writers without the keyboard spell them.
 _PLAIN_LETTERS = str.maketrans(
@@ -35,6 +35,7 @@ _ARABIC_LETTERS = str.maketrans(
 )
 _ACCENT = re.compile("[\u0300-\u036f]")
 _NUKTA = re.compile("[\u093c\u09bc\u0a3c\u0abc\u0b3c]")
+_NASAL = re.compile("ङ्(?=[क-घ])|ञ्(?=[च-झ])|ण्(?=[ट-ढ])|न्(?=[त-ध])|म्(?=[प-भ])|ँ")
 _HAS_NUKTA = re.compile(
     "[\u0929\u0931\u0934\u0958-\u095f\u09dc-\u09df\u0a33-\u0a5e\u0b5c\u0b5d\u093c\u09bc\u0abc\u0b3c]"
 )
@@ -59,8 +60,13 @@ def lower(text: str, language: str) -> str:
     return text.casefold()
 
 
-def drop_nukta(text: str) -> str:
-    """Remove the dot below Indic letters, which many writers leave out: फ़ोन becomes फोन."""
+def fold_indic(text: str) -> str:
+    """Write Indic words in one of two everyday spellings.
+
+    The dot below letters is left out (फ़ोन becomes फोन), and a nasal in front of a consonant of its row is
+    written as a dot above (हिन्दी becomes हिंदी, गाँव becomes गांव).
+    """
+    text = _NASAL.sub("ं", text)
     if not _HAS_NUKTA.search(text):
         return text
     return unicodedata.normalize("NFC", _NUKTA.sub("", unicodedata.normalize("NFD", text)))

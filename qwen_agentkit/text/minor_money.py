@@ -15,10 +15,10 @@ _CENT = "AUD/100 CAD/100 EUR/100 HKD/100 NZD/100 SGD/100 USD/100 ZAR/100"
 _CENTAVO = "ARS/100 BRL/100 COP/100 CUP/100 MXN/100 PHP/100 USD/100"
 _FILS = "AED/100 BHD/1000 IQD/1000 JOD/1000 KWD/1000"
 
-# French "cent" is the number 100, and Greek "λεπτά" and Chinese "分" are minutes as well: they are left out.
+# French "cent" is the number 100, and Chinese "分" a minute or a part of anything: they are left out.
 _WORDS: dict[str, dict[str, str]] = {
     "en": {
-        "cent cents": _CENT, "penny pence pennies p": "GBP/100", "paisa paise": "INR/100 NPR/100 PKR/100",
+        "cent cents c ¢": _CENT, "penny pence pennies p": "GBP/100", "paisa paise": "INR/100 NPR/100 PKR/100",
         "centime centimes": "CHF/100 DZD/100 MAD/100", "fils": _FILS, "halala halalas": "SAR/100",
         "piastre piastres": "EGP/100 LBP/100", "kopek kopeks kopecks": "BYN/100 RUB/100 UAH/100",
     },
@@ -31,27 +31,29 @@ _WORDS: dict[str, dict[str, str]] = {
     "cs": {"haléř haléře haléřů": "CZK/100", "cent centy centů": _CENT},
     "da": {"øre": "DKK/100", "cent": _CENT},
     "de": {"cent cents": _CENT, "rappen": "CHF/100", "pence": "GBP/100"},
+    "el": {"λεπτό λεπτά": "EUR/100"},
     "es": {"céntimo céntimos": "EUR/100", "centavo centavos": _CENTAVO},
     "fa": {"سنت": _CENT},
     "fi": {"sentti senttiä": _CENT},
     "fr": {"centime centimes": "CHF/100 DZD/100 EUR/100 MAD/100", "cents": _CENT},
     "he": {"סנט סנטים": _CENT, "אגורה אגורות": "ILS/100"},
     "hi": {"पैसा पैसे": "INR/100"},
+    "hu": {"fillér": "HUF/100"},
     "id": {"sen": "IDR/100 USD/100"},
     "it": {"centesimo centesimi": "CHF/100 EUR/100 USD/100"},
     "ja": {"セント": _CENT, "ペンス": "GBP/100", "銭": "JPY/100"},
     "ko": {"센트": _CENT, "펜스": "GBP/100"},
     "nl": {"cent": _CENT},
     "no": {"øre": "NOK/100", "cent": _CENT},
-    "pl": {"grosz grosze groszy": "PLN/100", "cent centy centów": _CENT},
+    "pl": {"grosz grosze groszy gr": "PLN/100", "cent centy centów": _CENT},
     "pt": {"cêntimo cêntimos": "EUR/100", "centavo centavos": _CENTAVO},
     "ro": {"ban bani": "MDL/100 RON/100", "cent cenți": _CENT},
-    "ru": {"копейка копейки копеек": "BYN/100 RUB/100 UAH/100", "цент цента центов": _CENT},
+    "ru": {"копейка копейки копеек коп": "BYN/100 RUB/100 UAH/100", "цент цента центов": _CENT},
     "sk": {"cent centy centov": _CENT},
     "sv": {"öre": "SEK/100", "cent": _CENT},
     "th": {"สตางค์": "THB/100", "เซนต์": _CENT},
     "tr": {"kuruş": "TRY/100", "sent": _CENT},
-    "uk": {"копійка копійки копійок": "UAH/100", "цент цента центів": _CENT},
+    "uk": {"копійка копійки копійок коп": "UAH/100", "цент цента центів": _CENT},
     "ur": {"پیسہ پیسے": "PKR/100", "سینٹ": _CENT},
     "vi": {"xu": "USD/100"},
     "zh": {

@@ -19,10 +19,13 @@ _CODE = re.compile(
 )
 _TITLE = re.compile("《([^》《]+)》")
 _CAPITALIZED = re.compile(r"(?<![\w@./'’-])[^\W\d_][\w'’]+(?:-[^\W\d_][\w'’]*)*")
+_WIDE = re.compile("[\u2e80-\u9fff\uac00-\ud7a3]+")
+"""What stands together with a Latin word in scripts without spaces."""
 _POSSESSIVE = re.compile(r"['’]s?$")
 # German and Luxembourgish capitalize every noun.
 _CAPITALS_MEAN_NOTHING = frozenset({"de", "lb"})
 
+_ERAS = frozenset(("AD", "AH", "BC", "BCE", "CE", "AM", "PM"))
 _DASH_IS_A_VERB = frozenset({"be", "ru", "uk"})
 """Languages in which a dash stands for "is"."""
 
@@ -45,31 +48,37 @@ def find_names(text: str, language: str) -> list[str]:
     """
     found = [match[1] for match in _TITLE.finditer(text)]
     words = list(_CAPITALIZED.finditer(remove_codes(text)))
-    long = [word for word in words if len(word[0]) > 3]
-    if sum(word[0][0].isupper() for word in long) * 2 > len(long) > 3:
+    # The first word has a capital in any case.
+    long = [word for word in words if len(word[0]) > 3][1:]
+    if sum(word[0][0].isupper() for word in long) * 4 >= len(long) * 3 > 6:
         return found
     known = calendar_names(language)
     first = next((place for place, char in enumerate(text) if char.isalnum()), len(text))
     for word in words:
-        name = _POSSESSIVE.sub("", word[0])
+        name = next((part for part in _WIDE.split(_POSSESSIVE.sub("", word[0])) if part), "1")
+        if name[0].isdigit():
+            continue
         acronym = len(name) > 1 and name.isupper()
         capital = name[0].isupper() and len(name) > 2 and language not in _CAPITALS_MEAN_NOTHING
         begins = word.start() <= first or _ends_clause(
             text[max(0, word.start() - 20) : word.start()], language
         )
+        if name in _ERAS:
+            continue
         if (acronym or (capital and not begins)) and normalize_text(name) not in known:
             found.append(name)
     return found
 
 
 _ROMAN = re.compile(
-    r"(?<![\w-])(?=[IVXLC]{2}|[VX](?![\w]))((?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3}))(?=(?:e|er|ème)?(?![\w-]))"
+    r"(?<![\w-])(?=[IVXLC]{2}|[VX](?![\w])|M[CDMLXVI]{3})"
+    r"(M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3}))(?=(?:e|er|ème)?(?![\w-]))"
 )
-_ROMAN_DIGITS = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
+_ROMAN_DIGITS = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 
 
 def find_roman_numerals(text: str) -> dict[str, int]:
-    """Return the Roman numerals of a text and their values, up to 99; a single I is no numeral."""
+    """Return the Roman numerals of a text and their values; a single I is no numeral."""
     found = {}
     for match in _ROMAN.finditer(text):
         digits = [_ROMAN_DIGITS[char] for char in match[1]]

@@ -49,19 +49,29 @@ _WORD = r"(?<![\w\u0900-\u0963])({})(?![\w\u0900-\u0963])"
 _COUNTERS = "시|명|개|번|살|장|대|층|달|주|권|잔|분|가지|곳|마리|사람|째"
 _AROUND = {  # Written together with their neighbors.
     "ar": r"(?<!\w)[وفبلك]?(?:ال)?({})(?!\w)",
-    "bn": r"(?<!\w)({})(?:টি|টা|জন)?(?!\w)",
+    "bn": r"(?<!\w)({})(?:টি|টা|জন)?(?![\w\u0981-\u09e3])",
     "he": r"(?<!\w)[ובלכמהש]{{0,2}}({})(?!\w)",
     "ko": rf"(?<!\w)({{}})(?= ?(?:{_COUNTERS})|\s|$)",
     "ta": r"(?<!\w)({})",
     "th": "({})",
 }
-_LINKS = {"en": "and", "fr": "et", "es": "y", "pt": "e", "it": "e", "ru": "и", "fa": "و", "sw": "na"}
+_LINKS = {
+    "en": "and", "fr": "et", "es": "y", "pt": "e", "it": "e", "ru": "и", "fa": "و", "sw": "na", "bg": "и",
+    "sr": "и", "hr": "i", "bs": "i", "ro": "și", "ca": "i", "is": "og",
+}  # fmt: skip
+_CLDR_NAMES = {"bs": "hr", "tl": "fil"}
 _NO_WORDS = ("ja", "zh")
 """Languages that write numbers as signs."""
+_UNSURE_WORDS = (
+    "to en et ei ett een egy hat hét sto sta o un u una unu unul ez bi kuusi ön og sex i de tri μία ένα ένας "
+    "εκατό jedan jedna jedno jeden один одна една един едно"
+)
+"""Words of CLDR that mean something else too: an article, "to", a week, a spruce, "and"."""
+_UNSURE = frozenset(_UNSURE_WORDS.split())
 
 
 def knows_number_words(language: str) -> bool:
-    """Tell whether the number words of a language are known."""
+    """Tell whether the number words of a language are known in all their forms."""
     code = language.split("-")[0]
     return code in _NO_WORDS or code in _load_table()
 
@@ -69,13 +79,13 @@ def knows_number_words(language: str) -> bool:
 def find_number_words(text: str, language: str) -> Iterator[Numeral]:
     """Yield the numbers of a normalized text that are written in words of its language."""
     code = language.split("-")[0]
-    if code not in _load_table():
-        return
     words = _compile_words(code)
     run: list[re.Match[str]] = []
     amount = (0, 0)
     for match in words.pattern.finditer(text):
-        value = words.value_of[match[1]]
+        value = words.value_of.get(match[1])
+        if value is None:
+            continue
         longer = None
         if run and _are_linked(text[run[-1].end() : match.start()], code):
             # In Arabic, "5 and 20" is one number and "7 and 10" are two.
@@ -124,11 +134,16 @@ def _extend_amount(
     return None
 
 
-def hour_words(language: str) -> dict[str, int]:
-    """Return the normalized number words of a language and their values, so far as they are below 25."""
-    if language not in _load_table():
-        return {}
-    return {word: value for word, value in _compile_words(language).value_of.items() if value < 25}
+def hour_words(language: str, *, sure: bool = False) -> dict[str, int]:
+    """Return the normalized number words of a language and their values, so far as they are below 25.
+
+    Args:
+        language: An ISO 639-1 code.
+        sure: Whether to leave out words with other meanings, such as "a" and "third".
+    """
+    words = _compile_words(language)
+    left_out = words.unsure if sure else frozenset()
+    return {word: value for word, value in words.value_of.items() if value < 25 and word not in left_out}
 
 
 @lru_cache(maxsize=1)
@@ -139,17 +154,65 @@ def _load_table() -> dict[str, dict[str, str]]:
     return table
 
 
+_KOREAN_TENS = {
+    f"{tens}{one}": 10 * place + n
+    for place, tens in enumerate(("스물", "서른", "마흔", "쉰", "예순", "일흔", "여든", "아흔"), 2)
+    for n, forms in enumerate(
+        (
+            ("",),
+            ("하나", "한"),
+            ("둘", "두"),
+            ("셋", "세"),
+            ("넷", "네"),
+            ("다섯",),
+            ("여섯",),
+            ("일곱",),
+            ("여덟",),
+            ("아홉",),
+        )
+    )
+    for one in forms
+}
+
+
 @lru_cache(maxsize=64)
 def _compile_words(code: str) -> _Words:
     value_of: dict[str, int] = {}
     unsure = set()
+    if code not in _load_table():
+        value_of = _spell_numbers(code)
+        return _Words(re.compile(_WORD.format(r"[^\W\d_]+")), value_of, _UNSURE)
     for value, forms in _load_table()[code].items():
         for form in forms.split():
             word = normalize_text(form.lstrip("~").replace("_", " "))
             value_of[word] = int(value)
             unsure |= {word} if form.startswith("~") else set()
+    if code == "ko":
+        value_of |= _KOREAN_TENS
     either = "|".join(sorted(map(re.escape, value_of), key=len, reverse=True))
     return _Words(re.compile(_AROUND.get(code, _WORD).format(either)), value_of, frozenset(unsure))
+
+
+def _spell_numbers(code: str) -> dict[str, int]:
+    """Return the single words for numbers up to a thousand that CLDR's rules spell, in all their forms."""
+    from unicode_rbnf import FormatPurpose, RbnfEngine
+    from unicode_rbnf.engine import RbnfError
+
+    name = _CLDR_NAMES.get(code, code)
+    if code in _NO_WORDS or name not in RbnfEngine.get_supported_languages():
+        return {}
+    engine = RbnfEngine.for_language(name)
+    value_of: dict[str, int] = {}
+    for number in (*range(1, 100), *range(100, 1001, 100)):
+        try:
+            spelled = engine.format_number(number, FormatPurpose.CARDINAL).text_by_ruleset.values()
+        except (RbnfError, ValueError):
+            continue
+        for form in spelled:
+            word = normalize_text(form.replace("\u00ad", ""))
+            if word.isalpha() and len(word) > 1:
+                value_of.setdefault(word, number)
+    return value_of
 
 
 _DIGIT_OF = {char: i for i, chars in enumerate(("〇零", "一", "二两兩", *"三四五六七八九")) for char in chars}

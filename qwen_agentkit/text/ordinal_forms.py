@@ -14,7 +14,7 @@ from functools import lru_cache
 from importlib import resources
 
 from qwen_agentkit.text.folding import normalize_text, remove_accents
-from qwen_agentkit.text.letters import drop_nukta
+from qwen_agentkit.text.letters import fold_indic
 
 __all__ = ["fold_word", "is_fraction", "load_forms", "possible_words", "strip_ending", "without_prefix"]
 
@@ -63,7 +63,7 @@ _SWAHILI_CLASS = re.compile("^(?:ya|la|cha|za|vya|pa|kwa|mwa) ")
 
 def fold_word(word: str, language: str) -> str:
     """Return normalized words without accents, nuktas and hyphens. Vietnamese keeps its tones."""
-    word = drop_nukta(word).replace("-", " ").replace("’", "'").replace("ँ", "ं")
+    word = fold_indic(word).replace("-", " ").replace("’", "'")
     if language != "vi":
         word = unicodedata.normalize("NFC", remove_accents(word))
     return _SWAHILI_CLASS.sub("wa ", word) if language == "sw" else word
@@ -130,7 +130,7 @@ def _listed_forms(code: str) -> Iterator[tuple[int, str, bool]]:
     """Yield the forms of the table; "~" marks those with other meanings."""
     for number, forms in enumerate(_table().get(code, "").split(), 1):
         for form in forms.split("/"):
-            yield number, drop_nukta(form.lstrip("~").replace("_", " ")), not form.startswith("~")
+            yield number, fold_indic(form.lstrip("~").replace("_", " ")), not form.startswith("~")
 
 
 def _spelled_forms(code: str) -> Iterator[tuple[int, str, bool]]:

@@ -1,6 +1,6 @@
 """The readings of one number or time of day in digits: where it may mean several, all of them.
 
-Knows separators, scales and the words for before and after noon.
+Knows separators and scales.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from qwen_agentkit.text.numerals import format_number
 
 __all__ = [
     "DECIMAL",
+    "GROUPED",
     "SCALE",
     "SCALE_OF",
-    "find_noon",
     "read_number",
     "read_other_year",
     "read_time",
@@ -42,20 +42,8 @@ _SCALES = {
 SCALE_OF = {normalize_text(word): scale for scale, words in _SCALES.items() for word in words.split()}
 SCALE = re.compile(rf" ?({'|'.join(sorted(map(re.escape, SCALE_OF), key=len, reverse=True))})(?![a-zа-я])")
 
-_GROUPED = re.compile(r"\d{1,3}(?:([.,' ])\d{3})(?:\1\d{3})*|\d{1,2}(?:,\d{2})+,\d{3}")
-DECIMAL = re.compile(r"(\d{1,3}(?:[.,' ]\d{3})*|\d+)[.,](\d+)")
-_NOON = re.compile(
-    r"(?: ?(?:o'clock|uhr|[点點時时시]))? ?"
-    r"(?:([ap])\.?m\b|(?P<am>صباحا|فجرا|ص(?!\w))|(?P<pm>مساء|ليلا|عصرا|ظهرا|بعد الظهر|م(?!\w)))"
-)
-_NOON_BEFORE = re.compile("(?:(?P<am>上午|早上|午前|오전)|(?P<pm>下午|晚上|傍晚|午後|오후)) ?$")
-
-
-def find_noon(text: str, start: int, end: int) -> str | None:
-    """Return "a" (before noon) or "p" (after noon) for a time at this place; None if nothing says which."""
-    if not (match := _NOON.match(text, end) or _NOON_BEFORE.search(text[max(0, start - 4) : start])):
-        return None
-    return "a" if match["am"] else "p" if match["pm"] else match[1]
+GROUPED = re.compile(r"\d{1,3}(?:([.,' ])\d{3})(?:\1\d{3})*|\d{1,2}(?:,\d{2})+,\d{3}")
+DECIMAL = re.compile(r"(\d{1,3}(?:[.,' ]\d{3})*|\d{1,2}(?:,\d{2})+,\d{3}|\d+)[.,](\d+)")
 
 
 def read_time(hour: str, minute: str, noon: str | None) -> frozenset[str]:
@@ -64,6 +52,8 @@ def read_time(hour: str, minute: str, noon: str | None) -> frozenset[str]:
     half = noon if number <= 12 else None
     if half:
         hours = {number % 12 + (12 if half == "p" else 0)}
+    elif number == 24:
+        hours = {0}
     else:
         hours = {number} if number > 12 or hour.startswith("0") else {number, (number + 12) % 24}
     values = {f"{one}:{minute}" for one in hours}
@@ -79,9 +69,10 @@ def read_time(hour: str, minute: str, noon: str | None) -> frozenset[str]:
 def read_number(text: str) -> set[str]:
     """Return the readings of a number: the separator of 1,230 may group digits or begin decimals."""
     values = set()
-    if _GROUPED.fullmatch(text):
+    if GROUPED.fullmatch(text):
         values.add(strip_zeros(re.sub(r"\D", "", text)))
-    if decimal := DECIMAL.fullmatch(text):
+    # Nobody writes three zeros behind a point: 450,000 is not 450.
+    if (decimal := DECIMAL.fullmatch(text)) and not (values and decimal[2] == "000"):
         values.add(format_number(Decimal(f"{re.sub(r'[^0-9]', '', decimal[1])}.{decimal[2]}")))
     return values or {strip_zeros(part) for part in re.findall(r"\d+", text)}
 

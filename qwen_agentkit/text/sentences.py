@@ -30,7 +30,7 @@ _SPACED = ".!?…‼⁇⁈⁉․⸮"
 _END = regex.compile(
     rf"(?P<latin>[{_SPACED}]+[{_CLOSERS}]*)(?=\s|$)"
     # A full-width point between digits is a decimal point.
-    rf"|(?:[\p{{Sentence_Terminal}}--[{_SPACED}．]]|(?<!\d)．|．(?!\d))+[{_CLOSERS}]*"
+    rf"|(?:[\p{{Sentence_Terminal}}\u0f0d\u0f0e--[{_SPACED}．]]|(?<!\d)．|．(?!\d))+[{_CLOSERS}]*"
     r"|(?<=[\u0370-\u03ff\u1f00-\u1fff]);(?=\s|$)",  # the Greek question mark
     regex.V1,
 )
@@ -47,8 +47,8 @@ _MARKS = re.compile(r"[ \t]*(?:(?:#{1,6}|>|[-*+•‣◦–]|\(?\d{1,3}[.)])[ \t
 _ABBREVIATIONS = (
     "mr mrs ms dr prof jr sr messrs vs e.g i.e eg ie cf approx ca vol fig figs pp eds dept est inc ltd "
     "corp capt lt sgt rev gov rep u.s u.k a.m p.m z.b d.h u.a o.ä s.o bzw evtl ggf inkl vgl abb nr mio mrd "
-    "mme mlle etc av env p.ex sra srta ud uds pág núm dña dott sig sigg avv exmo st mt gen col "
-    "med rer nat phil jur h.c डॉ प्रो कु ডা ড মো "
+    "mme mlle etc ee av env p.ex sra srta ud uds pág núm dña dott sig sigg avv exmo st mt gen col "
+    "med rer nat phil jur h.c डॉ प्रो कु ডা ড মো திரு திருமதி "
     "ул им т.е т.к т.д т.п руб тыс млн млрд рис стр гл др проф д-р св напр т.зв هـ"
 )
 # Abbreviations only in front of a number: "No. 5", "Jan. 3", "Art. 12".
@@ -57,6 +57,12 @@ _BEFORE_NUMBER = (
     "max std öffn godz ust hod al nº ave sec"
 )
 _THAI_ERAS = ("พ.ศ", "ค.ศ")
+# What may end a sentence too: "at 5 p.m. The shop ...".
+_MAY_END = frozenset(("a.m", "p.m", "etc", "u.s", "u.k", "inc", "ltd", "corp", "eds", "usw", "u.a"))
+_STARTS = re.compile(
+    r"\s+(?:The|It|An?|In|We|They|He|She|This|These|If|There|You|After|Before|On|At|For|Please|No|All|But|And"
+    r"|Der|Die|Das|Es|Ein|Eine|Wir|Sie|Er|Im|Am|Bitte)\s"
+)
 _NOT_AN_END = frozenset(_ABBREVIATIONS.split())
 _NOT_BEFORE_A_NUMBER = frozenset(_BEFORE_NUMBER.split())
 # German and related languages write the day of a date as an ordinal number: "am 3. Oktober".
@@ -72,7 +78,7 @@ _LONGEST_WORD = 20
 """The longest abbreviation, in characters. The bound keeps a text of dots fast."""
 # Includes vowel signs: without them the last letter of a vowelled word looks like an initial.
 _LAST_WORD = re.compile(
-    r"[\w.\-\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0900-\u0963]*$"
+    r"[\w.\-\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0900-\u0963\u0b80-\u0bff]*$"
 )
 
 _UNSPACED = regex.compile(r"[\p{Thai}\p{Lao}\p{Tibetan}\p{Khmer}\p{Myanmar}]")
@@ -154,6 +160,8 @@ def _continues_sentence(text: str, left: int, match: regex.Match[str]) -> bool:
     found = _LAST_WORD.search(text, max(left, match.start() - _LONGEST_WORD), match.start())
     word = found[0].lower() if found else ""
     # A single letter is an initial or half of an abbreviation: "J. Smith", "z. B.", "د. أحمد".
+    if word in _MAY_END and _STARTS.match(after):
+        return False
     if word in _NOT_AN_END or word.endswith(_THAI_ERAS) or (len(word) == 1 and word.isalpha()):
         return bool(following)
     # "Hauptstr. 5" is a German address.

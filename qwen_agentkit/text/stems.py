@@ -5,6 +5,7 @@ Knows affixes, no dictionary. A stem need not be a word; forms of one word have 
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from functools import lru_cache
@@ -33,7 +34,7 @@ _STEMMED_TWICE = frozenset({"el", "es", "et", "fi", "hu", "ro", "ru", "tr"})
 _SERBIAN = frozenset({"bs", "hr", "sr"})
 _PLURALS = {
     "es": (("ces", "z"),),
-    "fr": (("eaux", "eau"), ("aux", "al")),
+    "fr": (("avaux", "avail"), ("eaux", "eau"), ("aux", "al")),
     "pt": (
         ("ões", "ão"), ("ães", "ão"), ("ais", "al"), ("éis", "el"), ("ens", "em"),
         ("uis", "ul"), ("óis", "ol"),
@@ -50,6 +51,12 @@ def find_stems(word: str, language: str) -> tuple[str, ...]:
     """
     if language == "ar":
         return _arabic_stems(fold_letters(word))
+    if language == "bn":
+        folded = fold_letters(word)
+        shorter = _strip_suffix(folded, _BENGALI_SUFFIXES, 2)
+        return _distinct(shorter, _strip_suffix(shorter, _BENGALI_SUFFIXES, 2))
+    if language == "en":
+        word = _american(word)
     stemmer = _stemmer(language)
     if stemmer is None:
         return ()
@@ -81,6 +88,16 @@ def _further_stems(stemmer: Any, word: str, stem: str, language: str) -> Iterato
         yield other.stemWord(word)
 
 
+_OUR, _TRE = re.compile("(?<=..[^aeiou])our(?!n)|(?<=savi)our"), re.compile("(?<=..)tre(?=s?$)")
+_ISE, _OGUE = re.compile("(?<=...)(?:ys|is)(?=(?:e[drs]?|es|ing|ation|ations)$)"), re.compile("ogue(?=s?$)")
+
+
+def _american(word: str) -> str:
+    """Return an English word in the American spelling, or both spellings in a third."""
+    word = _TRE.sub("ter", _OGUE.sub("og", _OUR.sub("or", word)))
+    return _ISE.sub(lambda found: f"{found[0][0]}z", word)
+
+
 def _serbian_base(stem: str) -> str:
     """Return a stem without the long plural, and with the k that becomes c in front of an i."""
     if len(stem) > _SHORTEST and stem[-1] in "aeiou":
@@ -101,6 +118,10 @@ def _distinct(*stems: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(stems))
 
 
+_BENGALI_SUFFIXES = (
+    "গুলোকে", "গুলোর", "গুলিকে", "গুলির", "গুলোতে", "গুলো", "গুলি", "গুলা", "টিকে", "টাকে", "দেরকে", "টির", "টার", "দের",
+    "য়ের", "টি", "টা", "কে", "তে", "রা", "ের", "য়ে", "র", "ে",
+)  # fmt: skip
 _ARABIC_PREFIXES = ("ال", "بال", "كال", "فال", "لل")
 _ARABIC_PRONOUNS = ("هما", "كما", "هم", "هن", "كم", "كن", "نا")
 _ARABIC_SUFFIXES = ("ها", "ان", "ات", "ون", "ين", "يه", "ه", "ي")
@@ -117,6 +138,8 @@ def _arabic_stems(word: str) -> tuple[str, ...]:
     # "in a library" is one word; the first letter may as well belong to the word.
     if stripped == word and word[0] in _ARABIC_PARTICLES and len(word) > 4:
         stems.append(_arabic_endings(word[1:]))
+        if word.startswith("فس") and len(word) > 5:  # "and they will write"
+            stems.append(_arabic_endings(word[2:]))
     return _distinct(*stems)
 
 

@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from importlib.resources import files
 
-from qwen_agentkit.text.letters import drop_nukta, fold_han, fold_letters, lower
+from qwen_agentkit.text.letters import fold_han, fold_indic, fold_letters, lower
 
 __all__ = ["find_stop_places", "is_stop_word"]
 
@@ -32,7 +32,7 @@ def _stop_words(language: str) -> tuple[frozenset[str], re.Pattern[str]]:
     """Return the stop words of a language, and a pattern that finds them where words are not separated."""
     table = _load_table()
     listed = table.get(language, table.get(language.split("-")[0], []))
-    words = [fold_han(fold_letters(drop_nukta(lower(word, language)))) for word in listed]
+    words = [fold_han(fold_letters(fold_indic(lower(word, language)))) for word in listed]
     long = sorted((word for word in words if len(word) > 1), key=len, reverse=True)
     return frozenset(words), re.compile("|".join(map(re.escape, long)) or r"(?!)")
 

@@ -17,9 +17,9 @@ from itertools import chain, pairwise
 from operator import add
 
 from qwen_agentkit.text.letters import (
-    drop_nukta,
     fold_digraphs,
     fold_han,
+    fold_indic,
     fold_letters,
     lower,
     spell_plainly,
@@ -65,12 +65,12 @@ _OTHER_SCRIPT = frozenset({
     "am", "ar", "bg", "bn", "el", "fa", "he", "hi", "hy", "ja", "ka", "km", "ko", "lo", "mr", "my", "ne",
     "ps", "ru", "ta", "th", "uk", "ur", "zh", "zh-hant",
 })  # fmt: skip
-# Germanic languages write compounds as one word.
-_COMPOUNDING = frozenset({"af", "da", "de", "is", "lb", "nl", "no", "sv"})
+# Languages that write compounds as one word.
+_COMPOUNDING = frozenset({"af", "da", "de", "et", "fi", "hu", "is", "lb", "nl", "no", "sv"})
 # Languages that change the ends of words in more ways than their stemmers know.
-_CHANGING = frozenset({"bg", "cs", "el", "et", "fi", "hr", "bs", "pl", "ro", "ru", "sk", "sl", "sr", "uk"})
+_CHANGING = frozenset({"bg", "cs", "el", "hr", "bs", "pl", "ro", "ru", "sk", "sl", "sr", "uk"})
 # Languages whose letters are written with two where a keyboard lacks them, and English, which quotes them.
-_DIGRAPHS = _COMPOUNDING | {"bs", "en", "et", "fi", "hr", "sl", "sr"}
+_DIGRAPHS = _COMPOUNDING | {"bs", "en", "hr", "sl", "sr"}
 _PIECE = 4
 """The letters of a piece of a compound."""
 
@@ -147,7 +147,7 @@ def _fold(text: str, language: str) -> str:
     text = lower(unicodedata.normalize("NFKC", separate_raised(text)), language)
     if text.isascii():
         return text
-    text = drop_nukta(_IGNORED.sub("", text))
+    text = fold_indic(_IGNORED.sub("", text))
     return _OTHER_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
 
 

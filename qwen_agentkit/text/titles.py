@@ -55,6 +55,10 @@ _HAN = "\u4e00-\u9fff"
 _CHINESE = re.compile(
     f"([{_HAN}]{{1,4}})(?:先生|女士|小姐|太太|夫人|教授|博士|医生|醫生|老师|老師|经理|經理|主任|律师|律師|院长|院長|校长|校長)"
 )
+# 担任院长 is "to serve as director": 任 is a surname too.
+_NO_CHINESE_NAME = re.compile(
+    "(?:[担擔出就现現前历歷兼常主责責曾接离離卸]任|[对對双雙各地]方|[经經通平日]常|[由对對关關属屬]于)$"
+)
 _JAPANESE = re.compile(
     f"([{_HAN}々]{{1,4}}|[\u30a1-\u30fa\u30fc・]{{2,12}})(?:さん|氏|様|先生|教授|博士|部長|課長|社長|医師|弁護士)"
 )
@@ -116,6 +120,8 @@ def _find_joined(text: str, code: str) -> list[TitledName]:
 
 def _chinese_readings(signs: str) -> tuple[str, ...]:
     """Return the ends of a run of signs that may be a name: those that begin with a surname."""
+    if _NO_CHINESE_NAME.search(signs):
+        return ()
     ends = (signs[place:] for place in range(len(signs)))
     return tuple(
         end

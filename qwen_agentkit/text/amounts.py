@@ -1,0 +1,227 @@
+"""Amounts that are said in other ways than by digits, rewritten in digits in a normalized text.
+
+Fractions ("two thirds", 三分之二), halves behind a whole ("a year and a half"), the Arabic and Hebrew dual
+("ساعتان"), powers of ten and signs of percent. A fraction is written with U+2044, so that 2⁄3 is not a date.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+from qwen_agentkit.text.folding import normalize_text
+from qwen_agentkit.text.numerals import find_eastern_numerals, format_number, hour_words
+
+__all__ = ["FRACTION", "fraction_values", "rewrite_parts", "rewrite_sums"]
+
+FRACTION = re.compile(r"(\d{1,3})⁄(\d{1,4})")
+
+_DIGITS = r"\d{1,15}(?:[.,]\d{1,15}){0,5}"
+_POWER = re.compile(rf"(?<![\w.,])(?:({_DIGITS}) ?[×x*·⋅∙] ?)?10\^([+-]?\d{{1,2}})(?!\d)")
+_EXPONENT = re.compile(rf"(?<![\w.,])({_DIGITS})e([+-]?\d{{1,2}})(?!\w)")
+_MIXED = re.compile(r"(?<![\w.,/])(\d{1,3}) ([1-9])/([2-9]|1[06])(?![\w/])")
+_TENTH = re.compile(r"(?<=\d)[块塊]([1-9])(?!\d)")
+_HAN = "[〇零一二三四五六七八九十百千两兩]{1,6}"
+_EASTERN_NUMBER = rf"(?:\d{{1,4}}(?:\.\d{{1,4}})?|{_HAN}(?:[点點]{_HAN})?)"
+_EASTERN_PART = re.compile(rf"({_EASTERN_NUMBER})分[之の]({_EASTERN_NUMBER})")
+_TENTHS = re.compile(r"([一二三四五六七八九\d])割(?:([一二三四五六七八九\d])分)?")
+_SINO = "일이삼사오육칠팔구"
+_COUNTED = (
+    "층|월|년|호|번|개월|분|회|학년|등|위|장|원|명|세|주년|일|시간|퍼센트|달러|유로|미터|킬로|대|권|개|건|곳"
+    "|가구|여"
+)
+# A sign alone means too many other things: "이번" is "this time".
+_KOREAN_NUMBER = re.compile(
+    f"(?<![\\d가-힣])(?:([{_SINO}십백천만억]{{2,12}}|십)(?= ?(?:{_COUNTED}))"
+    f"|([{_SINO}])(?=층|월 |월에|월의|개월|학년))"
+)
+_HAN_OF = str.maketrans(_SINO + "십백천만억", "一二三四五六七八九十百千万亿")
+_KOREAN_PART = re.compile(r"(\d{1,3})분의 ?(\d{1,3})")
+
+
+def rewrite_sums(text: str, language: str) -> tuple[str, dict[str, str]]:
+    """Rewrite powers of ten, halves behind a whole and pairs of a normalized text in digits.
+
+    Returns:
+        The text, and the words that each of the numbers replaces.
+    """
+    said: dict[str, str] = {}
+    text = _MIXED.sub(lambda found: _note(said, found[0], _mixed(found)), text)
+    text = _POWER.sub(lambda found: _note(said, found[0], _power(found[1] or "1", found[2])), text)
+    text = _EXPONENT.sub(lambda found: _note(said, found[0], _power(found[1], found[2])), text)
+    text = _TENTH.sub(r".\1元", text)
+    if language == "ko":
+        text = _KOREAN_NUMBER.sub(lambda found: _note(said, found[0], _korean(found[0])), text)
+    for pattern, number_of in _compile_sums(language.split("-")[0]):
+        text = pattern.sub(
+            lambda found, number_of=number_of: f" {_note(said, found[0], number_of(found))} ",  # type: ignore[misc]  # mypy knows no default of a lambda
+            text,
+        )
+    return text, said
+
+
+def rewrite_parts(text: str, language: str) -> tuple[str, dict[str, str]]:
+    """Rewrite fractions in words and East Asian parts of a hundred; times have to be in digits already.
+
+    Returns:
+        As `rewrite_sums`.
+    """
+    said: dict[str, str] = {}
+    code = language.split("-")[0]
+    text = _EASTERN_PART.sub(lambda found: _note(said, found[0], _eastern_part(found)), text)
+    if code == "ja":
+        text = _TENTHS.sub(lambda found: _note(said, found[0], _tenths(found)), text)
+    if code == "ko":
+        text = _KOREAN_PART.sub(lambda found: _note(said, found[0], f"{found[2]}⁄{found[1]}"), text)
+    for pattern, value, numerators in _compile_parts(code):
+
+        def write(found: re.Match[str], value: str = value, numerators: dict[str, int] = numerators) -> str:
+            number = found.groupdict().get("n") or ""
+            top = f"{numerators.get(number, number)}⁄" if number else ""
+            return f" {_note(said, found[0], top + value)} "
+
+        text = pattern.sub(write, text)
+    return text, said
+
+
+def fraction_values(numerator: str, denominator: str) -> set[str]:
+    """Return a fraction as a decimal, rounded to three places, and in percent."""
+    if not int(denominator):
+        return set()
+    part = Decimal(int(numerator)) / int(denominator)
+    return {
+        format_number(round(part, 3)),
+        *(format_number(round(part * 100, places)) for places in (0, 1, 2)),
+    }
+
+
+def _note(said: dict[str, str], words: str, number: str) -> str:
+    said[re.match(r"[\d.⁄-]*", number)[0]] = words.strip()  # type: ignore[index]  # it always matches
+    return number
+
+
+def _power(number: str, exponent: str) -> str:
+    digits = Decimal(number.replace(",", ".") if number.count(",") == 1 else number.replace(",", ""))
+    value = digits.scaleb(int(exponent))
+    return format_number(value)
+
+
+def _mixed(found: re.Match[str]) -> str:
+    return format_number(round(int(found[1]) + Decimal(found[2]) / Decimal(found[3]), 3))
+
+
+def _eastern_part(found: re.Match[str]) -> str:
+    whole, part = _read(found[1]), _read(found[2])
+    if whole in ("100", "1000"):
+        return f"{part}{'%' if whole == '100' else '‰'}"
+    return f"{part}⁄{whole}" if part.isdecimal() and whole.isdecimal() else found[0]
+
+
+def _tenths(found: re.Match[str]) -> str:
+    return f"{int(_read(found[1])) * 10 + int(_read(found[2]) if found[2] else 0)}%"
+
+
+def _korean(number: str) -> str:
+    """Read a Sino-Korean number in Hangul; what has no unit, such as 이사, is none."""
+    if len(number) > 1 and not re.search("[십백천만억]", number):
+        return number
+    return _read(number.translate(_HAN_OF))
+
+
+def _read(number: str) -> str:
+    """Read a number in digits or Chinese signs; 点 is a decimal point."""
+    whole, *decimals = re.split("[点點]", number)
+    if number[0].isdecimal():
+        return number
+    values = ["".join(sorted(next(find_eastern_numerals(part)).values)[:1]) for part in (whole, *decimals)]
+    return ".".join(values)
+
+
+@lru_cache(maxsize=1)
+def _load() -> dict[str, dict[str, Any]]:
+    """Return the tables of sayings by language.
+
+    "parts" follow a numerator ("thirds" has the key 3), "wholes" are fractions in words, "halves" add a half
+    to {n}, which counts {u} or one of the "units", and "pairs" are two of something in one word.
+    """
+    text = resources.files("qwen_agentkit").joinpath("data/amounts.json").read_text("utf-8")
+    tables: dict[str, dict[str, Any]] = json.loads(text)
+    return tables
+
+
+def _table(name: str) -> dict[str, Any]:
+    return _load()[name]
+
+
+_NumberOf = Callable[[re.Match[str]], str]
+
+
+@lru_cache(maxsize=64)
+def _compile_sums(code: str) -> list[tuple[re.Pattern[str], _NumberOf]]:
+    words = _counting_words(code)
+    either = "|".join([*sorted(map(re.escape, words), key=len, reverse=True), r"\d{1,3}"])
+    compiled: list[tuple[re.Pattern[str], _NumberOf]] = []
+    for saying, written in _table("pairs").get(code, {}).items():
+        compiled.append((_compile(saying, code), lambda found, written=written: written))  # type: ignore[misc]  # as above
+    for saying, written in _table("halves").get(code, {}).items():
+        body = saying.replace("{u}", _table("units").get(code, "")).replace("{n}", f"(?P<n>{either})", 1)
+        body = body.replace("{n}", f"(?:{either})")
+
+        def number_of(found: re.Match[str], written: str = written) -> str:
+            groups = found.groupdict()
+            number = groups.get("n") or ""
+            unit = groups.get("u") or _last_unit(found[0], code)
+            return f"{written.replace('{}', str(words.get(number, number)))} {unit}".strip()
+
+        compiled.append((_compile(body, code), number_of))
+    return compiled
+
+
+def _last_unit(words: str, code: str) -> str:
+    """Return what is counted in "a year and a half"."""
+    if code not in ("en", "fr", "es", "pt"):
+        return ""
+    found = re.search(rf"(?<!\w)(?:{_table('units')[code]})(?!\w)", words)
+    return found[0] if found else ""
+
+
+@lru_cache(maxsize=64)
+def _compile_parts(code: str) -> list[tuple[re.Pattern[str], str, dict[str, int]]]:
+    words = {word: number for word, number in _number_words(code).items() if 1 <= number <= 9}
+    either = "|".join([*sorted(map(re.escape, words), key=len, reverse=True), r"\d"])
+    compiled = [
+        (_compile(rf"(?P<n>{either})[ -]?(?:{names})", code), str(part), words)
+        for part, names in _table("parts").get(code, {}).items()
+    ]
+    whole = _table("wholes").get(code, {}).items()
+    return [*compiled, *((_compile(names, code), value, {}) for value, names in whole)]
+
+
+def _number_words(code: str) -> dict[str, int]:
+    """Return the words for numbers up to 24, without those for places in an order."""
+    if code in ("zh", "ja"):
+        return {sign: n for n, sign in enumerate("一二三四五六七八九十", 1)} | {"两": 2, "兩": 2}
+    return hour_words(code, sure=True)
+
+
+def _counting_words(code: str) -> dict[str, int]:
+    """Return the number words that count something, those with other meanings too: "one", but not "first"."""
+    if code in ("zh", "ja"):
+        return _number_words(code)
+    words = {word: number for word, number in hour_words(code).items() if word not in ("a", "an", "dozen")}
+    return {
+        w: n for w, n in words.items() if not (code == "en" and re.search("(?:st|nd|rd|th|ice|once)$", w))
+    }
+
+
+def _compile(pattern: str, code: str) -> re.Pattern[str]:
+    # Only letters are normalized: the pattern has its own signs.
+    plain = re.sub(r"[^\x00-\x7f⁄]+", lambda found: normalize_text(found[0]), pattern)
+    if code in ("zh", "ja", "ko", "th"):
+        return re.compile(plain)
+    return re.compile(rf"(?<![\w:.,\u0900-\u0963])(?:{plain})(?![\w:\u0900-\u0963])")

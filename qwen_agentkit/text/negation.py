@@ -1,0 +1,169 @@
+"""Whether a claim denies what its source says, or says what its source denies.
+
+Compares only where a claim repeats words of a sentence in their order and differs from it in nothing but
+words such as "not": other words for the same thing ("forbidden") are no contradiction that can be seen here.
+Knows the words and endings of negation of many languages.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib import resources
+from itertools import islice
+from typing import Any, NamedTuple
+
+from qwen_agentkit.text.folding import normalize_text, remove_accents
+from qwen_agentkit.text.sentences import split_sentences
+from qwen_agentkit.text.stems import find_stems
+
+__all__ = ["find_denial"]
+
+# Words that only carry a negation, and that the sentence without it lacks: "does not open", "opens".
+_CARRIERS = {"en": frozenset(["do", "does", "did"])}
+_SAME_SIGNS = {"ja": ("はでき", "ができ")}
+_MARKS = "\u0300-\u036f\u0900-\u0963\u0971-\u0dff"
+_TOKEN = re.compile(rf"(?:[^\W_]|[{_MARKS}])+(?:['’][^\W_]+)?")
+_FEWEST = 2
+"""The words of a claim that make it the same statement, without negations."""
+_FEWEST_SIGNS = 4
+_LONGEST = 300
+
+
+class _Plain(NamedTuple):
+    """The words or characters of a text without negations, and which negations stand where."""
+
+    tokens: list[str]
+    denied: list[int]
+    """The number of words in front of each negation."""
+    said: list[str]
+    """The negations as written."""
+
+
+def find_denial(claim: str, passages: Sequence[str], language: str) -> str | None:
+    """Return the negation in which a claim differs from a sentence that it repeats; None if in none.
+
+    Args:
+        claim: A sentence without citation markers.
+        passages: The texts of its sources, in the language of the claim.
+        language: The language of the claim.
+    """
+    code = language.split("-")[0]
+    if len(claim) > _LONGEST or not (code in _load()["words"] or code in _load()["signs"]):
+        return None
+    own = _read(claim, code)
+    if len(own.tokens) < (_FEWEST_SIGNS if code in _load()["signs"] else _FEWEST):
+        return None
+    differing = None
+    for passage in passages:
+        for sentence in _sentences(passage, code):
+            for place in _places(own.tokens, sentence.tokens):
+                end = place + len(own.tokens)
+                last = end == len(sentence.tokens)  # What stands behind the run may belong to other words.
+                inside = [
+                    said
+                    for said, at in zip(sentence.said, sentence.denied, strict=True)
+                    if place <= at < end + last
+                ]
+                if bool(inside) == bool(own.said):
+                    return None
+                differing = differing or (own.said or inside)[0]
+    return differing
+
+
+def _places(part: list[str], whole: list[str]) -> list[int]:
+    """Return where a run of words occurs in another."""
+    length = len(part)
+    starts = (place for place, token in enumerate(whole) if token == part[0])
+    return [place for place in islice(starts, 100) if whole[place : place + length] == part]
+
+
+@lru_cache(maxsize=64)  # Every sentence of an answer is compared with the same few passages.
+def _sentences(passage: str, code: str) -> list[_Plain]:
+    return [_read(found.text, code) for found in split_sentences(passage) if len(found.text) <= _LONGEST]
+
+
+def _read(text: str, code: str) -> _Plain:
+    return _read_signs(text, code) if code in _load()["signs"] else _read_words(text, code)
+
+
+def _read_words(text: str, code: str) -> _Plain:
+    plain = _Plain([], [], [])
+    negations, inside = _words(code), _inside(code)
+    folded = normalize_text(text)
+    for match in _TOKEN.finditer(folded if code in ("vi",) else remove_accents(folded)):
+        for word in _split(match[0], code):
+            bare = remove_accents(word)
+            if bare in negations:
+                plain.denied.append(len(plain.tokens))
+                plain.said.append(word)
+                continue
+            if word in _CARRIERS.get(code, ()):
+                continue
+            for pattern, without in inside:
+                changed = pattern.sub(without, word)
+                if changed != word:
+                    plain.denied.append(len(plain.tokens))
+                    plain.said.append(word)
+                    word = changed
+                    break
+            for loose, same in _loose(code):
+                word = loose.sub(same, word)
+            if word not in _CARRIERS.get(code, ()):
+                # "Does not cover" is the opposite of "covers".
+                plain.tokens.append(find_stems(word, code)[0] if code == "en" else word)
+    return plain
+
+
+def _split(word: str, code: str) -> list[str]:
+    """Split what French and Italian join: "n'est" is "n" and "est". English keeps "can't"."""
+    return re.split("['’]", word) if code in ("fr", "it", "ca") else [word]
+
+
+def _read_signs(text: str, code: str) -> _Plain:
+    folded = normalize_text(text)
+    plain = _Plain([], [], [])
+    marked = folded.replace(*_SAME_SIGNS[code]) if code in _SAME_SIGNS else folded
+    for place, (pattern, without) in enumerate(_load()["signs"][code]):
+        marked = re.sub(pattern, chr(0xE000 + place) + without, marked)
+    for char in marked:
+        if "\ue000" <= char <= "\ue0ff":
+            plain.denied.append(len(plain.tokens))
+            plain.said.append(_sign_said(folded, _load()["signs"][code][ord(char) - 0xE000][0]))
+        elif char.isalnum() or "\u0e30" <= char <= "\u0e4e":
+            plain.tokens.append(char)
+    return plain
+
+
+def _sign_said(text: str, pattern: str) -> str:
+    found = re.search(pattern, text)
+    return found[0].strip() if found else ""
+
+
+@lru_cache(maxsize=1)
+def _load() -> dict[str, dict[str, Any]]:
+    """Return the tables by language.
+
+    "words" deny; "inside" are denials inside a word, with the word without them; "loose" makes forms of a
+    word the same; "signs" are denials in scripts without spaces, with the text without them.
+    """
+    text = resources.files("qwen_agentkit").joinpath("data/negations.json").read_text("utf-8")
+    tables: dict[str, dict[str, Any]] = json.loads(text)
+    return tables
+
+
+@lru_cache(maxsize=64)
+def _words(code: str) -> frozenset[str]:
+    return frozenset(remove_accents(normalize_text(word)) for word in _load()["words"].get(code, "").split())
+
+
+@lru_cache(maxsize=64)
+def _inside(code: str) -> list[tuple[re.Pattern[str], str]]:
+    return [(re.compile(pattern), without) for pattern, without in _load()["inside"].get(code, ())]
+
+
+@lru_cache(maxsize=64)
+def _loose(code: str) -> list[tuple[re.Pattern[str], str]]:
+    return [(re.compile(pattern), same) for pattern, same in _load()["loose"].get(code, ())]
