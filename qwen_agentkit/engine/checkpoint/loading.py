@@ -224,7 +224,7 @@ def _load(identity: Identity, *, head: bool, chat: bool) -> Loaded:
             f"{str(identity.folder)!r} holds no *.safetensors file; other weight formats can run code and "
             "are not loaded. Convert the checkpoint, or take the safetensors one from the hub."
         )
-    model = build_model(identity, head=head)
+    model = build_model(identity, head=head, chat=chat)
     if identity.adapter:
         model = merge(model, identity.adapter)
     model, device = model.eval().requires_grad_(False), torch.device(identity.device)
