@@ -25,6 +25,8 @@ from qwen_agentkit.engine.device_memory import total_memory
 from qwen_agentkit.engine.device_thread import run_on_device
 from qwen_agentkit.engine.forward.decoder import pack_decoder
 from qwen_agentkit.engine.forward.joining import JoinedForward
+from qwen_agentkit.engine.forward.kv import KVCache
+from qwen_agentkit.engine.forward.packed import Segment, forward
 from qwen_agentkit.engine.model_config import Model, read_json
 from qwen_agentkit.engine.weights.fp16 import keep_in_fp16
 from qwen_agentkit.engine.weights.kernels import can_pack
@@ -95,6 +97,16 @@ class Loaded(Vocabulary):
     def model_type(self) -> str:
         """Its architecture, as config.json has it."""
         return str(self.model.config.model_type)
+
+    @cached_property
+    def state_bytes(self) -> int:
+        """Bytes of what a hybrid remembers of a sequence beside keys and values; 0 for other models."""
+        cache = KVCache(self.model.config, self.dtype, self.device)
+        if cache.is_cuttable:
+            return 0
+        # Read once: what is kept differs between architectures, and their layers know.
+        self.compute(lambda: forward(self.model, [Segment([0], cache)]))
+        return cache.state_bytes
 
     @property
     def token_budget(self) -> int:
@@ -224,7 +236,7 @@ def _load(identity: Identity, *, head: bool, chat: bool) -> Loaded:
             f"{str(identity.folder)!r} holds no *.safetensors file; other weight formats can run code and "
             "are not loaded. Convert the checkpoint, or take the safetensors one from the hub."
         )
-    model = build_model(identity, head=head)
+    model = build_model(identity, head=head, chat=chat)
     if identity.adapter:
         model = merge(model, identity.adapter)
     model, device = model.eval().requires_grad_(False), torch.device(identity.device)

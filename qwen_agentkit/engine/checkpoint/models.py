@@ -15,6 +15,7 @@ from qwen_agentkit.engine.checkpoint.weights_files import read_weights
 from qwen_agentkit.engine.forward.modules import QwenModel
 from qwen_agentkit.engine.forward.rotary import Rotary
 from qwen_agentkit.engine.model_config import Model, ModelConfig
+from qwen_agentkit.engine.weights.table import keep_table
 from qwen_agentkit.errors import ModelUnsupportedError
 
 __all__ = ["build_model"]
@@ -25,12 +26,13 @@ _SMALL_BYTES = 200e6
 _TABLE, _HEAD = "model.embed_tokens.weight", "lm_head.weight"
 
 
-def build_model(identity: Identity, *, head: bool) -> Model:
+def build_model(identity: Identity, *, head: bool, chat: bool = False) -> Model:
     """Build a model and read its weights to the memory of the CPU.
 
     Args:
         identity: What to load.
         head: Whether it has the head that its files have.
+        chat: Whether it will multiply by its head, of which a reranker reads two rows.
 
     Raises:
         ModelUnsupportedError: Weights are missing, of other shapes, or not readable.
@@ -39,14 +41,17 @@ def build_model(identity: Identity, *, head: bool) -> Model:
         name.endswith("ForSequenceClassification") for name in identity.config.architectures or ()
     )
     if isinstance(identity.config, ModelConfig):
-        return _own_model(identity, identity.config, ("score" if classifies else "lm_head") if head else None)
+        kind = ("score" if classifies else "lm_head") if head else None
+        return _own_model(identity, identity.config, kind, chat=chat)
     return _stock_model(identity, head=head, classifies=classifies)
 
 
-def _own_model(identity: Identity, config: ModelConfig, head: str | None) -> QwenModel:
+def _own_model(identity: Identity, config: ModelConfig, head: str | None, *, chat: bool) -> QwenModel:
     model = QwenModel(config, head)
-    # Of weights that are to be rounded, no converted copy is made.
-    weights = read_weights(identity.folder, config.dtype if identity.rounds_later else identity.dtype)
+    # Of weights that are to be rounded, or are read row by row, no converted copy is made.
+    dtype = config.dtype if identity.rounds_later else identity.dtype
+    whole = chat or identity.adapter or identity.rounds_later  # an adapter is added in one type
+    weights = read_weights(identity.folder, dtype, narrow=() if whole else (_TABLE, _HEAD))
     if head == "lm_head" and config.tie_word_embeddings:
         _tie(weights)
     expected = model.state_dict()
@@ -56,6 +61,8 @@ def _own_model(identity: Identity, config: ModelConfig, head: str | None) -> Qwe
         # One parameter, not two of the same memory: it is copied and quantized once.
         model.lm_head.weight = model.model.embed_tokens.weight
     model.model.rotary_emb = Rotary(config.rope_parameters, config.head_dim, torch.device("cpu"))
+    if dtype and weights[_TABLE].dtype != dtype:
+        keep_table(model, dtype)
     return model
 
 

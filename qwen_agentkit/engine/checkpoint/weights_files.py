@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import torch
@@ -25,12 +25,15 @@ _WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _EXPERT = re.compile(r"(.*\.mlp\.experts)\.(\d+)\.(gate|up|down)_proj\.weight")
 
 
-def read_weights(folder: Path, dtype: torch.dtype | None) -> dict[str, Tensor]:
+def read_weights(
+    folder: Path, dtype: torch.dtype | None, *, narrow: Collection[str] = ()
+) -> dict[str, Tensor]:
     """Read all weights of a checkpoint to the memory of the CPU.
 
     Args:
         folder: Where the files are.
         dtype: Number type to convert them to, one by one; None keeps each as it is.
+        narrow: Names of weights that keep a type with fewer bits than `dtype`.
 
     Returns:
         The weights by the names that they have in a model with a head, such as "model.norm.weight". The
@@ -44,7 +47,8 @@ def read_weights(folder: Path, dtype: torch.dtype | None) -> dict[str, Tensor]:
     experts: dict[str, dict[tuple[int, str], Tensor]] = defaultdict(dict)
     for path in _files(folder):
         for name, stored in _tensors(path):
-            weight = stored.to(dtype) if dtype and stored.is_floating_point() else stored
+            keeps = not dtype or (_full_name(name) in narrow and stored.dtype.itemsize < dtype.itemsize)
+            weight = stored.to(dtype) if not keeps and stored.is_floating_point() else stored
             if found := _EXPERT.fullmatch(name):
                 experts[found[1]][int(found[2]), found[3]] = weight
             else:

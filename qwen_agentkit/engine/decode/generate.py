@@ -12,6 +12,7 @@ from qwen_agentkit.engine.decode.scheduler import get_scheduler
 from qwen_agentkit.engine.decode.sequence import Guide, SequenceState
 from qwen_agentkit.engine.device_memory import free_memory
 from qwen_agentkit.engine.forward.kv import token_bytes
+from qwen_agentkit.engine.forward.states import MOST_HELD
 from qwen_agentkit.errors import OutOfMemoryError
 
 __all__ = ["TokenStream", "generate"]
@@ -66,7 +67,8 @@ def generate(
 
     Raises:
         InputTooLongError: The prompt leaves no room; raised before anything is computed.
-        OutOfMemoryError: Its keys and values do not fit the memory; raised before anything is computed.
+        OutOfMemoryError: Its keys and values, and the states of a hybrid, do not fit the memory; raised
+            before the prompt is read.
     """
     room = loaded.room_after(prompt)
     limit = room if max_tokens is None else min(max_tokens, room)
@@ -86,10 +88,13 @@ def generate(
 
 def _check_memory(loaded: Loaded, tokens: int) -> None:
     size = token_bytes(loaded.model.config.get_text_config(), loaded.dtype)
+    states = MOST_HELD * loaded.state_bytes
     free = free_memory(loaded.device) + get_scheduler(loaded).bytes
-    if tokens * size > free:
+    if tokens * size + states > free:
+        beside = f" and {states / 1e9:.1f} GB of states" if states else ""
         raise OutOfMemoryError(
             f"{tokens} tokens of {loaded.name!r} need {tokens * size / 1e9:.1f} GB of keys and values "
-            f"({size / 1024:.0f} KiB a token); {free / 1e9:.1f} GB are free on {loaded.device}. "
-            f"At most {free // size} tokens fit: lower max_tokens, or send fewer messages or documents."
+            f"({size / 1024:.0f} KiB a token){beside}; {free / 1e9:.1f} GB are free on {loaded.device}. "
+            f"At most {max(free - states, 0) // size} tokens fit: lower max_tokens, or send fewer messages "
+            "or documents."
         )

@@ -79,7 +79,17 @@ class KVCache:
     @property
     def bytes(self) -> int:
         """Memory of the cache, in bytes."""
-        return self._slab.nbytes + (self._states.bytes if self._states else 0)
+        return self._slab.nbytes + self.state_bytes
+
+    @property
+    def state_bytes(self) -> int:
+        """Memory of the states of hybrid models, in bytes."""
+        return self._states.bytes if self._states else 0
+
+    @property
+    def is_cuttable(self) -> bool:
+        """Whether it can be cut anywhere: it has keys and values alone."""
+        return self._states is None
 
     def keep_states_at(self, lengths: Iterable[int]) -> None:
         """Make the cache of a hybrid model cuttable at these lengths, once they are reached."""

@@ -11,13 +11,16 @@ from typing import TypeAlias
 
 from torch import Tensor
 
-__all__ = ["State", "States", "StepStates"]
+__all__ = ["MOST_HELD", "State", "States", "StepStates"]
 
 State: TypeAlias = tuple[Tensor, ...]
 """What one layer remembers of all tokens so far. A layer never changes one that is held."""
 
 # Boundaries at which states are kept: the first, which other conversations share, and the latest.
 _MOST_KEPT = 6
+
+MOST_HELD = _MOST_KEPT + 3
+"""Most lengths at which a sequence has states: where a step begins, ends, and may be taken back, too."""
 
 
 class StepStates:

@@ -22,6 +22,7 @@ from qwen_agentkit.engine.weights.linear import packed_linear
 from qwen_agentkit.engine.weights.machine_facts import remembered
 from qwen_agentkit.engine.weights.replacing import join_biases, replace_linears
 from qwen_agentkit.engine.weights.rounding import row_blocks
+from qwen_agentkit.engine.weights.table import in_own_memory, keep_table
 from qwen_agentkit.engine.weights.timing import shortest_seconds
 
 __all__ = ["fits_fp16", "fp16_is_fast", "fp16_is_usable", "keep_in_fp16"]
@@ -87,17 +88,14 @@ def keep_in_fp16(model: Model, *, with_head: bool) -> None:
         wide += len(layers)
         return packed_linear(weight, None if bias is None else bias.float())
 
-    table: Any = model.get_input_embeddings()
     head: Any = model.get_output_embeddings()
-    # A copy, because a view would keep the whole file of weights in memory. A head that is tied has it, too.
-    table.weight.data = table.weight.data.clone()
-    model.set_input_embeddings(_Table(table.weight.data))
+    table = keep_table(model, torch.float32)
     replace_linears(model if with_head else model.base_model, make)
     kept: Any = None if with_head or head is None else head.weight
     for weight in model.parameters():
-        if weight is not table.weight:
+        if weight is not table:
             dtype = weight.dtype if weight is kept else torch.float32
-            weight.data = weight.data.to(dtype, copy=True)
+            weight.data = in_own_memory(weight.data.to(dtype))
     if wide:
         warnings.warn(
             f"{wide} of {total} linear layers have weights that fp16 does not hold: too large, or rows of "
@@ -116,17 +114,3 @@ class _Fp16Linear(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         """Multiply; (..., in) to (..., out)."""
         return kernels.multiply_fp16(rows, self._packed)
-
-
-class _Table(nn.Module):
-    """Embeddings of tokens, (tokens, hidden), kept in the number type of their file and looked up in fp32."""
-
-    weight: Tensor
-
-    def __init__(self, weight: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("weight", weight)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """Look up; (...) to (..., hidden)."""
-        return self.weight[ids].float()

@@ -16,6 +16,7 @@ from torch.nn.functional import linear
 from qwen_agentkit.engine.weights.bf16_speed import bf16_is_fast
 from qwen_agentkit.engine.weights.kernels import can_pack, multiply_packed, pack, unpack
 from qwen_agentkit.engine.weights.replacing import join_biases, replace_linears
+from qwen_agentkit.engine.weights.table import in_own_memory
 
 __all__ = ["pack_linears", "packed_linear"]
 
@@ -31,7 +32,7 @@ class _PlainLinear(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
-        self._weight = weight.clone()  # a view would keep the whole file of weights in memory
+        self._weight = in_own_memory(weight)
         self._bias = bias
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -64,8 +65,7 @@ def pack_linears(model: nn.Module) -> None:
     """
     replace_linears(model, _pack_layers)
     for weight in model.parameters():
-        # A copy, because a view would keep the whole file of weights in memory.
-        weight.data = weight.data.clone()
+        weight.data = in_own_memory(weight.data)
 
 
 def packed_linear(weight: Tensor, bias: Tensor | None) -> nn.Module:

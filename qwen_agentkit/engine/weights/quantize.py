@@ -21,6 +21,7 @@ from qwen_agentkit.engine.weights.products import (
 from qwen_agentkit.engine.weights.quantize_gpu import check_gpu_quantization
 from qwen_agentkit.engine.weights.replacing import join_biases, replace_linears
 from qwen_agentkit.engine.weights.rounding import to_int8
+from qwen_agentkit.engine.weights.table import in_own_memory, keep_table
 from qwen_agentkit.errors import InputError, ModelUnsupportedError
 
 __all__ = ["check_quantization", "cpu_quantizations", "int8_bits", "quantize_model", "quantized_linear"]
@@ -140,12 +141,15 @@ def quantize_model(
     """
     int4 = quantization == "int4"
     make = partial(quantized_linear, int4=int4, fine=fine, many_rows=not with_tables)
+    table = None
     if with_tables:
         _quantize_tables(model, dtype)
+    else:
+        table = keep_table(model, dtype)
     replace_linears(model.base_model, make, keep=[*_NEVER, *(["k_proj"] if fine and not int4 else [])])
     for weight in model.parameters():
-        # A copy, because a view would keep the whole file of weights in memory.
-        weight.data = weight.data.to(dtype, copy=True)
+        if weight is not table:
+            weight.data = in_own_memory(weight.data.to(dtype))
 
 
 def quantized_linear(layers: list[nn.Linear], *, int4: bool, fine: bool, many_rows: bool) -> nn.Module:
