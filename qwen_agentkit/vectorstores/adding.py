@@ -61,6 +61,8 @@ def prepare_texts(
         raise InputError(
             f"metadatas is {metadatas!r:.60}; expected a list of dictionaries, one per text. Write [{{...}}]."
         )
+    if not isinstance(ids, list | tuple | None):
+        raise InputError(f"ids is {ids!r:.60}; expected a list of ids, one per text. Write [id].")
     texts = list(texts)
     metadatas = metadatas or [{} for _ in texts]
     ids = ids or [None] * len(texts)

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 from langchain_core.documents import Document
 
 from qwen_agentkit.errors import InputError
@@ -29,6 +30,7 @@ __all__ = [
     "Point",
     "Quantization",
     "SparseVector",
+    "find_problem",
     "make_payload",
     "make_point",
     "make_words",
@@ -115,6 +117,20 @@ class Hit:
             page_content=self.payload.get("page_content", ""),
             metadata=dict(self.payload.get("metadata") or {}),
         )
+
+
+def find_problem(point: Point, dimensions: int) -> str:
+    """Return what is wrong with a point that was read; an empty text if nothing is."""
+    text, metadata = point.payload.get("page_content"), point.payload.get("metadata")
+    if not isinstance(text, str) or not text.strip():
+        return "it has no text"
+    if not isinstance(metadata, dict):
+        return "it has no metadata"
+    if not isinstance(point.payload.get(TENANT, ""), str):
+        return "its tenant is no name"
+    if len(point.dense) != dimensions or not np.isfinite(point.dense).all() or not any(point.dense):
+        return "its vector is damaged"
+    return ""
 
 
 def make_payload(given: str, text: str, metadata: dict[str, Any]) -> dict[str, Any]:
