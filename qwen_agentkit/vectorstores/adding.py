@@ -38,7 +38,7 @@ class NewTexts:
 
     def make_points(self, vectors: NDArray[np.float32], part: slice) -> list[Point]:
         """Return the points of some rows, with their word vectors."""
-        rows = zip(self.ids[part], vectors[part].tolist(), self.payloads[part], strict=True)
+        rows = zip(self.ids[part], vectors[part], self.payloads[part], strict=True)
         return [make_point(*row) for row in rows]
 
 

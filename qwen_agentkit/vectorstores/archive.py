@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qwen_agentkit.errors import (
     QwenAgentKitError,
@@ -249,7 +250,7 @@ def _write_part(archive: zipfile.ZipFile, number: int, points: list[Point]) -> N
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     archive.writestr(f"points-{number:05}.jsonl", lines)
     vectors = io.BytesIO()
-    np.save(vectors, np.array([point.dense for point in points], np.float32), allow_pickle=False)
+    np.save(vectors, np.stack([point.dense for point in points]), allow_pickle=False)
     archive.writestr(f"vectors-{number:05}.npy", vectors.getvalue(), zipfile.ZIP_STORED)
 
 
@@ -280,7 +281,7 @@ def _read_layout(manifest: dict[str, Any]) -> Layout:
     return layout
 
 
-def _read_point(row: dict[str, Any], dense: list[float], dimensions: int) -> Point:
+def _read_point(row: dict[str, Any], dense: NDArray[np.float32], dimensions: int) -> Point:
     """Return a point of a backup.
 
     Raises:
@@ -310,11 +311,12 @@ def _read_parts(
     done, total = 0, int(manifest["points"])
     for number in range(-(-total // _PER_PART)):
         rows = [json.loads(line) for line in archive.read(f"points-{number:05}.jsonl").splitlines()]
-        vectors = np.load(io.BytesIO(archive.read(f"vectors-{number:05}.npy")), allow_pickle=False)
+        array = np.load(io.BytesIO(archive.read(f"vectors-{number:05}.npy")), allow_pickle=False)
+        vectors = np.ascontiguousarray(array, np.float32)
         if vectors.shape != (len(rows), manifest["dimensions"]):
             raise ValueError(f"part {number} has vectors of shape {vectors.shape}")
         for row, vector in zip(rows, vectors, strict=True):
-            yield _read_point(row, vector.tolist(), manifest["dimensions"])
+            yield _read_point(row, vector, manifest["dimensions"])
         done += len(rows)
         if progress:
             progress("points", done, total)

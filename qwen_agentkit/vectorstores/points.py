@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 from langchain_core.documents import Document
+from numpy.typing import NDArray
 
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.text.documents import point_id
@@ -96,7 +97,7 @@ class Point:
     """A document as it is written."""
 
     id: str
-    dense: list[float]
+    dense: NDArray[np.float32]
     sparse: SparseVector
     payload: dict[str, Any]
 
@@ -128,7 +129,7 @@ def find_problem(point: Point, dimensions: int) -> str:
         return "it has no metadata"
     if not isinstance(point.payload.get(TENANT, ""), str):
         return "its tenant is no name"
-    if len(point.dense) != dimensions or not np.isfinite(point.dense).all() or not any(point.dense):
+    if len(point.dense) != dimensions or not np.isfinite(point.dense).all() or not point.dense.any():
         return "its vector is damaged"
     return ""
 
@@ -166,7 +167,7 @@ def make_payload(given: str, text: str, metadata: dict[str, Any]) -> dict[str, A
     return payload if point_id(given) == given else {**payload, "id": given}
 
 
-def make_point(given: str, dense: list[float], payload: dict[str, Any]) -> Point:
+def make_point(given: str, dense: NDArray[np.float32], payload: dict[str, Any]) -> Point:
     """Return a document as a point, with its BM25 vector.
 
     Args:
