@@ -18,6 +18,7 @@ from qwen_agentkit.catalog import preset_checkpoint
 from qwen_agentkit.embeddings import QwenEmbeddings
 from qwen_agentkit.errors import StoreNotFoundError
 from qwen_agentkit.rerankers import QwenReranker
+from qwen_agentkit.vectorstores.points import Quantization
 from qwen_agentkit.vectorstores.store import QwenVectorStore
 
 # A search needs neither the chat model nor a graph, and importing them takes over a second: each is imported
@@ -47,12 +48,21 @@ class Stack:
         preset: its name.
         folder: of the vector store.
         groups: whether documents belong to groups, and a server's user finds those of his groups only.
+        quantization: how the vectors of a store that it makes stay in memory; see `QwenVectorStore`.
     """
 
-    def __init__(self, preset: str, folder: Path, *, groups: bool = False) -> None:
+    def __init__(
+        self,
+        preset: str,
+        folder: Path,
+        *,
+        groups: bool = False,
+        quantization: Quantization | None = None,
+    ) -> None:
         self.preset = preset
         self.folder = folder
         self.groups = groups
+        self.quantization = quantization
         self.embeddings = QwenEmbeddings(model=preset_checkpoint(preset, "embedding"))
         self.reranking_model = QwenReranker(model=preset_checkpoint(preset, "reranker"))
 
@@ -95,8 +105,13 @@ class Stack:
                 f"{str(self.folder)!r} holds no store; expected one. Create it with: qwen-agentkit ingest "
                 f"DOCS --store {shlex.quote(str(self.folder))} --preset {self.preset}"
             )
-        fusion = self.calibration.fusion
-        return QwenVectorStore(self.embeddings, path=str(self.folder), create=create, fusion=fusion)
+        return QwenVectorStore(
+            self.embeddings,
+            path=str(self.folder),
+            create=create,
+            fusion=self.calibration.fusion,
+            quantization=self.quantization,
+        )
 
     def rag_graph(self, store: QwenVectorStore | None = None) -> RagGraph:
         """The `rag` graph over an open store; without one it is opened at the first question."""

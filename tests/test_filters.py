@@ -291,6 +291,8 @@ REFUSED: list[Any] = [
     models.Filter(must=[models.FieldCondition(key="lang", match=models.MatchText(text="ar"))]),
     models.Filter(must=[models.FieldCondition(key="year", range=models.Range(gte=float("nan")))]),
     models.Filter(must=[models.FieldCondition(key='"a"[]."x"', match=models.MatchValue(value="ar"))]),
+    models.Filter(must=[models.FieldCondition(key="metadata.a[].x", match=models.MatchValue(value="ar"))]),
+    models.Filter(must=[models.FieldCondition(key="a[0]", match=models.MatchAny(any=["ar"]))]),
     models.FieldCondition(key="lang", match=models.MatchValue(value="ar")),
 ]
 

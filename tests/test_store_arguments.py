@@ -51,6 +51,9 @@ def test_a_text_where_a_list_belongs(store: QwenVectorStore) -> None:
         store.get_by_ids("ab")
     with pytest.raises(InputError, match="expected a list of texts"):
         store.add_texts("ab")
+    for ids in ("ab", iter(["c", "d"]), {"c": 1, "d": 2}.keys()):
+        with pytest.raises(InputError, match="expected a list of ids, one per text"):
+            store.add_texts(["x", "y"], ids=ids)  # type: ignore[arg-type]
     assert store.count() == 2
 
 

@@ -10,7 +10,20 @@ from tests.benchmarks.__main__ import main
 
 def test_stores_are_measured(tmp_path: Path) -> None:
     written = tmp_path / "results.json"
-    main(["stores", "--number", "200", "--only", "ours, scalar", "chroma", "--json", str(written)])
+    main(
+        [
+            "stores",
+            "--number",
+            "200",
+            "--queries",
+            "20",
+            "--only",
+            "ours, scalar",
+            "chroma",
+            "--json",
+            str(written),
+        ]
+    )
     results = json.loads(written.read_text("utf-8"))["stores"]
     [(name, found)] = results["stores"].items()  # no peers without a Python that has them
     assert (results["number"], name) == (200, "ours, scalar")

@@ -51,7 +51,9 @@ def folder(tmp_path: Path) -> Path:
 
 def everything(folder: Path) -> list[str]:
     backend = EdgeBackend.acquire(folder, "documents", create=False)
-    rows = [json.dumps([p.id, p.payload, p.dense, *p.sparse], sort_keys=True) for p in backend.export()]
+    rows = [
+        json.dumps([p.id, p.payload, p.dense.tolist(), *p.sparse], sort_keys=True) for p in backend.export()
+    ]
     backend.close()
     return rows
 

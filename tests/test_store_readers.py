@@ -144,6 +144,24 @@ def test_a_process_that_is_forked_off_opens_the_store_itself(tmp_path: Path) -> 
         assert store.count() == 2
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_process_that_is_forked_off_leaves_the_copy_to_its_reader(tmp_path: Path) -> None:
+    make(tmp_path / "store", 1)
+    with writing(tmp_path / "store"):
+        reader = QwenVectorStore(BagOfWords(), path=tmp_path / "store", create=False)
+        child = os.fork()
+        if not child:
+            try:
+                reader.count()
+                os._exit(1)
+            except StoreError as error:
+                reader.close()
+                os._exit("store' was opened before" not in str(error))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert (reader._store.whole._copies[-1]._files / "documents" / "edge_config.json").is_file()  # type: ignore[attr-defined]
+        reader.close()
+
+
 def run_in_child(store: QwenVectorStore, folder: Path) -> int:
     """Return the number of what is not as it should be."""
     wrong = 0

@@ -137,7 +137,7 @@ def test_no_write_is_larger_than_a_server_takes(monkeypatch: pytest.MonkeyPatch)
         upsert = store._store.upsert
 
         def note(points: Sequence[Point]) -> None:
-            sizes.append(len(json.dumps([point.dense for point in points])))
+            sizes.append(len(json.dumps([point.dense.tolist() for point in points])))
             upsert(points)
 
         monkeypatch.setattr(store._store, "upsert", note)

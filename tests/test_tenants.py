@@ -132,7 +132,22 @@ def test_words_of_another_tenant_do_not_change_the_scores(tmp_path: Path) -> Non
     assert scores("acme") == before
 
 
-BAD = ["", " ", "*", "a*", "te?t", "100%", "a\nb", "\x00", "a\u202eb", " acme", "acme ", "e\u0301", "x" * 201]
+BAD = [
+    "",
+    " ",
+    "*",
+    "a*",
+    "te?t",
+    "100%",
+    "a\nb",
+    "\x00",
+    "a\u202eb",
+    "a\u2028b",
+    " acme",
+    "acme ",
+    "e\u0301",
+    "x" * 201,
+]
 
 
 @pytest.mark.parametrize("name", [*BAD, 7, ["acme"]])

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from qwen_agentkit.text.sparse import sparse_document
-from qwen_agentkit.text.terms import count_terms, find_terms
+from qwen_agentkit.text.terms import count_terms, find_terms, term_index
 
 TEXTS = {
     "en": "The state-of-the-art QX-200 costs 1,234,567.50 dollars; O'Neill's libraries open at 9, not 10.",
@@ -54,7 +54,7 @@ def test_fast_and_slow_counts_are_equal(language: str) -> None:
     joined = " ".join(TEXTS.values())
     for text in [TEXTS[language], joined, *ODD, *mixed]:
         words = list(find_terms(text, language))
-        expected = Counter(term for word in words for term in word.stored)
+        expected = Counter(term_index(term) for word in words for term in word.stored)
         assert count_terms(text, language) == (expected, sum(bool(word.plain) for word in words)), text
 
 

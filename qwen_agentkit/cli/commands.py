@@ -139,7 +139,7 @@ def ingest_on_ray(
 
     embeddings = ShardedEmbeddings(stack.embeddings, stack.folder / ".shards", compute)
     bar = partial(progress, "ray") if progress else None
-    with QwenVectorStore(embeddings, path=stack.folder) as store:
+    with QwenVectorStore(embeddings, path=stack.folder, quantization=stack.quantization) as store:
         store.check_maker(int(stack.embeddings.fingerprint["dimensions"]))
         report = ingest_paths(
             paths,

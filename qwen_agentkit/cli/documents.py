@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +11,13 @@ from typing import Any
 
 from langchain_core.documents import Document
 
-from qwen_agentkit.errors import InputError, StoreWriteError
+from qwen_agentkit.errors import InputError
 from qwen_agentkit.text.documents import document_source, point_id
 from qwen_agentkit.vectorstores.backend import open_backend
 from qwen_agentkit.vectorstores.conditions import EVERYTHING
 from qwen_agentkit.vectorstores.filters import parse_filter
 from qwen_agentkit.vectorstores.tenants import TenantBackend
+from qwen_agentkit.vectorstores.whole_files import written_whole
 
 __all__ = ["COLLECTION", "export_documents", "list_documents", "read_document", "remove_documents"]
 
@@ -80,20 +79,15 @@ def export_documents(folder: Path, file: Path, tenant: str | None = None) -> int
     Raises:
         StoreWriteError: The file cannot be written.
     """
-    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
     count = 0
-    try:
-        with _opened(folder, tenant) as backend, temporary.open("w", encoding="utf-8") as lines:
-            for document in _documents(backend):
-                lines.write(json.dumps(_describe(document), ensure_ascii=False) + "\n")
-                count += 1
-        os.replace(temporary, file)
-    except OSError as error:
-        raise StoreWriteError(
-            f"{str(file)!r} cannot be written ({error.strerror}); expected a file in a writable folder."
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        _opened(folder, tenant) as backend,
+        written_whole(file) as temporary,
+        temporary.open("w", encoding="utf-8") as lines,
+    ):
+        for document in _documents(backend):
+            lines.write(json.dumps(_describe(document), ensure_ascii=False) + "\n")
+            count += 1
     return count
 
 
@@ -116,7 +110,7 @@ def _find(backend: TenantBackend, source: str) -> list[Document]:
     found = named or [d for d in _documents(backend) if document_source(d) == source]
     if not found:
         known = sorted({document_source(document) for document in _documents(backend)})
-        near = difflib.get_close_matches(source, known, n=1, cutoff=0.3)
+        near = difflib.get_close_matches(source, known, n=1, cutoff=0.3) or known[:1]
         hint = f"Did you mean {near[0]!r}?" if near else "The store is empty."
         raise InputError(f"The store has no document {source!r}; expected a name of `docs list`. {hint}")
     return found

@@ -104,6 +104,13 @@ def ingest(
         str | None,
         typer.Option(help="Encoding of text files, such as windows-1256. Default: detected.", metavar="NAME"),
     ] = None,
+    quantization: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep vectors of a new store in memory with 8 bits a number (scalar) or 1 (binary).",
+            metavar="KIND",
+        ),
+    ] = None,
     ray: Annotated[
         bool, typer.Option("--ray", help="Embed on a Ray cluster: the one of RAY_ADDRESS, or this machine.")
     ] = False,
@@ -129,7 +136,7 @@ def ingest(
         )
     from qwen_agentkit.cli import commands, show  # loads torch: only when a command runs
 
-    stack = open_stack(preset, store)
+    stack = open_stack(preset, store, quantization)
     if watch:
         for result in commands.watch(stack, paths, groups=groups):
             if as_json:

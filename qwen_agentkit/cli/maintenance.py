@@ -30,7 +30,7 @@ def measure(folder: Path) -> dict[str, Any]:
             languages[str(metadata.get("language") or "unknown")] += 1
             sources.add((tenant, str(metadata.get("source") or hit.id)))
             tenants |= {tenant} if tenant else set()
-        maker = backend.maker or {}
+        maker, layout = backend.maker or {}, backend.layout
     place = folder.expanduser() / COLLECTION
     return {
         "store": str(folder),
@@ -41,6 +41,7 @@ def measure(folder: Path) -> dict[str, Any]:
         "model": maker.get("model"),
         "revision": maker.get("revision"),
         "dimensions": maker.get("dimensions"),
+        "quantization": layout and layout.quantization,
         "preset": choose_preset(None, folder),
         "bytes": sum(_size(file) for file in place.rglob("*") if file.is_file()),
     }

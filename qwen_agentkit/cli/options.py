@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -14,6 +14,7 @@ from qwen_agentkit.cli.terminal import escape_json
 
 if TYPE_CHECKING:
     from qwen_agentkit.stack import Stack
+    from qwen_agentkit.vectorstores.points import Quantization
 
 __all__ = ["DEFAULT_STORE", "AsJson", "Preset", "Store", "choose_preset", "open_stack", "print_json"]
 
@@ -44,11 +45,12 @@ def choose_preset(given: str | None, store: Path) -> str:
     return made[0] if made else _DEFAULT_PRESET
 
 
-def open_stack(preset: str | None, folder: Path) -> Stack:
+def open_stack(preset: str | None, folder: Path, quantization: str | None = None) -> Stack:
     """Return the models and the store of a command. Nothing is loaded or opened yet."""
     from qwen_agentkit.stack import Stack  # loads torch: only when a command runs
 
-    return Stack(choose_preset(preset, folder), folder)
+    kept = cast("Quantization | None", quantization)  # The store refuses another word.
+    return Stack(choose_preset(preset, folder), folder, quantization=kept)
 
 
 def print_json(value: Any) -> None:

@@ -60,7 +60,7 @@ def remove_documents(
     if as_json:
         print_json({"removed": removed})
     else:
-        show_store.print_line(f"{removed} passages of {len(sources)} documents removed")
+        show_store.print_line(f"{removed} passages of {len(set(sources))} documents removed")
 
 
 @docs_app.command("export")

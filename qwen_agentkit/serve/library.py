@@ -187,7 +187,8 @@ class Library:
                 return False
             old = self.models.stack
             # Fresh objects without weights; the store is shared inside the process, so its lock stays.
-            self.models = self._make_models(Stack(old.preset, old.folder, groups=old.groups))
+            fresh = Stack(old.preset, old.folder, groups=old.groups, quantization=old.quantization)
+            self.models = self._make_models(fresh)
         gc.collect()  # graphs and models hold each other
         return True
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from zlib import crc32
 
-from qwen_agentkit.text.terms import SIMPLE, Terms, count_terms, find_terms
+from qwen_agentkit.text.terms import SIMPLE, Terms, count_terms, find_terms, term_index
 
 __all__ = ["LARGEST_TERM", "query_mass", "sparse_document", "sparse_query"]
 
@@ -47,12 +46,8 @@ def sparse_document(text: str, language: str) -> tuple[list[int], list[float]]:
     counts, length = count_terms(text, language)
     discount = K1 * (1 - B + B * length / AVERAGE_LENGTH)
     saturated = {tf: tf * (K1 + 1) / (tf + discount) for tf in set(counts.values())}
-    vector = [(crc32(term.encode()), saturated[tf]) for term, tf in counts.items()]
-    values = dict(vector)
-    if len(values) < len(vector):
-        return _merge(sorted(vector))
-    indices = sorted(values)
-    return indices, [values[index] for index in indices]
+    indices = sorted(counts)
+    return indices, [saturated[counts[index]] for index in indices]
 
 
 def sparse_query(text: str, language: str) -> tuple[list[int], list[float]]:
@@ -73,7 +68,11 @@ def sparse_query(text: str, language: str) -> tuple[list[int], list[float]]:
     for word in find_terms(text, language):
         for term, share in _query_terms(word):
             weights[term] += share * word.weight
-    return _merge(sorted((_index(term), weight) for term, weight in weights.items()))
+    # Two terms may share an index, and Qdrant refuses repeated ones.
+    sums: defaultdict[int, float] = defaultdict(float)
+    for index, weight in sorted((term_index(term), weight) for term, weight in weights.items()):
+        sums[index] += weight
+    return list(sums), list(sums.values())
 
 
 def query_mass(text: str, language: str) -> float:
@@ -104,15 +103,3 @@ def _query_terms(word: Terms) -> Iterator[tuple[str, float]]:
         yield term, PARTS / len(word.parts)
     for term in word.spellings:
         yield term, SPELLING
-
-
-def _merge(vector: list[tuple[int, float]]) -> tuple[list[int], list[float]]:
-    # Two terms may share a hash, and Qdrant refuses repeated indices.
-    sums: dict[int, float] = {}
-    for index, value in vector:
-        sums[index] = sums.get(index, 0.0) + value
-    return list(sums), list(sums.values())
-
-
-def _index(term: str) -> int:
-    return crc32(term.encode())

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-import snowballstemmer
+import Stemmer
 
 from qwen_agentkit.text.letters import fold_letters
 
@@ -26,9 +26,9 @@ _SNOWBALL = {
     "bs": "serbian", "hr": "serbian", "sr": "serbian", "sv": "swedish",
     "ta": "tamil", "tr": "turkish", "yi": "yiddish",
 }  # fmt: skip
-_AVAILABLE = frozenset(snowballstemmer.algorithms())
+_NO_CACHE = 0  # the terms of a word are kept, so its stem is asked for once
 
-# Snowball stemmers hold state, so threads take turns.
+# A stemmer holds state, so threads take turns.
 _STEMMING = threading.Lock()
 _STEMMED_TWICE = frozenset({"el", "es", "et", "fi", "hu", "ro", "ru", "tr"})
 _SERBIAN = frozenset({"bs", "hr", "sr"})
@@ -187,10 +187,10 @@ def _strip_suffix(word: str, suffixes: tuple[str, ...], shortest: int = _SHORTES
 @lru_cache
 def _further_stemmer(language: str) -> Any:
     """Return a second stemmer; Dutch has two, which differ at plurals such as "dagen"."""
-    return snowballstemmer.stemmer("dutch_porter") if language == "nl" else None
+    return Stemmer.Stemmer("dutch_porter", _NO_CACHE) if language == "nl" else None
 
 
 @lru_cache
 def _stemmer(language: str) -> Any:
     name = _SNOWBALL.get(language)
-    return snowballstemmer.stemmer(name) if name in _AVAILABLE else None
+    return Stemmer.Stemmer(name, _NO_CACHE) if name else None

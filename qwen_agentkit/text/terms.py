@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import chain, pairwise
 from operator import add
+from zlib import crc32
 
 from qwen_agentkit.text.letters import (
     fold_digraphs,
@@ -28,7 +29,7 @@ from qwen_agentkit.text.stems import find_stems
 from qwen_agentkit.text.stop_words import find_stop_places, is_stop_word
 from qwen_agentkit.text.superscripts import separate_raised
 
-__all__ = ["SIMPLE", "STOP_WORD", "Terms", "count_terms", "find_terms"]
+__all__ = ["SIMPLE", "STOP_WORD", "Terms", "count_terms", "find_terms", "term_index"]
 
 STOP_WORD = 0.1
 """The weight of a stop word in a query; others weigh 1."""
@@ -58,6 +59,16 @@ class Terms:
         simple = SIMPLE + self.simple if self.simple else ""
         terms = (self.plain, *self.forms, *self.parts, *self.spellings, simple)
         return tuple(term for term in terms if term)
+
+    @cached_property
+    def indices(self) -> tuple[int, ...]:
+        """The same as `stored`, as numbers."""
+        return tuple(map(term_index, self.stored))
+
+
+def term_index(term: str) -> int:
+    """Return the number that stands for a term in a sparse vector, of 32 bits. Few terms share one."""
+    return crc32(term.encode())
 
 
 # Languages written in other scripts, whose texts contain English terms.
@@ -120,7 +131,7 @@ def find_terms(text: str, language: str) -> Iterator[Terms]:
     yield from map(Terms, _joined_words(text))
 
 
-def count_terms(text: str, language: str) -> tuple[Counter[str], int]:
+def count_terms(text: str, language: str) -> tuple[Counter[int], int]:
     """Count the terms under which a passage is found: all that `find_terms` yields, much faster.
 
     Args:
@@ -128,7 +139,7 @@ def count_terms(text: str, language: str) -> tuple[Counter[str], int]:
         language: Its language, an ISO 639-1 code.
 
     Returns:
-        How often each term occurs, and the number of words.
+        How often each term occurs, by its index, and the number of words.
     """
     text = _fold(text, language)
     runs = [] if text.isascii() else [fold_han(run) for run in _RUN.findall(text)]
@@ -138,8 +149,9 @@ def count_terms(text: str, language: str) -> tuple[Counter[str], int]:
         words = (_ASCII_TOKEN if text.isascii() else _WORD).findall(text)
     joined = [word for word in _joined_words(text) if word]
     length = len(words) + len(joined) + sum(max(1, len(run) - 1) for run in runs)
-    stored = [_word_terms(word, language).stored for word in words]
-    return Counter(chain(chain.from_iterable(stored), joined, *map(_stored_pairs, runs))), length
+    found = [_word_terms(word, language).indices for word in words]
+    others = chain(joined, *map(_stored_pairs, runs))
+    return Counter(chain(chain.from_iterable(found), map(term_index, others))), length
 
 
 def _fold(text: str, language: str) -> str:

@@ -38,7 +38,7 @@ class NewTexts:
 
     def make_points(self, vectors: NDArray[np.float32], part: slice) -> list[Point]:
         """Return the points of some rows, with their word vectors."""
-        rows = zip(self.ids[part], vectors[part].tolist(), self.payloads[part], strict=True)
+        rows = zip(self.ids[part], vectors[part], self.payloads[part], strict=True)
         return [make_point(*row) for row in rows]
 
 
@@ -61,6 +61,8 @@ def prepare_texts(
         raise InputError(
             f"metadatas is {metadatas!r:.60}; expected a list of dictionaries, one per text. Write [{{...}}]."
         )
+    if not isinstance(ids, list | tuple | None):
+        raise InputError(f"ids is {ids!r:.60}; expected a list of ids, one per text. Write [id].")
     texts = list(texts)
     metadatas = metadatas or [{} for _ in texts]
     ids = ids or [None] * len(texts)

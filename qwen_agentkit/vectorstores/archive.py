@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import io
 import json
-import os
+import math
+import operator
 import shutil
 import uuid
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
@@ -26,8 +28,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qwen_agentkit.errors import (
+    QwenAgentKitError,
     StoreError,
     StoreLockedError,
     StoreMismatchError,
@@ -37,8 +41,9 @@ from qwen_agentkit.errors import (
 from qwen_agentkit.vectorstores.backend import Collection
 from qwen_agentkit.vectorstores.conditions import EVERYTHING
 from qwen_agentkit.vectorstores.edge_backend import EdgeBackend
-from qwen_agentkit.vectorstores.edge_files import exchange, make_room, recover
-from qwen_agentkit.vectorstores.points import TENANT, Layout, Point
+from qwen_agentkit.vectorstores.edge_files import check_replaceable, exchange, make_room, recover
+from qwen_agentkit.vectorstores.points import TENANT, Layout, Point, find_problem
+from qwen_agentkit.vectorstores.whole_files import written_whole
 
 __all__ = ["Progress", "copy_points", "make_backup", "replace_shard", "restore_backup"]
 
@@ -48,6 +53,17 @@ Progress = Callable[[str, int, int], None]
 _FORMAT = 1
 _MANIFEST = "manifest.json"
 _PER_PART = 1000
+# Of damage, zlib and the readers of zip files, JSON and arrays make all of these.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    AttributeError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 def make_backup(backend: Collection, file: Path, collection: str, progress: Progress | None = None) -> int:
@@ -65,29 +81,19 @@ def make_backup(backend: Collection, file: Path, collection: str, progress: Prog
     Raises:
         StoreWriteError: The file cannot be written.
     """
-    total = backend.count(EVERYTHING)
-    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
-    try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-            done = 0
-            for number, points in enumerate(_parts(backend.export())):
-                _write_part(archive, number, points)
-                done += len(points)
-                if progress:
-                    progress("points", done, max(done, total))
-            manifest = {"format": _FORMAT, "collection": collection, "points": done}
-            manifest |= {"maker": backend.maker, **(asdict(backend.layout) if backend.layout else {})}
-            archive.writestr(_MANIFEST, json.dumps(manifest))
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        temporary.replace(file)
-    except OSError as error:
-        raise StoreWriteError(
-            f"The backup {str(file)!r} cannot be written ({error.strerror or error}); expected a file in a "
-            "writable folder with free space. Choose another place."
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    total, done = backend.count(EVERYTHING), 0
+    with (
+        written_whole(file) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+    ):
+        for number, points in enumerate(_parts(backend.export())):
+            _write_part(archive, number, points)
+            done += len(points)
+            if progress:
+                progress("points", done, max(done, total))
+        manifest = {"format": _FORMAT, "collection": collection, "points": done}
+        manifest |= {"maker": backend.maker, **(asdict(backend.layout) if backend.layout else {})}
+        archive.writestr(_MANIFEST, json.dumps(manifest))
     return done
 
 
@@ -117,12 +123,15 @@ def restore_backup(
         raise StoreError(
             f"{str(root)!r} holds a store; expected a new folder. Choose another one, or add --replace."
         )
+    check_replaceable(root, folder)
     try:
         with zipfile.ZipFile(file) as archive:
             manifest = _read_manifest(archive, file)
+            layout = _read_layout(manifest)
             points = _read_parts(archive, manifest, progress)
-            layout = Layout(manifest["dimensions"], manifest.get("quantization"), manifest.get("first_stage"))
             return replace_shard(folder, points, layout, manifest["maker"])
+    except QwenAgentKitError:
+        raise
     except FileNotFoundError as error:
         raise StoreNotFoundError(f"There is no backup {str(file)!r}. Check its name.") from error
     except OSError as error:
@@ -130,9 +139,7 @@ def restore_backup(
             f"{str(file)!r} cannot be restored to {str(root)!r} ({error.strerror or error}); expected a "
             "readable file and a writable folder with free space."
         ) from error
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
-        if isinstance(error, StoreError):
-            raise
+    except _DAMAGE as error:
         raise StoreError(
             f"{str(file)!r} is not a whole backup ({error}): it was cut short, damaged, or is another kind "
             "of file. Nothing was restored. Use another backup."
@@ -147,6 +154,7 @@ def replace_shard(folder: Path, points: Iterable[Point], layout: Layout, maker: 
 
     Raises:
         StoreLockedError: The shard that is there is in use.
+        ValueError: Two points have one id.
     """
     old = _hold(folder) if folder.exists() else None
     replaced: Path | None = None
@@ -155,13 +163,17 @@ def replace_shard(folder: Path, points: Iterable[Point], layout: Layout, maker: 
             new = EdgeBackend.acquire(building, folder.name, create=True)
             try:
                 new.create(layout, maker)
+                written = 0
                 for part in _parts(points):
                     if any(TENANT in point.payload for point in part):
                         new.index_tenants()
                     new.upsert(part)
+                    written += len(part)
                 count = new.count(EVERYTHING)
             finally:
                 new.close()
+            if count != written:
+                raise ValueError(f"it has {written} points and {count} ids")
             replaced = exchange(building / folder.name, folder)
             return count
     finally:
@@ -238,7 +250,7 @@ def _write_part(archive: zipfile.ZipFile, number: int, points: list[Point]) -> N
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     archive.writestr(f"points-{number:05}.jsonl", lines)
     vectors = io.BytesIO()
-    np.save(vectors, np.array([point.dense for point in points], np.float32), allow_pickle=False)
+    np.save(vectors, np.stack([point.dense for point in points]), allow_pickle=False)
     archive.writestr(f"vectors-{number:05}.npy", vectors.getvalue(), zipfile.ZIP_STORED)
 
 
@@ -252,6 +264,42 @@ def _read_manifest(archive: zipfile.ZipFile, file: Path) -> dict[str, Any]:
     return manifest
 
 
+def _read_layout(manifest: dict[str, Any]) -> Layout:
+    """Return the layout of a backup.
+
+    Raises:
+        ValueError: There is no such layout.
+    """
+    layout = Layout(manifest["dimensions"], manifest.get("quantization"), manifest.get("first_stage"))
+    sizes = [layout.dimensions, *([] if layout.first_stage is None else [layout.first_stage])]
+    if (
+        not all(type(size) is int and 0 < size <= layout.dimensions for size in sizes)
+        or layout.quantization not in (None, "scalar", "binary")
+        or not isinstance(manifest["maker"], dict | None)
+    ):
+        raise ValueError(f"it has {layout}")
+    return layout
+
+
+def _read_point(row: dict[str, Any], dense: NDArray[np.float32], dimensions: int) -> Point:
+    """Return a point of a backup.
+
+    Raises:
+        ValueError: It cannot be stored.
+    """
+    words = (list(map(operator.index, row["indices"])), list(map(float, row["values"])))
+    point = Point(str(uuid.UUID(row["id"])), dense, words, row["payload"])
+    are_words = (
+        len(words[0]) == len(set(words[0])) == len(words[1])
+        and all(0 <= index < 1 << 32 for index in words[0])
+        and all(map(math.isfinite, words[1]))
+    )
+    problem = find_problem(point, dimensions) or ("" if are_words else "its words are damaged")
+    if problem:
+        raise ValueError(f"point {point.id}: {problem}")
+    return point
+
+
 def _read_parts(
     archive: zipfile.ZipFile, manifest: dict[str, Any], progress: Progress | None
 ) -> Iterator[Point]:
@@ -263,11 +311,12 @@ def _read_parts(
     done, total = 0, int(manifest["points"])
     for number in range(-(-total // _PER_PART)):
         rows = [json.loads(line) for line in archive.read(f"points-{number:05}.jsonl").splitlines()]
-        vectors = np.load(io.BytesIO(archive.read(f"vectors-{number:05}.npy")), allow_pickle=False)
+        array = np.load(io.BytesIO(archive.read(f"vectors-{number:05}.npy")), allow_pickle=False)
+        vectors = np.ascontiguousarray(array, np.float32)
         if vectors.shape != (len(rows), manifest["dimensions"]):
             raise ValueError(f"part {number} has vectors of shape {vectors.shape}")
         for row, vector in zip(rows, vectors, strict=True):
-            yield Point(row["id"], vector.tolist(), (row["indices"], row["values"]), row["payload"])
+            yield _read_point(row, vector, manifest["dimensions"])
         done += len(rows)
         if progress:
             progress("points", done, total)

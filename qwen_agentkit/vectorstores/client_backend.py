@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from typing import Any, TypeVar
 
 import httpx
+import numpy as np
 from qdrant_client import QdrantClient, models
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException
@@ -344,15 +345,17 @@ class ClientBackend:
 
 def _vectors(point: Point, first_stage: int | None) -> dict[str, Any]:
     indices, values = point.sparse
-    vectors = {DENSE: point.dense, SPARSE: models.SparseVector(indices=indices, values=values)}
-    return {**vectors, FIRST_STAGE: point.dense[:first_stage]} if first_stage else vectors
+    dense = point.dense.tolist()
+    vectors = {DENSE: dense, SPARSE: models.SparseVector(indices=indices, values=values)}
+    return {**vectors, FIRST_STAGE: dense[:first_stage]} if first_stage else vectors
 
 
 def _read_point(record: models.Record) -> Point:
     vectors: Any = record.vector if isinstance(record.vector, dict) else {DENSE: record.vector}
     sparse = vectors.get(SPARSE)
     words = ([], []) if sparse is None else (sparse.indices, sparse.values)
-    return Point(str(record.id), vectors.get(DENSE) or [], words, record.payload or {})
+    dense = np.array(vectors.get(DENSE) or [], np.float32)
+    return Point(str(record.id), dense, words, record.payload or {})
 
 
 def _dense(vector: Any) -> list[float] | None:

@@ -18,7 +18,7 @@ import qdrant_edge as edge
 
 from qwen_agentkit.errors import StoreError
 from qwen_agentkit.vectorstores.conditions import EVERYTHING, Condition
-from qwen_agentkit.vectorstores.edge_errors import translated
+from qwen_agentkit.vectorstores.edge_errors import forked_off, translated
 from qwen_agentkit.vectorstores.edge_files import (
     CONFIG,
     MAKER,
@@ -360,10 +360,7 @@ class EdgeBackend:
     def _opened(self) -> edge.EdgeShard | None:
         """Return the shard. A missing one is looked for again: another process may have created it."""
         if self._process != os.getpid():
-            raise StoreError(
-                f"The store {str(self.folder.parent)!r} was opened before this process was forked off, and "
-                "only the process that opened it can use it. Open it after the fork."
-            )
+            raise forked_off(self.folder)
         if self._shard is None and self._users:
             with self._opening:
                 if self._shard is None and (self.folder / CONFIG).is_file():

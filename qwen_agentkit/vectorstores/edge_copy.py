@@ -6,6 +6,8 @@ renewed when the store has changed, but at most a tenth of the time is spent on 
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 import threading
 import time
@@ -26,7 +28,7 @@ from qwen_agentkit.vectorstores.conditions import (
     all_of,
 )
 from qwen_agentkit.vectorstores.edge_backend import EdgeBackend
-from qwen_agentkit.vectorstores.edge_errors import translated
+from qwen_agentkit.vectorstores.edge_errors import forked_off, translated
 from qwen_agentkit.vectorstores.edge_files import change_time, copy_shard
 from qwen_agentkit.vectorstores.points import TENANT, Hit, Layout, Point, SparseVector
 from qwen_agentkit.vectorstores.threads import run_in_thread
@@ -44,14 +46,15 @@ class _Copy:
     def __init__(self, folder: Path) -> None:
         started = time.monotonic()
         self.changed = change_time(folder)
-        self._files = tempfile.TemporaryDirectory(prefix="qwen-agentkit-", ignore_cleanup_errors=True)
+        self._process = os.getpid()
+        self._files = Path(tempfile.mkdtemp(prefix="qwen-agentkit-"))
         try:
             with translated(folder):
-                copy_shard(folder, Path(self._files.name) / folder.name)
-            self.backend = EdgeBackend.acquire(self._files.name, folder.name, create=False)
+                copy_shard(folder, self._files / folder.name)
+            self.backend = EdgeBackend.acquire(self._files, folder.name, create=False)
             self.visible = _whole_documents(self.backend.scroll(EVERYTHING))
         except BaseException:
-            self._files.cleanup()
+            shutil.rmtree(self._files, ignore_errors=True)
             raise
         self.made = time.monotonic()
         self.seconds = self.made - started
@@ -62,9 +65,10 @@ class _Copy:
         return rested and change_time(folder) != self.changed
 
     def close(self) -> None:
-        """Remove the copy."""
-        self.backend.close()
-        self._files.cleanup()
+        """Remove the copy. A process that was forked off leaves it to the one that reads it."""
+        if self._process == os.getpid():
+            self.backend.close()
+            shutil.rmtree(self._files, ignore_errors=True)
 
 
 class CopyBackend:
@@ -78,6 +82,7 @@ class CopyBackend:
     def __init__(self, folder: Path, reason: StoreError) -> None:
         self._folder = folder
         self._reason = reason
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._copies = [_Copy(folder)]
 
@@ -179,6 +184,8 @@ class CopyBackend:
         raise self._reason
 
     def _current(self) -> _Copy:
+        if self._process != os.getpid():
+            raise forked_off(self._folder)
         with self._lock:
             if self._copies[-1].is_stale(self._folder):
                 self._copies.append(_Copy(self._folder))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qwen_agentkit.errors import QwenAgentKitError, StoreError, StoreLockedError, StoreWriteError
 
-__all__ = ["translated"]
+__all__ = ["forked_off", "translated"]
 
 _PANIC = "PanicException"
 """What Rust code raises when it finds damaged files; a BaseException that cannot be imported."""
@@ -43,4 +43,12 @@ def _translate(error: BaseException, folder: Path) -> StoreError:
     return StoreError(
         f"The store {str(folder.parent)!r} does not work ({text}). Type: qwen-agentkit store repair --store "
         f"{folder.parent}; or restore a backup, or create a new one by ingesting again."
+    )
+
+
+def forked_off(folder: Path) -> StoreError:
+    """Return the error of a process that uses a shard which its parent opened."""
+    return StoreError(
+        f"The store {str(folder.parent)!r} was opened before this process was forked off, and only the "
+        "process that opened it can use it. Open it after the fork."
     )

@@ -40,6 +40,7 @@ __all__ = [
     "changing",
     "check_closing",
     "check_folder",
+    "check_replaceable",
     "check_space",
     "copy_shard",
     "damaged",
@@ -98,6 +99,16 @@ def check_folder(root: Path, folder: Path, *, create: bool) -> None:
             f"{str(root)!r} holds no store; expected one. Create it with: "
             f"qwen-agentkit ingest DOCS --store {root}"
         )
+
+
+def check_replaceable(root: Path, folder: Path) -> None:
+    """Refuse to put a shard where something else is; a damaged shard may be replaced.
+
+    Raises:
+        StoreNotFoundError: There are other files.
+    """
+    if not any((folder / name).exists() for name in (CONFIG, MAKER, _CHANGES, _CLOSING, "segments", "wal")):
+        check_folder(root, folder, create=True)
 
 
 def check_space(folder: Path, needed: int, reserve: int = _RESERVE) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path as Folder
 from typing import Any
 
+import numpy as np
 import qdrant_edge as edge
 
 from qwen_agentkit.vectorstores.conditions import (
@@ -118,9 +119,10 @@ def create_index(path: Path, kind: IndexKind) -> edge.UpdateOperation:
 
 def edge_point(point: Point, layout: Layout) -> edge.Point:
     """Convert a point."""
-    vector: dict[str, edge.NamedVector] = {DENSE: point.dense, SPARSE: edge.SparseVector(*point.sparse)}
+    # qdrant-edge copies the bytes of a buffer, and would ask a list for one number after the other.
+    vector: dict[str, Any] = {DENSE: memoryview(point.dense), SPARSE: edge.SparseVector(*point.sparse)}
     if layout.first_stage:
-        vector[FIRST_STAGE] = point.dense[: layout.first_stage]
+        vector[FIRST_STAGE] = memoryview(point.dense[: layout.first_stage])
     return edge.Point(id=point.id, vector=vector, payload=edge_payload(point.payload))
 
 
@@ -130,7 +132,8 @@ def read_point(record: edge.Record) -> Point:
     sparse = vectors.get(SPARSE)
     words = ([], []) if sparse is None else (list(sparse.indices), list(sparse.values))
     payload = {key: value for key, value in (record.payload or {}).items() if key != _BOOLEANS}
-    return Point(str(record.id), list(vectors.get(DENSE) or []), words, payload)
+    dense = np.array(vectors.get(DENSE) or [], np.float32)
+    return Point(str(record.id), dense, words, payload)
 
 
 def edge_payload(payload: dict[str, Any]) -> dict[str, Any]:

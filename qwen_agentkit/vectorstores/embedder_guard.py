@@ -131,7 +131,7 @@ class EmbedderGuard:
     def _as_array(self, rows: Any, count: int) -> NDArray[np.float32]:
         name = type(self._embedding).__name__
         try:
-            vectors = np.asarray(rows, dtype=np.float32)
+            vectors = np.ascontiguousarray(rows, dtype=np.float32)
         except ValueError as error:
             raise InputError(
                 f"{name} returned vectors of unequal lengths; expected one length. Check the embedder."

@@ -10,7 +10,9 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 from langchain_core.documents import Document
+from numpy.typing import NDArray
 
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.text.documents import point_id
@@ -29,6 +31,7 @@ __all__ = [
     "Point",
     "Quantization",
     "SparseVector",
+    "find_problem",
     "make_payload",
     "make_point",
     "make_words",
@@ -94,7 +97,7 @@ class Point:
     """A document as it is written."""
 
     id: str
-    dense: list[float]
+    dense: NDArray[np.float32]
     sparse: SparseVector
     payload: dict[str, Any]
 
@@ -115,6 +118,20 @@ class Hit:
             page_content=self.payload.get("page_content", ""),
             metadata=dict(self.payload.get("metadata") or {}),
         )
+
+
+def find_problem(point: Point, dimensions: int) -> str:
+    """Return what is wrong with a point that was read; an empty text if nothing is."""
+    text, metadata = point.payload.get("page_content"), point.payload.get("metadata")
+    if not isinstance(text, str) or not text.strip():
+        return "it has no text"
+    if not isinstance(metadata, dict):
+        return "it has no metadata"
+    if not isinstance(point.payload.get(TENANT, ""), str):
+        return "its tenant is no name"
+    if len(point.dense) != dimensions or not np.isfinite(point.dense).all() or not point.dense.any():
+        return "its vector is damaged"
+    return ""
 
 
 def make_payload(given: str, text: str, metadata: dict[str, Any]) -> dict[str, Any]:
@@ -150,7 +167,7 @@ def make_payload(given: str, text: str, metadata: dict[str, Any]) -> dict[str, A
     return payload if point_id(given) == given else {**payload, "id": given}
 
 
-def make_point(given: str, dense: list[float], payload: dict[str, Any]) -> Point:
+def make_point(given: str, dense: NDArray[np.float32], payload: dict[str, Any]) -> Point:
     """Return a document as a point, with its BM25 vector.
 
     Args:

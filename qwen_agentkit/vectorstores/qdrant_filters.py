@@ -68,6 +68,11 @@ def _convert(part: Any, depth: int) -> Condition:
 def _parse_path(key: str) -> list[Path]:
     if key == "page_content":
         return [("page_content",)]
+    if "[" in re.sub('"[^"]*"', "", key):
+        raise InputError(
+            f"The filter key {key!r} looks into the entries of a list, which no store here does; expected "
+            "names joined by dots. Write quotes around a name with brackets."
+        )
     if '"' not in key:
         return parse_key(key)
     parts = [quoted or plain for quoted, plain in _PART.findall(key)]

@@ -8,15 +8,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from qwen_agentkit.errors import StoreError, StoreLockedError, StoreNotFoundError
 from qwen_agentkit.text.languages import detect_language
 from qwen_agentkit.text.sparse import sparse_document
 from qwen_agentkit.vectorstores.archive import replace_shard
 from qwen_agentkit.vectorstores.edge_backend import EdgeBackend
 from qwen_agentkit.vectorstores.edge_files import forget_closing, leftovers, read_closing
-from qwen_agentkit.vectorstores.points import Point
+from qwen_agentkit.vectorstores.points import Point, find_problem
 
 __all__ = ["StoreReport", "check_store", "repair_store"]
 
@@ -123,7 +121,7 @@ def _read_sound(backend: EdgeBackend, report: StoreReport) -> Iterator[Point]:
     chunks: dict[tuple[Any, ...], list[int]] = {}
     for point in backend.export():
         report.points += 1
-        if problem := _find_problem(point, backend.layout.dimensions if backend.layout else 0):
+        if problem := find_problem(point, backend.layout.dimensions if backend.layout else 0):
             report.add(problem, str(point.payload.get("id", point.id)))
             continue
         metadata = point.payload["metadata"]
@@ -134,17 +132,6 @@ def _read_sound(backend: EdgeBackend, report: StoreReport) -> Iterator[Point]:
         yield point
     wrong = {key[1] for key, (number, expected) in chunks.items() if number != expected}
     report.incomplete = sorted(map(str, wrong))
-
-
-def _find_problem(point: Point, dimensions: int) -> str:
-    text, metadata = point.payload.get("page_content"), point.payload.get("metadata")
-    if not isinstance(text, str) or not text.strip():
-        return "it has no text"
-    if not isinstance(metadata, dict):
-        return "it has no metadata"
-    if len(point.dense) != dimensions or not np.isfinite(point.dense).all() or not any(point.dense):
-        return "its vector is damaged"
-    return ""
 
 
 def _with_new_words(point: Point) -> Point:

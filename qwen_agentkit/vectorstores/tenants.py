@@ -26,6 +26,8 @@ T = TypeVar("T")
 _NAMESPACE = uuid.UUID("f7a1c5de-3b0a-5c61-9d52-6a2f0b7e4c11")
 _LONGEST = 200
 _WILDCARDS = frozenset("*?%")
+_NO_LETTERS = frozenset(("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"))
+"""Control characters of every kind, and those that end a line or a paragraph."""
 _PATH = (TENANT,)
 
 
@@ -41,7 +43,7 @@ def check_tenant(name: str) -> None:
         or not 1 <= len(name) <= _LONGEST
         or name != name.strip()
         or name != unicodedata.normalize("NFC", name)
-        or any(letter in _WILDCARDS or unicodedata.category(letter)[0] == "C" for letter in name)
+        or any(letter in _WILDCARDS or unicodedata.category(letter) in _NO_LETTERS for letter in name)
     ):
         raise InputError(
             f"The tenant is {name!r}; expected a name of 1 to {_LONGEST} characters (in NFC) without "

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         results = schemas.measure(*given)
         print(json.dumps(results, indent=2, ensure_ascii=False))
     elif options.what == "stores":
-        results = stores.measure(options.number, options.peers, options.only)
+        results = stores.measure(options.number, options.peers, options.only, options.queries)
         print(json.dumps(results, indent=2))
     elif options.what == "cold":
         results = cold.measure(options.rounds, options.before)

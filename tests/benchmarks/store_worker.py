@@ -2,7 +2,7 @@
 
 Needs numpy and the store alone, so that peers can live in another environment::
 
-    python tests/benchmarks/store_worker.py NAME FOLDER NUMBER
+    python tests/benchmarks/store_worker.py NAME FOLDER NUMBER QUERIES
 
 Requests are JSON lists on standard input: ["insert"], ["query", number, filtered], ["memory"], ["reopen"]. An
 answer is a JSON dictionary with the "seconds" it took, and those of "processor" time, which a busy machine
@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 
-DIMENSIONS, K, QUERIES, GROUPS = 1024, 10, 200, 100
+DIMENSIONS, K, GROUPS = 1024, 10, 100
 WORDS = 20_000
 
 
 class Data:
     """Clustered vectors whose first numbers weigh most, and texts of words as rare as in a language."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, queries: int) -> None:
         rng = np.random.default_rng(1)
         weights = ((1 + np.arange(DIMENSIONS) / 64) ** -0.5).astype(np.float32)
         centers = rng.standard_normal((number // 50 + 1, DIMENSIONS), np.float32)
@@ -37,9 +37,9 @@ class Data:
             return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
         self.number = number
-        self.vectors, self.queries = near(number, 0.7), near(QUERIES, 0.9)
+        self.vectors, self.queries = near(number, 0.7), near(queries, 0.9)
         self.words = np.minimum(rng.zipf(1.3, (number, 60)), WORDS)
-        self.asked = np.minimum(rng.zipf(1.3, (QUERIES, 6)), WORDS)
+        self.asked = np.minimum(rng.zipf(1.3, (queries, 6)), WORDS)
 
     def text(self, words: Any) -> str:
         return " ".join(f"w{word}" for word in words)
@@ -310,9 +310,9 @@ def resident() -> dict[str, float]:
     return {"anonymous": int(sizes["RssAnon"][0]) / 1024, "mapped": int(sizes["RssFile"][0]) / 1024}
 
 
-def main(name: str, folder: Path, number: int) -> None:
+def main(name: str, folder: Path, number: int, queries: int) -> None:
     """Answer requests until there are no more."""
-    data = Data(number)
+    data = Data(number, queries)
     exact = np.argsort(-(data.queries @ data.vectors.T), axis=1)[:, :K] if number else []
     store = STORES[name](folder, data)
     for line in sys.stdin:
@@ -327,8 +327,8 @@ def main(name: str, folder: Path, number: int) -> None:
             query, filtered = arguments
             store.query(data, query, f"g{query % GROUPS}" if filtered else None)
         elif kind == "recall":
-            hits = [set(store.nearest(data, query)) & set(exact[query].tolist()) for query in range(QUERIES)]
-            answer["recall"] = sum(map(len, hits)) / (QUERIES * K)
+            hits = [set(store.nearest(data, query)) & set(exact[query].tolist()) for query in range(queries)]
+            answer["recall"] = sum(map(len, hits)) / (queries * K)
         elif kind == "memory":
             data.vectors = data.words = None  # which are not the store's
             answer |= resident()
@@ -344,4 +344,4 @@ def main(name: str, folder: Path, number: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.machine import say
-from tests.benchmarks.store_worker import QUERIES, STORES
+from tests.benchmarks.store_worker import STORES
 
 __all__ = ["add_options", "measure"]
 
@@ -31,14 +31,17 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--peers", type=Path, help="Python with chromadb, lancedb, milvus-lite; without: no peers"
     )
+    command.add_argument(
+        "--queries", type=int, default=200, help="questions, asked with and without a filter"
+    )
     command.add_argument("--only", nargs="*", default=list(STORES), help="names of stores")
 
 
 class Worker:
     """A process with one store."""
 
-    def __init__(self, python: str, name: str, folder: Path, number: int) -> None:
-        command = [python, str(_WORKER), name, str(folder), str(number)]
+    def __init__(self, python: str, name: str, folder: Path, number: int, queries: int) -> None:
+        command = [python, str(_WORKER), name, str(folder), str(number), str(queries)]
         quiet = {
             **os.environ,
             "RUST_LOG": "error",
@@ -68,7 +71,7 @@ class Worker:
         return answer
 
 
-def measure(number: int, peers: Path | None, only: list[str]) -> dict[str, Any]:
+def measure(number: int, peers: Path | None, only: list[str], queries: int) -> dict[str, Any]:
     """Return the figures of each store."""
     folder = Path(tempfile.mkdtemp(prefix="stores-"))
     results: dict[str, Any] = {}
@@ -80,7 +83,7 @@ def measure(number: int, peers: Path | None, only: list[str]) -> dict[str, Any]:
                 continue
             place = folder / name.replace(", ", "-")
             place.mkdir()
-            worker = Worker(sys.executable if is_ours else str(peers), name, place, number)
+            worker = Worker(sys.executable if is_ours else str(peers), name, place, number, queries)
             inserted = worker.ask("insert")
             workers[name] = worker
             results[name] = {
@@ -92,7 +95,7 @@ def measure(number: int, peers: Path | None, only: list[str]) -> dict[str, Any]:
             say(f"{name}: {results[name]}")
         for filtered in (False, True):
             times: dict[str, list[float]] = {name: [] for name in workers}
-            for query in range(QUERIES):
+            for query in range(queries):
                 for name, worker in workers.items():
                     times[name].append(worker.ask("query", query, filtered)["seconds"])
             for name, seconds in times.items():
