@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from qwen_agentkit.engine.grammar.references import gather_references
+
 __all__ = ["map_schemas", "upgrade"]
 
 _BY_NAME = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
@@ -37,8 +39,7 @@ def map_schemas(node: Mapping[str, Any], function: Callable[[Any], Any]) -> dict
 
 def upgrade(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return a schema that means in JSON Schema 2020-12 what this one means in the draft of its keywords."""
-    upgraded: dict[str, Any] = _upgrade(schema)
-    upgraded.pop("$schema", None)
+    upgraded: dict[str, Any] = _upgrade(gather_references(schema))
     return upgraded
 
 
@@ -50,6 +51,9 @@ def _upgrade(node: Any) -> Any:
         node = {key: value for key, value in node.items() if key not in ("items", "additionalItems")}
         node = {**node, "prefixItems": items, **rest}
     copy = map_schemas(node, _upgrade)
+    for key in ("$schema", "$id", "id", "$anchor"):
+        if isinstance(copy.get(key), str):
+            del copy[key]  # references do not need it any more, and a draft would change what others mean
     for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
         if isinstance(switch := copy.get(exclusive), bool):
             del copy[exclusive]
