@@ -21,7 +21,8 @@ def names(parsed: Parsed) -> list[str]:
 def test_a_call_in_a_later_think_block_is_content(call: str) -> None:
     text = f"<think>\nA.\n</think>\n\nHi. <think>Maybe {call}?</think> Bye.\n{CALL}"
     whole = parse(text)
-    assert whole.content == f"Hi. <think>Maybe {call}?</think> Bye." and names(whole) == ["wipe"]
+    assert whole.content == f"Hi. <think>Maybe {call}?</think> Bye."
+    assert names(whole) == ["wipe"]
     for cut in range(0, len(text), 5):
         parser = StreamParser()
         events = [*parser.feed(text[:cut]), *parser.feed(text[cut:]), *parser.close()]
@@ -51,7 +52,8 @@ def test_a_draft_is_no_call_however_the_thought_ends(end: str, thinking: bool | 
 @pytest.mark.parametrize("streams", [True, False])
 def test_a_draft_that_is_not_closed_leaves_the_answer(streams: bool) -> None:
     parsed = Parsed.from_events(read("<tool_call>\n{\n</think>\n\nHello.", thinking=None, streams=streams))
-    assert parsed.content == "Hello." and not parsed.invalid_tool_calls
+    assert parsed.content == "Hello."
+    assert not parsed.invalid_tool_calls
 
 
 @pytest.mark.parametrize("streams", [True, False])

@@ -80,7 +80,11 @@ class StreamedCalls:
             arguments = ""
         elif not isinstance(arguments, str):
             arguments = json.dumps(arguments)
-        call = self._find_named(index, call_id, name, arguments) if name else self._find(index, call_id, arguments)
+        call = (
+            self._find_named(index, call_id, name, arguments)
+            if name
+            else self._find(index, call_id, arguments)
+        )
         if call is None:
             if not (call_id or name or arguments.strip()):
                 return  # an empty piece at the end

@@ -43,7 +43,7 @@ class ContentReader:
     def __init__(self, model: str, request: Request, *, streams: bool) -> None:
         self._tools, self._json = request.tools, request.schema is not None
         self._may_think = True  # as long as no thought has come
-        self._begins_inside = request.thinking is not False and bool(request.thinking or _opens_thought(model))
+        self._begins_inside = bool(request.thinking or (request.thinking is None and _opens_thought(model)))
         self._streams = streams
         self._parser: StreamParser | None = None
         self._in_reasoning = False  # the parser is in a thought that the server sends as a field of its own

@@ -5,6 +5,7 @@ Source: the migration notes at https://json-schema.org/draft/2020-12/release-not
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -59,6 +60,8 @@ def _upgrade(node: Any) -> Any:
             del copy[exclusive]
             if switch and bound in copy:
                 copy[exclusive] = copy.pop(bound)
+    if isinstance(pattern := copy.get("pattern"), str):
+        copy["pattern"] = _in_ecma_script(pattern)
     if "divisibleBy" in copy:
         copy["multipleOf"] = copy.pop("divisibleBy")
     if isinstance(copy.get("dependencies"), Mapping):
@@ -74,6 +77,19 @@ def _upgrade(node: Any) -> Any:
     if isinstance(reference := copy.get("$ref"), str):
         copy["$ref"] = quote(reference, safe=_IN_POINTER)
     return copy
+
+
+def _in_ecma_script(pattern: str) -> str:
+    """Return a pattern without what only Python writes: names of groups, and ends of texts."""
+    try:
+        numbers = re.compile(pattern).groupindex
+    except (re.error, RecursionError):  # not of Python
+        return pattern
+    for name, number in numbers.items():
+        pattern = pattern.replace(f"(?P={name})", f"\\{number}")
+    for written, meant in ((r"\(\?P<\w+>", "("), (r"\\A", "^"), (r"\\Z", "$")):
+        pattern = re.sub(rf"(?<!\\)((?:\\\\)*){written}", rf"\g<1>{meant}", pattern)
+    return pattern
 
 
 def _says_required(schema: Any) -> bool:
