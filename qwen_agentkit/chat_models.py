@@ -30,7 +30,7 @@ from qwen_agentkit.backends.chat_settings import (
 )
 from qwen_agentkit.catalog import Role
 from qwen_agentkit.chat.attempts import check_attempts
-from qwen_agentkit.chat.messages import from_events, to_template, with_reasons
+from qwen_agentkit.chat.messages import REASONS, from_events, to_template, with_reasons
 from qwen_agentkit.chat.parsing import Event
 from qwen_agentkit.chat.profiles import profile_of
 from qwen_agentkit.chat.request import Done, Request
@@ -263,12 +263,16 @@ class ChatQwen(ChatSettings, BaseChatModel):
         """Yield one answer; `streams` says whether it is read while it is written."""
         settings, request = self._request(messages, stop, given)
         called = False
+        unread: list[str] = []
+        # With one tool agents of LangChain ask again; with several they end without a word.
+        alone = len(request.tools) == 1
         try:
             for chunk in from_events(settings._events(request, cancelled, streams=streams), settings.model):
                 yield ChatGenerationChunk(message=chunk)
                 called = called or bool(chunk.tool_calls)
+                unread += [] if alone else chunk.response_metadata.get(REASONS, [])
                 if not request.parsed:
-                    check_fault(chunk, missing_call=request.forced_call and not called)
+                    check_fault(chunk, missing_call=request.forced_call and not called, unread=unread)
         except InputTooLongError as error:
             raise PromptTooLongError(str(error)) from error
 

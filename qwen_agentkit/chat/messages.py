@@ -33,7 +33,7 @@ from qwen_agentkit.chat.tags import json_call
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.text.readable import readable
 
-__all__ = ["from_events", "to_template", "with_reasons"]
+__all__ = ["REASONS", "from_events", "to_template", "with_reasons"]
 
 _ROLES = {HumanMessage: "user", SystemMessage: "system", AIMessage: "assistant"}
 
@@ -65,8 +65,8 @@ _REPEATED = (
 # What names the thing in a block, the most telling first.
 _NAMES = ("title", "name", "filename", "uri", "url")
 
-# Where messages keep what is wrong with their invalid calls, in the same order.
-_REASONS = "invalid_tool_call_errors"
+REASONS = "invalid_tool_call_errors"
+"""Where the metadata of messages keep what is wrong with their invalid calls, in the same order."""
 
 # LangChain numbers the blocks of a streamed message by their order, and merges what has the same number:
 # a call numbered from 0 would vanish inside the reasoning block.
@@ -116,7 +116,7 @@ def from_events(events: Iterable[Event | Done], model_name: str) -> Iterator[AIM
                 index=_FIRST_CALL_INDEX + calls,
             )
             calls += 1
-            metadata = {_REASONS: [event.call["error"]]} if isinstance(event, InvalidCallEvent) else {}
+            metadata = {REASONS: [event.call["error"]]} if isinstance(event, InvalidCallEvent) else {}
             yield AIMessageChunk(content="", tool_call_chunks=[chunk], response_metadata=metadata)
 
 
@@ -125,7 +125,7 @@ def with_reasons(result: ChatResult) -> ChatResult:
     for generation in result.generations:
         message = generation.message
         if isinstance(message, AIMessage):
-            reasons = message.response_metadata.get(_REASONS, [])
+            reasons = message.response_metadata.get(REASONS, [])
             for call, reason in zip(message.invalid_tool_calls, reasons, strict=False):
                 call["error"] = reason
     return result

@@ -7,6 +7,7 @@ because of what a model wrote: a call that cannot be read becomes an invalid too
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
@@ -36,6 +37,8 @@ __all__ = [
     "ToolCall",
     "parse",
 ]
+
+_THINK_TAG = re.compile(f"{OPEN_THINK}|{CLOSE_THINK}")
 
 
 class ToolCall(TypedDict):
@@ -138,7 +141,8 @@ class StreamParser:
     """Parses an output while it is being written.
 
     The events together equal `parse` of the whole text, however the text is cut. A tool call is one event. A
-    call drafted inside a think block is held until it is known whether the block is closed after it.
+    call drafted inside a think block is held until it is known whether the block is closed after it. A think
+    block later in the answer is content, and a call in it is no call either.
 
     Args:
         thinking: Whether the prompt already opened a think block.
@@ -163,6 +167,8 @@ class StreamParser:
         self._reasoning = _Trimmed(strip_start=True)
         self._content = _Trimmed(strip_start=False)
         self._calls = 0
+        self._opens = False  # the content ends inside a think block
+        self._tail = ""  # of the content; may be the beginning of a tag
 
     @property
     def in_thought(self) -> bool:
@@ -233,14 +239,37 @@ class StreamParser:
     def _text(self, final: bool) -> Iterator[Event]:
         if call := find_call(self._buffer, self._dialect):
             start, body = call
-            text, self._opening = self._buffer[:start], self._buffer[start:body]
-            self._buffer = self._buffer[body:]
-            self._end = CallEnd(self._dialect)
-            self._state = self._call
+            self._note_tags(text := self._buffer[:start])
+            if self._opens:
+                self._buffer = self._buffer[start:]
+                self._state = self._later_draft
+            else:
+                self._opening = self._buffer[start:body]
+                self._buffer = self._buffer[body:]
+                self._end = CallEnd(self._dialect)
+                self._state = self._call
         else:
-            text = self._take(final, 0)
+            self._note_tags(text := self._take(final, 0))
         if text := self._content.push(text):
             yield ContentEvent(text)
+
+    def _later_draft(self, final: bool) -> Iterator[Event]:
+        end = self._buffer.find(CLOSE_THINK)
+        if end >= 0:
+            text, self._buffer = self._buffer[:end], self._buffer[end:]
+            if text := self._content.push(text):
+                yield ContentEvent(text)
+        if end >= 0 or final:
+            self._opens = False
+            self._state = self._text
+
+    def _note_tags(self, text: str) -> None:
+        """Note whether the content ends inside a think block."""
+        seen = self._tail + text
+        end = 0
+        for tag in _THINK_TAG.finditer(seen):
+            self._opens, end = tag.group() == OPEN_THINK, tag.end()
+        self._tail = seen[max(end, len(seen) - len(CLOSE_THINK) + 1) :]
 
     def _call(self, final: bool) -> Iterator[Event]:
         cut = self._end.close(self._buffer) if final else self._end.find(self._buffer)

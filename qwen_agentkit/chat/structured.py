@@ -18,10 +18,10 @@ from langchain_core.output_parsers.openai_tools import (
     PydanticToolsParser,
 )
 from langchain_core.runnables import Runnable, RunnableGenerator, RunnableMap, RunnablePassthrough
-from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
-from qwen_agentkit.chat.answer_schemas import AnswerSchema
+from qwen_agentkit.chat.answer_schemas import schema_of
+from qwen_agentkit.chat.tools import read_tools
 from qwen_agentkit.errors import AnswerFaultError, InputError
 
 __all__ = [
@@ -60,7 +60,8 @@ def response_format(
         return {"type": "json_object"}
     if isinstance(schema, dict) and schema.get("type") in ("json_object", "json_schema"):
         return schema
-    json_schema = _json_schema(schema)
+    # A function in the OpenAI form holds its schema.
+    json_schema = dict(schema.get("parameters", schema)) if isinstance(schema, dict) else schema_of(schema)
     named = {"name": json_schema.get("title", ""), "schema": json_schema}
     return {"type": "json_schema", "json_schema": named if strict is None else {**named, "strict": strict}}
 
@@ -75,20 +76,27 @@ def is_parsed(wanted: Mapping[str, Any] | None) -> bool:
     return bool(wanted and wanted.get(PARSED))
 
 
-def check_fault(message: BaseMessage, *, missing_call: bool) -> None:
-    """Refuse an answer that does not fit its schema, or that was cut off before the call that it has to be.
+def check_fault(message: BaseMessage, *, missing_call: bool, unread: Sequence[str] = ()) -> None:
+    """Refuse an answer that does not fit its schema, or that has no call where one has to be.
 
     Args:
         message: The answer, or a chunk of it; the last one says how it ended.
-        missing_call: Whether a call has to come and none has.
+        missing_call: Whether a call has to come and none has that can be read.
+        unread: What is wrong with the calls that cannot be read, if nobody would ask for them again.
 
     Raises:
         AnswerFaultError: It is not what was asked for.
     """
-    if missing_call and message.response_metadata.get("finish_reason") == "length":
+    finish = message.response_metadata.get("finish_reason")
+    if missing_call and finish == "length":
         raise AnswerFaultError(
             "The answer was cut off before the call that it has to be. Raise max_tokens, lower "
             "thinking_budget, or pass thinking=False."
+        )
+    if missing_call and finish and unread:
+        raise AnswerFaultError(
+            f"The answer has to be a call, and the one that came cannot be read: {unread[0]}. Ask again, or "
+            "use a model or a server that holds calls to their schemas."
         )
     if fault := message.response_metadata.get("schema_fault"):
         raise AnswerFaultError(_say_fault(fault))
@@ -157,7 +165,7 @@ def call_parser(schema: dict[str, Any] | type) -> BaseOutputParser[Any]:
     """Return the parser of an answer given as the arguments of a tool call."""
     if isinstance(schema, type) and is_basemodel_subclass(schema):
         return PydanticToolsParser(tools=[schema], first_tool_only=True)
-    name = convert_to_openai_tool(schema)["function"]["name"]
+    name = read_tools([schema])[0]["function"]["name"]
     return JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
 
 
@@ -185,20 +193,6 @@ def with_parser(
     read = RunnablePassthrough.assign(parsed=itemgetter("raw") | checked, parsing_error=lambda _: None)
     unread = RunnablePassthrough.assign(parsed=lambda _: None)
     return RunnableMap(raw=model) | read.with_fallbacks([unread], exception_key="parsing_error")
-
-
-def _json_schema(schema: dict[str, Any] | type) -> dict[str, Any]:
-    if isinstance(schema, dict):
-        return dict(schema.get("parameters", schema))  # a function in the OpenAI form, or a schema
-    if is_basemodel_subclass(schema):
-        # LangChain's own converter loses the definitions of a recursive model.
-        model: Any = schema  # of pydantic 1 or 2
-        newer = hasattr(model, "model_json_schema")
-        converted: dict[str, Any] = (
-            model.model_json_schema(schema_generator=AnswerSchema) if newer else model.schema()
-        )
-        return converted
-    return convert_to_json_schema(schema)
 
 
 def _check(messages: Iterator[AIMessage], *, calls: bool) -> Iterator[AIMessage]:

@@ -31,7 +31,8 @@ class ContentReader:
 
     A thought without its opening tag shows only by the closing one. Content of a model that may begin so is
     held until that tag or the end. Of other models it is held only if it is not streamed; in a stream its
-    text is passed on, and calls are held: those before a closing tag are drafts.
+    text is passed on, and calls are held: those before a closing tag are drafts. That holds for models that
+    are told not to think, too: some do.
 
     Args:
         model: As the server names it.
@@ -41,8 +42,8 @@ class ContentReader:
 
     def __init__(self, model: str, request: Request, *, streams: bool) -> None:
         self._tools, self._json = request.tools, request.schema is not None
-        self._may_think = request.thinking is not False
-        self._begins_inside = self._may_think and bool(request.thinking or _opens_thought(model))
+        self._may_think = True  # as long as no thought has come
+        self._begins_inside = bool(request.thinking or (request.thinking is None and _opens_thought(model)))
         self._streams = streams
         self._parser: StreamParser | None = None
         self._in_reasoning = False  # the parser is in a thought that the server sends as a field of its own
@@ -79,7 +80,7 @@ class ContentReader:
     def close(self) -> Iterator[Event]:
         """Yield what was still held."""
         if self._parser is None:
-            thought = self._may_think and _end_of_thought(self._held) is not None
+            thought = self._may_think and (_has_closing_line(self._held) or self._has_drafts())
             self._parser = self._new_parser(thinking=True) if thought else self._plain_parser()
         yield from self._pass([*self._parser.feed(self._held), *self._parser.close()])
         if self._drafts:
@@ -99,6 +100,13 @@ class ContentReader:
         if self._may_think and not self._json:
             self._drafts = _DraftFilter()
         return self._plain_parser()
+
+    def _has_drafts(self) -> bool:
+        """Whether what is held has calls before a closing tag."""
+        parser, drafts = self._plain_parser(), _DraftFilter()
+        for event in [*parser.feed(self._held), *parser.close()]:
+            list(drafts.feed(event))
+        return drafts.end is not None
 
     def _pass(self, events: list[Event]) -> Iterator[Event]:
         if self._drafts is None:
@@ -124,6 +132,15 @@ class _DraftFilter:
         self._calls: list[tuple[int, CallEvent | InvalidCallEvent]] = []  # with the length of the text before
         self._text = ""  # from the first call on
 
+    @property
+    def end(self) -> int | None:
+        """Where a thought with calls in it ends in the text after the first of them; None if there is none.
+
+        A call is not made if there is doubt: any closing tag ends a thought here.
+        """
+        end = self._text.find(CLOSE_THINK)
+        return end if end >= 0 and OPEN_THINK not in self._text[:end] else None
+
     def feed(self, event: Event) -> Iterator[Event]:
         """Take an event and pass it on if it is not a call."""
         if isinstance(event, CallEvent | InvalidCallEvent):
@@ -135,10 +152,14 @@ class _DraftFilter:
 
     def close(self) -> Iterator[Event]:
         """Yield the calls; drafts come as the reasoning that they were a part of."""
-        end = _end_of_thought(self._text)
+        end = self.end
         for place, event in self._calls:
             if end is not None and place <= end:
-                yield ReasoningEvent(event.raw if isinstance(event, CallEvent) else event.call["args"])
+                yield ReasoningEvent(_raw(event))
+            elif isinstance(event, InvalidCallEvent) and _has_closing_line(_raw(event)):
+                draft, _, answer = _raw(event).partition(CLOSE_THINK)  # a draft that was never closed
+                yield ReasoningEvent(draft)
+                yield ContentEvent(answer.lstrip("\n"))
             else:
                 yield event
 
@@ -155,10 +176,14 @@ class _NoTags(StreamParser):
         return []
 
 
-def _end_of_thought(text: str) -> int | None:
-    """Return where a thought without an opening tag ends, in characters; None if there is none."""
+def _raw(event: CallEvent | InvalidCallEvent) -> str:
+    return event.raw if isinstance(event, CallEvent) else event.call["args"]
+
+
+def _has_closing_line(text: str) -> bool:
+    """Whether a line ends with the end of a thought that has no opening tag."""
     end = _CLOSING_LINE.search(text)
-    return end.start() if end and OPEN_THINK not in text[: end.start()] else None
+    return end is not None and OPEN_THINK not in text[: end.start()]
 
 
 def _opens_thought(model: str) -> bool:

@@ -97,11 +97,28 @@ def _hold(text: str) -> Held:
     Raises:
         ValueError: Nothing fits the schema, or it is none.
     """
-    schema = upgrade(json.loads(text))
+    schema, foreign = _without_foreign(upgrade(json.loads(text)))
     found = _prepare(schema)
-    left = tuple(dict.fromkeys(found.left))
+    left = tuple(dict.fromkeys([*foreign, *found.left]))
     formats = any(part.startswith("format") for part in left)
     return Held(json.dumps(found.schema, ensure_ascii=False), left, _checker(schema, formats=formats))
+
+
+def _without_foreign(schema: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return a schema without references to what is elsewhere, and these in words. Nothing is fetched."""
+    left: list[str] = []
+
+    def leave_out(node: Any) -> Any:
+        if not isinstance(node, Mapping):
+            return node
+        copy = map_schemas(node, leave_out)
+        reference = copy.get("$ref")
+        if isinstance(reference, str) and not reference.startswith("#"):
+            del copy["$ref"]
+            left.append(f"$ref {reference[:80]} (not in the schema, so that every value fits it)")
+        return copy
+
+    return leave_out(schema), left
 
 
 @dataclass

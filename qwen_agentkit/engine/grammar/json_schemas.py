@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ _OF_ARRAYS = ("items", "prefixItems", "minItems", "maxItems", "uniqueItems")
 # Keywords that, beside others, make a value satisfy two schemas at once.
 _COMBINING = ("$ref", "allOf", "anyOf", "oneOf")
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "const")
+_LENGTHS = ("minLength", "maxLength")
 _OBJECT_KEYS = ("properties", "patternProperties", "additionalProperties", "required")
 
 # llguidance allows exponents only in numbers without bounds.
@@ -102,6 +104,7 @@ class Preparation:
             copy["properties"] = {name: value for name in literals if isinstance(name, str)}
         elif (pattern := _pattern_of(names)) is not None:
             copy["patternProperties"] = {pattern: value}
+            self.left += [f"{key} of names" for key in _LENGTHS if key in names and "pattern" in names]
         elif names is True or not {*names} - {"type", "title", "description"}:
             del copy["propertyNames"]
             return
@@ -122,11 +125,18 @@ class Preparation:
             self.left.append("contentMediaType")
 
     def _write_literals(self, copy: dict[str, Any]) -> None:
-        """Write 1.0 as 1, which is the same number and fits integers."""
+        """Write 1.0 as 1, which is the same number and fits integers.
+
+        The grammar would take a number beyond 64 bits for the largest within them.
+        """
         if "const" in copy:
             copy["const"] = _whole(copy["const"])
         if isinstance(copy.get("enum"), list):
             copy["enum"] = [_whole(value) for value in copy["enum"]]
+            copy["enum"] = [value for value in copy["enum"] if not _is_beyond(value)] or copy["enum"]
+        for key in ("const", "enum"):
+            if _is_beyond(copy.get(key)):
+                self.left.append(f"{key} {json.dumps(copy.pop(key))[:80]}")
 
     def _write_bounds(self, copy: dict[str, Any]) -> None:
         whole = _types(copy) == ["integer"]
@@ -183,6 +193,15 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST else value
 
 
+def _is_beyond(value: Any) -> bool:
+    """Whether a value is or holds a number that has no place in 64 bits."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list):
+        return any(_is_beyond(item) for item in value)
+    return _is_number(value) and (abs(value) >= _LARGEST or not math.isfinite(value))
+
+
 def _literals(schema: Mapping[str, Any]) -> list[Any] | None:
     return [schema["const"]] if "const" in schema else schema.get("enum")
 
@@ -192,11 +211,11 @@ def _pattern_of(names: Any) -> str | None:
     if not isinstance(names, Mapping):
         return None
     said = {*names} - {"type", "title", "description"}
-    if said == {"pattern"} and not _looks_around(names):
+    if "pattern" in said and said <= {"pattern", *_LENGTHS} and not _looks_around(names):
         return str(names["pattern"])
     if said == {"format"} and names["format"] in PATTERNS:
         return f"^(?:{PATTERNS[names['format']]})$"
-    if said and said <= {"minLength", "maxLength"}:
+    if said and said <= {*_LENGTHS}:
         return f"^(?s:.{{{names.get('minLength', 0)},{names.get('maxLength', '')}}})$"
     return None
 

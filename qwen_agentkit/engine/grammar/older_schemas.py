@@ -5,9 +5,12 @@ Source: the migration notes at https://json-schema.org/draft/2020-12/release-not
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
+
+from qwen_agentkit.engine.grammar.references import gather_references
 
 __all__ = ["map_schemas", "upgrade"]
 
@@ -37,8 +40,7 @@ def map_schemas(node: Mapping[str, Any], function: Callable[[Any], Any]) -> dict
 
 def upgrade(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return a schema that means in JSON Schema 2020-12 what this one means in the draft of its keywords."""
-    upgraded: dict[str, Any] = _upgrade(schema)
-    upgraded.pop("$schema", None)
+    upgraded: dict[str, Any] = _upgrade(gather_references(schema))
     return upgraded
 
 
@@ -50,11 +52,16 @@ def _upgrade(node: Any) -> Any:
         node = {key: value for key, value in node.items() if key not in ("items", "additionalItems")}
         node = {**node, "prefixItems": items, **rest}
     copy = map_schemas(node, _upgrade)
+    for key in ("$schema", "$id", "id", "$anchor"):
+        if isinstance(copy.get(key), str):
+            del copy[key]  # references do not need it any more, and a draft would change what others mean
     for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
         if isinstance(switch := copy.get(exclusive), bool):
             del copy[exclusive]
             if switch and bound in copy:
                 copy[exclusive] = copy.pop(bound)
+    if isinstance(pattern := copy.get("pattern"), str):
+        copy["pattern"] = _in_ecma_script(pattern)
     if "divisibleBy" in copy:
         copy["multipleOf"] = copy.pop("divisibleBy")
     if isinstance(copy.get("dependencies"), Mapping):
@@ -70,6 +77,19 @@ def _upgrade(node: Any) -> Any:
     if isinstance(reference := copy.get("$ref"), str):
         copy["$ref"] = quote(reference, safe=_IN_POINTER)
     return copy
+
+
+def _in_ecma_script(pattern: str) -> str:
+    """Return a pattern without what only Python writes: names of groups, and ends of texts."""
+    try:
+        numbers = re.compile(pattern).groupindex
+    except (re.error, RecursionError):  # not of Python
+        return pattern
+    for name, number in numbers.items():
+        pattern = pattern.replace(f"(?P={name})", f"\\{number}")
+    for written, meant in ((r"\(\?P<\w+>", "("), (r"\\A", "^"), (r"\\Z", "$")):
+        pattern = re.sub(rf"(?<!\\)((?:\\\\)*){written}", rf"\g<1>{meant}", pattern)
+    return pattern
 
 
 def _says_required(schema: Any) -> bool:
