@@ -69,7 +69,7 @@ async def test_the_tools_over_http(nano_stack: Stack) -> None:
         ):
             assert (await client.call_tool(name, arguments)).is_error
         told = await client.call_tool("search", {"query": " "})
-        assert "expected what to look for" in str(told.content)
+        assert "query is empty; expected words" in str(told.content)
 
 
 async def test_groups_hold_for_every_tool(nano_stack: Stack) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -66,6 +67,8 @@ def serve(stack: Stack, hosting: Hosting, on_start: Callable[[str], None]) -> No
         from qwen_agentkit.serve.library import Library
 
         _check_graph(hosting.graph)
+        # Before the SDK of MCP, which would frame each event in columns of a narrow terminal.
+        logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         tokens = TokenFile(hosting.tokens) if hosting.tokens else None
         library = Library(stack, model=hosting.model, groups=tokens is not None)
         try:

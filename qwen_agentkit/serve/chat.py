@@ -6,35 +6,43 @@ Format: https://platform.openai.com/docs/api-reference/chat. The model of a requ
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 from fastapi import APIRouter, Depends, Request
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.serve.access import User
+from qwen_agentkit.serve.bodies import Body, JsonRoute, OpenBody, name_ignored
 from qwen_agentkit.serve.events import EventStream, unless_gone
 from qwen_agentkit.serve.failures import describe_error, not_found
 from qwen_agentkit.serve.readable import annotate, list_sources, write_correction
 from qwen_agentkit.serve.running import GRAPHS, Event, Run, read_settings
 from qwen_agentkit.serve.service import Service, current_user, service_of
+from qwen_agentkit.serve.texts import check_visible
 
 __all__ = ["router"]
 
-router = APIRouter()
+router = APIRouter(route_class=JsonRoute)
 
-_MEANINGFUL = ("tools", "functions", "response_format", "logprobs", "audio", "modalities", "prediction")
-"""Fields that would change what an answer is, and which no graph obeys."""
 _HARMLESS: dict[str, tuple[Any, ...]] = {
-    "response_format": ({"type": "text"},),
-    "modalities": (["text"],),
+    "tools": ([],),
+    "functions": ([],),
+    "response_format": ({}, {"type": "text"}),
+    "logprobs": (False,),
+    "audio": ({},),
+    "modalities": ([], ["text"]),
+    "prediction": ({},),
     "n": (1,),
 }
+"""Fields that would change what an answer is, with the values that change nothing. No graph obeys another."""
+_CALLS = {"tools": "tool_choice", "functions": "function_call"}
+"""Fields with what may be called, and those that say whether."""
 _EFFORTS = {
     "none": "low",
     "minimal": "low",
@@ -45,7 +53,7 @@ _EFFORTS = {
 }
 
 
-class Part(BaseModel):
+class Part(Body):
     """A part of a message. Only text is read."""
 
     model_config = ConfigDict(extra="allow")
@@ -54,7 +62,7 @@ class Part(BaseModel):
     text: str = ""
 
 
-class Message(BaseModel):
+class Message(Body):
     """A message of a conversation."""
 
     model_config = ConfigDict(extra="allow")
@@ -63,18 +71,22 @@ class Message(BaseModel):
     content: str | list[Part] | None = None
 
 
-class ChatBody(BaseModel):
-    """A request. Fields that are not named here are answered with their names in `x-ignored-fields`."""
+class StreamOptions(Body):
+    """How an answer streams."""
 
-    model_config = ConfigDict(extra="allow")
+    include_usage: bool = False
+
+
+class ChatBody(OpenBody):
+    """A request. Fields that are not named here are answered with their names in `x-ignored-fields`."""
 
     model: str
     messages: list[Message] = Field(min_length=1, max_length=2000)
     stream: bool = False
-    stream_options: dict[str, Any] | None = None
+    stream_options: StreamOptions = StreamOptions()
     reasoning_effort: str | None = None
-    chat_template_kwargs: dict[str, Any] | None = None
-    settings: dict[str, Any] = {}
+    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
+    settings: dict[str, Any] = Field(default_factory=dict)
     """Settings of the graph, such as {"passages": 5}."""
 
 
@@ -90,24 +102,18 @@ async def complete_chat(
         raise not_found("model", body.model, f"Expected one of {', '.join(GRAPHS)}.")
     service.runner.check_room()  # while there is a status to say so
     run, ignored = _read_run(body, user)
-    headers = {"x-ignored-fields": ", ".join(ignored)} if ignored else {}
+    headers = name_ignored(ignored)
     reply = _Reply(body.model, str(request.base_url))
     if body.stream:
-        usage = bool((body.stream_options or {}).get("include_usage"))
-        return EventStream(_stream(service, run, reply, usage=usage), headers)
+        stream = _stream(service, run, reply, usage=body.stream_options.include_usage)
+        return EventStream(stream, headers)
     answer = await unless_gone(request, _answer(service, run))
     return JSONResponse(reply.whole(answer), headers=headers)
 
 
 def _read_run(body: ChatBody, user: User) -> tuple[Run, list[str]]:
     """What is asked, and the names of the fields that nothing here obeys."""
-    extra = {name: value for name, value in (body.model_extra or {}).items() if value is not None}
-    for name in (*_MEANINGFUL, "n"):
-        value = extra.get(name)
-        if value and value not in _HARMLESS.get(name, ()):
-            raise InputError(
-                f"The field {name!r} cannot be obeyed: a graph answers from documents in text. Leave it out."
-            )
+    _check_fields(body.unknown)
     messages, ignored = _read_messages(body.messages)
     given = dict(body.settings)
     if given.get("approve_plan"):
@@ -117,23 +123,48 @@ def _read_run(body: ChatBody, user: User) -> tuple[Run, list[str]]:
         if effort not in _EFFORTS:
             raise InputError(f"reasoning_effort is {effort!r}; expected one of {', '.join(_EFFORTS)}.")
         given.setdefault("effort", _EFFORTS[effort])
-    thinking = (body.chat_template_kwargs or {}).get("enable_thinking")
+    template = dict(body.chat_template_kwargs)
+    thinking = template.pop("enable_thinking", None)
     if thinking is not None:
         given.setdefault("thinking", thinking)
     settings = read_settings(body.model, given)
-    obeyed = (*_MEANINGFUL, "n")
-    ignored += [name for name in extra if name not in obeyed and name.isascii() and name.isidentifier()]
-    return Run(body.model, user, messages, settings), ignored[:50]
+    ignored += [name for name in body.unknown if body.unknown[name] not in _HARMLESS.get(name, ())]
+    ignored += [f"chat_template_kwargs.{name}" for name in template]
+    return Run(body.model, user, messages, settings), ignored
+
+
+def _check_fields(given: Mapping[str, Any]) -> None:
+    """Refuse what would change the meaning of an answer."""
+    for name, harmless in _HARMLESS.items():
+        if name not in given or given[name] in harmless or given.get(_CALLS.get(name, "")) == "none":
+            continue
+        if name in _CALLS:
+            raise InputError(
+                f"The field {name!r} cannot be obeyed: a graph calls none of the program that asks. Leave "
+                f"it out, or send {_CALLS[name]}='none'. In an editor, choose its chat, not its agent."
+            )
+        raise InputError(
+            f"The field {name!r} cannot be obeyed: a graph gives one answer from documents, as text. "
+            "Leave it out."
+        )
 
 
 def _read_messages(given: list[Message]) -> tuple[list[AnyMessage], list[str]]:
     """The questions and answers, and what was left out."""
     messages: list[AnyMessage] = []
     ignored: set[str] = set()
+    said = [message for message in given if message.role not in ("system", "developer")]
+    if not said or said[-1].role != "user":
+        last = (said or given)[-1].role
+        raise InputError(f"The last message is of the role {last!r}; expected a question of the role 'user'.")
     for message in given:
         parts = message.content if isinstance(message.content, list) else []
-        if other := next((part.type for part in parts if part.type not in ("text", "input_text")), None):
-            raise InputError(f"A message has a part of the type {other!r}; expected text. Leave it out.")
+        others = [part.type for part in parts if part.type not in ("text", "input_text")]
+        if others and message is said[-1]:
+            raise InputError(
+                f"The question has a part of the type {others[0]!r}; expected text. Leave it out."
+            )
+        ignored.update(f"messages.{kind}" for kind in others)
         text = "".join(part.text for part in parts) if parts else str(message.content or "")
         if message.role == "user":
             messages.append(HumanMessage(text))
@@ -141,10 +172,7 @@ def _read_messages(given: list[Message]) -> tuple[list[AnyMessage], list[str]]:
             messages.append(AIMessage(text))
         else:  # the graphs have instructions and tools of their own
             ignored.add(f"messages.{message.role}")
-    if given[-1].role != "user":
-        raise InputError(
-            f"The last message is of the role {given[-1].role!r}; expected a question of the role 'user'."
-        )
+    check_visible(messages[-1].text, "The question")
     return messages, sorted(ignored)
 
 

@@ -12,6 +12,8 @@ from uuid import uuid4
 
 from pydantic import BaseModel
 
+from qwen_agentkit.serve.texts import one_line
+
 __all__ = ["Conversation", "Conversations"]
 
 _MOST_TITLE = 120
@@ -71,7 +73,7 @@ class Conversations:
 
     def create(self, owner: str, title: str) -> Conversation:
         """Add an empty conversation."""
-        new = Conversation(id=uuid4().hex, title=_one_line(title))
+        new = Conversation(id=uuid4().hex, title=_shorten(title))
         self._run(
             "insert into conversations select ?, ?, ?, coalesce(max(place), 0) + 1 from conversations",
             (new.id, owner, new.title),
@@ -86,7 +88,7 @@ class Conversations:
     def rename(self, owner: str, id: str, title: str) -> None:
         """Give a conversation another title."""
         self._run(
-            "update conversations set title = ? where id = ? and owner = ?", (_one_line(title), id, owner)
+            "update conversations set title = ? where id = ? and owner = ?", (_shorten(title), id, owner)
         )
 
     def delete(self, owner: str, id: str) -> None:
@@ -150,5 +152,5 @@ class Conversations:
             return self._database.execute(statement, values).fetchall()
 
 
-def _one_line(title: str) -> str:
-    return " ".join(title.split())[:_MOST_TITLE] or "…"
+def _shorten(title: str) -> str:
+    return one_line(title)[:_MOST_TITLE] or "…"

@@ -7,10 +7,11 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from qwen_agentkit.serve.access import User
+from qwen_agentkit.serve.bodies import Body, JsonRoute, check_not_packed
 from qwen_agentkit.serve.failures import not_found
 from qwen_agentkit.serve.library import FoundPassage, StoredFile, UploadReport
 from qwen_agentkit.serve.names import check_document_name
@@ -20,7 +21,7 @@ from qwen_agentkit.serve.watching import Watched
 
 __all__ = ["router"]
 
-router = APIRouter()
+router = APIRouter(route_class=JsonRoute)
 
 _MOST_NEIGHBORS = 5
 
@@ -28,7 +29,7 @@ Parts = Annotated[Service, Depends(service_of)]
 Reader = Annotated[User, Depends(current_user)]
 
 
-class SearchBody(BaseModel):
+class SearchBody(Body):
     """A search."""
 
     model_config = ConfigDict(extra="forbid")
@@ -64,12 +65,13 @@ async def list_documents(service: Parts, user: Reader) -> Documents:
     return found
 
 
-@router.put("/v1/documents/{name}")
+@router.put("/v1/documents/{name:path}")
 async def upload_document(
     name: str, request: Request, service: Parts, user: Reader, group: str | None = None
 ) -> UploadReport:
     """Store a file, whose bytes are the body: `curl -T handbook.pdf http://127.0.0.1:8100/v1/documents/`."""
     check_document_name(name)  # before the bytes are received
+    _check_plain(request)
     data = service.library.data
     data.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=data, prefix="receiving-") as folder:
@@ -81,7 +83,7 @@ async def upload_document(
             return await asyncio.to_thread(service.library.upload, user, name, content, group)
 
 
-@router.delete("/v1/documents/{id}")
+@router.delete("/v1/documents/{id:path}")
 async def remove_document(id: str, service: Parts, user: Reader) -> StoredFile:
     """Remove a document from the store, and its uploaded file."""
     async with service.writing:
@@ -100,3 +102,12 @@ async def read_passage(
     if not passages:
         raise not_found("passage", id)
     return {"id": id, "passages": [passage.model_dump() for passage in passages]}
+
+
+def _check_plain(request: Request) -> None:
+    """Refuse a body that holds more or less than the bytes of a file: they would be stored as the file."""
+    check_not_packed(request)
+    if request.headers.get("content-type", "").lower().startswith("multipart/"):
+        raise HTTPException(415, "The body is a form; expected the bytes of the file. With curl: -T FILE")
+    if "content-range" in request.headers:
+        raise HTTPException(400, "The body is a part of a file (content-range). Send the whole file.")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, HTTPException
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from qwen_agentkit import errors
@@ -23,6 +26,7 @@ _STATUS: tuple[tuple[type[Exception], int, str], ...] = (
     (Busy, 429, "busy"),
     (PlanLost, 409, "plan_lost"),
     (ClientGone, 499, "client_gone"),
+    (ClientDisconnect, 499, "client_gone"),
     (errors.LoadError, 422, "unreadable_document"),
     (errors.InputTooLongError, 400, "context_length_exceeded"),
     (errors.InputError, 400, "invalid_request"),
@@ -34,10 +38,14 @@ _STATUS: tuple[tuple[type[Exception], int, str], ...] = (
     (errors.RetrievalTimeoutError, 504, "timeout"),
     (errors.QwenAgentKitError, 503, "unavailable"),
 )
+_CODES = {404: "not_found", 405: "wrong_method", 413: "too_large", 415: "wrong_content_type"}
+_TYPE = re.compile(r"(str|int|list|dict)(\[.*)?")
+"""What Pydantic adds to the place of an error in a field of several types."""
 _MESSAGES = {
     Busy: "As many questions as this server takes are being answered or wait. Ask again in a while.",
     PlanLost: "The plan does not wait any more. Ask the question again.",
     ClientGone: "The client closed the connection.",
+    ClientDisconnect: "The client closed the connection.",
 }
 
 
@@ -50,11 +58,18 @@ def describe_error(error: BaseException) -> tuple[int, str, str]:
     return 500, "internal_error", f"{type(error).__name__} inside the server. Its log says more."
 
 
-def failure(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
-    """An error as a response."""
+def failure(
+    status: int,
+    code: str,
+    message: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    param: str | None = None,
+) -> Response:
+    """An error as a response; `param` is the field of the request that is wrong."""
     kind = "invalid_request_error" if status < 500 else "server_error"
     return JSONResponse(
-        {"error": {"message": message, "type": kind, "param": None, "code": code}},
+        {"error": {"message": message, "type": kind, "param": param, "code": code}},
         status,
         headers={
             **({"www-authenticate": "Bearer"} if status == 401 else {}),
@@ -76,18 +91,44 @@ def add_handlers(app: FastAPI) -> None:
         return failure(*describe_error(error))
 
     async def http(request: Request, error: Any) -> Response:
-        codes = {404: "not_found", 413: "too_large", 405: "wrong_method"}
-        return failure(error.status_code, codes.get(error.status_code, "refused"), str(error.detail))
+        code, message = _CODES.get(error.status_code, "refused"), str(error.detail)
+        asked = f"{request.method} {request.url.path[:100]!r}"
+        if message == HTTPStatus.NOT_FOUND.phrase:
+            message = (
+                f"There is no {asked}. GET /openapi.json lists what there is. A program that speaks OpenAI's "
+                "API needs an address that ends in /v1, and chat completions."
+            )
+        elif message == HTTPStatus.METHOD_NOT_ALLOWED.phrase:
+            message = f"There is no {asked}; expected {(error.headers or {}).get('Allow', 'another method')}."
+        return failure(error.status_code, code, message, error.headers)
 
     async def invalid(request: Request, error: Any) -> Response:
-        first = error.errors()[0]
-        place = ".".join(str(one) for one in first["loc"] if one != "body")
-        return failure(
-            400, "invalid_request", f"The request is not valid at {place or 'its body'}: {first['msg']}."
+        place, reason = _describe_invalid(error.errors())
+        message = (
+            f"The request is not valid at {place or 'its body'}: {reason}. GET /openapi.json has its form."
         )
+        return failure(400, "invalid_request", message, param=place or None)
 
     for kind, _, _ in _STATUS:
         app.add_exception_handler(kind, foreseen)
     app.add_exception_handler(StarletteHTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(Exception, foreseen)
+
+
+def _describe_invalid(errors: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """Where the first wrong field of a request is wrong, and how.
+
+    A field of several types has an error for each. The deepest is about the type that was meant.
+    """
+    places = [
+        [str(one) for one in error["loc"] if one != "body" and not _TYPE.fullmatch(str(one))]
+        for error in errors
+    ]
+    deepest = max((place for place in places if place[:1] == places[0][:1]), key=len)
+    reasons = [
+        error["msg"].removeprefix("Value error, ").rstrip(".")
+        for error, place in zip(errors, places, strict=True)
+        if place == deepest
+    ]
+    return ".".join(deepest), ", or: ".join(dict.fromkeys(reasons))

@@ -71,6 +71,8 @@ class Guard:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
+        if scope["method"] == "HEAD":  # as GET; uvicorn keeps the true method, and sends no body
+            scope = {**scope, "method": "GET"}
         headers, path = Headers(scope=scope), scope["path"]
         most = next(bytes for start, bytes in self._most_bytes.items() if path.startswith(start))
         refusal = self._refuse(headers, path, scope, most)
@@ -83,8 +85,9 @@ class Guard:
             known = ", ".join(sorted(self._hosts))
             return 421, "wrong_host", f"This server answers under the names {known} only. Use one of them."
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
-            return 403, "wrong_origin", "A page of another site sent this request, so it was refused."
+        if origin is not None and origin.lower().partition("//")[2] != headers.get("host", "").lower():
+            told = f"A page of {origin[:100]!r} sent this request; only the page of this server may."
+            return 403, "wrong_origin", f"{told} Ask from that, or from a program, which sends no Origin."
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > most:
             return 413, "too_large", f"The request has over {most} bytes, which is the most here."

@@ -28,6 +28,7 @@ from qwen_agentkit.errors import AccessError, InputError, LoadError, OutOfMemory
 from qwen_agentkit.serve.access import User
 from qwen_agentkit.serve.names import check_document_name, check_name
 from qwen_agentkit.serve.passages import Passage, describe_passage
+from qwen_agentkit.serve.texts import check_visible
 from qwen_agentkit.stack import Stack
 from qwen_agentkit.text.citations import document_source
 from qwen_agentkit.vectorstores.store import QwenVectorStore
@@ -217,8 +218,7 @@ class Library:
         Raises:
             InputError: The query is empty.
         """
-        if not query.strip():
-            raise InputError(f"The query {query!r} is empty; expected what to look for.")
+        check_visible(query, "The query")
         with self.in_use() as models:
             self.load(models, "embedding")
             self.load(models, "reranker")
@@ -370,7 +370,8 @@ class Library:
         if not group:
             raise InputError("The group of the document is missing; expected ?group=NAME, one of yours.")
         if not user.may_read(group):
-            raise AccessError(f"The group {group!r} is not one of yours; expected one of {user.groups}.")
+            mine = ", ".join(user.groups or ())
+            raise AccessError(f"The group {group!r} is not one of yours; expected one of {mine}.")
         return self.uploads / check_name(group, "group")
 
     def _check_space(self, size: int) -> None:

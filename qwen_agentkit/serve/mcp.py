@@ -16,7 +16,9 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import ToolAnnotations
 from pydantic import BaseModel, Field
+from starlette.routing import Route
 
+from qwen_agentkit import __version__
 from qwen_agentkit.serve.access import LOCAL, User
 from qwen_agentkit.serve.failures import describe_error
 from qwen_agentkit.serve.library import FoundPassage, Library, StoredFile
@@ -24,6 +26,7 @@ from qwen_agentkit.serve.passages import Passage, Sentence
 from qwen_agentkit.serve.readable import list_sources
 from qwen_agentkit.serve.running import Run, Runner, read_settings
 from qwen_agentkit.serve.service import user_of
+from qwen_agentkit.serve.texts import check_visible
 
 if TYPE_CHECKING:
     CallContext = Context[Any, Any]
@@ -74,7 +77,9 @@ def build_mcp_server(library: Library, runner: Runner, graph: str) -> Any:
         runner: Runs the graph.
         graph: The graph that answers `ask`.
     """
-    server: Any = MCPServer("qwen-agentkit", instructions=_INSTRUCTIONS, log_level="WARNING")
+    server: Any = MCPServer(
+        "qwen-agentkit", version=__version__, instructions=_INSTRUCTIONS, log_level="WARNING"
+    )
 
     async def search(
         query: Annotated[str, Field(description="What to look for, in any language", max_length=20_000)],
@@ -113,6 +118,7 @@ def build_mcp_server(library: Library, runner: Runner, graph: str) -> Any:
         """Answer a question from the documents, with checked citations, in the language of the question."""
         with _errors_told():
             settings = read_settings(graph, {})
+            check_visible(question, "The question")
             answer = await runner.answer(Run(graph, _find_user(context), [HumanMessage(question)], settings))
         return CitedAnswer(
             text=f"{answer['answer']}{list_sources(answer)}",
@@ -128,10 +134,10 @@ def build_mcp_server(library: Library, runner: Runner, graph: str) -> Any:
 
 
 def http_routes(server: Any) -> tuple[list[Any], Any]:
-    """The routes of a server over streamable HTTP, and the context manager that runs it.
+    """The route of a server over streamable HTTP, and the context manager that runs it.
 
     Each request stands for itself, with its own token, so that no session can be taken over. The guard before
-    the routes checks the Host and the Origin.
+    the routes checks the Host and the Origin. Nothing is ever sent unasked, so there is no stream to GET.
     """
     app = server.streamable_http_app(
         streamable_http_path=HTTP_PATH,
@@ -139,7 +145,8 @@ def http_routes(server: Any) -> tuple[list[Any], Any]:
         json_response=True,
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    return list(app.routes), server.session_manager.run()
+    routes = [Route(route.path, route.endpoint, methods=["POST", "DELETE"]) for route in app.routes]
+    return routes, server.session_manager.run()
 
 
 @contextmanager

@@ -7,15 +7,19 @@ from pathlib import PurePosixPath
 
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.ingest.discovery import SUFFIXES
+from qwen_agentkit.serve.texts import INVISIBLE, JOINERS
 
 __all__ = ["check_document_name", "check_name"]
 
 _MOST_BYTES = 200
 """File systems take 255, and a name gets an ending while it is written."""
-_JOINERS = "\u200c\u200d"
-"""They have no width, and words of Persian and Hindi need them."""
-_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _SEPARATORS = set('/\\:*?"<>|')
+_UNDECODED = "\ufffd"
+"""Stands for bytes that are not UTF-8, so that two names would become one."""
+_DEVICES = frozenset(
+    ["con", "prn", "aux", "nul", *(f"{kind}{digit}" for kind in ("com", "lpt") for digit in "123456789¹²³")]
+)
+"""Windows opens these in place of a file, whatever ending they have."""
 
 
 def check_name(name: str, what: str) -> str:
@@ -27,14 +31,15 @@ def check_name(name: str, what: str) -> str:
 
     Raises:
         InputError: The name is empty or too long, begins with a dot, or has characters that separate folders,
-            cannot be seen, or turn the direction of writing.
+            cannot be seen, or turn the direction of writing, or it is that of a device on Windows.
     """
     name = unicodedata.normalize("NFC", name)
     bad = [
         character
         for character in name
         if character in _SEPARATORS
-        or (unicodedata.category(character) in _INVISIBLE and character not in _JOINERS)
+        or character == _UNDECODED
+        or (unicodedata.category(character) in INVISIBLE and character not in JOINERS)
     ]
     if bad:
         listed = ", ".join(dict.fromkeys(f"U+{ord(character):04X}" for character in bad))
@@ -47,6 +52,8 @@ def check_name(name: str, what: str) -> str:
         raise InputError(
             f"The name {name!r} of the {what} is empty, or begins or ends with a dot or a space. Rename it."
         )
+    if name.partition(".")[0].rstrip().lower() in _DEVICES:
+        raise InputError(f"The name {name!r} of the {what} is that of a device on Windows. Rename it.")
     if len(name.encode()) > _MOST_BYTES:
         raise InputError(
             f"The name {name[:40]!r}... of the {what} has {len(name.encode())} bytes; expected at most "

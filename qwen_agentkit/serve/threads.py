@@ -12,30 +12,31 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from qwen_agentkit import __version__
-from qwen_agentkit.errors import InputError
 from qwen_agentkit.graphs.research.state import PlanDecision
 from qwen_agentkit.serve.access import User
+from qwen_agentkit.serve.bodies import Body, JsonRoute
 from qwen_agentkit.serve.conversations import Conversation
 from qwen_agentkit.serve.events import EventStream
 from qwen_agentkit.serve.failures import describe_error, not_found
 from qwen_agentkit.serve.readable import LANGUAGES
 from qwen_agentkit.serve.running import GRAPHS, Event, PlanLost, Run, read_settings
 from qwen_agentkit.serve.service import MOST_UPLOAD, Service, current_user, service_of
+from qwen_agentkit.serve.texts import check_visible
 from qwen_agentkit.stack import NANO_NOTICE
 
 __all__ = ["router"]
 
-router = APIRouter(prefix="/api", include_in_schema=False)
+router = APIRouter(prefix="/api", include_in_schema=False, route_class=JsonRoute)
 
 Parts = Annotated[Service, Depends(service_of)]
 Reader = Annotated[User, Depends(current_user)]
 
 
-class Title(BaseModel):
+class Title(Body):
     """The title of a conversation."""
 
     model_config = ConfigDict(extra="forbid")
@@ -43,17 +44,17 @@ class Title(BaseModel):
     title: str = Field(max_length=1000)
 
 
-class Question(BaseModel):
+class Question(Body):
     """A question of the page."""
 
     model_config = ConfigDict(extra="forbid")
 
     question: str = Field(max_length=20_000)
     graph: str
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
 
 
-class Decision(BaseModel):
+class Decision(Body):
     """A decision about the plan with this id."""
 
     model_config = ConfigDict(extra="forbid")
@@ -131,8 +132,7 @@ async def ask(id: str, body: Question, service: Parts, user: Reader) -> Response
     _find(service, user, id)
     if body.graph not in GRAPHS:
         raise not_found("graph", body.graph, f"Expected one of {', '.join(GRAPHS)}.")
-    if not body.question.strip():
-        raise InputError("The question is empty; expected words.")
+    check_visible(body.question, "The question")
     history = _read_history(_readable_turns(service, user, id))
     settings = read_settings(body.graph, body.settings)
     run = Run(body.graph, user, [*history, HumanMessage(body.question)], settings)

@@ -13,24 +13,26 @@ from functools import cache
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Response
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from qwen_agentkit.errors import InputError
+from qwen_agentkit.serve.bodies import JsonRoute, OpenBody, name_ignored
 from qwen_agentkit.serve.failures import not_found
 from qwen_agentkit.serve.running import GRAPHS
 from qwen_agentkit.serve.service import Service, service_of
+from qwen_agentkit.serve.texts import check_visible
 
 __all__ = ["router"]
 
-router = APIRouter()
+router = APIRouter(route_class=JsonRoute)
 
 _MOST_TEXTS = 2048
 
 
-class EmbeddingsBody(BaseModel):
-    """A request for vectors."""
+class EmbeddingsBody(OpenBody):
+    """A request for vectors. Other fields are answered with their names in `x-ignored-fields`."""
 
     model: str
     input: str | list[str] | list[int] | list[list[int]]
@@ -40,8 +42,8 @@ class EmbeddingsBody(BaseModel):
     """A query is read with the instruction of the checkpoint."""
 
 
-class RerankBody(BaseModel):
-    """A request for scores."""
+class RerankBody(OpenBody):
+    """A request for scores. Other fields are answered with their names in `x-ignored-fields`."""
 
     model: str
     query: str
@@ -68,8 +70,11 @@ async def show_model(name: str, service: Annotated[Service, Depends(service_of)]
 
 
 @router.post("/v1/embeddings")
-async def embed(body: EmbeddingsBody, service: Annotated[Service, Depends(service_of)]) -> dict[str, Any]:
+async def embed(
+    body: EmbeddingsBody, service: Annotated[Service, Depends(service_of)], response: Response
+) -> dict[str, Any]:
     """Vectors of texts, each of length one."""
+    response.headers.update(name_ignored(body.unknown))
     texts = _read_texts(body.input)
     known = service.library.models.stack.embeddings.model
     if body.model != known:
@@ -84,11 +89,15 @@ async def embed(body: EmbeddingsBody, service: Annotated[Service, Depends(servic
 
 
 @router.post("/v1/rerank")
-async def rerank(body: RerankBody, service: Annotated[Service, Depends(service_of)]) -> dict[str, Any]:
+async def rerank(
+    body: RerankBody, service: Annotated[Service, Depends(service_of)], response: Response
+) -> dict[str, Any]:
     """Scores of documents for a query, 0 to 1, best first."""
+    response.headers.update(name_ignored(body.unknown))
     known = service.library.models.stack.reranking_model.model
     if body.model != known:
         raise not_found("reranker", body.model, f"Expected {known!r}.")
+    check_visible(body.query, "The query")
     texts = [_read_document(document) for document in body.documents]
     ranked = await asyncio.to_thread(_rank, service, body.query, texts)
     results = [
@@ -109,9 +118,7 @@ def _read_texts(given: str | Sequence[Any]) -> list[str]:
             "The input holds token ids of another tokenizer; expected texts. With LangChain's "
             "OpenAIEmbeddings: check_embedding_ctx_length=False."
         )
-    if not all(text.strip() for text in texts):
-        raise InputError("A text of the input is empty; expected words in each.")
-    return texts
+    return [check_visible(text, f"Text {index} of the input") for index, text in enumerate(texts)]
 
 
 def _read_document(document: str | dict[str, Any]) -> str:
