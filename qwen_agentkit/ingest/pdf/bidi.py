@@ -13,6 +13,7 @@ from functools import lru_cache
 
 __all__ = ["is_rtl_line", "logical_order", "mirror_brackets"]
 
+_PHONE = re.compile(r"(?<![\d+])\+[0-9]{1,4}(?:[ ()./-]{1,2}[0-9]{1,5}){1,6}(?![\d+])")
 _BRACKET = re.compile(r"[()\[\]{}«»‹›]")
 _MIRRORED = str.maketrans("()[]{}«»‹›", ")(][}{»«›‹")
 
@@ -56,6 +57,7 @@ def logical_order(visual: Sequence[str], rtl: bool | None = None) -> str:
     items = [text for text in visual if text]
     kinds = [_kind(text) for text in items]
     if is_rtl_line("".join(items)) if rtl is None else rtl:
+        _mark_phone_numbers(items, kinds)
         return mirror_brackets(_read_leftwards(items, kinds))
     # In a line written to the right, only the words between the first and last right-to-left letter turn.
     out: list[str] = []
@@ -78,6 +80,20 @@ def logical_order(visual: Sequence[str], rtl: bool | None = None) -> str:
         out.append(_read_leftwards(items[index : last + 1], kinds[index : last + 1]))
         index = last + 1
     return mirror_brackets("".join(out))
+
+
+def _mark_phone_numbers(items: Sequence[str], kinds: list[str]) -> None:
+    """Let phone numbers with a plus at their left be read to the right, as Latin text is.
+
+    Their groups would stand in the other order if the writer had not set them apart: nothing begins with its
+    last digits, then a plus.
+    """
+    starts: list[int] = []
+    for number, item in enumerate(items):
+        starts += [number] * len(item)
+    for found in _PHONE.finditer("".join(items)):
+        for at in range(starts[found.start()], starts[found.end() - 1] + 1):
+            kinds[at] = "L"
 
 
 def _read_leftwards(items: Sequence[str], kinds: Sequence[str]) -> str:

@@ -23,6 +23,8 @@ _WORD_GAP = 0.15
 """A gap of so many letter sizes is a space."""
 _DENSE_GAP = 0.6
 """The same between characters of scripts without spaces, which are spaced out to fill a line."""
+_MIXED_GAP = 0.35
+"""The same between one of them and one of another script."""
 _DENSE = re.compile("[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
 _ENDING = re.compile(r"\s*[.,:;!?]+\s*[^\W_]")
 _OVERPRINT = 0.12
@@ -117,7 +119,11 @@ def _make_run(glyphs: list[Glyph]) -> _Run:
         ordered = glyphs[::-1]  # The marks behind their letter then stand to its left.
     elif backwards > 0.1 * len(steps):  # painted in both directions
         clusters = sorted(_clusters(glyphs), key=lambda cluster: cluster[0].x0)
-        ordered = [glyph for cluster in clusters for glyph in reversed(cluster)]
+        ordered = [
+            glyph
+            for cluster in clusters
+            for glyph in (reversed(cluster) if is_rtl_line(cluster[0].text) else cluster)
+        ]
     else:
         ordered = glyphs
     return _Run(
@@ -164,7 +170,7 @@ def _on_same_line(one: _Run, other: _Run) -> bool:
 
 def _merge_row(runs: list[_Run], rtl_page: bool) -> Iterator[Segment]:
     """Yield the pieces of a line, from left to right."""
-    runs = sorted(runs, key=lambda run: run.x0)
+    runs = _disentangle(sorted(runs, key=lambda run: run.x0))
     piece: list[_Run] = []
     for run in runs:
         if piece:
@@ -174,6 +180,31 @@ def _merge_row(runs: list[_Run], rtl_page: bool) -> Iterator[Segment]:
                 piece = []
         piece.append(run)
     yield from _make_segment(piece, rtl_page)
+
+
+def _disentangle(runs: list[_Run]) -> list[_Run]:
+    """Divide runs into words where one stands inside another, as if a word in another font was painted later.
+
+    Otherwise 1,250 with its sign painted last would be 1,2 and 50.
+    """
+    if all(after.x0 > before.x1 - 0.5 * after.size for before, after in pairwise(runs)):
+        return runs
+    return sorted((word for run in runs for word in _words(run)), key=lambda word: word.x0)
+
+
+def _words(run: _Run) -> Iterator[_Run]:
+    """Divide a run at its gaps and spaces."""
+    word: list[Glyph] = []
+    end = 0.0
+    for glyph in run.glyphs:
+        blank = glyph.text.isspace()
+        if word and not is_mark(glyph.text) and (blank or glyph.x0 - end > _WORD_GAP * run.size):
+            yield _make_run(word)
+            word = []
+        word.append(glyph)
+        end = glyph.x0 - run.size if blank else glyph.x1
+    if word:
+        yield _make_run(word)
 
 
 def _make_segment(runs: list[_Run], rtl_page: bool) -> Iterator[Segment]:
@@ -234,6 +265,8 @@ def _is_gap(before: Glyph, after: Glyph, spacing: float) -> bool:
         return gap > _WORD_GAP  # a second space, which tells the words of a spaced heading apart
     if _is_dense(last) and _is_dense(first):
         return gap > _DENSE_GAP
+    if _is_dense(last) != _is_dense(first):  # Programs set figures in Chinese text apart by a hair.
+        return gap > _MIXED_GAP
     return gap > max(_WORD_GAP, spacing + 0.12)
 
 
