@@ -27,6 +27,11 @@ _MIXED_GAP = 0.35
 """The same between one of them and one of another script."""
 _DENSE = re.compile("[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
 _ENDING = re.compile(r"\s*[.,:;!?]+\s*[^\W_]")
+_RAISED_GLYPHS = 12
+"""Most glyphs of raised text that stands so far from its line that it could be a line."""
+_RAISED_RUNS = 20
+"""Most pieces of such text in a line."""
+_ARABIC_SIGN = re.compile("[،؛؟۔]")
 _OVERPRINT = 0.12
 """Equal glyphs closer than so many letter sizes are one glyph that is printed bold."""
 
@@ -149,14 +154,50 @@ def _clusters(glyphs: list[Glyph]) -> list[list[Glyph]]:
 def _group_rows(runs: Iterator[_Run]) -> list[list[_Run]]:
     """Group runs by the line they stand on. Smaller raised and lowered text belongs to the line beside it."""
     rows: list[list[_Run]] = []
-    for run in sorted(runs, key=lambda run: (-run.y, run.x0)):
+    for run in sorted(_join_initials(list(runs)), key=lambda run: (-run.y, run.x0)):
         for row in rows[-1:-4:-1]:
             if _on_same_line(max(row, key=lambda one: one.size), run):
                 row.append(run)
                 break
         else:
             rows.append([run])
-    return rows
+    joined: list[list[_Run]] = []
+    for row in rows:
+        if joined and _stands_around(joined[-1], row):
+            joined[-1] += row
+        else:
+            joined.append(row)
+    return joined
+
+
+def _stands_around(one: list[_Run], other: list[_Run]) -> bool:
+    """Tell whether all of a row is raised or lowered text of the row beside it."""
+    few, many = sorted((one, other), key=lambda row: sum(len(run.glyphs) for run in row))
+    return len(few) <= _RAISED_RUNS and all(any(_is_raised(run, beside) for beside in many) for run in few)
+
+
+def _join_initials(runs: list[_Run]) -> list[_Run]:
+    """Put large first letters, which reach over several lines, in front of the first of these lines."""
+    sizes = sorted(run.size for run in runs for _ in run.glyphs)
+    usual = sizes[len(sizes) // 2] if sizes else 0.0
+    for initial in [run for run in runs if run.size > 1.8 * usual and len(run.glyphs) < 3]:
+        top = initial.y + 0.75 * initial.size
+        lines = [
+            run
+            for run in runs
+            if run.size < 0.6 * initial.size
+            and abs(run.y + 0.75 * run.size - top) < 0.6 * run.size
+            and -0.1 * initial.size < run.x0 - initial.x0
+            and run.x0 - initial.x1 < 1.5 * run.size
+        ]
+        if lines and all(glyph.text.isalnum() for glyph in initial.glyphs):
+            line = min(lines, key=lambda run: run.x0)
+            letters = [
+                replace(glyph, x0=line.x0, x1=line.x0, y=line.y, size=line.size) for glyph in initial.glyphs
+            ]
+            line.glyphs = [*letters, *line.glyphs]
+            runs.remove(initial)
+    return runs
 
 
 def _on_same_line(one: _Run, other: _Run) -> bool:
@@ -166,6 +207,18 @@ def _on_same_line(one: _Run, other: _Run) -> bool:
     top = min(large.y + 0.75 * large.size, small.y + 0.75 * small.size)
     bottom = max(large.y - 0.2 * large.size, small.y - 0.2 * small.size)
     return top - bottom > 0.6 * 0.95 * small.size
+
+
+def _is_raised(one: _Run, other: _Run) -> bool:
+    """Tell whether the shorter of two runs is raised or lowered text beside the other one."""
+    short, long = sorted((one, other), key=lambda run: (run.size, len(run.glyphs)))
+    shift = (short.y - long.y) / max(long.size, 0.1)
+    if len(short.glyphs) > _RAISED_GLYPHS or short.size > 1.02 * long.size or not -0.6 < shift < 0.65:
+        return False
+    edges = [glyph for glyph in long.glyphs if glyph.text.strip()]
+    near, middle = 0.25 * long.size, (short.x0 + short.x1) / 2
+    beside = any(abs(short.x0 - glyph.x1) < near or abs(glyph.x0 - short.x1) < near for glyph in edges)
+    return beside and not any(glyph.x0 < middle < glyph.x1 for glyph in edges)
 
 
 def _merge_row(runs: list[_Run], rtl_page: bool) -> Iterator[Segment]:
@@ -211,14 +264,15 @@ def _make_segment(runs: list[_Run], rtl_page: bool) -> Iterator[Segment]:
     body = max(runs, key=lambda run: (round(run.size, 1), sum(len(glyph.text) or 1 for glyph in run.glyphs)))
     line = "".join(glyph.text for run in runs for glyph in run.glyphs)
     # On a right-to-left page, the end of a sentence stands to the left of a Latin word as well.
-    rtl = is_rtl_line(line) or (rtl_page and bool(_ENDING.match(line)))
+    rtl = is_rtl_line(line) or (rtl_page and bool(_ENDING.match(line) or _ARABIC_SIGN.search(line)))
     visual: list[str] = []
     previous: Glyph | None = None
     spacing = _letter_spacing([glyph for run in runs for glyph in run.glyphs])
     for run in runs:
         shift = run.y - body.y
         small = run.size < 0.85 * body.size
-        raised, lowered = small and shift > 0.15 * body.size, small and shift < -0.08 * body.size
+        raised = shift > (0.15 if small else 0.3) * body.size
+        lowered = shift < (-0.08 if small else -0.3) * body.size
         pieces: list[str] = []
         for glyph in run.glyphs:
             if not glyph.text:
@@ -233,8 +287,8 @@ def _make_segment(runs: list[_Run], rtl_page: bool) -> Iterator[Segment]:
             pieces.append(glyph.text)
             if not is_mark(glyph.text):
                 previous = glyph
-        if (raised or lowered) and not rtl:
-            pieces = [mark_raised("".join(pieces), "".join(visual[-1:]), lowered=lowered)]
+        if (raised or lowered) and not any(map(is_rtl_line, pieces)):
+            pieces = [mark_raised("".join(pieces), "" if rtl else "".join(visual[-1:]), lowered=lowered)]
         visual += pieces
     visual = _join_spaced_letters(visual)
     turns = rtl or any(map(is_rtl_line, visual))
