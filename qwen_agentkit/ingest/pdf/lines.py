@@ -19,6 +19,9 @@ __all__ = ["Row", "Segment", "find_rows"]
 
 _CELL_GAP = 1.5
 """A gap of so many letter sizes separates the pieces of a line: columns, cells of a table."""
+_GUTTER = 0.7
+"""The same where other lines have such a gap too."""
+_MOST_GAPS = 400
 _WORD_GAP = 0.15
 """A gap of so many letter sizes is a space."""
 _DENSE_GAP = 0.6
@@ -56,8 +59,24 @@ def find_rows(glyphs: Sequence[Glyph]) -> list[Row]:
     """Return the lines of one direction of writing, from the top down."""
     runs = _runs(_without_overprint(glyphs))
     rtl = is_rtl_line("".join(glyph.text for glyph in glyphs))
-    rows = [_merge_row(row, rtl) for row in _group_rows(runs)]
-    return [segments for row in rows if (segments := list(row))]
+    lines = _group_rows(runs)
+    rows = [list(_merge_row(line, rtl)) for line in lines]
+    gutter = _find_gutter(rows)
+    if gutter is not None:
+        rows = [list(_merge_row(line, rtl, gutter)) for line in lines]
+    return [row for row in rows if row]
+
+
+def _find_gutter(rows: Sequence[Row]) -> float | None:
+    """Return where many lines have a wide gap; a narrower one there divides columns as well."""
+    gaps = [(one.x1, other.x0) for row in rows for one, other in pairwise(row)][:_MOST_GAPS]
+    middles = ((left + right) / 2 for left, right in gaps)
+    shared = max(
+        ([gap for gap in gaps if gap[0] < middle < gap[1]] for middle in middles), key=len, default=[]
+    )
+    if len(shared) < max(4, 0.3 * len(rows)):
+        return None
+    return (max(left for left, _ in shared) + min(right for _, right in shared)) / 2
 
 
 def _without_overprint(glyphs: Sequence[Glyph]) -> list[Glyph]:
@@ -221,14 +240,16 @@ def _is_raised(one: _Run, other: _Run) -> bool:
     return beside and not any(glyph.x0 < middle < glyph.x1 for glyph in edges)
 
 
-def _merge_row(runs: list[_Run], rtl_page: bool) -> Iterator[Segment]:
+def _merge_row(runs: list[_Run], rtl_page: bool, gutter: float | None = None) -> Iterator[Segment]:
     """Yield the pieces of a line, from left to right."""
     runs = _disentangle(sorted(runs, key=lambda run: run.x0))
     piece: list[_Run] = []
     for run in runs:
         if piece:
             size = max(run.size, piece[-1].size)
-            if run.x0 - max(one.x1 for one in piece) > _CELL_GAP * size:
+            end = max(one.x1 for one in piece)
+            wide = _GUTTER if gutter is not None and end < gutter < run.x0 else _CELL_GAP
+            if run.x0 - end > wide * size:
                 yield from _make_segment(piece, rtl_page)
                 piece = []
         piece.append(run)
