@@ -25,6 +25,8 @@ _LARGEST = 1 << 28
 """Unpacked bytes of all the files in an archive."""
 _MOST = 5_000
 """Files in an archive."""
+_MOST_STYLES = 20
+"""Style sheets of a book, which say what is raised or hidden."""
 _ARCHIVES = frozenset({".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz"})
 _BROKEN = (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError, OSError)
 
@@ -118,8 +120,10 @@ def read_epub(data: bytes) -> list[Part]:
             package = parse_xml(archive.read(path))
             chapters = [name for name in _spine(package, posixpath.dirname(path)) if name in names]
             shared = _book_title(package)
+            sheets = sorted(name for name in names if name.lower().endswith(".css"))
+            css = "\n".join(archive.read(name).decode("utf-8", "replace") for name in sheets[:_MOST_STYLES])
             return [
-                _read_chapter(archive.read(name), {**shared, "page": number})
+                _read_chapter(archive.read(name), css, {**shared, "page": number})
                 for number, name in enumerate(chapters, start=1)
             ]
     except (*_BROKEN, ValueError, LookupError, StopIteration, TypeError) as error:
@@ -146,6 +150,6 @@ def _book_title(package: Any) -> dict[str, Any]:
     return first_title(*titles)
 
 
-def _read_chapter(data: bytes, metadata: dict[str, Any]) -> Part:
-    [page] = read_html(data)
+def _read_chapter(data: bytes, css: str, metadata: dict[str, Any]) -> Part:
+    [page] = read_html(data, css)
     return Part(page.text, {**page.metadata, **metadata}, page.warnings)

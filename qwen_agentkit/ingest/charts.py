@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 from qwen_agentkit.ingest.numberformats import show_number
@@ -14,8 +17,12 @@ __all__ = ["chart_text", "diagram_text"]
 
 _C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+_WINDOWS, _MAC = datetime(1899, 12, 30), datetime(1904, 1, 1)
+"""The days from which dates are counted."""
 _MOST = 10_000
 """Points that a chart may have."""
+_NO_LETTERS = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]')
+"""What a format of numbers shows as it is, and its colors."""
 
 
 def chart_text(root: Any) -> str:
@@ -26,17 +33,24 @@ def chart_text(root: Any) -> str:
     """
     title = _rich_text(root.find(f"{_C}chart/{_C}title"))
     axes = [text for axis in root.iter(f"{_C}title") for text in [_rich_text(axis)] if text and text != title]
-    rows: dict[str, dict[int, str]] = {}
+    switch = root.find(f"{_C}date1904")
+    start = _MAC if switch is not None and switch.get("val", "1") not in ("0", "false") else _WINDOWS
+    rows: dict[tuple[str, int], dict[int, str]] = {}  # by category and how often it came before
     names = []
     for number, series in enumerate(root.iter(f"{_C}ser")):
         texts = _points(series.find(f"{_C}tx"))
         names.append(" ".join(texts.values()) or f"Series {number + 1}")
-        categories = _points(series.find(f"{_C}cat")) or _points(series.find(f"{_C}xVal"))
-        values = _points(series.find(f"{_C}val")) or _points(series.find(f"{_C}yVal"))
+        categories = _points(series.find(f"{_C}cat"), start) or _points(series.find(f"{_C}xVal"), start)
+        values = _points(series.find(f"{_C}val"), start) or _points(series.find(f"{_C}yVal"), start)
+        seen = Counter[str]()
         for place, value in values.items():
-            rows.setdefault(categories.get(place, str(place + 1)), {})[number] = value
+            category = categories.get(place, str(place + 1))
+            rows.setdefault((category, seen[category]), {})[number] = value
+            seen[category] += 1
     named = ["Category" if names else "", *names]
-    table = [[category, *(row.get(at, "") for at in range(len(names)))] for category, row in rows.items()]
+    table = [
+        [category, *(row.get(at, "") for at in range(len(names)))] for (category, _), row in rows.items()
+    ]
     written = rows_as_text([named, *table], 1) if table else ""
     return "\n\n".join(filter(None, (title, ", ".join(dict.fromkeys(axes)), written)))
 
@@ -48,7 +62,7 @@ def _rich_text(element: Any) -> str:
     return " ".join(("".join(texts) or " ".join(_points(element).values())).split())
 
 
-def _points(element: Any) -> dict[int, str]:
+def _points(element: Any, start: datetime = _WINDOWS) -> dict[int, str]:
     """Return the cached values of a series by their place; labels of several levels are joined.
 
     A label of an outer level stands at its first category and holds up to the next one.
@@ -56,7 +70,7 @@ def _points(element: Any) -> dict[int, str]:
     if element is None:
         return {}
     levels = list(element.iter(f"{_C}lvl")) or [element]
-    *outer, found = map(_level_points, reversed(levels))
+    *outer, found = (_level_points(level, start) for level in reversed(levels))
     for level in outer[::-1]:
         starts = sorted(level)
         for place in found:
@@ -68,25 +82,29 @@ def _points(element: Any) -> dict[int, str]:
     return found
 
 
-def _level_points(level: Any) -> dict[int, str]:
+def _level_points(level: Any, start: datetime) -> dict[int, str]:
     code = next((code.text or "" for code in level.iter(f"{_C}formatCode")), "")
     found = {}
     for point in list(level.iter(f"{_C}pt"))[:_MOST]:
         value = point.find(f"{_C}v")
         place = point.get("idx", "")
         if value is not None and value.text and place.isdecimal():
-            found[int(place)] = _show(value.text, code)
+            found[int(place)] = _show(value.text, code, start)
     return found
 
 
-def _show(value: str, code: str) -> str:
-    """Write a value as the chart shows it: the share 0.25 as 25%."""
-    if any(char in code.lower() for char in "ymdhs") or not code:
-        return value
+def _show(value: str, code: str, start: datetime) -> str:
+    """Write a value as the chart shows it, the share 0.25 as 25%, and dates in ISO format."""
+    letters = _NO_LETTERS.sub("", code).lower()
     try:
-        return show_number(float(value), code)
-    except ValueError:
+        if "general" in letters or not any(char in letters for char in "ymdhs"):
+            return show_number(float(value), code) if code else value
+        moment = start + timedelta(days=round(float(value) * 86400) / 86400)
+    except (ValueError, OverflowError):
         return value
+    if not any(char in letters for char in "yd"):
+        return moment.time().isoformat()
+    return moment.date().isoformat() if moment.time() == datetime.min.time() else moment.isoformat()
 
 
 def diagram_text(root: Any) -> str:

@@ -15,6 +15,7 @@ from qwen_agentkit.ingest.numberformats import show_duration, show_number
 from qwen_agentkit.ingest.office import first_title, read_office
 from qwen_agentkit.ingest.parts import Part
 from qwen_agentkit.ingest.sheets import sheet_as_text
+from qwen_agentkit.ingest.struck import join_struck, mark_struck
 from qwen_agentkit.text.superscripts import mark_raised
 
 __all__ = ["read_xlsx"]
@@ -70,10 +71,13 @@ def _rows(sheet: Any, hidden_rows: set[int], hidden_columns: set[int]) -> Iterat
     `iter_rows` would go over all the columns and rows up to the last cell, which may be 17 billion.
     """
     spans, covered = _merged(sheet)
+    struck = {number for number, font in enumerate(sheet.parent._fonts) if font.strike}
     rows: dict[int, dict[int, str]] = {}
     for (row, column), cell in sorted(sheet._cells.items()):
         if row not in hidden_rows and column not in hidden_columns and (row, column) not in covered:
             text = _write_value(cell.value, cell.number_format)
+            if struck and cell._style.fontId in struck:
+                text = mark_struck(text.replace("~~", ""))
             for other_row, other_column in spans.get((row, column), [(row, column)]):
                 if text and other_row not in hidden_rows and other_column not in hidden_columns:
                     kind = Spanned if other_column > column else str
@@ -172,5 +176,7 @@ def _join_rich_text(blocks: Iterable[Any]) -> str:
         piece = str(block)
         if position in ("superscript", "subscript"):
             piece = mark_raised(piece, text, lowered=position == "subscript")
+        if getattr(getattr(block, "font", None), "strike", None):
+            piece = mark_struck(piece)
         text += piece
-    return text
+    return join_struck(text)

@@ -23,6 +23,7 @@ _TOTALS = frozenset({
     "total", "totals", "sum", "summe", "gesamt", "totale", "totaal", "suma", "toplam", "итого", "всего",
     "المجموع", "الإجمالي", "合计", "总计", "合計", "總計", "합계",
 })  # fmt: skip
+_VALUES = frozenset({"TRUE", "FALSE", "#N/A", "#DIV/0!", "#REF!", "#NAME?", "#VALUE!", "#NUM!", "#NULL!"})
 _YEAR = re.compile(r"(?:19|20)\d\d(?:\s*[/–-]\s*\d{2,4})?")
 _SENTENCE = re.compile(r"[.!?。！？؟।,،;]\s|[.!?。！？؟।]$")
 
@@ -80,7 +81,9 @@ def _groups(above: Sequence[str], names: Sequence[str]) -> bool:
         return len(cells) > 1
     own = [name for name in names if name]
     below_nothing = any(cell and not name for cell, name in zip(above, names, strict=False))
-    return len(cells) > 1 and (len(set(own)) < len(own) or below_nothing) and len(above) >= len(names)
+    repeated = len(set(own)) < len(own)
+    reaches = len(above) >= len(names) or (repeated and not above[0])
+    return len(cells) > 1 and (repeated or below_nothing) and reaches
 
 
 def _score(row: Sequence[str], below: Sequence[Sequence[str]]) -> float:
@@ -94,7 +97,8 @@ def _score(row: Sequence[str], below: Sequence[Sequence[str]]) -> float:
     if len(filled) < 2 or len(filled) < 0.6 * usual or _is_vertical(below):
         return _NEVER
     cells = [row[at] for at in filled]
-    if any(cell.endswith((":", "：")) for cell in cells) or not _may_be_names(cells):
+    has_corner = not row[0] and all(other[0] and _kind(other[0]) == "text" for other in below if other)
+    if any(cell.endswith((":", "：")) for cell in cells) or not _may_be_names(cells, has_corner=has_corner):
         return _NEVER
     columns = ([other[at] for other in below if at < len(other) and other[at]] for at in filled)
     score = sum(map(_compare, cells, columns))
@@ -109,11 +113,18 @@ def _until_label(rows: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
     return rows[:end]
 
 
-def _may_be_names(cells: Sequence[str]) -> bool:
-    """Tell whether no cell is a figure, except years and numbers that count on evenly."""
+def _may_be_names(cells: Sequence[str], *, has_corner: bool) -> bool:
+    """Tell whether no cell is a figure, except years and numbers that count on evenly.
+
+    Args:
+        cells: The cells of the row.
+        has_corner: Whether the row begins with an empty cell above words, as tables of two dimensions do.
+    """
+    if any(cell in _VALUES for cell in cells):
+        return False
     figures = [cell for cell in cells if _kind(cell) == "number"]
     if not figures or all(_YEAR.fullmatch(cell) for cell in figures):
-        return len(figures) < len(cells) or len(set(figures)) == len(figures) > 2
+        return len(figures) < len(cells) or len(set(figures)) == len(figures) > (1 if has_corner else 2)
     if len(figures) < 3 or not all(cell.isdecimal() and len(cell) < 9 for cell in figures):
         return False
     steps = {int(after) - int(before) for before, after in pairwise(figures)}

@@ -52,7 +52,7 @@ def read_document(
     reader = _find_reader(suffix, readers or {}, encoding)
     if encoding and suffix in _TEXTS and not (readers and suffix in readers):
         data = to_utf8(data, encoding)
-    parts = [part for part in reader(data) if part.warnings or has_text(part)]
+    parts = [_without_soft_hyphens(part) for part in reader(data) if part.warnings or has_text(part)]
     if not any(map(has_text, parts)):
         reasons = [warning for part in parts for warning in part.warnings]
         raise LoadError(
@@ -78,6 +78,11 @@ def _find_reader(suffix: str, readers: Mapping[str, Reader], encoding: str | Non
 
 def _read_with(reader: Callable[[bytes, ReadMember], list[Part]], read: ReadMember) -> Reader:
     return lambda data: reader(data, read)
+
+
+def _without_soft_hyphens(part: Part) -> Part:
+    """Leave out hyphens that are shown at the end of a line only."""
+    return part._replace(text=part.text.replace("\u00ad", "")) if "\u00ad" in part.text else part
 
 
 def has_text(part: Part) -> bool:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import email
 import email.policy
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from email.message import EmailMessage, MIMEPart
 from typing import Any, cast
 
 from qwen_agentkit.errors import LoadError
 from qwen_agentkit.ingest.archives import ReadMember, read_member
-from qwen_agentkit.ingest.encodings import decode_text
+from qwen_agentkit.ingest.encodings import decode_text, to_utf8
 from qwen_agentkit.ingest.parts import Part, replace_surrogates
 from qwen_agentkit.ingest.webpages import html_as_text, read_html
 
 __all__ = ["read_eml", "read_msg"]
 
+_RAW = re.compile("[\udc80-\udcff]")
+_WORD = re.compile(r"\w+")
 _MOST = 200
 """Attachments of a message."""
 
@@ -57,6 +61,9 @@ def _read_message(data: bytes, read: ReadMember) -> list[Part]:
 
 
 def _header(message: EmailMessage, name: str) -> str:
+    raw = next((str(value) for key, value in message.raw_items() if key.lower() == name.lower()), "")
+    if _RAW.search(raw):  # Older programs write heads in the encoding of their country.
+        return " ".join(decode_text(raw.encode("utf-8", "surrogateescape"), _charset(message)).text.split())
     try:
         return replace_surrogates(" ".join(str(message[name] or "").split()))
     except (
@@ -81,13 +88,28 @@ def _read_body(message: EmailMessage) -> tuple[str, tuple[str, ...]]:
     for kind in ("plain", "html"):
         body = message.get_body(preferencelist=(cast(Any, kind),))
         if body is not None:
-            decoded = decode_text(
-                _payload(body), (body.get_param("charset") and str(body.get_param("charset"))) or ""
-            )
+            decoded = decode_text(_payload(body), _charset(body))
             text = html_as_text(decoded.text)[0] if kind == "html" else decoded.text.strip()
             texts[kind] = text, decoded.warnings
     plain, html = texts.get("plain", ("", ())), texts.get("html", ("", ()))
-    return html if len(html[0]) > 4 * len(plain[0]) else plain
+    if not message.is_multipart() or not any(
+        part.get_content_type() == "multipart/alternative" for part in message.walk()
+    ):  # One follows the other.
+        return "\n\n".join(filter(None, (plain[0], html[0]))), plain[1] + html[1]
+    return html if _says_more(html[0], plain[0]) else plain
+
+
+def _says_more(html: str, plain: str) -> bool:
+    """Tell whether the plain text of a message is a short or another one, such as a hint at the real one."""
+    words = set(_WORD.findall(plain))
+    shared = len(words.intersection(_WORD.findall(html)))
+    return len(html) > 4 * len(plain) or (any(map(str.isalnum, html)) and 2 * shared < len(words))
+
+
+def _charset(part: MIMEPart) -> str:
+    """Return the encoding that a part declares; that of the first text for a message of several."""
+    texts = (one.get_param("charset") for one in part.walk() if one.get_content_maintype() == "text")
+    return next((str(charset) for charset in texts if charset), "")
 
 
 def _payload(part: MIMEPart) -> bytes:
@@ -111,7 +133,11 @@ def _read_attachment(attachment: MIMEPart, number: int, read: ReadMember) -> lis
         return []
     if not name and attachment.get_content_type() == "text/html":
         return read_html(_payload(attachment))
-    return read_member(_payload(attachment), replace_surrogates(name or f"attachment {number}.txt"), read)
+    data = _payload(attachment)
+    if attachment.get_content_maintype() == "text" and (charset := _charset(attachment)):
+        with suppress(LoadError):  # What it declares may be wrong.
+            data = to_utf8(data, charset)
+    return read_member(data, replace_surrogates(name or f"attachment {number}.txt"), read)
 
 
 def read_msg(data: bytes, read: ReadMember) -> list[Part]:
@@ -149,7 +175,7 @@ def _read_outlook(data: bytes, read: ReadMember) -> list[Part]:
     message = Message.load(io.BytesIO(data))
     html = html_as_text(message.html_body)[0] if message.html_body else ""
     plain = (message.body or "").replace("\r\n", "\n").strip()
-    body = html if len(html) > 4 * len(plain) else plain
+    body = html if _says_more(html, plain) else plain
     head = [
         ("Subject", message.subject or ""),
         ("From", message.sender or ""),

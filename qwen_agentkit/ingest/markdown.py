@@ -12,6 +12,7 @@ from qwen_agentkit.ingest.encodings import decode_text
 from qwen_agentkit.ingest.headings import find_headings, mark_fenced
 from qwen_agentkit.ingest.parts import Part
 from qwen_agentkit.ingest.tables import rows_as_text
+from qwen_agentkit.text.superscripts import mark_raised
 
 __all__ = ["read_markdown"]
 
@@ -19,13 +20,22 @@ _FENCED_HEAD = re.compile(r"(---|\+\+\+)[ \t]*\n(?=[^\n]*\S)(.*?\n)\1[ \t]*(?:\n
 """A head between two rules. A blank line below the first rule means that it only separates."""
 _LONGEST_HEAD = 20_000
 """Characters of front matter. The YAML parser is slow, so a longer head is kept as text."""
-_KEPT = frozenset({
-    "abstract", "author", "authors", "categories", "category", "date", "description", "keywords", "subtitle",
-    "summary", "tags", "updated",
-})  # fmt: skip
-"""Keys of front matter that say something about the text; others are for the program that shows it."""
+_FOR_PROGRAMS = re.compile(
+    r"title|id|uid|u?slug|url|layout|permalink|alias(?:es)?|draft|published|weight|order|position|template|type|"
+    r"lang|language|locale|menu|toc|comments?|math|parent|theme|output|format|css|js|csl|bibliography|geometry|"
+    r"documentclass|fontsize|mainfont|(?:sidebar|nav|pagination|hide|header|custom|redirect|render|css|kernel|"
+    r"jupy|jekyll|hugo|og|twitter|page|image|cover|hero|thumbnail|featured)[-_\w]*",
+    re.I,
+)
+"""Keys of front matter that are for the program which shows the text."""
+_NO_TEXT = re.compile(r"true|false|yes|no|null|[~-]|/\S*|\S+://\S+|\S+\.[A-Za-z]{2,5}", re.I)
+"""Values that say nothing to a reader: switches, paths and addresses."""
 _KEY = re.compile(r"[\w.-]+")
-_PROSE = re.compile(r"\s.*[.!?。！？؟।]$", re.S)
+_RAISED = re.compile(
+    r"(`+)(?!`).*?(?<!`)\1(?!`)|\$[^$\n]+\$|<(?P<tag>su[pb])>(?P<tagged>[^<>]{1,60})</(?P=tag)>"
+    r"|(?<=\w)\^(?P<up>[^\s^]{1,20})\^(?!\w)|(?<=[A-Za-z])~(?P<down>\d{1,4})~(?!~)"
+)
+"""Code and formulas, which stay, and what HTML and Pandoc write for raised and lowered text."""
 _DELIMITER = re.compile(r"[ ]{0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
 _BORDER = re.compile(r"(?<!\\)\|")
 
@@ -36,9 +46,8 @@ def read_markdown(data: bytes) -> list[Part]:
     text = decoded.text
     head = _FENCED_HEAD.match(text)
     front_matter = _parse_front_matter(head[1], head[2]) if head else None
-    body = _write_tables(
-        _leave_comments_out(text[head.end() :] if head and front_matter is not None else text)
-    )
+    body = text[head.end() :] if head and front_matter is not None else text
+    body = _write_tables(_mark_raised(_leave_comments_out(body)))
     named = (front_matter or {}).get("title")
     titles = (
         "" if named is None or isinstance(named, dict | list) else " ".join(str(named).split()),
@@ -54,11 +63,16 @@ def _parse_front_matter(mark: str, head: str) -> dict[str, Any] | None:
     if len(head) > _LONGEST_HEAD:
         return None
     try:
-        found = yaml.safe_load(head) if mark == "---" else _parse_toml(head)
+        found = _parse_yaml(head) if mark == "---" else _parse_toml(head)
     except (yaml.YAMLError, ValueError, RecursionError):
         return None
     # "Please note: ..." between two rules is text: some key of front matter is a single word.
     return found if isinstance(found, dict) and any(_KEY.fullmatch(str(key)) for key in found) else None
+
+
+def _parse_yaml(head: str) -> Any:
+    # This loader makes nothing but strings: 1.10 stays 1.10, and 010 is not 8.
+    return yaml.load(head, Loader=yaml.BaseLoader)  # noqa: S506
 
 
 def _parse_toml(head: str) -> dict[str, Any] | None:
@@ -66,17 +80,22 @@ def _parse_toml(head: str) -> dict[str, Any] | None:
         import tomllib
     except ImportError:  # Python 3.10 has none; the head stays text.
         return None
-    return tomllib.loads(head)
+    return tomllib.loads(head, parse_float=str)
 
 
 def _write_front_matter(front_matter: dict[str, Any]) -> Iterator[str]:
-    """Yield a line for each key that says something about the text."""
+    """Yield a line for each key that says something about the text; nested ones are joined by dots."""
     for key, value in front_matter.items():
-        if str(key).lower() in _KEPT or (key != "title" and isinstance(value, str) and _PROSE.search(value)):
-            values = value if isinstance(value, list) else [value]
-            texts = [" ".join(str(one).split()) for one in values if one and not isinstance(one, dict | list)]
-            if texts:
-                yield f"{key}: {', '.join(texts)}"
+        if _FOR_PROGRAMS.fullmatch(str(key)):
+            continue
+        if isinstance(value, dict):
+            yield from (f"{key}.{line}" for line in _write_front_matter(value))
+            continue
+        values = value if isinstance(value, list) else [value]
+        texts = [" ".join(str(one).split()) for one in values if not isinstance(one, dict | list)]
+        shown = [text for text in texts if text and not _NO_TEXT.fullmatch(text)]
+        if shown:
+            yield f"{key}: {', '.join(shown)}"
 
 
 def _leave_comments_out(text: str) -> str:
@@ -101,6 +120,21 @@ def _leave_comments_out(text: str) -> str:
         kept.append(rest if fenced and not commented else "")
         position += len(line)
     return "".join(kept)
+
+
+def _mark_raised(text: str) -> str:
+    """Write raised and lowered text as other formats do: 10⁶, whether it is 10^6^ or in a tag."""
+    if not any(mark in text for mark in ("<su", "^", "~")):
+        return text
+    return "".join(line if fenced else _RAISED.sub(_show_raised, line) for line, fenced in mark_fenced(text))
+
+
+def _show_raised(match: re.Match[str]) -> str:
+    raised = match["tagged"] or match["up"] or match["down"]
+    if not raised:
+        return match[0]
+    lowered = match["tag"] == "sub" or bool(match["down"])
+    return mark_raised(raised, match.string[max(0, match.start() - 1) : match.start()], lowered=lowered)
 
 
 def _write_tables(text: str) -> str:

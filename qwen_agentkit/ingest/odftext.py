@@ -8,6 +8,7 @@ from typing import Any
 from qwen_agentkit.ingest.headers import Spanned
 from qwen_agentkit.ingest.numbering import format_count
 from qwen_agentkit.ingest.office import local_name
+from qwen_agentkit.ingest.struck import join_struck, mark_struck
 from qwen_agentkit.ingest.tables import rows_as_text
 from qwen_agentkit.text.superscripts import mark_raised
 
@@ -41,6 +42,7 @@ class OdfText:
         self._parents: dict[str, str] = {}
         self._positions: dict[str, str] = {}
         self._hidden: set[str] = set()
+        self._struck: dict[str, bool] = {}
         self._levels: dict[str, dict[int, Any]] = {}  # of each style of lists
         self._counts: dict[str, list[int]] = {}
         self._waiting: list[str] = []
@@ -62,6 +64,9 @@ class OdfText:
                 height = -1 if first == "sub" or first.startswith("-") else 1
                 raised = first in ("super", "sub") or first.strip("-%").strip("0")
                 self._positions[name] = ("sub" if height < 0 else "super") if raised else ""
+            line = attribute(properties, "text-line-through-style")
+            if line or attribute(properties, "text-line-through-type"):
+                self._struck[name] = line != "none"
             if attribute(properties, "display") in ("none", "false"):
                 self._hidden.add(name)
 
@@ -121,7 +126,7 @@ class OdfText:
             self._warn()
             return ""
         self._before = ""
-        lines = "".join(self._runs(paragraph)).split("\n")
+        lines = join_struck("".join(self._runs(paragraph))).split("\n")
         text = "\n".join(filter(None, (line.strip() for line in lines)))
         if text and local_name(paragraph) == "h":
             level = attribute(paragraph, "outline-level")
@@ -209,7 +214,7 @@ class OdfText:
                 self._comment(child)
             elif local_name(child) == "p":
                 self._before = ""
-                paragraphs.append("".join(self._runs(child)))
+                paragraphs.append(join_struck("".join(self._runs(child))))
             elif local_name(child) in ("list", "h", "table"):
                 paragraphs.append(self.write_blocks([child], 1))
         return " ".join(" ".join(paragraphs).split())
@@ -246,7 +251,9 @@ class OdfText:
             self._waiting.append(self.write_blocks(child, 1).strip() if name != "ruby-text" else "")
         elif name not in _UNREAD and name:
             own = next((self._positions[one] for one in self._line(style) if one in self._positions), None)
-            yield from self._runs(child, position if own is None else own)
+            texts = self._runs(child, position if own is None else own)
+            struck = next((self._struck[one] for one in self._line(style) if one in self._struck), False)
+            yield mark_struck("".join(texts)) if struck else "".join(texts)
 
     def _mark(self, text: str | None, position: str) -> str:
         if not text:

@@ -16,6 +16,8 @@ CODE_SUFFIXES = frozenset({
     ".scala", ".sh", ".sql", ".swift", ".tex", ".toml", ".ts", ".tsx", ".vue", ".yaml", ".yml",
 })  # fmt: skip
 """Endings of files that are read as lines."""
+_COLOR = re.compile(r"\x1b\[[0-9;]{0,30}[mK]")
+"""What sets a color in a terminal, or clears a line (ECMA-48, 8.3.117)."""
 _CODING = re.compile(rb"^[^\n]{0,200}?coding[:=][ \t]*([-\w.]+)")
 
 
@@ -39,7 +41,11 @@ def read_code(data: bytes) -> list[Part]:
 
 
 def fence(code: str, language: str = "") -> str:
-    """Put code between fences that are longer than any in it; empty if it has no text."""
+    """Put code between fences that are longer than any in it; empty if it has no text.
+
+    The colors of terminals, which logs keep, are left out.
+    """
+    code = _COLOR.sub("", code)
     longest = max((len(run) for run in re.findall(r"`{3,}", code)), default=2)
     marks = "`" * (longest + 1)
     return f"{marks}{language}\n{code.strip(chr(10)).rstrip()}\n{marks}" if code.strip() else ""

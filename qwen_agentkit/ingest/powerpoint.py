@@ -8,9 +8,12 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from qwen_agentkit.ingest.charts import chart_text, diagram_text
+from qwen_agentkit.ingest.formulas import formula_text
 from qwen_agentkit.ingest.headers import Spanned
+from qwen_agentkit.ingest.numbering import format_count
 from qwen_agentkit.ingest.office import first_title, local_name, read_office
 from qwen_agentkit.ingest.parts import Part
+from qwen_agentkit.ingest.struck import join_struck, mark_struck
 from qwen_agentkit.ingest.symbols import is_symbol_font, read_symbols
 from qwen_agentkit.ingest.tables import rows_as_text
 from qwen_agentkit.text.superscripts import mark_raised
@@ -23,6 +26,16 @@ __all__ = ["read_pptx"]
 
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+_A14 = "{http://schemas.microsoft.com/office/drawing/2010/main}"
+_ALTERNATIVES = "{http://schemas.openxmlformats.org/markup-compatibility/2006}AlternateContent"
+_COUNTS = {
+    **{"alphaLc": "lowerLetter", "alphaUc": "upperLetter", "romanLc": "lowerRoman", "romanUc": "upperRoman"},
+    **{"thaiNum": "thaiNumbers", "hindiNum": "hindiNumbers", "thaiAlpha": "thaiLetters"},
+    **{"hebrew2": "hebrew2", "arabic1": "arabicAlpha", "arabic2": "arabicAbjad"},
+    **dict.fromkeys(("ea1Chs", "ea1Cht", "ea1JpnChs", "ea1JpnKor"), "chineseCounting"),
+}
+"""The names of styles of numbers (ECMA-376 part 1, 20.1.10.61) as those of Word."""
+_COUNT_NAME = re.compile(r"(\w+?)(Period|ParenR|ParenBoth|Plain|Minus)")
 _FILE_NAME = re.compile(r"\S+\.\w{3,4}")
 
 
@@ -61,6 +74,7 @@ def _read_slide(slide: Slide, metadata: dict[str, Any], authors: dict[str, str])
 
 def _rewrite_runs(slide: Any) -> None:
     """Rewrite raised and lowered text and that of symbol fonts in place."""
+    _choose_alternatives(slide)
     before = ""
     for element in slide.iter(f"{_A}p", f"{_A}r"):
         if local_name(element) == "p":
@@ -75,6 +89,26 @@ def _rewrite_runs(slide: Any) -> None:
             if baseline.strip("0%"):
                 text.text = mark_raised(text.text, before, lowered=baseline.startswith("-"))
             before = text.text
+            if (properties.get("strike", "") if properties is not None else "") in ("sngStrike", "dblStrike"):
+                text.text = mark_struck(text.text)
+
+
+def _choose_alternatives(slide: Any) -> None:
+    """Put what newer programs show in the place of alternatives, which python-pptx passes over.
+
+    A formula becomes a run, since the library knows none.
+    """
+    from pptx.oxml import parse_xml
+
+    for alternatives in list(slide.iter(_ALTERNATIVES)):
+        choice = next((one for one in alternatives if len(one)), ())
+        for child in list(choice):
+            alternatives.addprevious(child)
+        alternatives.getparent().remove(alternatives)
+    for formula in list(slide.iter(f"{_A14}m")):
+        run = parse_xml(f'<a:r xmlns:a="{_A[1:-1]}"><a:rPr/><a:t/></a:r>')
+        run[1].text = " ".join(map(formula_text, formula))
+        formula.getparent().replace(formula, run)
 
 
 def _font(properties: Any) -> str:
@@ -88,7 +122,8 @@ def _font(properties: Any) -> str:
 
 def _title(slide: Slide) -> str:
     title = slide.shapes.title
-    return " ".join(title.text_frame.text.split()) if title is not None and title.has_text_frame else ""
+    text = title.text_frame.text if title is not None and title.has_text_frame else ""
+    return join_struck(" ".join(text.split()))
 
 
 def _write_slide(slide: Slide, authors: dict[str, str]) -> str:
@@ -98,7 +133,7 @@ def _write_slide(slide: Slide, authors: dict[str, str]) -> str:
     blocks = [
         f"# {_title(slide)}" if _title(slide) else "",
         *_write_shapes(others),
-        notes.text if notes else "",
+        join_struck(notes.text) if notes else "",
         *_write_comments(slide, authors),
     ]
     return "\n\n".join(filter(None, (block.strip() for block in blocks)))
@@ -158,7 +193,7 @@ def _rows(table: Any) -> Iterator[list[str]]:
             elif cell._tc.get("vMerge") in ("1", "true") and len(above) > len(cells):
                 cells.append(above[len(cells)])
             else:
-                cells.append(cell.text)
+                cells.append(join_struck(cell.text))
         yield cells
         above = cells
 
@@ -194,9 +229,35 @@ def _parse(part: Any) -> Any:
 
 
 def _write_frame(shape: Any) -> str:
-    """Return the paragraphs of a text frame; several become a list."""
-    texts = [(part.level, " ".join(part.text.split())) for part in shape.text_frame.paragraphs]
-    filled = [(level, text) for level, text in texts if text]
-    if len(filled) < 2:
-        return "".join(text for _, text in filled)
-    return "\n".join(f"{'  ' * level}- {text}" for level, text in filled)
+    """Return the paragraphs of a text frame; several become a list, with the numbers that they have."""
+    counts = _Counts()
+    texts = [
+        (part.level, counts.label(part), join_struck(" ".join(part.text.split())))
+        for part in shape.text_frame.paragraphs
+        if part.text.strip()
+    ]
+    if len(texts) < 2:
+        return "".join(f"{label} {text}" if label else text for _, label, text in texts)
+    return "\n".join(f"{'  ' * level}{label or '-'} {text}" for level, label, text in texts)
+
+
+class _Counts:
+    """Counts the numbered paragraphs of one text frame."""
+
+    def __init__(self) -> None:
+        self._counts: dict[int, tuple[str, int]] = {}  # by level: the style and the last number
+
+    def label(self, paragraph: Any) -> str:
+        """Return the number of the next paragraph, such as "5."; empty if it has none."""
+        level = paragraph.level
+        numbered = paragraph._p.find(f"{_A}pPr/{_A}buAutoNum")
+        kind = numbered.get("type", "") if numbered is not None else ""
+        before, last = self._counts.get(level, ("", 0))
+        self._counts = {at: count for at, count in self._counts.items() if at < level}
+        found = _COUNT_NAME.fullmatch(kind)
+        if not found:
+            return ""
+        count = last + 1 if before == kind else int(numbered.get("startAt", "1"))
+        self._counts[level] = (kind, count)
+        shown = format_count(count, _COUNTS.get(found[1], "decimal"))
+        return {"Period": f"{shown}.", "ParenR": f"{shown})", "ParenBoth": f"({shown})"}.get(found[2], shown)

@@ -40,7 +40,7 @@ def read_jsonl(data: bytes) -> list[Part]:
 
 def _read_line(number: int, line: str) -> Part:
     try:
-        record = json.loads(line)
+        record = _parse(line)
         if not isinstance(record, dict):
             raise TypeError(f"it is of type {type(record).__name__}")
         return _read_record(record, number)
@@ -49,6 +49,11 @@ def _read_line(number: int, line: str) -> Part:
             f'line {number} is no JSON object ({_reason(error)}); expected one such as {{"text": "..."}}.'
         )
         return Part("", {"page": number}, (warning,))
+
+
+def _parse(text: str) -> Any:
+    """Parse JSON. Numbers with a point or an exponent are those that are written: 1.10, 1E400."""
+    return json.loads(text, parse_float=str)
 
 
 def _reason(error: Exception) -> object:
@@ -65,7 +70,7 @@ def read_json(data: bytes) -> list[Part]:
     """Read JSON: a list of records as a part each, anything else as "key: value" lines."""
     decoded = decode_text(data)
     try:
-        value = json.loads(decoded.text)
+        value = _parse(decoded.text)
         if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
             parts = [_read_record(item, number) for number, item in enumerate(value, start=1)]
             return [Part("", {}, decoded.warnings), *parts] if decoded.warnings else parts
@@ -83,7 +88,7 @@ def read_ipynb(data: bytes) -> list[Part]:
     """Read a notebook: texts as they are, code in fences, and what it printed. The page is the cell."""
     decoded = decode_text(data)
     try:
-        notebook = json.loads(decoded.text)
+        notebook = _parse(decoded.text)
         language = notebook["metadata"].get("kernelspec", {}).get("language", "") or "python"
         cells = list(notebook["cells"])
         parts = [
@@ -103,11 +108,15 @@ def _write_cell(cell: dict[str, Any], language: str) -> str:
     if cell["cell_type"] != "code":
         return source
     printed = [
-        _join(output.get("text") or output.get("data", {}).get("text/plain", ""))
+        _join(output.get("text") or output.get("data", {}).get("text/plain", "") or _error(output))
         for output in cell.get("outputs", [])
     ]
     blocks = [fence(source, language), *(fence(text) for text in printed)]
     return "\n\n".join(filter(None, blocks))
+
+
+def _error(output: dict[str, Any]) -> str:
+    return f"{output['ename']}: {output.get('evalue', '')}" if output.get("ename") else ""
 
 
 def _join(text: str | list[str]) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import warnings
 from itertools import groupby
+from typing import NamedTuple
 
 from qwen_agentkit.errors import LoadError
 from qwen_agentkit.ingest.office import first_title
 from qwen_agentkit.ingest.parts import Part, replace_surrogates
+from qwen_agentkit.ingest.struck import join_struck, mark_struck
 from qwen_agentkit.ingest.tables import rows_as_text
 from qwen_agentkit.text.superscripts import mark_raised
 
@@ -16,7 +18,9 @@ __all__ = ["read_rtf"]
 
 _TOKEN = re.compile(r"\\([a-z]{1,32})(-?\d{1,10})? ?|\\'[0-9a-f]{2}|\\[^a-z]|[{}]|[^\\{}]+|\\", re.I)
 _TITLE = re.compile(r"\{\\title ([^{}\\]{1,300})\}")
-_POSITIONS = {"super": "super", "sub": "sub", "nosupersub": "", "plain": "", "pard": None, "up": "super"}
+_POSITIONS = {"super": "super", "sub": "sub", "nosupersub": "", "plain": "", "up": "super", "dn": "sub"}
+_APART = re.compile(r"footnote|header[lrf]?|footer[lrf]?")
+"""Groups that are written as paragraphs of their own."""
 
 
 def read_rtf(data: bytes) -> list[Part]:
@@ -46,48 +50,91 @@ def read_rtf(data: bytes) -> list[Part]:
         ) from error
     title = _TITLE.search(source)
     said = ("Hidden text was left out.",) if hidden else ()
-    return [Part(replace_surrogates(_write(text)), first_title(title and title[1]), said)]
+    if "\\shptxt" in source:
+        said += ("The text of drawn boxes was left out. Save the file as .docx to have it read.",)
+    # Characters beyond 16 bits are written as two numbers.
+    text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return [Part(join_struck(replace_surrogates(_write(text))), first_title(title and title[1]), said)]
+
+
+class _State(NamedTuple):
+    """What holds in a group."""
+
+    position: str = ""
+    hidden: bool = False
+    struck: bool = False
+    skipped: int = 1
+    """How many characters stand for one that is written by its number."""
+    end: str = ""
+    """What ends the group."""
+
+    def after(self, word: str, number: str | None) -> _State:
+        """Return the state behind a control word."""
+        on = number != "0"
+        if word in _POSITIONS:
+            plain = word == "plain"
+            state = self._replace(position=_POSITIONS[word] if on else "")
+            return state._replace(hidden=False, struck=False) if plain else state
+        if word in ("v", "deleted"):
+            return self._replace(hidden=on)
+        if word in ("strike", "striked"):
+            return self._replace(struck=on)
+        if word == "uc":
+            return self._replace(skipped=int(number or 1))
+        return self._replace(end="\\par ") if _APART.fullmatch(word) else self
 
 
 def _rewrite(source: str) -> tuple[str, bool]:
-    """Mark raised and lowered text, drop what is hidden, and let footnotes follow as paragraphs.
+    """Mark raised, lowered and struck text, drop what is hidden, and let notes follow as paragraphs.
 
     The library knows none of these: it would read 10 and a raised 6 as 106.
     """
     written: list[str] = []
-    state: tuple[str, bool] = ("", False)  # Position, and whether hidden.
-    stack: list[tuple[str, bool]] = []
-    before, hidden, references = "", False, 0
+    state, stack = _State(), list[_State]()
+    before, hidden, references, skip = "", False, 0, 0
     for token in _TOKEN.finditer(source):
         piece, word, number = token[0], token[1], token[2]
-        position, is_hidden = state
         if piece == "{":
             stack.append(state)
+            state = state._replace(end="")
         elif piece == "}":
-            state = stack.pop() if stack else ("", False)
-        elif word == "v":
-            state = (position, number != "0")
-        elif word in _POSITIONS:
-            raised = _POSITIONS[word]
-            if raised is not None:
-                state = (raised if number != "0" else "", is_hidden and word != "plain")
-        elif word == "footnote":
-            piece = "\\par "
+            piece = f"{state.end}}}"
+            state = stack.pop() if stack else _State()
         elif word == "chftn":
             references += 1
             piece = _escape(mark_raised(str((references + 1) // 2), ""))
-        elif word is None and not piece.startswith("\\"):
-            if is_hidden:
-                hidden = hidden or bool(piece.strip())
+        elif word == "u" and (state.position or state.struck or state.hidden):
+            skip = state.skipped
+            piece = _show(chr(int(number or 0) % 0x10000), before, state, escape=True)
+            before = ""
+        elif word:
+            state = state.after(word, number)
+            piece = "\\par " if word == "column" or (state.end and _APART.fullmatch(word)) else piece
+            piece = "" if word == "pntext" else piece
+        elif piece.startswith("\\'"):
+            if skip or state.hidden:
+                skip, hidden = max(0, skip - 1), hidden or not skip
                 continue
-            if position and piece.strip():
-                piece = _escape(mark_raised(piece, before, lowered=position == "sub"))
-            before = token[0].rstrip("\r\n") or before
-        elif is_hidden and piece.startswith("\\'"):
-            hidden = True
-            continue
+            if (char := chr(int(piece[2:], 16))).isascii():
+                piece, before = _show(char, before, state), char
+        elif not piece.startswith("\\"):
+            piece, skip = piece[skip:], 0
+            hidden = hidden or (state.hidden and bool(piece.strip()))
+            before, piece = piece.rstrip("\r\n") or before, _show(piece, before, state)
         written.append(piece)
     return "".join(written), hidden
+
+
+def _show(text: str, before: str, state: _State, *, escape: bool = False) -> str:
+    """Return text as it is seen."""
+    if state.hidden:
+        return ""
+    shown = text
+    if state.position and text.strip():
+        shown = mark_raised(text, before, lowered=state.position == "sub")
+    if state.struck:
+        shown = mark_struck(shown)
+    return _escape(shown) if escape or shown != text else text
 
 
 def _escape(text: str) -> str:

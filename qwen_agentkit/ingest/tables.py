@@ -133,8 +133,8 @@ def write_row(cells: Iterable[str]) -> str:
 
 
 def read_csv(data: bytes) -> list[Part]:
-    """Read a table separated by commas or semicolons of any script, tabs or bars."""
-    return _read_table(data, ",;\t|،؛，；")
+    """Read a table separated by commas or semicolons of any script, tabs, bars, or what databases write."""
+    return _read_table(data, ",;\t|^~¦\x01\x1f،؛，；")
 
 
 def read_tsv(data: bytes) -> list[Part]:

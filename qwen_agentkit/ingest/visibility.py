@@ -11,7 +11,7 @@ from qwen_agentkit.ingest.markup import Tag
 from qwen_agentkit.ingest.webforms import is_chosen
 from qwen_agentkit.text.languages import detect_language
 
-__all__ = ["HIDDEN", "Visibility", "asks_for_consent", "page_language"]
+__all__ = ["HIDDEN", "Visibility", "asks_for_consent", "is_note", "page_language", "position_of"]
 
 HIDDEN = frozenset(
     {"annotation", "annotation-xml", "del", "iframe", "noscript", "object", "rp", "rt", "svg", "template"}
@@ -27,7 +27,16 @@ _ROLES = frozenset({
 })  # fmt: skip
 _PARTS = ("main", "article", "blockquote", "figure")
 
-_STYLE_HIDES = re.compile(r"(?:^|[;{\s])(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse))\b", re.I)
+_DECLARATION = re.compile(
+    r"(?:^|[;{\s])(display|visibility|opacity|font-size|vertical-align|position|top|bottom|text-decoration(?:-line)?)\s*:\s*"
+    r"([^;{}!]{1,100})",
+    re.I,
+)
+"""What a style says of how text is seen."""
+_LENGTH = re.compile(r"([-+]?\d*\.?\d+)(em|rem|ex|px|pt|%)")
+_HAIRS = {"em": 0.15, "rem": 0.15, "ex": 0.3, "px": 3.0, "pt": 2.0, "%": 15.0}
+"""Lengths below which text is only set straight."""
+_NOTHING = re.compile(r"0*\.?0+(?:px|pt|em|rem|%)?")
 _SELECTOR = re.compile(r"(?:[a-z][\w-]*)?[.#][\w-]+")
 _CSS_COMMENT = re.compile(r"/\*.*?\*/", re.S)
 _CONSENT = re.compile(
@@ -56,10 +65,10 @@ class Visibility:
 
     def __init__(self, *, whole: bool) -> None:
         self._whole = whole
-        self._hidden: set[str] = set()  # Selectors such as ".secret".
+        self._styles: dict[str, dict[str, str]] = {}  # by selector, such as ".secret"
 
     def add_style(self, css: str) -> None:
-        """Note what a style sheet hides by a simple selector. Rules for print and such are not followed."""
+        """Note what a style sheet says of simple selectors. Rules for print and such are not followed."""
         if "/*" in css:
             css = _CSS_COMMENT.sub("", css) if "*/" in css else css
         depth, start, selector, open_at = 0, 0, "", 0
@@ -72,13 +81,25 @@ class Visibility:
                 depth = max(0, depth - 1)
                 start = match.end()
                 if depth == 0 and not selector.startswith("@"):
-                    hides = _STYLE_HIDES.search(css[open_at : match.start()])
-                    self._note(selector, hides=bool(hides))
+                    self._note(selector, _read_style(css[open_at : match.start()]))
 
-    def _note(self, selectors: str, *, hides: bool) -> None:
+    def _note(self, selectors: str, style: Mapping[str, str]) -> None:
         for selector in map(str.strip, selectors.split(",")):
-            if _SELECTOR.fullmatch(selector):
-                (self._hidden.add if hides else self._hidden.discard)(selector)
+            if style and _SELECTOR.fullmatch(selector):
+                self._styles.setdefault(selector, {}).update(style)
+
+    def style(self, tag: Tag) -> Mapping[str, str]:
+        """Return what styles say of how an element is seen: "display", "vertical-align" and such."""
+        attributes = tag.attributes
+        style: dict[str, str] = {}
+        if self._styles:
+            for selector in (
+                *(f".{name}" for name in attributes.get("class", "").split()),
+                f"#{attributes.get('id', '')}",
+            ):
+                style |= self._styles.get(selector, {})
+                style |= self._styles.get(f"{tag.name}{selector}", {})
+        return style | _read_style(attributes["style"]) if "style" in attributes else style
 
     def hides(self, tag: Tag) -> bool:
         """Tell whether nobody sees an element."""
@@ -87,14 +108,11 @@ class Visibility:
             return True
         if attributes.get("aria-hidden", "").strip().lower() == "true":
             return True
-        if "style" in attributes and _STYLE_HIDES.search(attributes["style"]):
-            return True
-        return bool(self._hidden) and any(
-            selector in self._hidden or f"{tag.name}{selector}" in self._hidden
-            for selector in (
-                *(f".{name}" for name in attributes.get("class", "").split()),
-                f"#{attributes.get('id', '')}",
-            )
+        style = self.style(tag)
+        return (
+            style.get("display") == "none"
+            or style.get("visibility") in ("hidden", "collapse")
+            or any(_NOTHING.fullmatch(style.get(name, "")) for name in ("opacity", "font-size"))
         )
 
     def fate(self, tag: Tag, around: Mapping[str, int]) -> str:
@@ -116,6 +134,8 @@ class Visibility:
             return ""
         in_part = any(around[part] for part in _PARTS)
         roles = tag.attributes.get("role", "").lower().split()
+        if name in _AROUND_PAGE and is_note(tag):
+            return ""
         if name in _AROUND or _ROLES.intersection(roles) or (name in _AROUND_PAGE and not in_part):
             return "around"
         if name == "option" and around["select"] and not is_chosen(tag):
@@ -128,6 +148,33 @@ class Visibility:
         if _CONSENT.search(label) or (not in_part and _MAYBE_CONSENT.search(label)):
             return "consent"
         return ""
+
+
+def is_note(tag: Tag, name: str = "note") -> bool:
+    """Tell whether an element is marked as a note of a book ("footnote"), or as "noteref" to one."""
+    kinds = f"{tag.attributes.get('epub:type', '')} {tag.attributes.get('role', '')}".lower().split()
+    return any(kind.removeprefix("doc-").endswith((name, f"{name}s")) for kind in kinds)
+
+
+def position_of(style: Mapping[str, str]) -> str:
+    """Return "sup" or "sub" where a style raises or lowers text; empty where it does not, or by a hair."""
+    align = style.get("vertical-align", "")
+    if align in ("super", "sub"):
+        return align.replace("super", "sup")
+    shift = _length(align)
+    if style.get("position") == "relative":
+        shift = shift or _length(style.get("bottom", "")) or -_length(style.get("top", ""))
+    return "" if not shift else "sup" if shift > 0 else "sub"
+
+
+def _length(text: str) -> float:
+    """Return a length of a style if it moves text by more than a hair, else 0."""
+    found = _LENGTH.fullmatch(text)
+    return float(found[1]) if found and abs(float(found[1])) >= _HAIRS[found[2]] else 0.0
+
+
+def _read_style(css: str) -> dict[str, str]:
+    return {name.lower(): value.strip().lower() for name, value in _DECLARATION.findall(css)}
 
 
 def asks_for_consent(text: str) -> bool:

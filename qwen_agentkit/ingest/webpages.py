@@ -14,7 +14,15 @@ from operator import itemgetter
 from qwen_agentkit.ingest.encodings import decode_text
 from qwen_agentkit.ingest.markup import Tag, read_markup
 from qwen_agentkit.ingest.parts import Part
-from qwen_agentkit.ingest.visibility import HIDDEN, Visibility, asks_for_consent, page_language
+from qwen_agentkit.ingest.struck import join_struck, mark_struck
+from qwen_agentkit.ingest.visibility import (
+    HIDDEN,
+    Visibility,
+    asks_for_consent,
+    is_note,
+    page_language,
+    position_of,
+)
 from qwen_agentkit.ingest.webforms import field_text
 from qwen_agentkit.ingest.webtables import Table
 from qwen_agentkit.text.superscripts import mark_raised
@@ -55,7 +63,9 @@ _SHORT = 100
 """Pieces of text in a bar that asks for consent, or in a heading."""
 _NEAR = 24
 """Open elements among which one to end is looked for."""
-_SUPERSCRIPT = re.compile(r"vertical-align\s*:\s*(super|sub)\b", re.I)
+_APART = frozenset({"block", "flex", "grid", "list-item", "table", "table-row", "flow-root"})
+"""How styles show what stands on lines of its own."""
+_STRUCK = frozenset({"s", "strike"})
 _FILE_NAME = re.compile(r"\S+\.(?:jpe?g|png|gif|svg|webp|bmp)", re.I)
 _SCRIPTED = {
     "msup": {2: "sup"},
@@ -63,15 +73,25 @@ _SCRIPTED = {
     "msubsup": {2: "sub", 3: "sup"},
     "mover": {2: "sup"},
     "munder": {2: "sub"},
+    "mroot": {2: "sup"},
 }
 """The children of formulas that are raised or lowered."""
 
 
-def read_html(data: bytes) -> list[Part]:
-    """Read a page: in UTF-8, in the encoding that it declares, or in the one that it looks like."""
+_MATH_BORDERS = {"mfrac": " ", "msqrt": "√", "mtd": " ", "mtr": " ", "mroot": " "}
+"""What begins a part of a formula; figures of two parts are no number."""
+
+
+def read_html(data: bytes, css: str = "") -> list[Part]:
+    """Read a page: in UTF-8, in the encoding that it declares, or in the one that it looks like.
+
+    Args:
+        data: The bytes of the page.
+        css: Its style sheets that are files of their own.
+    """
     found = _CHARSET.search(data)
     decoded = decode_text(data, found[1].decode() if found else "")
-    text, metadata, scripted = html_as_text(decoded.text)
+    text, metadata, scripted = html_as_text(decoded.text, css)
     warnings = decoded.warnings
     if scripted and not any(map(str.isalnum, text)):
         warnings += (
@@ -81,12 +101,12 @@ def read_html(data: bytes) -> list[Part]:
     return [Part(text, metadata, warnings)]
 
 
-def html_as_text(html: str) -> tuple[str, dict[str, str], bool]:
+def html_as_text(html: str, css: str = "") -> tuple[str, dict[str, str], bool]:
     """Return the text of a page, its title and language, and whether it has scripts."""
-    page = _Page(html, whole=False)
+    page = _Page(html, css, whole=False)
     text = page.text()
     if not any(map(str.isalnum, text)):  # A page of nothing but, say, a footer.
-        page = _Page(html, whole=True)
+        page = _Page(html, css, whole=True)
         text = page.text()
     title = " ".join("".join(page.title).split())
     language = page_language(page.language, text)
@@ -97,7 +117,7 @@ def html_as_text(html: str) -> tuple[str, dict[str, str], bool]:
 class _Open:
     """An open element: where its text starts, and what becomes of it."""
 
-    __slots__ = ("children", "fate", "first", "kept", "name", "raised", "start")
+    __slots__ = ("border", "children", "fate", "first", "inner", "kept", "name", "raised", "start", "struck")
 
     def __init__(self, name: str, start: int, fate: str, raised: str) -> None:
         self.name = name
@@ -107,12 +127,15 @@ class _Open:
         self.children = 0
         self.first: int | None = None  # the number of the first item of a numbered list
         self.kept: list[tuple[bool, str]] = []
+        self.inner = start  # where the text of its last child starts
+        self.border = ""  # what ends an element that a style shows apart
+        self.struck = name in _STRUCK
 
 
 class _Page:
     """Collects the text of a page. Unclosed elements hide nothing, except scripts and styles."""
 
-    def __init__(self, html: str, *, whole: bool) -> None:
+    def __init__(self, html: str, css: str, *, whole: bool) -> None:
         self.title: list[str] = []
         self.language = ""
         self.has_scripts = False
@@ -126,6 +149,7 @@ class _Page:
         self._label = ""  # the text of the label that ended last, and how many pieces there were then
         self._behind_label = 0
         self._visibility = Visibility(whole=whole)
+        self._visibility.add_style(css)
         for token in read_markup(html):
             if isinstance(token, str):
                 self._add_text(token)
@@ -165,10 +189,10 @@ class _Page:
         self._open.append(_Open(name, len(self._pieces), fate, self._raised))
         if name == "ol" and "reversed" not in tag.attributes:
             self._open[-1].first = _read_number(tag.attributes.get("start"), 1)
-        self._put(" " if name == "mfrac" else border)
+        self._put(_MATH_BORDERS.get(name, border))
         self._counts[-1][name] += 1
         self._all[name] += 1
-        self._set_position(tag)
+        self._set_style(tag)
         if name in _SCOPES:
             self._counts.append(Counter())
         self._start_table_part(tag)
@@ -176,18 +200,27 @@ class _Page:
     def _start_child(self, parent: _Open, name: str) -> None:
         """Set the position of a part of a formula: the second of "msup" is raised."""
         parent.children += 1
+        parent.inner = len(self._pieces)
         if parent.name == "mfrac" and parent.children == 2:  # 1/2 is not 12
             self._pieces.append((False, "/"))
         elif parent.name in _SCRIPTED:
             self._raised = _SCRIPTED[parent.name].get(parent.children, "")
 
-    def _set_position(self, tag: Tag) -> None:
-        if tag.name in ("sup", "sub"):
-            self._raised = tag.name
-        elif tag.name in _BLOCKS or tag.name in _HEADINGS:
+    def _set_style(self, tag: Tag) -> None:
+        """Note where an element stands, and whether it is struck through or on lines of its own."""
+        name, style = tag.name, self._visibility.style(tag)
+        if name in ("sup", "sub") or (name == "a" and is_note(tag, "noteref")):
+            self._raised = "sub" if name == "sub" else "sup"
+        elif name in _BLOCKS or name in _HEADINGS:
             self._raised = ""
-        elif found := _SUPERSCRIPT.search(tag.attributes.get("style", "")):
-            self._raised = found[1].lower().replace("super", "sup")
+        self._raised = position_of(style) or self._raised
+        lines = f"{style.get('text-decoration', '')} {style.get('text-decoration-line', '')}"
+        self._open[-1].struck |= "line-through" in lines.split()
+        if style.get("display") in _APART and not self._border(name):
+            self._open[-1].border = "\n"
+        elif style.get("display") == "table-cell":
+            self._open[-1].border = " "
+        self._put(self._open[-1].border)
 
     def _start_table_part(self, tag: Tag) -> None:
         if tag.name == "table":
@@ -215,6 +248,8 @@ class _Page:
             self._pieces.append((True, "\n"))
         elif tag.name in ("br", "hr"):
             self._put(self._border(tag.name))
+        elif tag.name == "mspace":
+            self._put(" ")
 
     def _add_value(self, value: str, border: str) -> None:
         """Add what a field holds: with a colon behind its label, else behind a border."""
@@ -289,6 +324,11 @@ class _Page:
         self._counts[-1][name] -= 1
         self._all[name] -= 1
         self._raised = element.raised
+        if name == "mroot":
+            self._write_root(element)
+        elif element.struck and not self._all["pre"]:
+            text = mark_struck(self._text_since(element.start))
+            self._pieces[element.start :] = [(False, text)]
         if self._tables:
             self._end_table_part(element)
         if closed and element.fate and self._is_left_out(element):
@@ -303,8 +343,15 @@ class _Page:
             self._label, self._behind_label = self._text_since(element.start).strip(), len(self._pieces)
         if name in _HEADINGS and self._all["header"]:
             self._keep_heading(element)
+        self._put(element.border)
         if name not in _LINES and name != "li":
             self._put("\n\n" if name in _BLOCKS or name in _HEADINGS else "", after_code=name == "pre")
+
+    def _write_root(self, element: _Open) -> None:
+        """Put the degree of a root, which is its second child, in front of it: the third root of 8 is ³√8."""
+        degree, base = self._text_since(element.inner), self._text_since(element.start)
+        base = base.removesuffix(degree).strip()
+        self._pieces[element.start :] = [(False, f" {degree.strip()}√{base}")]
 
     def _is_left_out(self, element: _Open) -> bool:
         """Tell whether the text of an element that ends is left out; what may ask for consent is short."""
@@ -384,7 +431,7 @@ def _read_number(text: str | None, default: int) -> int:
 
 
 def _tidy(text: str) -> str:
-    lines = (line.strip(" \t") for line in text.split("\n"))
+    lines = (line.strip(" \t") for line in join_struck(text).split("\n"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from qwen_agentkit.ingest.charts import chart_text, diagram_text
+from qwen_agentkit.ingest.formulas import formula_text
 from qwen_agentkit.ingest.headers import Spanned
 from qwen_agentkit.ingest.numbering import Numbering, format_count
 from qwen_agentkit.ingest.office import first_title, local_name, read_office
 from qwen_agentkit.ingest.parts import Part
+from qwen_agentkit.ingest.struck import join_struck
 from qwen_agentkit.ingest.symbols import read_symbol
 from qwen_agentkit.ingest.tables import rows_as_text
 from qwen_agentkit.ingest.wordruns import Runs
@@ -28,12 +30,9 @@ _R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 
 _TRANSPARENT = frozenset({"sdt", "sdtContent", "ins", "moveTo", "customXml"})
 """Elements whose children are read in their place: content controls and tracked changes."""
-_UNREAD = frozenset({"pPr", "rPr", "sdtPr", "tcPr", "trPr", "del", "moveFrom", "instrText", "Fallback"})
-"""Properties, deleted text, and text that also occurs elsewhere."""
-_CHARACTERS = {
-    **{"p": "\n", "tab": " ", "ptab": " ", "br": "\n", "cr": "\n", "noBreakHyphen": "-"},
-    "den": "/",  # the denominator of a formula: 1/2 is not 12
-}
+_UNREAD = frozenset({"pPr", "rPr", "sdtPr", "tcPr", "trPr", "del", "moveFrom", "instrText", "Fallback", "rt"})
+"""Properties, deleted text, and text that also occurs elsewhere, such as how characters are said."""
+_CHARACTERS = {"p": "\n", "tab": " ", "ptab": " ", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 _FILE_NAME = re.compile(r"\S+\.\w{3,4}")
 """What programs write where a picture was not described."""
 _PAGE_FIELD = re.compile(r"\s*(?:PAGE|NUMPAGES|SECTIONPAGES)\b", re.I)
@@ -70,6 +69,7 @@ class _Reader:
         }
         self._numbers = {"footnote": 0, "endnote": 0}
         self._waiting: list[str] = []  # Notes, comments and charts that follow their paragraph.
+        self._initial = ""  # A large first letter or figure, which is a paragraph of its own.
 
     def read(self) -> Part:
         """Return the document as one part."""
@@ -81,7 +81,9 @@ class _Reader:
         text = self._write_blocks(body)
         heading = re.search(r"^#+ (.*)$", text, re.M)
         whole = "\n\n".join(
-            filter(None, (self._write_edges("header"), text.strip(), self._write_edges("footer")))
+            filter(
+                None, (self._write_edges("header"), text.strip(), self._initial, self._write_edges("footer"))
+            )
         )
         title = first_title(self._document.core_properties.title, heading and heading[1])
         return Part(whole, title, tuple(self._runs.warnings))
@@ -118,8 +120,13 @@ class _Reader:
         return "\n".join(filter(None, found))
 
     def _write_paragraph(self, paragraph: Any) -> str:
-        lines = "".join(self._texts(paragraph)).split("\n")
+        lines = self._text(paragraph).split("\n")
         text = "\n".join(filter(None, (line.strip() for line in lines)))
+        if _is_initial(paragraph):
+            self._initial += text
+            return ""
+        if text:
+            text, self._initial = self._initial + text, ""
         mark = self._find_mark(paragraph) if text else ""
         if mark:
             text = " ".join(text.split())
@@ -160,11 +167,13 @@ class _Reader:
         above: dict[int, str] = {}
         for row in _children(table, "tr"):
             properties = row.find(f"{_W}trPr")
+            if properties is not None and properties.find(f"{_W}del") is not None:
+                continue
             before = properties.find(f"{_W}gridBefore") if properties is not None else None
             cells = [""] * (min(int(before.get(f"{_W}val") or 0), 63) if before is not None else 0)
             for cell in _children(row, "tc"):
                 goes_on = cell.vMerge == "continue"
-                text = above.get(len(cells), "") if goes_on else "".join(self._texts(cell))
+                text = above.get(len(cells), "") if goes_on else self._text(cell)
                 cells += [text, *[Spanned(text)] * (min(cell.grid_span, 63) - 1)]
             is_head = properties is not None and properties.find(f"{_W}tblHeader") is not None
             headers += 1 if is_head and headers == len(rows) else 0
@@ -172,6 +181,9 @@ class _Reader:
             above = dict(enumerate(cells))
         header_rows = headers if headers < len(rows) else 0
         return "\n\n" + rows_as_text(rows, header_rows, plain="| {} |")
+
+    def _text(self, element: Any) -> str:
+        return join_struck("".join(self._texts(element)))
 
     def _texts(self, element: Any) -> Iterator[str]:
         """Yield the text of an element and of boxes in it; inner paragraphs get lines of their own."""
@@ -184,6 +196,10 @@ class _Reader:
                 yield read_symbol(child.get(f"{_W}font") or "", int(code, 16) if code else 0xFFFD)
             elif name in ("footnoteReference", "endnoteReference", "commentReference"):
                 yield self._refer(name.removesuffix("Reference"), child.get(f"{_W}id"))
+            elif name == "oMath":
+                yield formula_text(child)
+            elif name in ("checkBox", "ddList"):
+                yield _field_value(child)
             elif name in ("chart", "relIds"):
                 self._waiting.append(self._read_drawing(child))
             elif name == "docPr":
@@ -199,7 +215,7 @@ class _Reader:
         note = self._notes[kind].get(name)
         if note is None:
             return ""
-        text = " ".join("".join(self._texts(note)).split())
+        text = " ".join(self._text(note).split())
         if kind == "comment":
             author = note.get(f"{_W}author")
             self._waiting.append(f"Comment{f' ({author})' if author else ''}: {text}" if text else "")
@@ -229,6 +245,21 @@ def _children(parent: Any, *names: str) -> Iterator[Any]:
             yield child
         elif local_name(child) in _TRANSPARENT:
             yield from _children(child, *names)
+
+
+def _is_initial(paragraph: Any) -> bool:
+    frame = paragraph.find(f"{_W}pPr/{_W}framePr")
+    return frame is not None and frame.get(f"{_W}dropCap") in ("drop", "margin")
+
+
+def _field_value(field: Any) -> str:
+    """Return what a field of an older form shows: a ticked box, or the entry that was chosen."""
+    found = {local_name(child): child.get(f"{_W}val") or "" for child in field}
+    if local_name(field) == "checkBox":
+        return "☐" if found.get("checked", found.get("default", "0")) in ("0", "false", "off") else "☑"
+    entries = [child.get(f"{_W}val") or "" for child in field if local_name(child) == "listEntry"]
+    chosen = found.get("result", found.get("default", "0"))
+    return entries[int(chosen)] if chosen.isdecimal() and int(chosen) < len(entries) else ""
 
 
 def _remove_page_numbers(root: Any) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from qwen_agentkit.ingest.office import local_name
+from qwen_agentkit.ingest.struck import mark_struck
 from qwen_agentkit.ingest.symbols import is_symbol_font, read_symbols
 from qwen_agentkit.text.superscripts import mark_raised
 
 __all__ = ["Runs"]
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-_M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 
 
 class Runs:
@@ -24,57 +24,62 @@ class Runs:
     def __init__(self, styles: Any) -> None:
         self.warnings: list[str] = []
         self._positions: dict[str, str] = {}
-        self._hidden: set[str] = set()
+        self._switched: dict[str, set[str]] = {"vanish": set(), "strike": set(), "dstrike": set()}
+        """The styles that hide or strike through what has them."""
         for properties in styles.iterfind(f"{_W}style/{_W}rPr"):
             style = properties.getparent().get(f"{_W}styleId") or ""
             align = properties.find(f"{_W}vertAlign")
             if align is not None:
                 self._positions[style] = align.get(f"{_W}val") or ""
-            if _is_on(properties.find(f"{_W}vanish")):
-                self._hidden.add(style)
+            for name, styles in self._switched.items():
+                if _is_on(properties.find(f"{_W}{name}")):
+                    styles.add(style)
 
     def prepare(self, root: Any) -> None:
-        """Rewrite the runs below an element: in its paragraphs and formulas."""
+        """Rewrite the runs below an element: in its paragraphs."""
         self._remove_hidden(root)
         before = ""
-        for element in root.iter(f"{_W}p", f"{_W}r", f"{_M}r"):
+        for element in root.iter(f"{_W}p", f"{_W}r"):
             if local_name(element) == "p":
                 before = ""
                 continue
             position, font = self._position(element), _font(element)
-            for text in element.iterchildren(f"{_W}t", f"{_M}t"):
+            for text in element.iterchildren(f"{_W}t"):
                 if is_symbol_font(font):
                     text.text = read_symbols(font, text.text or "")
                 if position:
                     text.text = mark_raised(text.text or "", before, lowered=position == "subscript")
                 before = text.text or before
+                if self._is_switched(element, "strike") or self._is_switched(element, "dstrike"):
+                    text.text = mark_struck(text.text or "")
 
     def _remove_hidden(self, root: Any) -> None:
         removed = False
         for run in list(root.iter(f"{_W}r")):
-            if self._is_hidden(run):
+            if self._is_switched(run, "vanish"):
                 removed = removed or any((text.text or "").strip() for text in run.iter(f"{_W}t"))
                 run.getparent().remove(run)
         warning = "Hidden text was left out."
         if removed and warning not in self.warnings:
             self.warnings.append(warning)
 
-    def _is_hidden(self, run: Any) -> bool:
-        own = run.find(f"{_W}rPr/{_W}vanish")
+    def _is_switched(self, run: Any, name: str) -> bool:
+        """Tell whether a run has a property, itself or by its style or that of its paragraph."""
+        own = run.find(f"{_W}rPr/{_W}{name}")
         if own is not None:
             return _is_on(own)
+        styles = self._switched[name]
         style = run.find(f"{_W}rPr/{_W}rStyle")
-        if style is not None and style.get(f"{_W}val") in self._hidden:
+        if not styles:
+            return False
+        if style is not None and style.get(f"{_W}val") in styles:
             return True
         paragraph = next(run.iterancestors(f"{_W}p"), None)
         of_paragraph = paragraph.find(f"{_W}pPr/{_W}pStyle") if paragraph is not None else None
-        return of_paragraph is not None and of_paragraph.get(f"{_W}val") in self._hidden
+        return of_paragraph is not None and of_paragraph.get(f"{_W}val") in styles
 
     def _position(self, run: Any) -> str:
         """Return "superscript" or "subscript" for a run, else an empty string."""
-        exponent = next(run.iterancestors(f"{_M}sup", f"{_M}sub"), None)
-        if exponent is not None:
-            return "subscript" if local_name(exponent) == "sub" else "superscript"
         own = run.find(f"{_W}rPr/{_W}vertAlign")
         style = run.find(f"{_W}rPr/{_W}rStyle")
         position = own.get(f"{_W}val") if own is not None else None

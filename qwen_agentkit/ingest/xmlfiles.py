@@ -12,12 +12,16 @@ from qwen_agentkit.ingest.encodings import decode_text
 from qwen_agentkit.ingest.office import local_name
 from qwen_agentkit.ingest.parts import Part
 from qwen_agentkit.ingest.webpages import read_html
+from qwen_agentkit.text.superscripts import mark_raised
 
 __all__ = ["parse_xml", "read_xml"]
 
 _DECLARATION = re.compile(r"\s*<\?xml\b[^>]*?\?>")
 _ENCODING = re.compile(rb"<\?xml\b[^>]*?encoding\s*=\s*[\"']([\w.:-]+)")
 _PAGE = re.compile(r"<(?:!doctype\s+html|html[\s>])", re.I)
+_RAISED = frozenset({"sup", "superscript"})
+_LOWERED = frozenset({"sub", "subscript", "inf"})
+"""What text documents in XML, such as DocBook, JATS and TEI, call what is raised and lowered."""
 _DEEPEST = 200
 """Elements inside each other."""
 
@@ -68,7 +72,7 @@ def _write(element: Any, depth: int) -> Iterator[str]:
     children = [child for child in element if isinstance(child.tag, str)]
     mixed = any((child.tail or "").strip() for child in element)
     if not children or mixed:
-        text = " ".join("".join(element.itertext()).split())
+        text = " ".join(_inline(element).split())
         if text:
             yield text if mixed else f"{local_name(element)}: {text}"
         return
@@ -79,3 +83,15 @@ def _write(element: Any, depth: int) -> Iterator[str]:
         yield from _write(child, depth + 1)
         if not is_leaf:
             yield ""
+
+
+def _inline(element: Any) -> str:
+    """Return the text of an element with elements in it; raised and lowered text is marked."""
+    text = element.text or ""
+    for child in element:
+        inner = _inline(child) if isinstance(child.tag, str) else ""
+        kinds = {local_name(child).lower(), child.get("rend", "").lower(), child.get("role", "").lower()}
+        if kinds & (_RAISED | _LOWERED):
+            inner = mark_raised(inner, text, lowered=bool(kinds & _LOWERED))
+        text += inner + (child.tail or "")
+    return text

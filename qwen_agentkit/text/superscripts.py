@@ -18,6 +18,7 @@ _TO_RAISED = str.maketrans(_PLAIN + "−", _RAISED + "⁻")
 _TO_LOWERED = str.maketrans(_PLAIN + "−", _LOWERED + "₋")
 _TO_PLAIN = str.maketrans(_RAISED + _LOWERED, _PLAIN * 2)
 
+_SIGNS = frozenset("+-−")
 _ORDINAL = re.compile(r"st|nd|rd|th|er|re|ère|e|è|ème|ter|te|o|a|os|as|º|ª|°", re.I)
 """Raised endings of ordinal numbers: 1st, 2nd, 3ème."""
 _RUN = re.compile(rf"(?<=\d)[{_RAISED}]+|(?<=\d)[{_LOWERED}]+|[{_RAISED}{_LOWERED}]+(?=\d)")
@@ -40,7 +41,9 @@ def mark_raised(text: str, before: str, *, lowered: bool = False) -> str:
     digits = "".join(str(unicodedata.decimal(char)) if char.isdecimal() else char for char in text)
     marked = digits.translate(_TO_LOWERED if lowered else _TO_RAISED)
     if not any(char.isalnum() and char not in _RAISED + _LOWERED for char in marked):
-        return marked if any(char.isdecimal() for char in digits) else text
+        # A sign alone may be that of digits which come apart from it.
+        is_sign = digits.strip() in _SIGNS
+        return marked if is_sign or any(char.isdecimal() for char in digits) else text
     joins_number = text[:1].isalpha() and before[-1:].isdecimal() and not _ORDINAL.fullmatch(text.strip())
     joins_word = text[:1].isdecimal() and before[-1:].isalnum()
     return f"{'_' if lowered else '^'}{text}" if joins_number or joins_word else text

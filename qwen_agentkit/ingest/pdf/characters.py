@@ -41,6 +41,7 @@ _GLYPH_NAME = re.compile(r"/[a-zA-Z]{1,3}\d{1,5}\b|\(cid:\d+\)")
 _NO_TEXT = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd]")
 _ODD = re.compile(r"(?<!\S)(?:[A-Za-z]*[a-z][A-Z]\S*|[^aeiouyAEIOUY\s]+)(?!\S)")
 """What `_is_odd` says of a word of more than three ASCII letters, for many words at once."""
+_ARABIC_WORD = re.compile(r"[\u0620-\u065f\u0670-\u06d3]+")
 _CAPITAL_INSIDE = re.compile("[a-z][A-Z]")
 _VOWEL = re.compile("[aeiouyAEIOUY]")
 _FEW = 20
@@ -92,10 +93,17 @@ def illegible(text: str, unknown: int) -> str:
     words = re.findall(r"[^\W_]{2,}", text)
     if len(words) >= _FEW and sum(map(_mixes_scripts, words)) > 0.3 * len(words):
         return "its words are thrown together from several scripts"
+    arabic = _ARABIC_WORD.findall(text)
+    if len(arabic) >= _FEW // 2 and sum(map(_is_letter, arabic)) > 0.35 * len(arabic):
+        return "the letters of its words are torn apart"
     latin = [word for word in words if len(word) > 3 and word.isascii() and word.isalpha()]
     if len(latin) >= _FEW and len(_ODD.findall(" ".join(latin))) > 0.5 * len(latin):
         return "its words are in no language"
     return ""
+
+
+def _is_letter(word: str) -> bool:
+    return sum(map(str.isalpha, word)) == 1
 
 
 def may_be_words(text: str) -> bool:

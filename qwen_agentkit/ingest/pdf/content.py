@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import math
+import unicodedata
 import warnings
 from typing import Any
 
@@ -76,6 +77,8 @@ class _GlyphDevice(PDFTextDevice):
         """For each open group: the text it stands for, if it says so, and its first glyph."""
         self._font_maps: dict[int, dict[int, str]] = {}
         self._named: dict[int, str] = {}
+        self._own: dict[int, str] = {}
+        """What the font has for glyphs that are said to stand for a vowel in front of them as well."""
 
     def begin_tag(self, tag: PSLiteral, props: Any = None) -> None:
         stated = props.get("ActualText") if isinstance(props, dict) else None
@@ -124,6 +127,10 @@ class _GlyphDevice(PDFTextDevice):
         # What is stated to be empty may be a sign that the producer forgot; what is not stated is no sign.
         if text == "" and isinstance(font, PDFCIDFont) and (named := self._font_map(font).get(cid)):
             self._named[id(glyph)] = named
+        elif text and isinstance(font, PDFCIDFont) and any(map(is_left_vowel, parts := _parts(text))):
+            own = self._font_map(font).get(cid)
+            if own and own != text and own in parts and not is_left_vowel(own):
+                self._own[id(glyph)] = own
         return advance
 
     def _font_map(self, font: PDFCIDFont) -> dict[int, str]:
@@ -136,6 +143,7 @@ class _GlyphDevice(PDFTextDevice):
 
         Not if a glyph beside it states this text already.
         """
+        self._correct_vowels()
         vowel: Glyph | None = None
         for index, glyph in enumerate(self.glyphs):
             named = self._named.get(id(glyph), "")
@@ -148,6 +156,26 @@ class _GlyphDevice(PDFTextDevice):
                 # The font names glyphs in the order of the paper; in Unicode the vowel follows its consonant.
                 vowel.text, glyph.text = glyph.text, vowel.text
                 vowel = None
+
+    def _correct_vowels(self) -> None:
+        """Take from consonants a vowel that no glyph in front of them paints.
+
+        Some producers state the text of a glyph once, as it stood with the vowel where it came first.
+        """
+        for index, glyph in enumerate(self.glyphs):
+            own = self._own.get(id(glyph))
+            if own is None:
+                continue
+            place = index - (
+                1 if glyph.text.startswith(own) else 2
+            )  # A vowel of two parts is around its consonant.
+            before = self.glyphs[place] if place >= 0 else glyph
+            if before.text or id(before) in self._named:
+                glyph.text = own
+
+
+def _parts(text: str) -> str:
+    return "" if text.isascii() else unicodedata.normalize("NFD", text)
 
 
 def _turned(

@@ -39,7 +39,8 @@ def _join_wrapped(rows: Sequence[Sequence[str]]) -> list[list[str]]:
     joined: list[list[str]] = []
     for row in rows:
         filled = sum(map(bool, row))
-        if joined and not row[0] and filled <= len(row) / 2 and joined[-1][0]:
+        goes_on = joined and all(above for above, cell in zip(joined[-1], row, strict=True) if cell)
+        if goes_on and not row[0] and filled <= len(row) / 2:
             joined[-1] = [f"{above} {cell}".strip() for above, cell in zip(joined[-1], row, strict=True)]
         else:
             joined.append(list(row))
