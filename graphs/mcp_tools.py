@@ -60,7 +60,7 @@ async def load_mcp_tools(
             f"The tools of {', '.join(sorted(clients))} could not be listed: {reason}. Expected MCP servers "
             f"that answer within {timeout:g} seconds. Start the command by hand, or open the URL, to see why."
         ) from error
-    return [_add_sync_call(tool) for tool in tools]
+    return [_as_server_tool(tool) for tool in tools]
 
 
 def _make_client(name: str, connection: Mapping[str, Any], timeout: float) -> Client[Any]:
@@ -77,20 +77,26 @@ def _make_client(name: str, connection: Mapping[str, Any], timeout: float) -> Cl
     return Client(server.to_transport(), name=name, timeout=timeout, init_timeout=timeout)
 
 
-def _add_sync_call(tool: BaseTool) -> BaseTool:
-    """Return the tool with a plain function in addition to its coroutine, and with ``side_effects``."""
+class _ServerTool(StructuredTool):
+    """A tool of a server, called with or without ``await``.
+
+    `StructuredTool` keeps what is named `config` or `run_manager` to itself, which are names that a server's
+    arguments may have, too. So these calls take every argument as the tool's.
+    """
+
+    def _run(self, /, *args: Any, **kwargs: Any) -> Any:
+        # LangGraph runs plain calls in threads without an event loop.
+        return asyncio.run(self._arun(*args, **kwargs))
+
+    async def _arun(self, /, *args: Any, **kwargs: Any) -> Any:
+        assert self.coroutine is not None  # langchain.mcp makes no other tools
+        return await self.coroutine(*args, **kwargs)
+
+
+def _as_server_tool(tool: BaseTool) -> BaseTool:
+    """Return the tool as one that can be called without ``await``, with ``side_effects``."""
+    fields = {name: getattr(tool, name) for name in type(tool).model_fields}
     metadata = tool.metadata or {}
     hints = metadata.get("mcp", {}).get("tool", {}).get("annotations", {})
-    update: dict[str, Any] = {
-        "metadata": {**metadata, "side_effects": hints.get("read_only_hint") is not True}
-    }
-    coroutine = tool.coroutine if isinstance(tool, StructuredTool) else None
-    if coroutine is not None:
-        call: Any = coroutine
-
-        # LangGraph runs plain calls in threads without an event loop.
-        def run_coroutine(*args: Any, **kwargs: Any) -> Any:
-            return asyncio.run(call(*args, **kwargs))
-
-        update["func"] = run_coroutine
-    return tool.model_copy(update=update)
+    side_effects = hints.get("read_only_hint") is not True
+    return _ServerTool(**{**fields, "metadata": {**metadata, "side_effects": side_effects}})
