@@ -33,7 +33,7 @@ from qwen_agentkit.errors import InputError, ModelUnsupportedError, OutOfMemoryE
 
 __all__ = ["GgufFile", "LlamaModel", "load_llama"]
 
-_ARCHITECTURES = ("qwen2", "qwen3")
+_ARCHITECTURES = ("qwen2", "qwen3", "qwen2moe", "qwen3moe")
 
 # Tokens that a server has room for at first; doubled as often as a text needs it.
 _FIRST = 512
@@ -68,7 +68,7 @@ class GgufFile:
         if self.model_type not in _ARCHITECTURES:
             raise ModelUnsupportedError(
                 f"{self.name!r} holds the architecture {self.model_type!r}; of GGUF files this package runs "
-                f"{' and '.join(_ARCHITECTURES)}. Take such a file, or the model's safetensors checkpoint."
+                f"those of {', '.join(_ARCHITECTURES)}. Take such a file, or the safetensors checkpoint."
             )
         with suppress(UnreadQuantizationError):  # llama.cpp knows more types, and finds a cut file itself
             gguf_shapes(self.path)
