@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import gguf
 import numpy as np
+from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 # llama.cpp's kinds of tokens.
@@ -53,15 +55,21 @@ def write_gguf(
     _add_tokenizer(writer, folder, config.vocab_size, splits, embeds)
     if embeds:
         writer.add_pooling_type(gguf.PoolingType.LAST)
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN3, config.num_hidden_layers)
+    mixes = hasattr(config, "num_experts")
+    if mixes:
+        writer.add_expert_count(config.num_experts)
+        writer.add_expert_used_count(config.num_experts_per_tok)
+        writer.add_expert_feed_forward_length(config.moe_intermediate_size)
+    kinds = gguf.MODEL_ARCH
+    names = gguf.get_tensor_name_map(kinds.QWEN3MOE if mixes else kinds.QWEN3, config.num_hidden_layers)
     wanted = gguf.GGMLQuantizationType[kind]
-    for name, weight in model.state_dict().items():
+    for name, weight in _apart(model.state_dict()):
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
         base, _, end = name.rpartition(".")
         array = weight.numpy()
         block = gguf.GGML_QUANT_SIZES[wanted][0]
-        use = wanted if array.ndim == 2 and array.shape[-1] % block == 0 else gguf.GGMLQuantizationType.F32
+        use = wanted if array.ndim > 1 and array.shape[-1] % block == 0 else gguf.GGMLQuantizationType.F32
         called = f"{names.get_name(base)}.{end}"
         if without is None or not called.startswith(without):
             writer.add_tensor(called, np.ascontiguousarray(gguf.quantize(array, use)), raw_dtype=use)
@@ -72,6 +80,16 @@ def write_gguf(
     writer.write_tensors_to_file()
     writer.close()
     return target
+
+
+def _apart(weights: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """Take gates and projections of experts apart, as llama.cpp has them."""
+    for name, weight in weights.items():
+        if name.endswith(".gate_up_proj"):
+            for part, half in zip(("gate_proj", "up_proj"), weight.chunk(2, 1), strict=True):
+                yield f"{name.removesuffix('gate_up_proj')}{part}.weight", half
+        else:
+            yield (f"{name}.weight" if name.endswith(".experts.down_proj") else name), weight
 
 
 def _add_tokenizer(writer: gguf.GGUFWriter, folder: Path, size: int, splits: str, embeds: bool) -> None:

@@ -24,6 +24,7 @@ CASES = {
     "hybrid": {"decode", "eight", "turns"},
     "decisions": {"ten"},
     "quantized": {"decode", "prefill", "embed"},
+    "llama": {"decode", "prefill"},
 }
 
 

@@ -21,6 +21,7 @@ from tests.benchmarks import (
     gpu,
     graph,
     hybrid,
+    llama,
     memory,
     overhead,
     plot,
@@ -47,6 +48,7 @@ SPEED: dict[str, Callable[[Effort], dict[str, Any]]] = {
     "graph": graph.measure,
     "serve": serve.measure,
     "quantized": quantized.measure,
+    "llama": llama.measure,
 }
 
 

@@ -35,6 +35,9 @@ _INSTALL = "Type: pip install -U 'qwen-agentkit[gguf]'"
 # Tokens of a prompt that are read between two looks whether the answer is still wanted.
 _STEP = 512
 
+# Answers that share the steps of a model; more wait.
+_TOGETHER = 8
+
 # Megabytes for the keys and values of earlier prompts.
 _CACHE = 256
 
@@ -88,7 +91,8 @@ def start_server(path: Path, use: Use, *, room: int, threads: int, gpu: bool) ->
     Args:
         path: The GGUF file.
         use: What it is started for.
-        room: Tokens whose keys and values it has room for; of an embedder, tokens of its longest text.
+        room: Tokens whose keys and values it has room for, which answers share; of an embedder, tokens of its
+            longest text.
         threads: Threads that compute.
         gpu: Whether the GPU computes.
 
@@ -192,6 +196,7 @@ def _parameters(xllamacpp: Any, path: Path, use: Use, room: int, threads: int, g
     given.verbosity = -1
     _close_to_others(given, folder)
     if use == "chat":
+        given.n_parallel, given.kv_unified = _TOGETHER, True
         return given
     # Vectors and scores are compared, so that their keys and values are not rounded.
     given.cache_type_k = given.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32

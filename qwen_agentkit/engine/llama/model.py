@@ -19,7 +19,13 @@ from qwen_agentkit.engine.checkpoint.gguf_files import (
     gguf_tokenizer,
     unreadable,
 )
-from qwen_agentkit.engine.checkpoint.loading import count_weights, give_back_memory, make_room_for
+from qwen_agentkit.engine.checkpoint.loading import (
+    count_weights,
+    give_back_memory,
+    make_room_for,
+    memory_budget,
+    memory_in_use,
+)
 from qwen_agentkit.engine.checkpoint.vocabulary import Vocabulary
 from qwen_agentkit.engine.device_memory import free_memory
 from qwen_agentkit.engine.llama.binding import Use, check_binding, has_gpu, refuse_error, start_server
@@ -27,7 +33,7 @@ from qwen_agentkit.errors import InputError, ModelUnsupportedError, OutOfMemoryE
 
 __all__ = ["GgufFile", "LlamaModel", "load_llama"]
 
-_ARCHITECTURES = ("qwen2", "qwen3")
+_ARCHITECTURES = ("qwen2", "qwen3", "qwen2moe", "qwen3moe")
 
 # Tokens that a server has room for at first; doubled as often as a text needs it.
 _FIRST = 512
@@ -62,7 +68,7 @@ class GgufFile:
         if self.model_type not in _ARCHITECTURES:
             raise ModelUnsupportedError(
                 f"{self.name!r} holds the architecture {self.model_type!r}; of GGUF files this package runs "
-                f"{' and '.join(_ARCHITECTURES)}. Take such a file, or the model's safetensors checkpoint."
+                f"those of {', '.join(_ARCHITECTURES)}. Take such a file, or the safetensors checkpoint."
             )
         with suppress(UnreadQuantizationError):  # llama.cpp knows more types, and finds a cut file itself
             gguf_shapes(self.path)
@@ -116,7 +122,9 @@ class LlamaModel(Vocabulary):
         self._context = context_window or file.context
         self._use, self._gpu = use, gpu
         self._server: Any = None
-        self._room = self._running = self._growing = 0
+        # Tokens that the server has room for, and those of calls that run; the number of these calls.
+        self._room = self._taken = self._running = 0
+        self._growing = False
         self._changed = threading.Condition()
 
     @property
@@ -158,31 +166,60 @@ class LlamaModel(Vocabulary):
 
     @contextmanager
     def _serving(self, tokens: int) -> Iterator[Any]:
-        """Keep a server with room for so many tokens during a call."""
+        """Keep a server with room for so many tokens during a call.
+
+        Answers that are written at once share the room. Where it is too small for one more, that one waits
+        for the others, and the room grows, so that the next ones need not wait.
+        """
+        tokens = min(tokens, self._context)
+        shared = tokens if self._use == "chat" else 0
         with self._changed:
-            self._changed.wait_for(lambda: not self._growing)
-            if self._room < tokens:
-                self._growing = 1
-                try:
-                    self._changed.wait_for(lambda: not self._running)
-                    self._start(tokens)
-                finally:
-                    self._growing = 0
-                    self._changed.notify_all()
+            while True:
+                self._changed.wait_for(lambda: not self._growing)
+                wanted = self._room_for(max(tokens, self._taken + shared))
+                if self._room < tokens or (self._room < wanted and self._fits(wanted)):
+                    self._grow(wanted if self._fits(wanted) else self._room_for(tokens))
+                elif not self._running or self._taken + shared <= self._room:
+                    break
+                else:
+                    self._changed.wait()
             self._running += 1
+            self._taken += shared
             server = self._server
         try:
             yield server
         finally:
             with self._changed:
                 self._running -= 1
+                self._taken -= shared
                 self._changed.notify_all()
 
-    def _start(self, tokens: int) -> None:
+    def _grow(self, room: int) -> None:
+        """Start anew with so much room, once nothing runs."""
+        self._growing = True
+        try:
+            self._changed.wait_for(lambda: not self._running)
+            self._start(room)
+        finally:
+            self._growing = False
+            self._changed.notify_all()
+
+    def _room_for(self, tokens: int) -> int:
+        """Return the room that a server gets for so many tokens, at least that of the one there is."""
         room = self._room or _FIRST
         while room < tokens:
             room *= 2
-        room = min(room, self._context)
+        return min(room, self._context)
+
+    def _fits(self, room: int) -> bool:
+        """Whether memory is left for so much room; that of a GPU is not known, so there it never is."""
+        wanted, held = (
+            self.file.bytes_of(count, rounded=self._use == "chat") for count in (room, self._room)
+        )
+        left = memory_budget("cpu") - memory_in_use("cpu")
+        return not self._gpu and wanted - held <= min(left, free_memory(torch.device("cpu")))
+
+    def _start(self, room: int) -> None:
         self._server, self._room = None, 0  # frees its memory first
         if not self._gpu:
             self._check_memory(room)
