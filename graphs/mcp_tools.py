@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from langchain_core._api import suppress_langchain_beta_warning
@@ -84,12 +84,13 @@ class _ServerTool(StructuredTool):
     arguments may have, too. So these calls take every argument as the tool's.
     """
 
+    coroutine: Callable[..., Awaitable[Any]]
+
     def _run(self, /, *args: Any, **kwargs: Any) -> Any:
         # LangGraph runs plain calls in threads without an event loop.
         return asyncio.run(self._arun(*args, **kwargs))
 
     async def _arun(self, /, *args: Any, **kwargs: Any) -> Any:
-        assert self.coroutine is not None  # langchain.mcp makes no other tools
         return await self.coroutine(*args, **kwargs)
 
 

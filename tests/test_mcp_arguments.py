@@ -14,7 +14,7 @@ from langchain_core.tools import BaseTool
 from qwen_agentkit.graphs.mcp_tools import load_mcp_tools
 
 # Names that LangChain or LangGraph has a meaning of its own for.
-NAMES = ["config", "run_manager", "callbacks", "self", "args", "kwargs", "tool_input", "runtime", "state", "store"]
+NAMES = ["config", "run_manager", "callbacks", "self", "args", "kwargs", "runtime", "state", "store"]
 
 # Speaks the protocol of 2025-06-18, and answers a call with its arguments.
 SERVER = f"""

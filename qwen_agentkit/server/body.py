@@ -66,7 +66,7 @@ def write_body(model: str, flavor: Flavor, request: Request) -> dict[str, Any]:
     }
     asked = {name: value for name, value in asked.items() if value is not None}
     _refuse(flavor, asked.keys() & flavor.ignores, asked)
-    body = {"model": model, "messages": _messages(request.messages), "stream": True, **asked}
+    body = {"model": model, "messages": _messages(request.messages, flavor), "stream": True, **asked}
     body |= _thinking_budget(flavor, request) | _thinking(flavor, request)
     for name, value in _defaults(model, request).items():
         if name not in flavor.ignores:
@@ -76,7 +76,7 @@ def write_body(model: str, flavor: Flavor, request: Request) -> dict[str, Any]:
     return body
 
 
-def _messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _messages(messages: Sequence[Mapping[str, Any]], flavor: Flavor) -> list[dict[str, Any]]:
     """Bring messages into the OpenAI form, where arguments of calls are JSON text.
 
     Thoughts go under both names that servers read, `reasoning_content` and `reasoning`.
@@ -87,14 +87,29 @@ def _messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         if "reasoning_content" in turn:
             turn["reasoning"] = turn["reasoning_content"]
         if "tool_calls" in turn:
-            turn["tool_calls"] = [_call(call) for call in turn["tool_calls"]]
+            turn["tool_calls"] = [_call(call, flavor) for call in turn["tool_calls"]]
         converted.append(turn)
     return converted
 
 
-def _call(call: Mapping[str, Any]) -> dict[str, Any]:
-    arguments = json.dumps(call["function"]["arguments"], ensure_ascii=False)
-    return {**call, "function": {**call["function"], "arguments": arguments}}
+def _call(call: Mapping[str, Any], flavor: Flavor) -> dict[str, Any]:
+    arguments = call["function"]["arguments"]
+    if flavor.short_numbers:
+        arguments = _keep_digits(arguments)
+    text = json.dumps(arguments, ensure_ascii=False)
+    return {**call, "function": {**call["function"], "arguments": text}}
+
+
+def _keep_digits(value: Any) -> Any:
+    """Return a value of JSON whose numbers of more than six digits, and a point, are texts."""
+    match value:
+        case float() if float(f"{value:.6g}") != value:
+            return repr(value)
+        case dict():
+            return {name: _keep_digits(part) for name, part in value.items()}
+        case list():
+            return [_keep_digits(part) for part in value]
+    return value
 
 
 def _tools(flavor: Flavor, request: Request) -> dict[str, Any]:

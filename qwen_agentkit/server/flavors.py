@@ -45,6 +45,7 @@ class Flavor:
         budget_words: Field for the words that end a thought whose budget is spent; None if it has none.
         repeat_penalty: Whether that is its name for `repetition_penalty`, which it then counts in the last
             `repeat_last_n` tokens.
+        short_numbers: Whether its chat template shows a model six digits of a number in an earlier call.
         quiet_streams: Whether its streams leave out the usage, and the reason why there is no answer.
         loads_models: Whether it loads models on request, and answers 500 for those it cannot find.
     """
@@ -62,6 +63,7 @@ class Flavor:
     composes: bool = False
     budget_words: str | None = None
     repeat_penalty: bool = False
+    short_numbers: bool = False
     quiet_streams: bool = False
     loads_models: bool = False
 
@@ -85,6 +87,7 @@ FLAVORS = {
             object_schema=True,
             budget_words="reasoning_budget_message",
             repeat_penalty=True,
+            short_numbers=True,
         ),
         # It takes reasoning_effort="none"; sampling beyond OpenAI's belongs in its Modelfile.
         Flavor("ollama", "effort", ignores=_BEYOND_OPENAI | {"parallel_tool_calls"}),
