@@ -17,12 +17,12 @@ export function edit(question) {
   field.setSelectionRange(question.length, question.length);
 }
 
-/** An answer with the list of its sources, as text. */
-export function readable(answer) {
+/** An answer with the list of its sources, as text; `bullet` begins each of its lines. */
+export function readable(answer, bullet = "") {
   const cited = new Set(answer.sentences.flatMap((sentence) => sentence.sources.map((source) => source.marker)));
   const sources = [...cited].sort((one, other) => one - other).map((number) => {
     const { source, page } = answer.passages[number - 1];
-    return `[${number}] ${source}${page === null ? "" : `, ${word("page", { number: page })}`}`;
+    return `${bullet}[${number}] ${source}${page === null ? "" : `, ${word("page", { number: page })}`}`;
   });
   return [answer.answer, sources.join("\n")].filter(Boolean).join("\n\n");
 }

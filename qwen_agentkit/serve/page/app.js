@@ -174,7 +174,7 @@ async function remove(found) {
 async function save(found) {
   const { title, turns } = await request("GET", `/api/conversations/${found.id}`);
   const lines = [`# ${title}`];
-  for (const { question, answer, draft } of turns) lines.push(`## ${question}`, answer ? readable(answer) : (draft ?? ""));
+  for (const { question, answer, draft } of turns) lines.push(`## ${question}`, answer ? readable(answer, "- ") : (draft ?? ""));
   const address = URL.createObjectURL(new Blob([`${lines.join("\n\n")}\n`], { type: "text/markdown" }));
   make("a", { href: address, download: `${title.replace(/[/\\:*?"<>|]/g, "_")}.md` }).click();
   URL.revokeObjectURL(address);
