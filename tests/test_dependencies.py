@@ -44,7 +44,7 @@ def test_a_requirement_has_a_lower_bound_and_allows_its_pin(requirement: Require
     assert pin is None or requirement.specifier.contains(pin), pin
 
 
-@pytest.mark.parametrize("extra", ["test", "bench"])
+@pytest.mark.parametrize("extra", ["test", "bench", "browser"])
 def test_what_the_tests_and_benchmarks_need_is_pinned(extra: str) -> None:
     for requirement in [*NEEDED, *EXTRAS[extra]]:
         assert canonicalize_name(requirement.name) in PINS, requirement

@@ -140,7 +140,9 @@ def test_two_tabs_and_a_conversation_renamed_saved_and_deleted(page: Page, serve
     other.evaluate("() => window.dispatchEvent(new Event('focus'))")
     expect(other.locator("#conversations")).to_contain_text("كتب")
     page.once("dialog", lambda dialog: dialog.accept())
-    page.locator("#conversations li", has_text="كتب").get_by_role("button", name="Delete").click()
+    row = page.locator("#conversations li", has_text="كتب")
+    row.hover()
+    row.get_by_role("button", name="Delete").click()
     expect(page.locator("#turns")).to_be_empty()
 
 
@@ -202,3 +204,27 @@ def test_a_server_with_tokens_asks_for_one(browser: Browser, tmp_path: Path) -> 
     expect(page.locator("#group option")).to_have_text(["crew"])
     page.close()
     running.stop()
+
+
+def test_an_answer_is_copied_and_its_question_changed_and_asked_again(page: Page, server: Server) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(server.address)
+    ask(page, ASKED["en"])
+    page.get_by_role("button", name="Copy the answer").click(timeout=30_000)
+    expect(page.locator("#status")).to_have_text("Copied.")
+    copied: Any = page.evaluate("() => navigator.clipboard.readText()")
+    assert copied.endswith("kept for 21 days. [1]\n\n[1] handbook/en/03-library-card.md")
+    page.get_by_role("button", name="Change the question").click()
+    expect(page.locator("#question")).to_be_focused()
+    expect(page.locator("#question")).to_have_value(ASKED["en"])
+    page.fill("#question", "")
+    page.keyboard.press("ArrowUp")
+    expect(page.locator("#question")).to_have_value(ASKED["en"])
+    page.fill("#question", "A draft that stays")
+    page.get_by_role("button", name="Ask again").click()
+    expect(page.locator(".answer")).to_have_count(2, timeout=30_000)
+    expect(page.locator("#question")).to_have_value("A draft that stays")
+    page.locator("#menu, #new").last.focus()
+    page.keyboard.press("/")
+    expect(page.locator("#question")).to_be_focused()
+    expect(page.locator("#question")).to_have_value("A draft that stays")

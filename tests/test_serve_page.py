@@ -14,7 +14,7 @@ from qwen_agentkit.stack import Stack
 from tests.serve_site import served
 
 PAGE = files("qwen_agentkit.serve") / "page"
-SCRIPTS = ["app.js", "answer.js", "documents.js", "net.js", "view.js"]
+SCRIPTS = ["actions.js", "app.js", "answer.js", "documents.js", "net.js", "view.js"]
 TEXTS = {name: (PAGE / name).read_text(encoding="utf-8") for name in [*SCRIPTS, "index.html", "style.css"]}
 
 
@@ -24,6 +24,7 @@ def used_words() -> set[str]:
     used |= set(re.findall(r'\bword\("([\w.]+)"', scripts)) | set(
         re.findall(r'small\("."\s*, "(\w+)"', scripts)
     )
+    used |= set(re.findall(r'button\("(\w+)"', scripts))
     # Words whose key is a value: verdicts, and the two questions before something is removed.
     return used | {"unsupported", "uncited", "remove.sure", "remove.returns", "upload.done", "upload.same"}
 

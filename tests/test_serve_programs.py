@@ -225,3 +225,39 @@ async def test_an_upload_is_the_bytes_of_one_file(own_stack: Stack) -> None:
         assert not (await client.get("/v1/documents")).json()["documents"][4:]
         title = await client.post("/api/conversations", json={"title": "\u202eabc\x00 \u200dd\ne"})
         assert title.json()["title"] == "abc \u200dd e"
+
+
+async def test_an_upload_that_is_cut_off_leaves_nothing(
+    own_stack: Stack, caplog: pytest.LogCaptureFixture
+) -> None:
+    pieces: list[dict[str, Any]] = [
+        {"type": "http.request", "body": b"# Half", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return pieces.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    path = "/v1/documents/half.md"
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "PUT",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"127.0.0.1:8100")],
+        "server": ("127.0.0.1", 8100),
+    }
+    async with served(own_stack) as site, site.client() as client:
+        await site.app(scope, receive, send)
+        assert sent[0]["status"] == 499
+        assert len((await client.get("/v1/documents")).json()["documents"]) == 4
+        assert not list(site.library.data.glob("receiving-*"))
+    assert "A request failed" not in caplog.text

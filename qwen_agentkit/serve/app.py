@@ -98,11 +98,12 @@ def build_app(
         lifespan=lifespan,
     )
     app.state.service = service
+    app.router.routes.extend(page_routes())  # first, as there are many: routes are tried one after another
     for part in (chat, vectors, documents, threads):
         app.include_router(part.router)
     app.add_api_route("/health", show_health)
     app.add_api_route("/metrics", show_metrics)
-    app.router.routes.extend([*page_routes(), *mcp_routes])
+    app.router.routes.extend(mcp_routes)
     add_handlers(app)
     app.add_middleware(CountRequests, metrics=metrics)
     app.add_middleware(

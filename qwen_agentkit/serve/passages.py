@@ -11,7 +11,13 @@ from pydantic import BaseModel
 from qwen_agentkit.text.citations import document_source
 from qwen_agentkit.text.documents import document_key
 from qwen_agentkit.text.languages import detect_language
-from qwen_agentkit.text.verification import FLAG, verify_citations
+from qwen_agentkit.text.verification import (
+    FLAG,
+    CheckedSentence,
+    Verification,
+    place_verification,
+    verify_citations,
+)
 
 __all__ = ["Answer", "Passage", "Sentence", "Source", "Trace", "describe_answer", "describe_passage"]
 
@@ -122,7 +128,7 @@ def describe_answer(state: Mapping[str, Any], events: Sequence[Mapping[str, Any]
     # What the page marks needs no mark in the text.
     shown = text.replace(f" {FLAG}", "")
     language = str(state.get("language") or detect_language(shown))
-    checked = verify_citations(shown, documents, language=language)["sentences"] if shown else []
+    checked = _check_sentences(shown, documents, language, state.get("verification"))
     tokens, timings = {"input": 0, "output": 0}, dict(state.get("timings") or {})
     for event in events:
         for kind, count in (event.get("tokens") or {}).items():
@@ -155,6 +161,16 @@ def describe_answer(state: Mapping[str, Any], events: Sequence[Mapping[str, Any]
             if "fallback" in event
         ],
     )
+
+
+def _check_sentences(
+    shown: str, documents: Sequence[Document], language: str, known: Verification | None
+) -> list[CheckedSentence]:
+    """The sentences of an answer with their verdicts: the graph's, if it has checked this answer."""
+    placed = place_verification(known, shown) if known else None
+    if placed is None and shown:
+        placed = verify_citations(shown, documents, language=language)
+    return placed["sentences"] if placed else []
 
 
 def _trace(retrieved: Sequence[Document], kept: Sequence[Document]) -> list[Trace]:

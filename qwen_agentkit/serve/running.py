@@ -130,14 +130,14 @@ class Runner:
         Raises:
             Busy: Too many questions wait.
         """
-        async with aclosing(self._stream(run, {"messages": list(run.messages)})) as events:
+        async with aclosing(self._stream(run, _asked(run))) as events:
             async for event in events:
                 yield event
 
     async def answer(self, run: Run) -> Event:
         """The answer of a run that waits for no decision; otherwise as `stream`."""
-        events = [event async for event in self.stream(run)]
-        return events[-1]
+        async with aclosing(self._stream(run, _asked(run), writes=False)) as events:
+            return [event async for event in events][-1]
 
     @asynccontextmanager
     async def keep_runs(self, file: Path, waiting: Collection[str]) -> AsyncIterator[None]:
@@ -174,7 +174,7 @@ class Runner:
             async for event in events:
                 yield event
 
-    async def _stream(self, run: Run, input: Any) -> AsyncGenerator[Event, None]:
+    async def _stream(self, run: Run, input: Any, *, writes: bool = True) -> AsyncGenerator[Event, None]:
         self.check_room()
         waits = False
         try:
@@ -187,7 +187,7 @@ class Runner:
                     self.waiting -= 1
             else:
                 await self._places.acquire()
-            async with aclosing(self._run_in_place(run, input)) as events:
+            async with aclosing(self._run_in_place(run, input, writes)) as events:
                 async for event in events:
                     waits = event["type"] == "plan"
                     yield event
@@ -195,7 +195,7 @@ class Runner:
             if not waits and _may_wait(run):
                 await self.forget(run.id)
 
-    async def _run_in_place(self, run: Run, input: Any) -> AsyncGenerator[Event, None]:
+    async def _run_in_place(self, run: Run, input: Any, writes: bool) -> AsyncGenerator[Event, None]:
         """Load what is not in memory and run the graph, then give the place to the next."""
         self.running += 1
         try:
@@ -203,14 +203,17 @@ class Runner:
                 for name in [name for name in self.library.states if self.library.states[name] != "ready"]:
                     yield {"type": "loading", "model": name}
                     await asyncio.to_thread(self.library.load, models, name)
-                async with aclosing(self._run_graph(run, input, models)) as events:
+                async with aclosing(self._run_graph(run, input, models, writes)) as events:
                     async for event in events:
                         yield event
         finally:
             self.running -= 1
             self._places.release()
 
-    async def _run_graph(self, run: Run, input: Any, models: Models) -> AsyncGenerator[Event, None]:
+    async def _run_graph(
+        self, run: Run, input: Any, models: Models, writes: bool
+    ) -> AsyncGenerator[Event, None]:
+        """Run the graph; `writes` says whether its texts are told as they are written."""
         graph = self._graph(run, models)
         # Of all steps only the one that waits is kept.
         kept = {"durability": "exit"} if _may_wait(run) else {}
@@ -221,7 +224,7 @@ class Runner:
             input,
             _config(run),
             context=run.settings,
-            stream_mode=["values", "custom", "messages"],
+            stream_mode=["values", "custom", *(["messages"] if writes else [])],
             **kept,
         )
         async with aclosing(stream):
@@ -273,6 +276,10 @@ class Runner:
             return build_corrective_rag_graph(models.answering, retriever, reranker=reranker).compile()
         research = build_research_graph(models.answering, retriever, reranker=reranker)
         return research.compile(checkpointer=self._saver if waits else None)
+
+
+def _asked(run: Run) -> dict[str, Any]:
+    return {"messages": list(run.messages)}
 
 
 def _config(run: Run) -> RunnableConfig:

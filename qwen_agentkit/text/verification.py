@@ -31,6 +31,7 @@ __all__ = [
     "Unsupported",
     "Verdict",
     "Verification",
+    "place_verification",
     "treat_unsupported",
     "verify_citations",
 ]
@@ -137,6 +138,35 @@ def verify_citations(
     return {"sentences": sentences, "claims": len(claims), "supported": supported}
 
 
+def place_verification(verification: Verification, answer: str) -> Verification | None:
+    """Return a verification with the places of its sentences in another form of the verified answer.
+
+    Its markers may be written in another way, and marks may be gone. No claim is checked again.
+
+    Args:
+        verification: The result of `verify_citations`.
+        answer: The other form.
+
+    Returns:
+        The verification; None if a sentence or its markers differ, so that it has to be checked anew.
+    """
+    sentences: list[CheckedSentence] = []
+    found = _find_cited_sentences(answer)
+    if len(found) != len(verification["sentences"]):
+        return None
+    for cited, checked in zip(found, verification["sentences"], strict=True):
+        markers = [*(support["marker"] for support in checked["support"]), *checked["unknown_markers"]]
+        is_same = _one_line(cited["sentence"].text) == checked["text"]
+        if not is_same or sorted(cited["markers"]) != sorted(markers):
+            return None
+        sentences.append({**checked, "start": cited["sentence"].start, "end": cited["end"]})
+    return {**verification, "sentences": sentences}
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"\s+", " ", text)
+
+
 def _languages(evidence: Sequence[Evidence]) -> list[str]:
     """Return the languages of the passages, the most frequent first."""
     return [code for code, _ in Counter(source.language for source in evidence).most_common()]
@@ -235,7 +265,7 @@ def _check(cited: _Cited, evidence: Sequence[Evidence], language: str) -> Checke
     else:
         verdict = "uncited" if cited["claims"] else "no claim"
     return {
-        "text": re.sub(r"\s+", " ", sentence.text),
+        "text": _one_line(sentence.text),
         "start": sentence.start,
         "end": cited["end"],
         "verdict": verdict,

@@ -5,8 +5,9 @@ embeddings beside another server of the same checkpoint, and a thousand open str
 
     INFINITY=/path/to/infinity_emb python -m tests.benchmarks serve
 
-INFINITY names the command of infinity-emb in an environment of its own; without it nothing is beside our
-embeddings.
+INFINITY names the command of infinity-emb in an environment of its own, made with
+`pip install 'infinity-emb[torch,server]==0.0.77' 'click<8.2'`: it ends at once with a newer click. Without it
+nothing is beside our embeddings.
 """
 
 from __future__ import annotations

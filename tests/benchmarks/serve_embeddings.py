@@ -115,6 +115,12 @@ def _with_pooling(folder: Path) -> Path:
     (folder / "1_Pooling").mkdir(parents=True)
     for file in weights.iterdir():
         (folder / file.name).symlink_to(file)
+    # transformers 4, which infinity-emb needs, cannot read the list of special tokens that 5 writes.
+    settings = json.loads((weights / "tokenizer_config.json").read_text())
+    settings["additional_special_tokens"] = settings.pop("extra_special_tokens", [])
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    (folder / "tokenizer_config.json").unlink()
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     kinds = ("Transformer", "Pooling", "Normalize")
     modules = [
         {

@@ -52,7 +52,11 @@ export function showAnswer(turn, answer) {
   if (answer.nearest.length) turn.append(make("p", { class: "quiet" }, word("nearest")), listPassages(answer.nearest));
   const cited = citedNumbers(answer);
   if (cited.length) turn.append(listSources(answer, cited));
-  turn.append(make("button", { type: "button", class: "link", onclick: () => showTrace(answer) }, word("trace")));
+}
+
+/** The button that opens how an answer was made. */
+export function makeTraceButton(answer) {
+  return make("button", { type: "button", class: "link", onclick: () => showTrace(answer) }, word("trace"));
 }
 
 function makeSentence(answer, sentence, characters) {
@@ -153,7 +157,7 @@ function score(value) {
 }
 
 function row(name, ...numbers) {
-  return make("tr", {}, make("td", { dir: "auto" }, name), ...numbers.map((number) => make("td", { class: "number" }, String(number))));
+  return make("tr", {}, make("td", {}, make("bdi", {}, name)), ...numbers.map((number) => make("td", { class: "number" }, String(number))));
 }
 
 function table(heads, rows) {

@@ -1,6 +1,7 @@
 // The page: conversations, questions, and what the reader chose.
 
-import { Draft, makeTurn, showAnswer, showPassageById } from "./answer.js";
+import { edit, makeActions, readable } from "./actions.js";
+import { Draft, makeTraceButton, makeTurn, showAnswer, showPassageById } from "./answer.js";
 import { startDocuments } from "./documents.js";
 import { events, onMissingToken, request, setToken } from "./net.js";
 import { closePanel, find, make, say, speak, word } from "./view.js";
@@ -129,7 +130,12 @@ function makeOldTurn(turn) {
     if (turn.draft) element.append(make("div", { class: "answer draft", dir: "auto" }, turn.draft));
     element.append(make("p", { class: "warn", dir: "auto" }, turn.error ?? word("stopped")));
   }
+  element.append(actionsOf(turn.question, turn.answer ?? null));
   return element;
+}
+
+function actionsOf(question, answer) {
+  return makeActions(question, answer, (asked) => guarded(() => ask(asked)), answer && makeTraceButton(answer));
 }
 
 /** A question whose plan still waits. */
@@ -168,25 +174,20 @@ async function remove(found) {
 async function save(found) {
   const { title, turns } = await request("GET", `/api/conversations/${found.id}`);
   const lines = [`# ${title}`];
-  for (const { question, answer, draft } of turns) {
-    lines.push(`## ${question}`, answer?.answer ?? draft ?? "");
-    const cited = new Set((answer?.sentences ?? []).flatMap((sentence) => sentence.sources.map((source) => source.marker)));
-    lines.push([...cited].map((number) => `- [${number}] ${answer.passages[number - 1].source}`).join("\n"));
-  }
+  for (const { question, answer, draft } of turns) lines.push(`## ${question}`, answer ? readable(answer, "- ") : (draft ?? ""));
   const address = URL.createObjectURL(new Blob([`${lines.join("\n\n")}\n`], { type: "text/markdown" }));
   make("a", { href: address, download: `${title.replace(/[/\\:*?"<>|]/g, "_")}.md` }).click();
   URL.revokeObjectURL(address);
 }
 
-async function ask() {
-  const question = find("question").value.trim();
+async function ask(question) {
   if (!question || running) return;
   if (!current) {
     current = (await request("POST", "/api/conversations", { title: question })).id;
     history.replaceState(null, "", `#c=${current}`);
     await listConversations();
   }
-  find("question").value = "";
+  if (find("question").value.trim() === question) find("question").value = "";
   const graph = find("graph").value;
   const settings = { effort: find("effort").value };
   if (find("thinking").value !== "auto") settings.thinking = find("thinking").value;
@@ -194,10 +195,10 @@ async function ask() {
   if (graph === "research" && find("approve").checked) settings.approve_plan = true;
   const turn = makeTurn(question);
   find("turns").append(turn);
-  await run(turn, `/api/conversations/${current}/ask`, { question, graph, settings });
+  await run(turn, question, `/api/conversations/${current}/ask`, { question, graph, settings });
 }
 
-async function run(turn, path, body) {
+async function run(turn, question, path, body) {
   const draft = new Draft(turn);
   const stopping = new AbortController();
   running = stopping;
@@ -205,10 +206,10 @@ async function run(turn, path, body) {
   find("stop").hidden = false;
   say(word("working"));
   scrollDown();
-  let ended = false;
+  let last = null;
   try {
-    for await (const event of events(path, body, stopping.signal)) ended = handle(event, turn, draft) || ended;
-    if (!ended) throw new TypeError("cut");
+    for await (const event of events(path, body, stopping.signal)) if (handle(event, turn, draft)) last = event;
+    if (!last) throw new TypeError("cut");
   } catch (error) {
     const reason = stopping.signal.aborted ? word("stopped") : error instanceof TypeError ? word("offline") : error.message;
     turn.append(make("p", { class: "warn", dir: "auto" }, reason));
@@ -218,6 +219,8 @@ async function run(turn, path, body) {
     find("send").hidden = running !== null;
     find("stop").hidden = running === null;
   }
+  if (last?.type !== "plan") turn.append(actionsOf(question, last?.type === "answer" ? last : null));
+  scrollDown();
   await guarded(listConversations);
 }
 
@@ -271,7 +274,7 @@ function makePlan(event, turn) {
     const plan = lines.value.split("\n").map((line) => line.trim()).filter(Boolean);
     const changed = plan.join("\n") !== event.plan.join("\n");
     const decision = type === "approve" && changed && plan.length ? { type: "edit", plan } : { type };
-    run(turn, `/api/conversations/${current}/plan`, { id: event.id, decision });
+    run(turn, event.question, `/api/conversations/${current}/plan`, { id: event.id, decision });
   };
   const form = make(
     "div",
@@ -281,6 +284,10 @@ function makePlan(event, turn) {
     make("div", { class: "row" }, make("button", { type: "button", class: "main", onclick: () => decide("approve") }, word("plan.approve")), make("button", { type: "button", onclick: () => decide("reject") }, word("plan.reject"))),
   );
   return form;
+}
+
+function send() {
+  guarded(() => ask(find("question").value.trim()));
 }
 
 function stop() {
@@ -295,13 +302,18 @@ function scrollDown() {
 
 find("ask").addEventListener("submit", (event) => {
   event.preventDefault();
-  guarded(ask);
+  send();
 });
 find("question").addEventListener("keydown", (event) => {
   // The key that ends the composition of a Chinese word is no order to send.
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
     event.preventDefault();
-    guarded(ask);
+    send();
+  }
+  if (event.key === "ArrowUp" && !event.target.value) {
+    const asked = [...document.querySelectorAll(".asked")].at(-1)?.textContent;
+    if (asked) edit(asked);
+    event.preventDefault();
   }
 });
 find("stop").addEventListener("click", stop);
@@ -322,7 +334,12 @@ find("interface").addEventListener("change", async (event) => {
 });
 for (const name of KEPT) find(name).addEventListener("change", (event) => keep(name, event.target.value));
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !document.querySelector("dialog[open]")) closePanel();
+  if (document.querySelector("dialog[open]")) return;
+  if (event.key === "Escape") find("panel").hidden ? stop() : closePanel();
+  if (event.key === "/" && !event.target.closest("input, select, textarea")) {
+    event.preventDefault();
+    find("question").focus();
+  }
 });
 window.addEventListener("hashchange", () => guarded(follow));
 window.addEventListener("focus", () => session && guarded(listConversations)); // another tab may have changed them

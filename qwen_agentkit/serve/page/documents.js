@@ -70,7 +70,8 @@ function showWatched(watched) {
 }
 
 function makeRow(found) {
-  const name = make("td", { dir: "auto" }, found.title ? `${found.title} (${found.source})` : found.source);
+  const source = make("bdi", { class: found.title ? "quiet" : null }, found.source);
+  const name = make("td", {}, ...(found.title ? [make("bdi", {}, found.title), make("br")] : []), source);
   const remove = make("button", { type: "button", "aria-label": word("remove.named", { name: found.source }), onclick: () => drop(found) }, word("remove"));
   return make("tr", {}, name, make("td", {}, found.languages.join(", ")), make("td", { class: "number" }, String(found.chunks)), make("td", {}, session.writes ? remove : ""));
 }
