@@ -177,8 +177,8 @@ def recognize(picture: bytes, ocr: Ocr, kind: str) -> tuple[str, str]:
 def _find_doubts(picture: bytes, words: Sequence[_Word], languages: str) -> list[str]:
     """Return the numbers of which Tesseract is not sure, unless it finds them again among digits alone.
 
-    In Arabic text it is never sure: its model takes ١٥ for 10 with confidence. What it can read are digits that
-    its model of English reads as well.
+    In Arabic text it is never sure: its model takes ١٥ for 10 with confidence. What it can read are digits
+    that its model of English reads as well.
     """
     is_arabic = is_rtl_line("".join(word.text for word in words))
     if is_arabic and "eng" in installed_languages():
