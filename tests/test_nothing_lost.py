@@ -122,6 +122,22 @@ def test_how_characters_are_said_is_not_said_twice() -> None:
     assert docx(f"<w:p {WORD}><w:r>{ruby}</w:r></w:p>") == "東京"
 
 
+# Excel
+
+
+def test_text_boxes_of_a_sheet_are_read() -> None:
+    xlsxwriter = pytest.importorskip("xlsxwriter")
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out) as book:
+        first, second = book.add_worksheet("One"), book.add_worksheet("Two")
+        first.write_row(0, 0, ["Item", "Fee"])
+        first.write_row(1, 0, ["Rent", 12])
+        first.insert_textbox(4, 0, "All fees in thousands.\nFrom 2024 on.")
+        second.write(0, 0, "None")
+    text = read(out.getvalue(), ".xlsx")
+    assert text == "# One\n\nItem: Rent | Fee: 12\n\nAll fees in thousands.\nFrom 2024 on.\n\n# Two\n\nNone"
+
+
 # Mail
 
 HEAD = "From: a@example.org\nMIME-Version: 1.0\n"
