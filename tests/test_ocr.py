@@ -101,6 +101,24 @@ def test_a_number_is_doubtful_unless_it_is_found_again(monkeypatch: pytest.Monke
     assert warning.endswith("Doubtful ones: l880 (or 1880), 1990.")
 
 
+def test_a_number_in_arabic_text_is_doubtful_however_sure_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = (("بزيادة", 93.0, ""), ("10", 84.0, "70"), ("عن", 92.0, ""), ("2019.", 91.0, "2019"))
+    words = [
+        ocr._Word(text, ("1", "1", "1"), sure, (place, 0, 8, 8)) for place, (text, sure, _) in enumerate(seen)
+    ]
+    asked: list[str] = []
+
+    def read(picture: bytes, languages: str, layout: str, characters: str = "") -> list[ocr._Word]:
+        asked.extend([languages] if characters else [])
+        return [replace(words[0], text=seen[int(picture)][2])] if characters else words
+
+    monkeypatch.setattr(ocr, "_crop", lambda picture, box: b"%d" % box[0])
+    monkeypatch.setattr(ocr, "_read_words", read)
+    monkeypatch.setattr(ocr, "installed_languages", lambda: ("ara", "eng"))
+    assert ocr.recognize(b"", Ocr("auto", "ara"), "page")[1].endswith("Doubtful ones: 10 (or 70).")
+    assert asked == ["eng", "eng"]
+
+
 @needs_tesseract
 def test_a_number_is_read_again_by_itself() -> None:
     bitmap = PdfDocument(drawn([(50, 700, "Room 4711 is open")], size=16))[0].render(scale=3, grayscale=True)

@@ -17,7 +17,7 @@ from qwen_agentkit.text.languages import detect_language
 
 __all__ = ["PIPELINE_VERSION", "Chunking", "estimate_tokens", "make_chunks"]
 
-PIPELINE_VERSION = 5
+PIPELINE_VERSION = 6
 """Part of every document's hash. Raise it when reading, splitting or the terms of words change; all documents
 are read again, and what is not embedded again gets new word vectors."""
 

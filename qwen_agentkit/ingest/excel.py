@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
+from qwen_agentkit.ingest.drawings import drawn_texts
 from qwen_agentkit.ingest.headers import Spanned
 from qwen_agentkit.ingest.numberformats import show_duration, show_number
 from qwen_agentkit.ingest.office import first_title, read_office
@@ -25,7 +26,7 @@ _THREADED = re.compile(r"\[Threaded comment\].*?Comment:\s*", re.S)
 
 
 def read_xlsx(data: bytes) -> list[Part]:
-    """Read an Excel file: of each sheet the name as a heading, its rows as they are shown, and comments."""
+    """Read an Excel file: of each sheet the name as a heading, rows as shown, text boxes, comments."""
     return read_office(data, "Excel", _read_workbook)
 
 
@@ -35,21 +36,23 @@ def _read_workbook(data: bytes) -> list[Part]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # They tell what it could not save.
         book = load_workbook(io.BytesIO(data), data_only=True, keep_links=False, rich_text=True)
-        uncounted = _find_uncounted(data)
+        uncounted, boxes = _find_uncounted(data), drawn_texts(data)
     shared = first_title(book.properties.title)
     return [
-        _read_sheet(sheet, {**shared, "page": number}, uncounted.get(sheet.title, []))
+        _read_sheet(
+            sheet, {**shared, "page": number}, uncounted.get(sheet.title, []), boxes.get(sheet.title, [])
+        )
         for number, sheet in enumerate(book.worksheets, start=1)
     ]
 
 
-def _read_sheet(sheet: Any, metadata: dict[str, Any], uncounted: list[str]) -> Part:
+def _read_sheet(sheet: Any, metadata: dict[str, Any], uncounted: list[str], boxes: list[str]) -> Part:
     if sheet.sheet_state != "visible":
         return Part("", metadata, (f"The sheet {sheet.title!r} is hidden and was left out.",))
     hidden_rows, hidden_columns = _find_hidden(sheet)
     text = sheet_as_text(_rows(sheet, hidden_rows, hidden_columns))
     comments = "\n\n".join(_write_comments(sheet, hidden_rows, hidden_columns))
-    whole = "\n\n".join(filter(None, (text, comments)))
+    whole = "\n\n".join(filter(None, (text, *boxes, comments)))
     said = list(_warn(sheet.title, uncounted, len(hidden_rows), len(hidden_columns)))
     return Part(f"# {sheet.title}\n\n{whole}" if whole else "", metadata, tuple(said))
 

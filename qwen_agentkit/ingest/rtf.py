@@ -49,7 +49,7 @@ def read_rtf(data: bytes) -> list[Part]:
             f"The file is broken Rich Text ({error}); expected a readable one. Save it anew and try again."
         ) from error
     title = _TITLE.search(source)
-    said = ("Hidden text was left out.",) if hidden else ()
+    said: tuple[str, ...] = ("Hidden text was left out.",) if hidden else ()
     if "\\shptxt" in source:
         said += ("The text of drawn boxes was left out. Save the file as .docx to have it read.",)
     # Characters beyond 16 bits are written as two numbers.

@@ -93,7 +93,7 @@ def illegible(text: str, unknown: int) -> str:
     words = re.findall(r"[^\W_]{2,}", text)
     if len(words) >= _FEW and sum(map(_mixes_scripts, words)) > 0.3 * len(words):
         return "its words are thrown together from several scripts"
-    arabic = _ARABIC_WORD.findall(text)
+    arabic = [] if text.isascii() else _ARABIC_WORD.findall(clean(text))
     if len(arabic) >= _FEW // 2 and sum(map(_is_letter, arabic)) > 0.35 * len(arabic):
         return "the letters of its words are torn apart"
     latin = [word for word in words if len(word) > 3 and word.isascii() and word.isalpha()]

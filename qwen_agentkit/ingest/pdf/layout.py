@@ -73,10 +73,11 @@ def _interleaved(rows: Sequence[Row], start: int) -> bool:
     one, other = rows[start], rows[start + 1]
     apart = other[0].x0 > one[-1].x1 or one[0].x0 > other[-1].x1
     distance = one[0].y - other[0].y
-    if apart and start + 2 < len(rows) and abs(rows[start + 2][0].x0 - one[0].x0) < one[0].x1 - one[0].x0:
-        # Less than from line to line in a column.
-        return distance < max(0.9 * one[0].size, 0.75 * (one[0].y - rows[start + 2][0].y))
-    return apart and distance < 0.9 * min(one[0].size, other[0].size)
+    near = 0.9 * min(one[0].size, other[0].size)
+    is_prose = min(len(one[-1].text), len(other[0].text)) >= _PROSE and start + 2 < len(rows)
+    if is_prose and abs(rows[start + 2][0].x0 - one[0].x0) < one[0].x1 - one[0].x0:
+        near = max(near, 0.75 * (one[0].y - rows[start + 2][0].y))  # less than to the next line of a column
+    return apart and distance < near
 
 
 def _is_far(rows: Sequence[Row], start: int, end: int) -> bool:
