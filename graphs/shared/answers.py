@@ -20,7 +20,7 @@ from qwen_agentkit.graphs.shared.runtime import Stage, Update
 from qwen_agentkit.graphs.shared.state import RagContext, RagState
 from qwen_agentkit.text.citations import Citation, document_source, resolve_citations, without_markers
 from qwen_agentkit.text.languages import detect_language, has_phrase, language_name, phrase
-from qwen_agentkit.text.question_kinds import fitness
+from qwen_agentkit.text.question_kinds import fitness, lacks_answer
 from qwen_agentkit.text.sentences import split_sentences
 from qwen_agentkit.text.verification import Verification, treat_unsupported
 
@@ -75,7 +75,7 @@ def extract_answer(
         best = candidates[:1]
     else:
         best = _keep_best(reranker.compress_documents(candidates, question), question)[:sentences]
-    if not best:
+    if not best or _lacks_answer(question, best[0]):
         return "", []
     citations: list[Citation] = [
         {"marker": s.metadata["marker"], "source": s.metadata["source"], "quote": s.page_content}
@@ -114,6 +114,11 @@ def _keep_best(ranked: Sequence[Document], question: str) -> list[Document]:
     ]
     scored.sort(key=lambda pair: -pair[0])
     return [sentence for score, sentence in scored if score >= _NEAR_BEST * scored[0][0]]
+
+
+def _lacks_answer(question: str, sentence: Document) -> bool:
+    text = sentence.page_content
+    return lacks_answer(question, text, sentence.metadata["language"] or detect_language(text))
 
 
 def _fitness(question: str, sentence: Document) -> float:

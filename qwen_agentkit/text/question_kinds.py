@@ -10,14 +10,16 @@ import re
 from typing import Literal
 
 from qwen_agentkit.text.calendar_words import find_days, find_months, unnamed_days
-from qwen_agentkit.text.figures import Figure, find_figures
+from qwen_agentkit.text.figures import Figure, collect_values, find_figures
 from qwen_agentkit.text.folding import normalize_text
+from qwen_agentkit.text.names import find_names
 from qwen_agentkit.text.sparse import sparse_query
 from qwen_agentkit.text.spoken import spoken_times
+from qwen_agentkit.text.titles import find_titled_names
 
-__all__ = ["QuestionKind", "asked_kind", "fitness", "states_kind"]
+__all__ = ["QuestionKind", "asked_kind", "fitness", "lacks_answer", "states_kind"]
 
-QuestionKind = Literal["hour", "date", "price", "duration", "number"]
+QuestionKind = Literal["hour", "date", "price", "duration", "number", "person"]
 
 # The first kind whose words are in the question counts: "how much does it cost" asks for a price.
 _ASKED: dict[QuestionKind, str] = {
@@ -60,10 +62,23 @@ _ASKED: dict[QuestionKind, str] = {
         r"|combien|cuánt[oa]s?"
         r"|quant[ioae]|hoeveel|ile|hur många|berapa|kaç)\b|сколько|скільки|^كم |\bكم\b|ما عدد|كم عدد"
         r"|多少|几个|幾個|多高|多远|多大|多深"
-        r"|いくつ|何人|몇|कितन"
+        r"|いくつ|何人|몇|कितन|\bwie (?:hoch|lang|weit|alt|groß|schwer|tief|breit|schnell)\b"
+    ),
+    "person": (
+        r"\b(?:who|whom|whose|wer|wem|wen|wessen|quién(?:es)?|chi|quem|vem|hvem|kto|kogo|komu|kdo|kim|siapa)\b"
+        r"|^(?:(?:à|de|par|avec) )?qui\b|\bc'est qui\b|\b(?:кто|кого|кому|кем|хто|кой|ко)\b|^ai\b|\bai\?"
+        r"|^من (?!اين|متي|اي |فضلك|خلال|الساعه|الساعة)|^من$|چه كسي|چه كساني|كيست|^מי\b|कौन|किसने|किसको"
+        r"|কে\b(?= |\?)|谁|誰|哪位|哪个人|什么人|だれ|どなた|누구|누가|ใคร|ποιο[ςσ]|ποια\b"
     ),
 }
-_WITHOUT: dict[QuestionKind, float] = {"hour": 0.3, "price": 0.4, "duration": 0.4, "date": 0.8, "number": 0.8}
+_WITHOUT: dict[QuestionKind, float] = {
+    "hour": 0.3,
+    "price": 0.4,
+    "duration": 0.4,
+    "date": 0.8,
+    "number": 0.8,
+    "person": 0.7,
+}
 """What is left of the score of a sentence that lacks what is asked for."""
 _NOTHING_NEW = 0.3
 """What is left for a sentence of which every word stands in the question."""
@@ -79,6 +94,8 @@ _ARTICLE = re.compile("^[وبفك]?(?:ال|لل)")
 _ARABIC_VOWEL = re.compile("[اويءئؤ]")
 _ENDING = re.compile("(?<=..)[ةهت]$")
 _TIME = re.compile(r"\d{1,2}:\d{2}")
+# A first name and a last name; German capitalizes every noun, but seldom two in a row.
+_TWO_CAPITALS = re.compile(r"(?<=\S )\b[^\W\d_a-z][^\W\d_]+ [^\W\d_a-z][^\W\d_]+")
 _FREE = re.compile(
     r"\b(?:free|no charge|kostenlos|gratis|gratuit\w*|grátis|za darmo)\b|бесплатн|مجان|免费|免費|無料"
     r"|무료|निःशुल्क"
@@ -100,6 +117,8 @@ def states_kind(kind: QuestionKind, sentence: str, language: str) -> bool:
         language: Its language, an ISO 639-1 code.
     """
     figures = find_figures(sentence, language)
+    if kind == "person":
+        return _names_somebody(sentence, language)
     if kind == "number":
         return any(_is_number(figure) for figure in figures)
     if kind == "price":
@@ -113,6 +132,25 @@ def states_kind(kind: QuestionKind, sentence: str, language: str) -> bool:
     if kind == "hour":
         return bool(spoken_times(text, language)[1])
     return bool(find_days(text, language) or find_months(text, language) or any(map(_is_year, figures)))
+
+
+def lacks_answer(question: str, sentence: str, language: str) -> bool:
+    """Tell whether a sentence cannot answer a question, because it has no number or no money to answer with.
+
+    Only where the form of an answer is certain: a price has money in it or is free; how many, how high, how
+    long and what time are answered with a number or a day.
+
+    Args:
+        question: What is asked.
+        sentence: A sentence of a passage.
+        language: The language of the sentence, an ISO 639-1 code.
+    """
+    kind = asked_kind(question)
+    if kind in (None, "date", "person"):
+        return False
+    if kind == "price":
+        return not states_kind("price", sentence, language)
+    return not (collect_values(sentence, language) or spoken_times(normalize_text(sentence), language)[1])
 
 
 def fitness(question: str, sentence: str, language: str) -> float:
@@ -165,6 +203,15 @@ def _may_be_about(question: str, sentence: str, language: str) -> bool:
     text = normalize_text(sentence)
     stated = {day.number for day in find_days(text, language)} | set(map(str, unnamed_days(text)))
     return not wanted or not stated or bool(wanted & stated)
+
+
+def _names_somebody(sentence: str, language: str) -> bool:
+    """Tell whether a sentence has a name; in scripts without capitals that is not known, so it may."""
+    if find_titled_names(sentence, language):
+        return True
+    if any(char.isupper() for char in sentence):
+        return bool(find_names(sentence, language) or _TWO_CAPITALS.search(sentence))
+    return not any(char.islower() for char in sentence)
 
 
 def _terms(text: str, language: str) -> set[int]:
