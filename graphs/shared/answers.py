@@ -74,7 +74,8 @@ def extract_answer(
     if reranker is None or not candidates:
         best = candidates[:1]
     else:
-        best = _keep_best(reranker.compress_documents(candidates, question), question)[:sentences]
+        ranked = reranker.compress_documents([_under_headings(one) for one in candidates], question)
+        best = _keep_best([_alone(one) for one in ranked], question)[:sentences]
     if not best or _lacks_answer(question, best[0]):
         return "", []
     citations: list[Citation] = [
@@ -94,6 +95,7 @@ def _split_passage(number: int, document: Document) -> list[Document]:
         "source": document_source(document),
         "passage_score": _score(document),
         "language": str(metadata.get("language") or ""),
+        "headings": "\n".join(heading for heading in sorted(headings) if heading),
     }
     found = []
     for text, start, _ in split_sentences(document.page_content):
@@ -101,6 +103,21 @@ def _split_passage(number: int, document: Document) -> list[Document]:
         if text not in headings and not line.lstrip().startswith("#"):
             found.append(Document(text, metadata=dict(known)))
     return found
+
+
+def _under_headings(sentence: Document) -> Document:
+    """A sentence below the title and headings of its page.
+
+    A reranker then sees what the sentence is about, and one that repeats the subject has no advantage.
+    """
+    text, headings = sentence.page_content, sentence.metadata["headings"]
+    whole = f"{headings}\n{text}" if headings else text
+    return Document(whole, metadata={**sentence.metadata, "sentence": text})
+
+
+def _alone(sentence: Document) -> Document:
+    """The sentence as it stands in its passage."""
+    return Document(sentence.metadata["sentence"], metadata=sentence.metadata)
 
 
 def _keep_best(ranked: Sequence[Document], question: str) -> list[Document]:

@@ -202,7 +202,7 @@ def currency_forms(language: str) -> Forms:
         codes = [code for code in _current_currencies() if code in locale.currencies]
         names = {
             code: {normalize_text(locale.currencies[code])}
-            | {normalize_text(get_currency_name(code, count, locale)) for count in (1, 2, 5)}
+            | {normalize_text(get_currency_name(code, count, locale)) for count in (1, 2, 5, 11)}
             for code in codes
         }
         for code in codes:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+import regex
+
 from qwen_agentkit.text.calendar_words import find_days, find_months, unnamed_days
 from qwen_agentkit.text.figures import Figure, collect_values, find_figures
 from qwen_agentkit.text.folding import normalize_text
@@ -61,7 +63,7 @@ _ASKED: dict[QuestionKind, str] = {
         r"\b(?:how (?:many|much|far|high|old|big|large|deep|wide|fast|hot|tall|often)|wie ?viele?"
         r"|combien|cuánt[oa]s?"
         r"|quant[ioae]|hoeveel|ile|hur många|berapa|kaç)\b|сколько|скільки|^كم |\bكم\b|ما عدد|كم عدد"
-        r"|多少|几个|幾個|多高|多远|多大|多深"
+        r"|多少|几个|幾個|多高|多远|多遠|多大|多深|多重|多长|多長|多宽|多厚|多快"
         r"|いくつ|何人|몇|कितन|\bwie (?:hoch|lang|weit|alt|groß|schwer|tief|breit|schnell)\b"
     ),
     "person": (
@@ -77,7 +79,7 @@ _WITHOUT: dict[QuestionKind, float] = {
     "duration": 0.4,
     "date": 0.8,
     "number": 0.8,
-    "person": 0.7,
+    "person": 0.4,
 }
 """What is left of the score of a sentence that lacks what is asked for."""
 _NOTHING_NEW = 0.3
@@ -95,7 +97,7 @@ _ARABIC_VOWEL = re.compile("[اويءئؤ]")
 _ENDING = re.compile("(?<=..)[ةهت]$")
 _TIME = re.compile(r"\d{1,2}:\d{2}")
 # A first name and a last name; German capitalizes every noun, but seldom two in a row.
-_TWO_CAPITALS = re.compile(r"(?<=\S )\b[^\W\d_a-z][^\W\d_]+ [^\W\d_a-z][^\W\d_]+")
+_TWO_CAPITALS = regex.compile(r"(?<=\S )\p{Lu}\p{L}+ \p{Lu}\p{L}+")
 _FREE = re.compile(
     r"\b(?:free|no charge|kostenlos|gratis|gratuit\w*|grátis|za darmo)\b|бесплатн|مجان|免费|免費|無料"
     r"|무료|निःशुल्क"
@@ -149,7 +151,7 @@ def lacks_answer(question: str, sentence: str, language: str) -> bool:
     if kind in (None, "date", "person"):
         return False
     if kind == "price":
-        return not states_kind("price", sentence, language)
+        return not (states_kind("price", sentence, language) or _has_bare_number(sentence, language))
     return not (collect_values(sentence, language) or spoken_times(normalize_text(sentence), language)[1])
 
 
@@ -206,12 +208,22 @@ def _may_be_about(question: str, sentence: str, language: str) -> bool:
 
 
 def _names_somebody(sentence: str, language: str) -> bool:
-    """Tell whether a sentence has a name; in scripts without capitals that is not known, so it may."""
-    if find_titled_names(sentence, language):
-        return True
-    if any(char.isupper() for char in sentence):
-        return bool(find_names(sentence, language) or _TWO_CAPITALS.search(sentence))
-    return not any(char.islower() for char in sentence)
+    """Tell whether a sentence has a name; in scripts without capitals, whether it has one beside a title."""
+    return bool(
+        find_titled_names(sentence, language)
+        or find_names(sentence, language)
+        or _TWO_CAPITALS.search(sentence)
+    )
+
+
+def _has_bare_number(sentence: str, language: str) -> bool:
+    """Tell whether a sentence has a number that may be a price: without a unit, and in no date or time."""
+    figures = find_figures(sentence, language)
+    if any(_is_hour(figure) or _is_year(figure) for figure in figures) or find_months(
+        normalize_text(sentence), language
+    ):
+        return False
+    return any(_is_number(figure) and not figure.measure for figure in figures)
 
 
 def _terms(text: str, language: str) -> set[int]:
