@@ -216,7 +216,9 @@ def currency_forms(language: str) -> Forms:
         for word in _SUBUNITS.get(language, "").split():
             forms.setdefault(normalize_text(word), set()).add(SUBUNIT)
         for word, owners in _kinds(names).items():
-            forms.setdefault(word, set()).update(owners)
+            # Arabic counts from eleven on in the accusative, which CLDR lacks for most money: 45 ريالا.
+            for form in (word, f"{word}ا") if language == "ar" else (word,):
+                forms.setdefault(form, set()).update(owners)
     return _frozen(forms)
 
 
