@@ -37,8 +37,8 @@ def hit(id: str, score: float, vector: list[float], language: str | None = None)
 
 
 def test_words_and_vectors_add_up_by_language() -> None:
-    own, foreign = hit("own", 5.0, [0.6, 0.8], "en"), hit("foreign", 0.0, [1.0, 0.0], "ar")
-    legs = Legs([1.0, 0.0], "en", 10.0, [foreign, own], [own])
+    own, foreign = hit("own", 0.6, [], "en"), hit("foreign", 1.0, [], "ar")
+    legs = Legs([1.0, 0.0], "en", 10.0, [foreign, own], [hit("own", 5.0, [0.6, 0.8], "en")])
     fused = legs.fuse(Fusion(same=0.5, other=0.4, threshold=0.2))
     assert [(one.id, round(one.score, 6)) for one in fused] == [("own", 0.8), ("foreign", 0.4)]
     fused = legs.fuse(Fusion(same=0.1, other=1.0, threshold=0.2, floor=0.2))
@@ -48,8 +48,16 @@ def test_words_and_vectors_add_up_by_language() -> None:
     assert by_rank[0].score == pytest.approx(1 / 62 + 1 / 61)
 
 
+def test_a_hit_by_words_alone_has_the_cosine_of_its_vector() -> None:
+    words = [hit("near", 5.0, [0.6, 0.8]), hit("none", 5.0, []), hit("zero", 5.0, [0.0, 0.0])]
+    fused = Legs([1.0, 0.0], "en", 10.0, [], words).fuse(Fusion(same=0.5, other=0.4, threshold=0.2))
+    assert {one.id: round(one.score, 6) for one in fused} == {"near": 0.8, "none": 0.5, "zero": 0.5}
+    same = Legs([1.0, 0.0], "en", 10.0, [], words[::2]).fuse(Fusion(same=0.5, other=0.4, threshold=0.2))
+    assert {one.id: round(one.score, 6) for one in same} == {"near": 0.8, "zero": 0.5}
+
+
 def test_a_passage_of_no_language_counts_as_the_questions() -> None:
-    legs = Legs([1.0, 0.0], "zh-hant", 1.0, [hit("a", 0.0, [1.0, 0.0]), hit("b", 0.0, [1.0, 0.0], "zh")], [])
+    legs = Legs([1.0, 0.0], "zh-hant", 1.0, [hit("a", 1.0, []), hit("b", 1.0, [], "zh")], [])
     assert {one.score for one in legs.fuse(Fusion(0.3, 0.9, 0.2))} == {0.3}
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from langchain_core.documents import Document
 
+from qwen_agentkit.text.verification import verify_citations
 from tests.test_statements import verdicts
 
 # The language of the passage, the passage, and an answer that says something else.
@@ -84,3 +86,17 @@ def test_another_statement_is_found(language: str, passage: str, answer: str) ->
 @pytest.mark.parametrize(("language", "passage", "answer"), RIGHT)
 def test_the_same_statement_is_supported(language: str, passage: str, answer: str) -> None:
     assert verdicts(language, passage, answer) == {"supported"}
+
+
+@pytest.mark.parametrize(
+    ("passage", "answer", "missing"),
+    [
+        ("Dogs are not allowed.", "Dogs are allowed [1].", "not"),
+        ("Dogs are allowed.", "Dogs are never allowed [1].", "never"),
+        ("The lift isn't working.", "The lift is working [1].", "isn't"),
+    ],
+)
+def test_the_negation_is_named(passage: str, answer: str, missing: str) -> None:
+    page = Document(passage, metadata={"source": "page.md", "language": "en"})
+    (sentence,) = verify_citations(answer, [page])["sentences"]
+    assert sentence["missing"] == [{"kind": "negation", "text": missing}]

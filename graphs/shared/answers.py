@@ -20,7 +20,7 @@ from qwen_agentkit.graphs.shared.runtime import Stage, Update
 from qwen_agentkit.graphs.shared.state import RagContext, RagState
 from qwen_agentkit.text.citations import Citation, document_source, resolve_citations, without_markers
 from qwen_agentkit.text.languages import detect_language, has_phrase, language_name, phrase
-from qwen_agentkit.text.question_kinds import fitness
+from qwen_agentkit.text.question_kinds import fitness, lacks_answer
 from qwen_agentkit.text.sentences import split_sentences
 from qwen_agentkit.text.verification import Verification, treat_unsupported
 
@@ -74,8 +74,9 @@ def extract_answer(
     if reranker is None or not candidates:
         best = candidates[:1]
     else:
-        best = _keep_best(reranker.compress_documents(candidates, question), question)[:sentences]
-    if not best:
+        ranked = reranker.compress_documents([_under_headings(one) for one in candidates], question)
+        best = _keep_best([_alone(one) for one in ranked], question)[:sentences]
+    if not best or _lacks_answer(question, best[0]):
         return "", []
     citations: list[Citation] = [
         {"marker": s.metadata["marker"], "source": s.metadata["source"], "quote": s.page_content}
@@ -94,6 +95,7 @@ def _split_passage(number: int, document: Document) -> list[Document]:
         "source": document_source(document),
         "passage_score": _score(document),
         "language": str(metadata.get("language") or ""),
+        "headings": "\n".join(heading for heading in sorted(headings) if heading),
     }
     found = []
     for text, start, _ in split_sentences(document.page_content):
@@ -101,6 +103,21 @@ def _split_passage(number: int, document: Document) -> list[Document]:
         if text not in headings and not line.lstrip().startswith("#"):
             found.append(Document(text, metadata=dict(known)))
     return found
+
+
+def _under_headings(sentence: Document) -> Document:
+    """A sentence below the title and headings of its page.
+
+    A reranker then sees what the sentence is about, and one that repeats the subject has no advantage.
+    """
+    text, headings = sentence.page_content, sentence.metadata["headings"]
+    whole = f"{headings}\n{text}" if headings else text
+    return Document(whole, metadata={**sentence.metadata, "sentence": text})
+
+
+def _alone(sentence: Document) -> Document:
+    """The sentence as it stands in its passage."""
+    return Document(sentence.metadata["sentence"], metadata=sentence.metadata)
 
 
 def _keep_best(ranked: Sequence[Document], question: str) -> list[Document]:
@@ -114,6 +131,11 @@ def _keep_best(ranked: Sequence[Document], question: str) -> list[Document]:
     ]
     scored.sort(key=lambda pair: -pair[0])
     return [sentence for score, sentence in scored if score >= _NEAR_BEST * scored[0][0]]
+
+
+def _lacks_answer(question: str, sentence: Document) -> bool:
+    text = sentence.page_content
+    return lacks_answer(question, text, sentence.metadata["language"] or detect_language(text))
 
 
 def _fitness(question: str, sentence: Document) -> float:

@@ -70,11 +70,14 @@ def print_comparison(found: Comparison) -> None:
 
 
 def print_crowding(found: dict[str, dict[str, Estimate]]) -> None:
-    """Print how often a foreign answer is among the first ten, by language of the question."""
+    """Print how often a foreign answer is found, by language of the question."""
     table = _table("asked in", *next(iter(found.values())))
     for language, stages in found.items():
         table.add_row(language, *(_estimate(one) for one in stages.values()))
-    console().print("Share of questions whose answer in another language is among the first ten passages:")
+    console().print(
+        "Share of questions whose answer in another language is among the first ten passages, or the "
+        "candidates. One search: without the one among passages in other languages."
+    )
     console().print(table)
 
 

@@ -186,7 +186,7 @@ def currency_forms(language: str) -> Forms:
         codes = [code for code in _current_currencies() if code in locale.currencies]
         names = {
             code: {normalize_text(locale.currencies[code])}
-            | {normalize_text(get_currency_name(code, count, locale)) for count in (1, 2, 5)}
+            | {normalize_text(get_currency_name(code, count, locale)) for count in (1, 2, 5, 11)}
             for code in codes
         }
         for code in codes:
@@ -198,7 +198,9 @@ def currency_forms(language: str) -> Forms:
         for sign, code in _FURTHER_SIGNS.get(language, {}).items():
             forms.setdefault(normalize_text(sign), set()).update(code.split())
         for word, owners in _kinds(names).items():
-            forms.setdefault(word, set()).update(owners)
+            # Arabic counts from eleven on in the accusative, which CLDR lacks for most money: 45 ريالا.
+            for form in (word, f"{word}ا") if language == "ar" else (word,):
+                forms.setdefault(form, set()).update(owners)
     return _frozen(forms)
 
 

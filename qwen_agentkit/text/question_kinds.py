@@ -9,16 +9,20 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+import regex
+
 from qwen_agentkit.text.calendar_words import find_days, find_months, unnamed_days
-from qwen_agentkit.text.figures import Figure, find_figures
+from qwen_agentkit.text.figures import Figure, collect_values, find_figures
 from qwen_agentkit.text.folding import normalize_text
 from qwen_agentkit.text.minor_money import share_of
+from qwen_agentkit.text.names import find_names
 from qwen_agentkit.text.sparse import sparse_query
 from qwen_agentkit.text.spoken import spoken_times
+from qwen_agentkit.text.titles import find_titled_names
 
-__all__ = ["QuestionKind", "asked_kind", "fitness", "states_kind"]
+__all__ = ["QuestionKind", "asked_kind", "fitness", "lacks_answer", "states_kind"]
 
-QuestionKind = Literal["hour", "date", "price", "duration", "number"]
+QuestionKind = Literal["hour", "date", "price", "duration", "number", "person"]
 
 # The first kind whose words are in the question counts: "how much does it cost" asks for a price.
 _ASKED: dict[QuestionKind, str] = {
@@ -60,11 +64,24 @@ _ASKED: dict[QuestionKind, str] = {
         r"\b(?:how (?:many|much|far|high|old|big|large|deep|wide|fast|hot|tall|often)|wie ?viele?"
         r"|combien|cuánt[oa]s?"
         r"|quant[ioae]|hoeveel|ile|hur många|berapa|kaç)\b|сколько|скільки|^كم |\bكم\b|ما عدد|كم عدد"
-        r"|多少|几个|幾個|多高|多远|多大|多深"
-        r"|いくつ|何人|몇|कितन"
+        r"|多少|几个|幾個|多高|多远|多遠|多大|多深|多重|多长|多長|多宽|多厚|多快"
+        r"|いくつ|何人|몇|कितन|\bwie (?:hoch|lang|weit|alt|groß|schwer|tief|breit|schnell)\b"
+    ),
+    "person": (
+        r"\b(?:who|whom|whose|wer|wem|wen|wessen|quién(?:es)?|chi|quem|vem|hvem|kto|kogo|komu|kdo|kim|siapa)\b"
+        r"|^(?:(?:à|de|par|avec) )?qui\b|\bc'est qui\b|\b(?:кто|кого|кому|кем|хто|кой|ко)\b|^ai\b|\bai\?"
+        r"|^من (?!اين|متي|اي |فضلك|خلال|الساعه|الساعة)|^من$|چه كسي|چه كساني|كيست|^מי\b|कौन|किसने|किसको"
+        r"|কে\b(?= |\?)|谁|誰|哪位|哪个人|什么人|だれ|どなた|누구|누가|ใคร|ποιο[ςσ]|ποια\b"
     ),
 }
-_WITHOUT: dict[QuestionKind, float] = {"hour": 0.3, "price": 0.4, "duration": 0.4, "date": 0.8, "number": 0.8}
+_WITHOUT: dict[QuestionKind, float] = {
+    "hour": 0.3,
+    "price": 0.4,
+    "duration": 0.4,
+    "date": 0.8,
+    "number": 0.8,
+    "person": 0.4,
+}
 """What is left of the score of a sentence that lacks what is asked for."""
 _NOTHING_NEW = 0.3
 """What is left for a sentence of which every word stands in the question."""
@@ -80,6 +97,8 @@ _ARTICLE = re.compile("^[وبفك]?(?:ال|لل)")
 _ARABIC_VOWEL = re.compile("[اويءئؤ]")
 _ENDING = re.compile("(?<=..)[ةهت]$")
 _TIME = re.compile(r"\d{1,2}:\d{2}")
+# A first name and a last name; German capitalizes every noun, but seldom two in a row.
+_TWO_CAPITALS = regex.compile(r"(?<=\S )\p{Lu}\p{L}+ \p{Lu}\p{L}+")
 _FREE = re.compile(
     r"\b(?:free|no charge|kostenlos|gratis|gratuit\w*|grátis|za darmo)\b|бесплатн|مجان|免费|免費|無料"
     r"|무료|निःशुल्क"
@@ -101,6 +120,8 @@ def states_kind(kind: QuestionKind, sentence: str, language: str) -> bool:
         language: Its language, an ISO 639-1 code.
     """
     figures = find_figures(sentence, language)
+    if kind == "person":
+        return _names_somebody(sentence, language)
     if kind == "number":
         return any(_is_number(figure) for figure in figures)
     if kind == "price":
@@ -114,6 +135,25 @@ def states_kind(kind: QuestionKind, sentence: str, language: str) -> bool:
     if kind == "hour":
         return bool(spoken_times(text, language)[1])
     return bool(find_days(text, language) or find_months(text, language) or any(map(_is_year, figures)))
+
+
+def lacks_answer(question: str, sentence: str, language: str) -> bool:
+    """Tell whether a sentence cannot answer a question, because it has no number or no money to answer with.
+
+    Only where the form of an answer is certain: a price has money in it or is free; how many, how high, how
+    long and what time are answered with a number or a day.
+
+    Args:
+        question: What is asked.
+        sentence: A sentence of a passage.
+        language: The language of the sentence, an ISO 639-1 code.
+    """
+    kind = asked_kind(question)
+    if kind in (None, "date", "person"):
+        return False
+    if kind == "price":
+        return not (states_kind("price", sentence, language) or _has_bare_number(sentence, language))
+    return not (collect_values(sentence, language) or spoken_times(normalize_text(sentence), language)[1])
 
 
 def fitness(question: str, sentence: str, language: str) -> float:
@@ -166,6 +206,25 @@ def _may_be_about(question: str, sentence: str, language: str) -> bool:
     text = normalize_text(sentence)
     stated = {day.number for day in find_days(text, language)} | set(map(str, unnamed_days(text)))
     return not wanted or not stated or bool(wanted & stated)
+
+
+def _names_somebody(sentence: str, language: str) -> bool:
+    """Tell whether a sentence has a name; in scripts without capitals, whether it has one beside a title."""
+    return bool(
+        find_titled_names(sentence, language)
+        or find_names(sentence, language)
+        or _TWO_CAPITALS.search(sentence)
+    )
+
+
+def _has_bare_number(sentence: str, language: str) -> bool:
+    """Tell whether a sentence has a number that may be a price: without a unit, and in no date or time."""
+    figures = find_figures(sentence, language)
+    if any(_is_hour(figure) or _is_year(figure) for figure in figures) or find_months(
+        normalize_text(sentence), language
+    ):
+        return False
+    return any(_is_number(figure) and not figure.measure for figure in figures)
 
 
 def _terms(text: str, language: str) -> set[int]:

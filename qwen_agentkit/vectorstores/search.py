@@ -99,21 +99,26 @@ class Legs:
         """Return all hits with their fused scores, best first.
 
         With weights the score is the share of the question's words in the passage plus the weighted cosine,
-        0 to 1; the hits need their vectors. This is a convex combination with a theoretical maximum, which
-        loses less than ranks do: Bruch, Gai and Ingber, 2023, https://doi.org/10.1145/3596512. Without
-        weights, nothing is known of the embedder, and the ranks are fused half and half.
+        0 to 1; hits by words alone need their vectors. This is a convex combination with a theoretical
+        maximum, which loses less than ranks do: Bruch, Gai and Ingber, 2023,
+        https://doi.org/10.1145/3596512. Without weights, nothing is known of the embedder, and the ranks are
+        fused half and half.
         """
         hits = {hit.id: hit for hit in [*self.words, *self.dense]}
         if fusion is None:
             rankings = [[hit.id for hit in self.dense], [hit.id for hit in self.words]]
             scores = reciprocal_rank_fusion(rankings)
             return [replace(hits[id], score=score) for id, score in scores.items()]
-        shares, question = self.shares(), np.asarray(self.vector, dtype=np.float64)  # converted once
-        fused = []
+        shares, fused = self.shares(), []
+        cosines = {hit.id: hit.score for hit in self.dense}
+        others = [hit for hit in self.words if hit.id not in cosines]
+        vectors = [hit.vector for hit in others]
+        cosines |= zip((hit.id for hit in others), _relevances(self.vector, vectors), strict=True)
         for id, hit in hits.items():
+            cosine = cosines[id]
             weight = fusion.same if is_language(hit, self.language) else fusion.other
-            cosine = max(0.0, relevance(question, hit.vector) - fusion.floor)
-            fused.append(replace(hit, score=min(1.0, shares.get(id, 0.0) + weight * cosine)))
+            more = weight * max(0.0, cosine - fusion.floor)
+            fused.append(replace(hit, score=min(1.0, shares.get(id, 0.0) + more)))
         return sorted(fused, key=lambda hit: -hit.score)
 
     def shares(self) -> dict[str, float]:
@@ -129,18 +134,18 @@ def search_legs(
     condition: Condition,
     *,
     weighted: bool = True,
-    with_vectors: bool = True,
+    with_vectors: bool = False,
 ) -> Legs:
     """Search by meaning and by words; arguments as in `search_hits`.
 
-    Only with `weighted` can the legs be fused with weights, which takes vectors and the number of passages.
+    Only with `weighted` can the legs be fused with weights, which takes vectors of the hits by words and the
+    number of passages.
     Where passages in the language of the question leave no place to others, the best of the others follow,
     and a weight brings up the one that answers.
     """
     stored = _stored_languages(backend, condition)
     language = detect_language(query, among=stored)
     terms = sparse_query(query, language)
-    with_vectors = with_vectors or weighted
     rarity = _largest_rarity(backend.count(EVERYTHING) if weighted else 0)
     most = query_mass(query, language) * LARGEST_TERM * rarity
     dense = backend.search(vector, limit, condition, with_vectors)
@@ -151,7 +156,8 @@ def search_legs(
         known = {hit.id for hit in dense}
         more = backend.search(vector, limit // _FOREIGN, foreign, with_vectors)
         dense = [*dense, *(hit for hit in more if hit.id not in known)]
-    words = backend.search(terms, limit, condition, with_vectors)
+    # The search by meaning knows its cosines; many vectors take longer to hand over than to search.
+    words = backend.search(terms, limit, condition, with_vectors or weighted)
     return Legs(vector, language, most or 1.0, dense, words)
 
 
@@ -186,6 +192,19 @@ def relevance(query: Sequence[float] | NDArray[np.float64], document: Sequence[f
         return 0.0
     norms = float(np.linalg.norm(one) * np.linalg.norm(other))
     return min(1.0, max(0.0, float(one @ other) / norms)) if norms else 0.0
+
+
+def _relevances(query: Sequence[float], documents: Sequence[list[float] | None]) -> list[float]:
+    """Return the `relevance` of each vector; all are multiplied at once."""
+    if any(document is None or len(document) != len(query) for document in documents):
+        return [relevance(query, document) for document in documents]
+    question, matrix = np.asarray(query, dtype=np.float64), np.asarray(documents, dtype=np.float64)
+    if not len(documents):
+        return []
+    norms = np.sqrt(np.einsum("ij,ij->i", matrix, matrix)) * np.linalg.norm(question)
+    cosines = np.divide(matrix @ question, norms, out=np.zeros_like(norms), where=norms > 0)
+    found: list[float] = cosines.clip(0.0, 1.0).tolist()
+    return found
 
 
 def check_query_text(query: str) -> None:
