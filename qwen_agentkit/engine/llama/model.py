@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -31,6 +33,15 @@ _ARCHITECTURES = ("qwen2", "qwen3")
 
 # Tokens that a server has room for at first; doubled as often as a text needs it.
 _FIRST = 512
+
+# llama.cpp keeps the vocabulary of the last grammar by the address of its model, in one place for all
+# threads. So no two grammars are begun at once; and a model that is loaded where one with another vocabulary
+# was before would be held to that one's tokens.
+_beginning = threading.Lock()
+_constrained: set[str] = set()  # vocabularies that a grammar was begun for
+
+# A grammar that allows everything.
+_ANY = "%llguidance {}\nstart: /(?s:.*)/"
 
 
 class GgufFile:
@@ -138,7 +149,18 @@ class LlamaModel(Vocabulary):
             take: Takes a chunk, and returns whether to stop.
         """
         with self._serving(tokens) as server:
-            server.handle_completions(dict(body), take)
+            if not body.get("grammar"):
+                server.handle_completions(dict(body), take)
+                return
+            _constrained.add(self._vocabulary)
+            with ExitStack() as beginning:
+                beginning.enter_context(_beginning)
+
+                def take_first(chunk: dict[str, Any]) -> bool:
+                    beginning.close()
+                    return take(chunk)
+
+                server.handle_completions(dict(body), take_first)
 
     def ask(self, route: str, tokens: int, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return the whole answer of a route: "completions", "embeddings" or "rerank".
@@ -186,11 +208,31 @@ class LlamaModel(Vocabulary):
         self._server, self._room = None, 0  # frees its memory first
         if not self._gpu:
             self._check_memory(room)
-        self._server = start_server(
-            self.file.path, self._use, room=room, threads=torch.get_num_threads(), gpu=self._gpu
-        )
+        self._server = self._load(room)
         self._room = room
         give_back_memory()
+
+    def _load(self, room: int) -> Any:
+        """Return a new server, which no grammar takes for an earlier one."""
+        threads = torch.get_num_threads()
+        server = start_server(self.file.path, self._use, room=room, threads=threads, gpu=self._gpu)
+        if self._use != "chat" or not _constrained - {self._vocabulary}:
+            return server
+        # The address of this one is noted for its grammar, and the next one has another.
+        with _beginning:
+            server.handle_completions({"prompt": [0], "max_tokens": 1, "grammar": _ANY})
+        return start_server(self.file.path, self._use, room=room, threads=threads, gpu=self._gpu)
+
+    @cached_property
+    def _vocabulary(self) -> str:
+        """A digest of the tokenizer."""
+        return hashlib.sha256(self.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+
+    def affordable_tokens(self) -> int:
+        """Return how many tokens half of the free memory holds the keys and values of."""
+        if self._gpu:
+            return self._context
+        return int(free_memory(torch.device("cpu")) // 2 // self.file.bytes_of(1, rounded=True))
 
     def _check_memory(self, room: int) -> None:
         """Refuse what would only run by reading the file again and again, or not at all."""
