@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -34,14 +32,9 @@ _ARCHITECTURES = ("qwen2", "qwen3")
 # Tokens that a server has room for at first; doubled as often as a text needs it.
 _FIRST = 512
 
-# llama.cpp keeps the vocabulary of the last grammar by the address of its model, in one place for all
-# threads. So no two grammars are begun at once; and a model that is loaded where one with another vocabulary
-# was before would be held to that one's tokens.
+# llama.cpp keeps the vocabulary of the last grammar in one place for all threads, without a lock. So no two
+# grammars are begun at once.
 _beginning = threading.Lock()
-_constrained: set[str] = set()  # vocabularies that a grammar was begun for
-
-# A grammar that allows everything.
-_ANY = "%llguidance {}\nstart: /(?s:.*)/"
 
 
 class GgufFile:
@@ -152,7 +145,6 @@ class LlamaModel(Vocabulary):
             if not body.get("grammar"):
                 server.handle_completions(dict(body), take)
                 return
-            _constrained.add(self._vocabulary)
             with ExitStack() as beginning:
                 beginning.enter_context(_beginning)
 
@@ -208,25 +200,11 @@ class LlamaModel(Vocabulary):
         self._server, self._room = None, 0  # frees its memory first
         if not self._gpu:
             self._check_memory(room)
-        self._server = self._load(room)
+        self._server = start_server(
+            self.file.path, self._use, room=room, threads=torch.get_num_threads(), gpu=self._gpu
+        )
         self._room = room
         give_back_memory()
-
-    def _load(self, room: int) -> Any:
-        """Return a new server, which no grammar takes for an earlier one."""
-        threads = torch.get_num_threads()
-        server = start_server(self.file.path, self._use, room=room, threads=threads, gpu=self._gpu)
-        if self._use != "chat" or not _constrained - {self._vocabulary}:
-            return server
-        # The address of this one is noted for its grammar, and the next one has another.
-        with _beginning:
-            server.handle_completions({"prompt": [0], "max_tokens": 1, "grammar": _ANY})
-        return start_server(self.file.path, self._use, room=room, threads=threads, gpu=self._gpu)
-
-    @cached_property
-    def _vocabulary(self) -> str:
-        """A digest of the tokenizer."""
-        return hashlib.sha256(self.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
 
     def affordable_tokens(self) -> int:
         """Return how many tokens half of the free memory holds the keys and values of."""
