@@ -32,5 +32,5 @@ def answer_by_llama(
         ModelError: llama.cpp failed.
     """
     asked = ask(model, request)
-    tokens = LlamaTokens(model, asked, request.thinking_budget, cancelled)
+    tokens = LlamaTokens(model, asked, request.thinking_budget, request.max_tokens, cancelled)
     yield from read_answer(model, request, asked, tokens, tokens)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -37,6 +37,10 @@ _ARCHITECTURES = ("qwen2", "qwen3", "qwen2moe", "qwen3moe")
 
 # Tokens that a server has room for at first; doubled as often as a text needs it.
 _FIRST = 512
+
+# llama.cpp keeps the vocabulary of the last grammar in one place for all threads, without a lock. So no two
+# grammars are begun at once.
+_beginning = threading.Lock()
 
 
 class GgufFile:
@@ -146,7 +150,17 @@ class LlamaModel(Vocabulary):
             take: Takes a chunk, and returns whether to stop.
         """
         with self._serving(tokens) as server:
-            server.handle_completions(dict(body), take)
+            if not body.get("grammar"):
+                server.handle_completions(dict(body), take)
+                return
+            with ExitStack() as beginning:
+                beginning.enter_context(_beginning)
+
+                def take_first(chunk: dict[str, Any]) -> bool:
+                    beginning.close()
+                    return take(chunk)
+
+                server.handle_completions(dict(body), take_first)
 
     def ask(self, route: str, tokens: int, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return the whole answer of a route: "completions", "embeddings" or "rerank".
@@ -228,6 +242,12 @@ class LlamaModel(Vocabulary):
         )
         self._room = room
         give_back_memory()
+
+    def affordable_tokens(self) -> int:
+        """Return how many tokens half of the free memory holds the keys and values of."""
+        if self._gpu:
+            return self._context
+        return int(free_memory(torch.device("cpu")) // 2 // self.file.bytes_of(1, rounded=True))
 
     def _check_memory(self, room: int) -> None:
         """Refuse what would only run by reading the file again and again, or not at all."""

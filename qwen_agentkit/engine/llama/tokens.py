@@ -27,7 +27,7 @@ from qwen_agentkit.engine.llama.model import LlamaModel
 __all__ = ["LlamaTokens"]
 
 # Tokens of a part, so that room for keys and values grows with the answer. A call or an object cannot be
-# taken up again in the middle, and so gets more.
+# taken up again in the middle, and so gets more, and what max_tokens asks for if memory allows it.
 _PART, _WHOLE = 512, 2048
 
 # Tokens before the next that count as said before, for presence_penalty; llama.cpp's own default.
@@ -41,6 +41,7 @@ class LlamaTokens(Iterator[int]):
         model: The model.
         asked: The request as tokens.
         budget: Most tokens of a thought; None for as many as leave room for the answer.
+        wanted: Tokens that the caller asks room for; None leaves it to this package.
         cancelled: Set it from another thread to stop within one token.
 
     Attributes:
@@ -53,7 +54,12 @@ class LlamaTokens(Iterator[int]):
     """
 
     def __init__(
-        self, model: LlamaModel, asked: Asked, budget: int | None, cancelled: threading.Event
+        self,
+        model: LlamaModel,
+        asked: Asked,
+        budget: int | None,
+        wanted: int | None,
+        cancelled: threading.Event,
     ) -> None:
         model.room_after(asked.prompt.tokens)
         self._model, self._asked, self._cancelled = model, asked, cancelled
@@ -64,6 +70,7 @@ class LlamaTokens(Iterator[int]):
         self._closing = model.encode_prompt(CLOSING)
         self._longest = longest_thought(asked.limit, len(self._closing))
         self._budget = budget
+        self._whole = max(_WHOLE, min(wanted, model.affordable_tokens()) if wanted else 0)
         self._lark = self._write_grammar() if asked.constrained else ""
         if self._lark:
             compile_grammar(model, self._lark)  # before anything is written
@@ -155,7 +162,7 @@ class LlamaTokens(Iterator[int]):
         model, lark = self._model, "" if self._thinking else self._lark
         matcher = compile_grammar(model, lark) if lark else None
         prompt = [*self._asked.prompt.tokens, *self._written]
-        count = min(self._left, _WHOLE if lark else _PART)
+        count = min(self._left, self._whole if lark else _PART)
         body = {
             "prompt": prompt,
             "max_tokens": count,
