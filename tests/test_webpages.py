@@ -163,6 +163,8 @@ HOSTILE: dict[str, Callable[[int], str]] = {
     "consent": lambda n: "<div class=cookie>" * n + "x" + "</div>" * n,
     "headings": lambda n: "<header><h1>a" * n,
     "attributes": lambda n: "<a " + " ".join(f"a{i}" for i in range(n)),
+    "struck": lambda n: "<s>x" * n + "</s>" * n,
+    "roots": lambda n: "<mroot><mn>1</mn>" * n + "</mroot>" * n,
     "paragraphs": lambda n: "<p><b>" + "<b>" * n + "<div></div>" * n,
 }
 

@@ -145,6 +145,7 @@ class _Page:
         self._all = Counter[str]()
         self._tables: list[Table] = []
         self._raised = ""  # "sup" or "sub"
+        self._struck = 0  # how many open elements strike their text through
         self._in_title = False
         self._label = ""  # the text of the label that ended last, and how many pieces there were then
         self._behind_label = 0
@@ -216,6 +217,7 @@ class _Page:
         self._raised = position_of(style) or self._raised
         lines = f"{style.get('text-decoration', '')} {style.get('text-decoration-line', '')}"
         self._open[-1].struck |= "line-through" in lines.split()
+        self._struck += self._open[-1].struck
         if style.get("display") in _APART and not self._border(name):
             self._open[-1].border = "\n"
         elif style.get("display") == "table-cell":
@@ -324,9 +326,10 @@ class _Page:
         self._counts[-1][name] -= 1
         self._all[name] -= 1
         self._raised = element.raised
-        if name == "mroot":
+        self._struck -= element.struck
+        if name == "mroot" and len(self._pieces) - element.start < _SHORT:
             self._write_root(element)
-        elif element.struck and not self._all["pre"]:
+        elif closed and element.struck and not self._struck and not self._all["pre"]:
             text = mark_struck(self._text_since(element.start))
             self._pieces[element.start :] = [(False, text)]
         if self._tables:
