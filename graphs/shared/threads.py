@@ -42,7 +42,7 @@ def run_in_thread(work: Callable[[], T], name: str) -> Future[T]:
     future: Future[T] = Future()
     future.set_running_or_notify_cancel()  # from here on the future cannot be cancelled
     _running.add(future)  # type: ignore[arg-type]  # a set of futures of any kind
-    future.add_done_callback(_running.discard)  # type: ignore[arg-type]  # the same
+    future.add_done_callback(_running.discard)
     context = contextvars.copy_context()  # holds the callbacks of the run
 
     def run() -> None:
