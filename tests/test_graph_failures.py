@@ -140,7 +140,12 @@ def test_a_search_is_given_up_after_a_minute_unless_told() -> None:
 
 
 async def test_a_cancelled_run_does_not_wait_for_a_search_that_hangs() -> None:
-    hanging, before = threading.Event(), set(threading.enumerate())
+    hanging = threading.Event()
+
+    def working(name: str) -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread.name == name]
+
+    before = set(working("qwen-agentkit-deadline"))  # of tests whose searches still hang
 
     class Hanging(Shelf):
         def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
@@ -148,17 +153,17 @@ async def test_a_cancelled_run_does_not_wait_for_a_search_that_hangs() -> None:
             return []
 
     running = asyncio.create_task(create_rag_graph(None, Hanging()).ainvoke(QUESTION))
-    while not any("deadline" in thread.name for thread in set(threading.enumerate()) - before):
+    while not set(working("qwen-agentkit-deadline")) - before:
         await asyncio.sleep(0.01)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
     start = time.perf_counter()
     try:
-        while any("node" in thread.name for thread in set(threading.enumerate()) - before):
+        while working("qwen-agentkit-node"):
             assert time.perf_counter() - start < 15, "a node waits for the search"
             await asyncio.sleep(0.01)
-        assert all(thread.daemon for thread in set(threading.enumerate()) - before)
+        assert all(thread.daemon for thread in working("qwen-agentkit-deadline"))
     finally:
         hanging.set()
 
@@ -167,9 +172,9 @@ HANGS = """
 import asyncio, threading
 from langchain_core.retrievers import BaseRetriever
 from qwen_agentkit.graphs import create_rag_graph
-from qwen_agentkit.graphs.shared import runtime
+from qwen_agentkit.graphs.shared import threads
 
-runtime._EXIT_SECONDS = 0.1
+threads._EXIT_SECONDS = 0.1
 
 class Hanging(BaseRetriever):
     def _get_relevant_documents(self, query, *, run_manager):

@@ -17,7 +17,8 @@ from langchain_core.messages import ToolMessage
 from langgraph.types import Command
 
 from qwen_agentkit.errors import AccessError
-from qwen_agentkit.graphs.shared.runtime import ALWAYS_RAISED, run_in_thread
+from qwen_agentkit.graphs.shared.runtime import ALWAYS_RAISED
+from qwen_agentkit.graphs.shared.threads import run_in_thread
 
 __all__ = ["ToolLimitsMiddleware", "cut_text", "read_failure"]
 

@@ -6,15 +6,13 @@ Knows LangGraph's runtime, LangChain's callbacks and threads. Does not know what
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextvars
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
-from weakref import WeakSet
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
@@ -34,6 +32,7 @@ from qwen_agentkit.errors import (
     StoreMismatchError,
     StoreNotFoundError,
 )
+from qwen_agentkit.graphs.shared.threads import run_in_thread
 
 __all__ = [
     "ALWAYS_RAISED",
@@ -44,7 +43,6 @@ __all__ = [
     "Update",
     "add_nodes",
     "count_thought",
-    "run_in_thread",
     "run_with_deadline",
 ]
 
@@ -65,9 +63,6 @@ ALWAYS_RAISED = (
 # One slot per running async node. asyncio's default pool has four threads more than cores, and most questions
 # would wait for one although they can share the steps of one model.
 _SLOTS = threading.BoundedSemaphore(64)
-_THREADS: WeakSet[threading.Thread] = WeakSet()
-_EXIT_SECONDS = 2.0
-"""How long the process waits for running threads when it exits."""
 _POLL_SECONDS = 0.05
 """How often a wait looks whether the run was cancelled."""
 _cancelled: contextvars.ContextVar[threading.Event | None] = contextvars.ContextVar(
@@ -243,24 +238,6 @@ class _Node(Runnable[Any, Update], Generic[ContextT]):
         return {**update, "timings": {**timings, name: timings.get(name, 0.0) + seconds}}
 
 
-def run_in_thread(work: Callable[[], T], name: str) -> Future[T]:
-    """Run `work` in a daemon thread, which does not keep the process alive."""
-    future: Future[T] = Future()
-    future.set_running_or_notify_cancel()  # from here on the future cannot be cancelled
-    context = contextvars.copy_context()  # holds the callbacks of the run
-
-    def run() -> None:
-        try:
-            future.set_result(context.run(work))
-        except BaseException as error:  # raised where the result is read
-            future.set_exception(error)
-
-    thread = threading.Thread(target=run, name=name, daemon=True)
-    _THREADS.add(thread)
-    thread.start()
-    return future
-
-
 def run_with_deadline(seconds: float | None, work: Callable[[], T]) -> T:
     """Run `work` and return its result, or give up after `seconds`; None: wait as long as it takes.
 
@@ -281,11 +258,3 @@ def run_with_deadline(seconds: float | None, work: Callable[[], T]) -> T:
         if time.monotonic() >= end:
             raise DeadlineExceeded(f"no result after {seconds:g} s")
     return future.result()
-
-
-@atexit.register
-def _join_threads() -> None:
-    """Give running threads a moment to end: native code should not run while the interpreter shuts down."""
-    end = time.monotonic() + _EXIT_SECONDS
-    for thread in list(_THREADS):
-        thread.join(max(0.0, end - time.monotonic()))
