@@ -147,7 +147,8 @@ def test_a_process_that_is_forked_off_opens_the_store_itself(tmp_path: Path) -> 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_process_that_is_forked_off_leaves_the_copy_to_its_reader(tmp_path: Path) -> None:
     make(tmp_path / "store", 1)
-    with writing(tmp_path / "store"):
+    with writing(tmp_path / "store") as writer:
+        writer.run('store.add_texts(["two"])')
         reader = QwenVectorStore(BagOfWords(), path=tmp_path / "store", create=False)
         child = os.fork()
         if not child:

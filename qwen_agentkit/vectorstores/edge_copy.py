@@ -89,17 +89,17 @@ class CopyBackend:
     @property
     def maker(self) -> dict[str, Any] | None:
         """The fingerprint of the embedder that made the collection."""
-        return self._copies[-1].backend.maker
+        return self._latest().backend.maker
 
     @property
     def layout(self) -> Layout | None:
         """The vectors of the collection."""
-        return self._copies[-1].backend.layout
+        return self._latest().backend.layout
 
     @property
     def has_tenants(self) -> bool:
         """Whether points may belong to tenants."""
-        return self._copies[-1].backend.has_tenants
+        return self._latest().backend.has_tenants
 
     def retrieve(self, ids: Sequence[str]) -> list[Hit]:
         """Return the points that exist, in the order of the ids."""
@@ -183,9 +183,13 @@ class CopyBackend:
     def _refuse(self) -> NoReturn:
         raise self._reason
 
-    def _current(self) -> _Copy:
+    def _latest(self) -> _Copy:
         if self._process != os.getpid():
             raise forked_off(self._folder)
+        return self._copies[-1]
+
+    def _current(self) -> _Copy:
+        self._latest()  # before the lock, which another thread may have held when the process was forked off
         with self._lock:
             if self._copies[-1].is_stale(self._folder):
                 self._copies.append(_Copy(self._folder))

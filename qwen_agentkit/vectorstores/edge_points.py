@@ -120,9 +120,9 @@ def create_index(path: Path, kind: IndexKind) -> edge.UpdateOperation:
 def edge_point(point: Point, layout: Layout) -> edge.Point:
     """Convert a point."""
     # qdrant-edge copies the bytes of a buffer, and would ask a list for one number after the other.
-    vector: dict[str, Any] = {DENSE: memoryview(point.dense), SPARSE: edge.SparseVector(*point.sparse)}
+    vector: dict[str, Any] = {DENSE: point.dense.data, SPARSE: edge.SparseVector(*point.sparse)}
     if layout.first_stage:
-        vector[FIRST_STAGE] = memoryview(point.dense[: layout.first_stage])
+        vector[FIRST_STAGE] = point.dense[: layout.first_stage].data
     return edge.Point(id=point.id, vector=vector, payload=edge_payload(point.payload))
 
 
