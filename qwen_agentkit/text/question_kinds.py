@@ -65,7 +65,8 @@ _ASKED: dict[QuestionKind, str] = {
         r"|quant[ioae]|hoeveel|ile|hur många|berapa|kaç)\b|сколько|скільки|^كم |\bكم\b|ما عدد|كم عدد"
         r"|多少|几个|幾個|多高|多远|多遠|多大|多深|多重|多长|多長|多宽|多厚|多快"
         r"|いくつ|何人|몇|कितन|\bwie (?:hoch|lang|weit|alt|groß|schwer|tief|breit|schnell)\b"
-        r"|what temperature|how (?:hot|cold|warm|heavy)|welcher? temperatur|quelle température|qué temperatura"
+        r"|what temperature|how (?:hot|cold|warm|heavy)|welcher? temperatur|quelle température"
+        r"|qué temperatura"
         r"|каком температур|какой температур|درجه (?:ال)?حرار|什么温度|多少度|何度"
     ),
     "person": (
