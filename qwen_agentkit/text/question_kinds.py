@@ -109,7 +109,7 @@ _FREE = re.compile(
 
 def asked_kind(question: str) -> QuestionKind | None:
     """Return what a question asks for; None if that is not known."""
-    text = normalize_text(question)
+    text = normalize_text(question).replace("ة", "ه")  # Many write the one for the other.
     return next((kind for kind, words in _COMPILED.items() if words.search(text)), None)
 
 
