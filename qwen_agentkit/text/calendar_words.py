@@ -133,7 +133,7 @@ _WEEKDAYS = re.compile(
 _WEEKEND = re.compile(
     "week-?ends?|wochenende|fines? de semana|fim de semana|fins de semana|fine settimana"
     "|helg|выходн|вихідн"
-    "|víkend|hafta ?sonu|نهايه الاسبوع|اخر هفته|סוף השבוע|周末|週末|주말|สุดสัปดาห์|cuối tuần|akhir pekan"
+    "|víkend|hafta ?sonu|نهاي[هة] الاسبوع|اخر هفته|סוף השבוע|周末|週末|주말|สุดสัปดาห์|cuối tuần|akhir pekan"
     "|सप्ताहांत"
 )
 

@@ -66,6 +66,9 @@ _ASKED: dict[QuestionKind, str] = {
         r"|quant[ioae]|hoeveel|ile|hur många|berapa|kaç)\b|сколько|скільки|^كم |\bكم\b|ما عدد|كم عدد"
         r"|多少|几个|幾個|多高|多远|多遠|多大|多深|多重|多长|多長|多宽|多厚|多快"
         r"|いくつ|何人|몇|कितन|\bwie (?:hoch|lang|weit|alt|groß|schwer|tief|breit|schnell)\b"
+        r"|what temperature|how (?:hot|cold|warm|heavy)|welcher? temperatur|quelle température"
+        r"|qué temperatura"
+        r"|каком температур|какой температур|درجه (?:ال)?حرار|什么温度|多少度|何度"
     ),
     "person": (
         r"\b(?:who|whom|whose|wer|wem|wen|wessen|quién(?:es)?|chi|quem|vem|hvem|kto|kogo|komu|kdo|kim|siapa)\b"
@@ -107,7 +110,7 @@ _FREE = re.compile(
 
 def asked_kind(question: str) -> QuestionKind | None:
     """Return what a question asks for; None if that is not known."""
-    text = normalize_text(question)
+    text = normalize_text(question).replace("ة", "ه")  # Many write the one for the other.
     return next((kind for kind, words in _COMPILED.items() if words.search(text)), None)
 
 
