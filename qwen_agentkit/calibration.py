@@ -34,7 +34,7 @@ class Calibration:
         embedder: Name of the embedder.
         reranker: Name of the reranker.
         fusion: Weights of both searches; None fuses their ranks half and half.
-        reranks: Whether the reranker orders passages and scores their relevance; otherwise the search does.
+        share: How much of a passage's relevance is the reranker's score, 0 to 1; the rest is the search's.
         threshold: Relevance below which a passage does not answer, 0 to 1.
         data: What it was fitted on.
         date: When, as in 2026-12-01; "" for the catalog's.
@@ -43,14 +43,16 @@ class Calibration:
     embedder: str
     reranker: str
     fusion: Fusion | None
-    reranks: bool
+    share: float
     threshold: float
     data: str
     date: str = ""
 
     def describe(self) -> str:
         """Say in a line what is in use, and from which data."""
-        order = "reranked" if self.reranks else f"as the search has them ({self.reranker} lowers the order)"
+        order = f"by the search's score and {self.share:g} of {self.reranker}'s"
+        if self.share in (0, 1):
+            order = "reranked" if self.share else f"as the search has them ({self.reranker} lowers the order)"
         fused = (
             f"words plus {self.fusion.same:g} (other languages: {self.fusion.other:g}) of the vectors"
             if self.fusion
@@ -63,9 +65,9 @@ class Calibration:
 def catalog_calibration(embedder: str, reranker: str) -> Calibration:
     """Return what the catalog has of two models."""
     fusion, row = FUSIONS.get(embedder), THRESHOLDS.get(reranker, UNMEASURED)
-    if fusion is not None and not row.reranks:
-        return Calibration(embedder, reranker, fusion, False, fusion.threshold, fusion.data)
-    return Calibration(embedder, reranker, fusion, True, row.score, row.data)
+    if fusion is not None and row.share < 1:
+        return Calibration(embedder, reranker, fusion, row.share, fusion.threshold, fusion.data)
+    return Calibration(embedder, reranker, fusion, 1.0, row.score, row.data)
 
 
 def load_calibration(folder: Path, embedder: str, reranker: str) -> Calibration:
@@ -111,16 +113,17 @@ def save_calibration(folder: Path, calibration: Calibration) -> Path:
 def _parse(found: dict[str, Any]) -> Calibration:
     fusion = found["fusion"]
     calibration = Calibration(**{**found, "fusion": None if fusion is None else Fusion(**fusion)})
-    if not 0 <= calibration.threshold <= 1:
-        raise ValueError(f"threshold is {calibration.threshold}")
+    for name in ("threshold", "share"):
+        if not 0 <= getattr(calibration, name) <= 1:
+            raise ValueError(f"{name} is {getattr(calibration, name)}")
     return calibration
 
 
 class SearchOrder(BaseDocumentCompressor):
-    """Takes order and relevance of passages from the search, and leaves the rest to a reranker.
+    """Orders passages by the mean of two scores, that of the search and that of a reranker.
 
-    For a reranker that was measured to lower the order of the search. Texts that no search has scored, such
-    as the sentences of a passage, are ranked by the reranker.
+    For a reranker that alone was measured to lower the order of the search. Texts that no search has scored,
+    such as the sentences of a passage, are ranked by the reranker.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -128,6 +131,8 @@ class SearchOrder(BaseDocumentCompressor):
     reranker: QwenReranker
     threshold: float
     """Relevance below which a passage does not answer, 0 to 1."""
+    share: float = 0.0
+    """Weight of the reranker's score in the mean, 0 to 1; at 0 it is not asked."""
 
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
@@ -136,6 +141,11 @@ class SearchOrder(BaseDocumentCompressor):
         scores = [document.metadata.get("retrieval_score") for document in documents]
         if any(score is None for score in scores):
             return self.reranker.compress_documents(documents, query, callbacks)
+        if self.share:
+            judged = self.score([(query, document.page_content) for document in documents])
+            scores = [
+                (1 - self.share) * found + self.share * one for found, one in zip(scores, judged, strict=True)
+            ]
         scored = [
             document.model_copy(update={"metadata": {**document.metadata, "relevance_score": score}})
             for document, score in zip(documents, scores, strict=True)

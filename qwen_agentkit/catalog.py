@@ -342,13 +342,13 @@ class Threshold:
 
     Attributes:
         score: The threshold of the reranker's scores, 0 to 1.
-        reranks: Whether a preset uses the order and the scores of the reranker. Where it lowered the order of
-            the search, the search's own order and scores count.
+        share: How much of a passage's relevance a preset takes from the reranker, 0 to 1. The rest is the
+            search's own score. 0 leaves out a reranker that lowered the order of the search.
         data: What it was fitted on, and when.
     """
 
     score: float
-    reranks: bool = True
+    share: float = 1.0
     data: str = ""
 
 
@@ -360,7 +360,7 @@ FUSIONS: Mapping[str, Fusion] = {
 """By the name of the embedder."""
 UNMEASURED = Threshold(0.3)
 THRESHOLDS: Mapping[str, Threshold] = {
-    "nano-reranker": Threshold(0.3, False, data="XQuAD, half of it, 12 languages, December 2026"),
+    "nano-reranker": Threshold(0.35, 0.2, data="XQuAD, half of it, 12 languages, December 2026"),
 }
 """By the name of the reranker."""
 

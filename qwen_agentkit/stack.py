@@ -73,11 +73,13 @@ class Stack:
 
     @property
     def reranker(self) -> QwenReranker | SearchOrder:
-        """What orders passages and says how relevant they are; the search itself where reranking is worse."""
+        """What orders passages and says how relevant they are: the reranker, the search, or a mean of both."""
         measured = self.calibration
-        if measured.reranks:
+        if measured.share == 1:
             return self.reranking_model.model_copy(update={"threshold": measured.threshold})
-        return SearchOrder(reranker=self.reranking_model, threshold=measured.threshold)
+        return SearchOrder(
+            reranker=self.reranking_model, threshold=measured.threshold, share=measured.share
+        )
 
     @cached_property
     def chat(self) -> ChatQwen:

@@ -113,16 +113,16 @@ def test_thresholds_come_from_the_setting_the_reranker_or_the_catalog() -> None:
 def test_a_calibration_is_kept_beside_its_store(tmp_path: Path) -> None:
     catalog = load_calibration(tmp_path, "nano-embedding", "nano-reranker")
     assert catalog == catalog_calibration("nano-embedding", "nano-reranker")
-    assert not catalog.reranks
-    assert "nano-reranker lowers the order" in catalog.describe()
+    assert 0 < catalog.share < 1
+    assert "by the search's score and 0.2 of nano-reranker's" in catalog.describe()
     true = catalog_calibration("Qwen/Qwen3-Embedding-0.6B", "Qwen/Qwen3-Reranker-0.6B")
-    assert (true.fusion, true.reranks, true.threshold) == (None, True, 0.3)
+    assert (true.fusion, true.share, true.threshold) == (None, 1, 0.3)
     assert "not measured" in true.describe()
     file = save_calibration(tmp_path, catalog)
     assert load_calibration(tmp_path, "nano-embedding", "nano-reranker") == catalog
     with pytest.warns(UserWarning, match="does not count for other"):
         assert load_calibration(tmp_path, "other", "nano-reranker").fusion is None
-    for broken in ("{", "{}", json.dumps({**json.loads(file.read_text()), "threshold": 7})):
+    for broken in ("{", "{}", json.dumps({**json.loads(file.read_text()), "threshold": 7}), json.dumps({**json.loads(file.read_text()), "share": 2})):
         file.write_text(broken)
         with pytest.raises(InputError, match=r"calibration\.json.*Run it again, or delete"):
             load_calibration(tmp_path, "nano-embedding", "nano-reranker")

@@ -1,200 +1,233 @@
-"""The interaction model laid out as a three-layer Qwen3 model.
+"""A late interaction laid out as a five-layer Qwen3 model.
 
-Layer 0 tells the parts of the prompt apart (``Query`` and ``Document`` after a ``<`` are tokens of their
-own, and the later part outranks the earlier).  Layer 1 matches document tokens with query tokens, and with
-earlier tokens of the document.  Layer 2 gathers at the last position; its MLP multiplies the two averaged
-meanings (silu(z) u - silu(-z) u = z u).  A large constant in one coordinate keeps the last RMSNorm from
-bending the score, and only the score coordinate survives the final norm.
+A token's context is its own meaning and four times the average of the last three, weighed by rarity. A token
+of the question is found in a document as well as the nearest of the document's contexts is near to its own.
+The coverage is the share of the question that is found, weighed by rarity (as in ColBERT).
+
+Layer 0 tells the parts of the prompt apart and gathers each token's context. Layer 1 lets document tokens
+find their nearest question token: how near it is, its code, its weight. Layer 2 hands both to the next token,
+so that in layer 3 a token sees how well earlier ones found the same question token, and keeps what it adds:
+such additions sum up to the maximum, which a causal model could not look for from the question. Layer 4 sums
+them at the last position; the last RMSNorm divides them by the weight of the question.
 """
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
-from reranker_model import FLOOR, GATHER, MEANING, SCENERY, SHARP, SKETCH, Interaction
+import torch.nn.functional as F
+from scipy.optimize import linprog
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, Qwen3Config, Qwen3ForCausalLM
 
-WIDTH, HEAD, HEADS = 384, 128, 3
+WIDTH, HEAD, HEADS, LAYERS, BASE = 224, 256, 2, 5, 1e30
+MEANING, CODE = 176, 34  # coordinates of a token's meaning, and of the random code of its spelling
+WINDOW, MIX = 3, 4.0  # tokens of a context, and their weight beside the token's own meaning
+SHARP = 23.0  # largest attention logit of the matching layer
+PLAIN = 1.5  # length of a constant beside each context: the nearness that counts as half found
+CODES = slice(MEANING, MEANING + CODE)
+HANDED = slice(MEANING - CODE, MEANING)  # of the meaning's least coordinates, free from layer 2 on
 (
     IMPORTANCE,
     ONE,
-    IS_DOCUMENT_WORD,
-    IS_QUERY_WORD,
+    IS_QUERY,
+    IS_DOCUMENT,
     SINK,
     OF_QUERY,
     OF_DOCUMENT,
-    SURE,
-    VAGUE,
-    REPEATED,
+    FOUND,
+    WANTED,
+    HANDED_FOUND,
+    EARLIER,
+    NEW,
+    MASS,
     SCORE,
-    CONSTANT,
-) = range(MEANING, WIDTH)
-SLOW = torch.tensor([*range(22, 62), *range(86, 126)])  # RoPE base 1e9 hardly turns these
-FAST = range(6)  # these keep a token from finding itself
-SPARE = (126, 127)
-SHARPER = 120.0
-X, Y = 63, 62  # the plane of everything that is not meaning
-LENGTH, FLAG, LOUD, VERDICT, APART = 0.7, 0.3, 120.0, 0.7, 3.0
+) = range(MEANING + CODE, WIDTH)
+WAVES = 20  # pairs of coordinates that RoPE turns; it hardly turns the others
+SLOW = torch.tensor([*range(WAVES, HEAD // 2), *range(HEAD // 2 + WAVES, HEAD)])
+CONTENT, AT = SLOW[:MEANING], SLOW[MEANING:].tolist()
+LONG = 24.0  # a constant in every token, so that RMSNorm divides all by nearly the same
+SCALE = 4.0  # importances are stored divided by it
+FULL, PASSED = 8.0, 10.0  # lengths of a found code, and of one that is handed on
+FAR = 100.0  # keeps a token from being looked at
+LOUD, VERDICT = 8000.0, 0.7
+SLOPE, ZERO = 6.0, 0.35  # of the score's logit over the coverage
+SCENERY = ("Query", "Document", ">", ":", "<", "\n", "<|im_end|>", "<think>", "</think>", "assistant", "\n\n")
 
 
 def config(vocabulary: int) -> Qwen3Config:
     return Qwen3Config(
         vocab_size=vocabulary,
         hidden_size=WIDTH,
-        intermediate_size=256,
-        num_hidden_layers=3,
+        intermediate_size=32,
+        num_hidden_layers=LAYERS,
         num_attention_heads=HEADS,
         num_key_value_heads=HEADS,
         head_dim=HEAD,
         max_position_embeddings=8192,
         tie_word_embeddings=True,
-        rope_parameters={"rope_type": "default", "rope_theta": 1e9},
+        rope_parameters={"rope_type": "default", "rope_theta": BASE},
         bos_token_id=None,
         eos_token_id=2,
         pad_token_id=0,
     )
 
 
-def slope(cosine: float) -> float:
-    """The inverse of ``arc``, within what a head can express."""
-    cosine = max(min(cosine, 0.97), -0.97)
-    return cosine / math.sqrt(1 - cosine * cosine)
-
-
-def rms(*squares: float) -> float:
-    """What RMSNorm divides a token of length 1 + LENGTH² + squares by."""
-    return math.sqrt((1 + LENGTH**2 + sum(squares)) / WIDTH)
+def waves(wanted: dict[int, tuple[float, float]], below: float) -> np.ndarray:
+    """Amplitudes of cosines and sines whose sum lies in the bounds `wanted` at these distances, else `below`."""
+    distances = np.unique([*range(400), *np.linspace(400, 8192, 800).astype(int)])
+    angles = np.outer(distances, BASE ** (-np.arange(WAVES) / (HEAD // 2)))
+    basis = np.concatenate([np.cos(angles), -np.sin(angles)], axis=1)
+    low, high = np.full(len(distances), -np.inf), np.full(len(distances), below)
+    for distance, bounds in wanted.items():
+        low[distance], high[distance] = bounds
+    signed = np.concatenate([basis, -basis], axis=1)
+    rows, limits = np.concatenate([signed, -signed]), np.concatenate([high, -low])
+    kept = np.isfinite(limits)
+    found = linprog(np.ones(4 * WAVES), rows[kept], limits[kept], bounds=(0, None), method="highs").x
+    return found[: 2 * WAVES] - found[2 * WAVES :]
 
 
 class Layer:
-    """The weight matrices of one layer by their short names."""
+    """The weight matrices of one layer by their short names; a logit is ``reach`` times a cosine."""
 
-    def __init__(self, state: dict[str, Tensor], number: int, reach: float) -> None:
-        prefix = f"model.layers.{number}."
-        self.q, self.k, self.v, self.o = (state[f"{prefix}self_attn.{n}_proj.weight"] for n in "qkvo")
+    def __init__(self, state: dict[str, Tensor], number: int, squares: float) -> None:
+        self.state, self.prefix = state, f"model.layers.{number}."
+        self.q, self.k, self.v, self.o = (state[f"{self.prefix}self_attn.{n}_proj.weight"] for n in "qkvo")
         self.gate, self.up, self.down = (
-            state[f"{prefix}mlp.{n}_proj.weight"] for n in ("gate", "up", "down")
+            state[f"{self.prefix}mlp.{n}_proj.weight"] for n in ("gate", "up", "down")
         )
+        for norm in ("input_layernorm", "post_attention_layernorm"):  # what goes in comes out
+            state[f"{self.prefix}{norm}.weight"].fill_(math.sqrt((LONG**2 + squares) / WIDTH))
+
+    def reach(self, largest: float) -> None:
         for norm in ("q_norm", "k_norm"):
-            state[f"{prefix}self_attn.{norm}.weight"].fill_((reach / HEAD**0.5) ** 0.5)
+            self.state[f"{self.prefix}self_attn.{norm}.weight"].fill_((largest / HEAD**0.5) ** 0.5)
+
+    def distances(self, amplitudes: np.ndarray) -> None:
+        """Head 0 attends by distance."""
+        part = torch.from_numpy(amplitudes).float() / LONG
+        self.q[:WAVES, ONE], self.q[HEAD // 2 : HEAD // 2 + WAVES, ONE] = part[:WAVES], part[WAVES:]
+        self.k[:WAVES, ONE] = 1 / LONG
 
 
-def embed(tokens: Tensor, model: Interaction, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Meanings, importances and the marks of the prompt's words."""
-    one = {
-        t: tokenizer(t)["input_ids"][0] for t in (*SCENERY, "<|im_start|>", "Query", "Document", "yes", "no")
-    }
-    tokens[:, :MEANING], tokens[:, IMPORTANCE], tokens[:, ONE] = (
-        model.table,
-        model.importance * LENGTH,
-        LENGTH,
-    )
-    tokens[one["<|im_start|>"]] = 0
-    tokens[one["<|im_start|>"], ONE], tokens[one["<|im_start|>"], SINK] = LENGTH, 1.0
+def embed(
+    tokens: Tensor, table: Tensor, importance: Tensor, same: Tensor, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    """Meanings, codes, importances and the marks of the prompt's words."""
+    meaning = F.normalize(table, dim=1)
+    axes = torch.linalg.svd(meaning, full_matrices=False)[2][:MEANING]
+    codes = torch.randn(len(tokens), CODE, generator=torch.Generator().manual_seed(5))
+    weights = (importance + table.norm(dim=1).log()).clamp(-6, 4)
+    # A spelling weighs what its commonest form does: in Chinese, a token with a space before it is rare.
+    weights = torch.full_like(weights, 4).scatter_reduce(0, same, weights, "amin")[same]
+    tokens[:, :MEANING], tokens[:, CODES] = F.normalize(meaning @ axes.T), F.normalize(codes)[same]
+    tokens[:, IMPORTANCE], tokens[:, ONE] = weights / SCALE, LONG
+    one = {t: tokenizer(t)["input_ids"][0] for t in (*SCENERY, "<|im_start|>", "yes", "no")}
     for text in SCENERY:
-        tokens[one[text], IMPORTANCE] = FLOOR * LENGTH
-    tokens[one["Document"], IS_DOCUMENT_WORD] = tokens[one["Query"], IS_QUERY_WORD] = 0.5
+        tokens[one[text], IMPORTANCE] = -6 / SCALE
+    tokens[one["<|im_start|>"]] = 0
+    tokens[one["<|im_start|>"], ONE], tokens[one["<|im_start|>"], SINK] = LONG, 1.0
+    tokens[one["Query"], IS_QUERY] = tokens[one["Document"], IS_DOCUMENT] = 1.0
     tokens[one["yes"], SCORE], tokens[one["no"], SCORE] = VERDICT, -VERDICT
 
 
-def parts(layer: Layer) -> None:
-    """Layer 0, head 0."""
-    layer.q[X, ONE] = layer.k[Y, ONE] = layer.v[0, IS_QUERY_WORD] = layer.v[1, IS_DOCUMENT_WORD] = 1.0
-    layer.k[X, IS_DOCUMENT_WORD], layer.k[X, IS_QUERY_WORD] = 4.0, 1.2
-    layer.o[OF_QUERY, 0] = layer.o[OF_DOCUMENT, 1] = FLAG * rms(0.25) / 0.5
-
-
-def match(layer: Layer, model: Interaction) -> None:
-    """Layer 1: heads 0 and 1 find document tokens in the query, head 2 finds them earlier in the document."""
-    for head in (0, 1):
-        content, role = (float(p) for p in model.parts[head])
-        at, length = head * HEAD, math.hypot(content, role)
-        layer.q[at + SLOW, :MEANING] = layer.k[at + SLOW, :MEANING] = model.views[head] * content
-        layer.q[at + X, ONE], layer.k[at + X, OF_QUERY], layer.k[at + X, SINK] = (
-            role / LENGTH,
-            role / FLAG,
-            length,
-        )
-        # The repeat head needs sharper attention than these two: orthogonal lengths blunt theirs to SHARP.
-        layer.q[at + SPARE[0], ONE] = layer.k[at + SPARE[1], ONE] = (
-            math.sqrt(SHARPER / SHARP - 1) * length / LENGTH
-        )
-        layer.v[at, OF_QUERY] = 1.0
-    layer.o[SURE, 0] = layer.o[VAGUE, HEAD] = layer.o[REPEATED, 2 * HEAD] = rms(FLAG**2)
-    at, generator = 2 * HEAD, torch.Generator().manual_seed(11)
-    view = torch.linalg.qr(torch.randn(MEANING, SKETCH, generator=generator))[0].T * math.sqrt(
-        MEANING / SKETCH
+def gather_contexts(layer: Layer) -> None:
+    """Layer 0: head 0 averages the last tokens by importance, head 1 finds the part of the prompt."""
+    near = {distance: (-0.15, 0.15) for distance in range(WINDOW)}
+    amplitudes = waves(near | {3: (-np.inf, -1.0), 4: (-np.inf, -4.0)}, -9.5)
+    layer.distances(amplitudes)
+    small, filler = 0.3, 8.0  # a filler keeps the key's length, so that importance counts linearly
+    layer.q[AT[0], ONE], layer.k[AT[0], IMPORTANCE], layer.k[AT[1], ONE] = (
+        1 / small / LONG,
+        small * SCALE,
+        filler / LONG,
     )
-    # Cosines: an earlier equal token .56, the sink .5, another token below .4, the token itself .26.
-    layer.q[at + SLOW, :MEANING], layer.k[at + SLOW, :MEANING] = view * 0.70, view * 0.806
-    layer.q[at + X, ONE], layer.k[at + X, SINK] = 0.5 / LENGTH, 12.0
-    layer.k[at + Y, ONE], layer.k[at + Y, OF_DOCUMENT] = 3 / LENGTH, -3 / FLAG  # only tokens of the document
-    for i in FAST:
-        layer.q[at + i, ONE] = -0.51 / math.sqrt(len(FAST)) / LENGTH
-        layer.k[at + i, OF_DOCUMENT] = 0.592 / math.sqrt(len(FAST)) / FLAG
-    layer.v[at, OF_DOCUMENT] = 1.0
+    layer.reach(math.hypot(np.linalg.norm(amplitudes), 1 / small) * math.sqrt(filler**2 + WAVES))
+    layer.v[:MEANING, :MEANING] = torch.eye(MEANING)
+    layer.o[:MEANING, :MEANING] = MIX * torch.eye(MEANING)
+    layer.q[HEAD + AT[0], ONE] = layer.k[HEAD + AT[1], ONE] = 1 / LONG
+    layer.k[HEAD + AT[0], IS_DOCUMENT], layer.k[HEAD + AT[0], IS_QUERY] = 4.0, 1.2
+    layer.v[HEAD, IS_QUERY] = layer.v[HEAD + 1, IS_DOCUMENT] = 1.0
+    layer.o[OF_QUERY, HEAD] = layer.o[OF_DOCUMENT, HEAD + 1] = 1.0
 
 
-def gather(layer: Layer, model: Interaction) -> None:
-    """Layer 2: head 0 weighs matches, 1 reads the query, 2 the document; the MLP compares the two."""
-    weigh, asked, told, out = (
-        [float(p) for p in t] for t in (model.gather, model.asked, model.told, model.out)
-    )
+def match(layer: Layer) -> None:
+    """Layer 1: head 0 weighs the question's contexts against a sink, head 1 takes the nearest."""
+    for at in (0, HEAD):
+        layer.q[at + CONTENT, :MEANING] = layer.k[at + CONTENT, :MEANING] = torch.eye(MEANING)
+        layer.q[at + AT[0], ONE] = layer.k[at + AT[1], ONE] = PLAIN / LONG
+        layer.k[at + AT[0], OF_QUERY], layer.k[at + AT[0], ONE] = FAR, -FAR / LONG
+    # Two <|im_start|> stand before the document; the second coordinate makes up for there being two.
+    layer.k[AT[0], SINK], layer.k[AT[1], SINK] = 2 * FAR, 0.426 * FAR
+    layer.v[0, OF_QUERY] = layer.o[FOUND, 0] = 1.0
+    layer.v[HEAD : HEAD + CODE, CODES] = torch.eye(CODE)
+    layer.o[CODES, HEAD : HEAD + CODE] = FULL * torch.eye(CODE)
+    layer.v[HEAD + CODE, IMPORTANCE] = layer.o[WANTED, HEAD + CODE] = 1.0
+    layer.reach(SHARP)
 
-    def key(head: int, terms: dict[int, float], constant: float, part: int, sink: float) -> None:
-        row = head * HEAD + X
-        layer.q[row, ONE] = 1.0
-        for coordinate, weight in terms.items():
-            layer.k[row, coordinate] = weight
-        layer.k[row, ONE], layer.k[row, part], layer.k[row, SINK] = (
-            (constant - APART) / LENGTH,
-            APART / FLAG,
-            sink,
-        )
-        layer.k[head * HEAD + Y, ONE] = 1 / LENGTH
 
-    terms = {
-        IMPORTANCE: weigh[0] / LENGTH,
-        SURE: weigh[1] / FLAG,
-        VAGUE: weigh[2] / FLAG,
-        REPEATED: -weigh[3] / FLAG,
-    }
-    # The sink is the <|im_start|> after the document; of the query's, all three count.
-    key(0, terms, weigh[4], OF_DOCUMENT, slope(float(model.gather_sink)) - weigh[4])
-    sink = slope(float(model.asked_sink) - math.log(3) / GATHER) - asked[1] + APART
-    key(1, {IMPORTANCE: asked[0] / LENGTH}, asked[1], OF_QUERY, sink)
-    key(2, {IMPORTANCE: told[0] / LENGTH}, told[1], OF_DOCUMENT, -2 * APART)
-    length = rms(1.2 * FLAG**2)
-    layer.v[0, SURE] = layer.v[1, VAGUE] = layer.v[2, ONE] = layer.v[HEAD, OF_QUERY] = 1.0
-    layer.v[HEAD + 1 : HEAD + 1 + SKETCH, :MEANING] = layer.v[2 * HEAD : 2 * HEAD + SKETCH, :MEANING] = (
-        model.topic
-    )
-    layer.o[CONSTANT, 2] = LOUD * length / LENGTH
-    last = LOUD / math.sqrt(WIDTH) * 1.003
-    gain = last / (2 * VERDICT)
-    layer.o[SCORE, 0], layer.o[SCORE, 1], layer.o[SCORE, HEAD] = (w * gain * length / FLAG for w in out[:3])
-    layer.o[SCORE, 2] = out[4] * gain * length / LENGTH
-    over = 20.0  # drowns the last token's own meaning
-    for i in range(SKETCH):
-        layer.o[i, HEAD + 1 + i] = layer.o[SKETCH + i, 2 * HEAD + i] = over * length
-        layer.gate[i, i] = layer.up[i, SKETCH + i] = 1.0
-        layer.gate[SKETCH + i, i] = layer.up[SKETCH + i, SKETCH + i] = -1.0
-        layer.down[SCORE, i] = layer.down[SCORE, SKETCH + i] = out[3] * gain * (last / over) ** 2
+def hand_on(layer: Layer) -> None:
+    """Layer 2: what the token before has found."""
+    amplitudes = waves({1: (0.0, 0.1)}, -12.0)
+    layer.distances(amplitudes)
+    layer.reach(float(np.linalg.norm(amplitudes)) * math.sqrt(WAVES))
+    layer.v[:CODE, CODES] = torch.eye(CODE)
+    layer.o[HANDED, :CODE] = PASSED / FULL * torch.eye(CODE)
+    layer.v[CODE, FOUND] = layer.o[HANDED_FOUND, CODE] = 1.0
+
+
+def add(layer: Layer) -> None:
+    """Layer 3: the best that earlier tokens found of the same question token; the MLP keeps what is above."""
+    plain, filler, alike, better = 0.3, 3.0, 60.0, 15.0  # logits of an equal code and of a perfect find
+    layer.q[SLOW[:CODE], CODES] = torch.eye(CODE) / FULL
+    layer.k[SLOW[:CODE], HANDED] = torch.eye(CODE) / PASSED
+    layer.q[AT[0], ONE], layer.k[AT[1], ONE] = plain / LONG, filler / LONG
+    layer.k[AT[0], HANDED_FOUND] = better / alike / plain
+    layer.k[AT[0], OF_DOCUMENT], layer.k[AT[0], ONE] = FAR, -FAR / LONG
+    layer.k[AT[0], SINK], layer.k[AT[1], SINK] = 2 * FAR, 1.17 * FAR
+    layer.reach(alike * math.hypot(1, plain) * math.sqrt(filler**2 + 1.5))
+    layer.v[0, HANDED_FOUND] = layer.o[EARLIER, 0] = 1.0
+    steep = 100.0  # silu(steep x) / steep is nearly max(x, 0)
+    layer.gate[0, FOUND], layer.gate[0, EARLIER] = steep, -steep
+    layer.gate[0, OF_DOCUMENT], layer.gate[0, ONE] = 2 * steep, -2.02 * steep / LONG
+    layer.up[0, ONE] = 1 / steep / LONG
+    layer.down[NEW, 0] = 1.0
+
+
+def total(layer: Layer) -> None:
+    """Layer 4: additions and the question's tokens, by importance."""
+    small, filler = 0.3, 8.0
+    layer.q[AT[0], ONE], layer.k[AT[1], ONE] = 1 / LONG, filler / LONG
+    layer.k[AT[0], WANTED] = small * SCALE
+    layer.k[AT[0], OF_QUERY] = layer.k[AT[0], OF_DOCUMENT] = 12.0
+    layer.k[AT[0], ONE] = -12.0 / LONG
+    layer.reach(filler / small)
+    layer.v[0, NEW] = layer.v[1, OF_QUERY] = 1.0
+    gain = SLOPE * LOUD / (2 * VERDICT * math.sqrt(WIDTH))
+    layer.o[SCORE, 0], layer.o[SCORE, 1], layer.o[MASS, 1] = gain, -gain * ZERO, LOUD
 
 
 @torch.no_grad()
-def build(model: Interaction, tokenizer: PreTrainedTokenizerBase) -> Qwen3ForCausalLM:
-    """The checkpoint whose yes-no logit is the interaction model's."""
+def build(
+    table: Tensor, importance: Tensor, same: Tensor, tokenizer: PreTrainedTokenizerBase
+) -> Qwen3ForCausalLM:
+    """The checkpoint whose yes-no logit is SLOPE times the coverage above ZERO.
+
+    ``table`` and ``importance`` are the embedder's bag; ``same`` leads a token to the first of its spelling.
+    """
     checkpoint = Qwen3ForCausalLM(config(len(tokenizer))).float()
     state = checkpoint.state_dict()
     for name, weight in state.items():
         weight.fill_(1.0) if "norm" in name else weight.zero_()
     state["model.norm.weight"].zero_()
     state["model.norm.weight"][SCORE] = 1.0
-    embed(state["model.embed_tokens.weight"], model, tokenizer)
-    parts(Layer(state, 0, SHARP))
-    match(Layer(state, 1, SHARPER), model)
-    gather(Layer(state, 2, GATHER), model)
+    embed(state["model.embed_tokens.weight"], table, importance, same, tokenizer)
+    gather_contexts(Layer(state, 0, 2))
+    match(Layer(state, 1, 17))
+    hand_on(Layer(state, 2, 80))
+    add(Layer(state, 3, 160))
+    total(Layer(state, 4, 160))
     return checkpoint

@@ -111,7 +111,7 @@ def print_fit(fit: Fit, file: Path | None) -> None:
     if fusion is not None:
         weights = f"{fusion.same:g}, {fusion.other:g}, {fusion.threshold:g}, {fusion.floor:g}"
         out.print(f'row of FUSIONS:    "{made.embedder}": Fusion({weights}, data=...)')
-    row = f"Threshold({made.threshold:g}, {made.reranks}, data=...)"
+    row = f"Threshold({made.threshold:g}, {made.share:g}, data=...)"
     out.print(f'row of THRESHOLDS: "{made.reranker}": {row}')
 
 

@@ -1,4 +1,4 @@
-"""Fits the weights of fusion, whether to rerank, and the threshold of relevance, on questions with gold.
+"""Fits the weights of fusion, the share of the reranker, and the threshold of relevance, on questions with gold.
 
 Knows rows of scores; the weights are chosen from a small grid, so that hundreds of questions are enough.
 """
@@ -29,6 +29,7 @@ FEWEST = 30
 """Answerable questions below which nothing is fitted: the interval of a share would be about ±.18 wide."""
 _SAME = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8, 1.2)
 _OTHER = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5)
+_SHARES = (0.1, 0.2, 0.3, 0.5, 1.0)
 _FEWEST_OF_A_KIND = 10
 """Questions of one kind below which a weight is left as it is."""
 _UNKNOWN = Fusion(0.3, 0.6, 0.0)
@@ -45,7 +46,7 @@ class Fit:
     Attributes:
         calibration: What was fitted.
         mrr: MRR@10 with the fitted weights, minus that of the better search alone.
-        rerank: MRR@10 after reranking minus before.
+        rerank: MRR@10 with the best share of the reranker's score, minus MRR@10 without it.
         coverage: Share of the answerable questions that can be answered at the chosen error.
         f1: F1 of abstaining at the threshold.
         questions: Answerable questions used.
@@ -76,7 +77,7 @@ def fit_calibration(
     error: float = 0.05,
     progress: Progress | None = None,
 ) -> Fit:
-    """Fit weights, reranking and threshold on a store.
+    """Fit weights, the reranker's share and threshold on a store.
 
     The threshold is the lowest at which at most `error` of the answers are wrong, or where no threshold
     reaches that, or it would refuse more than half of the questions, the one with the best F1 of abstaining.
@@ -105,18 +106,24 @@ def fit_calibration(
     fused = {case.question.id: case.legs.fuse(fusion)[: finder.candidates] for case in cases}
     best = max(([_reciprocal(leg, case) for case in good] for leg in (_dense, _words)), key=sum)
     before = [_reciprocal(lambda case: fused[case.question.id], case) for case in good]
-    reranked = {case.question.id: _rerank(case, fused[case.question.id], finder) for case in cases}
-    after = [_reciprocal(lambda case: reranked[case.question.id], case) for case in good]
-    rerank = estimate_difference(after, before)
-    reranks = rerank.value >= 0
-    table = _decisions(cases, reranked if reranks else fused)
+    judged = {case.question.id: _judge(case, fused[case.question.id], finder) for case in cases}
+    reranked = {share: {id: _mix(fused[id], judged[id], share) for id in fused} for share in _SHARES}
+    gains = {
+        share: [_reciprocal(lambda case: ranked[case.question.id], case) for case in good]
+        for share, ranked in reranked.items()
+    }
+    share = max(gains, key=lambda share: sum(gains[share]))
+    rerank = estimate_difference(gains[share], before)
+    if rerank.value < 0:
+        share = 0.0
+    table = _decisions(cases, reranked[share] if share else fused)
     threshold = _fit_threshold(table, error)
     name = f"{len(good)} questions of one's own"
     models = finder.stack.embeddings.model, finder.stack.reranking_model.model
     calibration = Calibration(
         *models,
         fusion=replace(fusion, threshold=threshold, data=name),
-        reranks=reranks,
+        share=share,
         threshold=threshold,
         data=name,
         date=datetime.date.today().isoformat(),
@@ -196,11 +203,18 @@ def _mrr(cases: Sequence[_Case], fusion: Fusion) -> float:
     return float(np.mean([_reciprocal(lambda case: case.legs.fuse(fusion), case) for case in cases]))
 
 
-def _rerank(case: _Case, hits: Sequence[Hit], finder: StoreFinder) -> list[Hit]:
-    """The hits in the reranker's order, with its scores."""
+def _judge(case: _Case, hits: Sequence[Hit], finder: StoreFinder) -> list[float]:
+    """The reranker's scores of the hits."""
     pairs = [(case.question.question, hit.document().page_content) for hit in hits]
-    scores = finder.stack.reranking_model.score(pairs)
-    scored = [replace(hit, score=score) for hit, score in zip(hits, scores, strict=True)]
+    return finder.stack.reranking_model.score(pairs)
+
+
+def _mix(hits: Sequence[Hit], judged: Sequence[float], share: float) -> list[Hit]:
+    """The hits by the mean of the search's score and the reranker's, as `SearchOrder` has it."""
+    scored = [
+        replace(hit, score=(1 - share) * hit.score + share * score)
+        for hit, score in zip(hits, judged, strict=True)
+    ]
     return sorted(scored, key=lambda hit: -hit.score)
 
 

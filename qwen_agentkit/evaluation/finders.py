@@ -92,7 +92,7 @@ class StoreFinder:
             "fused": documents[:DEPTH],
         }
         ranked = self.stack.reranker.compress_documents(documents, question.question)
-        if self.stack.calibration.reranks:
+        if self.stack.calibration.share:
             stages["reranked"] = ranked[:DEPTH]
         elif self.all_stages:
             again = self.stack.reranking_model.compress_documents(documents, question.question)
@@ -110,7 +110,7 @@ class StoreFinder:
             "reranker": reranker.model,
             "reranker_instruction": reranker.instruction,
             "fusion": None if fusion is None else [fusion.same, fusion.other, fusion.floor],
-            "reranks": self.stack.calibration.reranks,
+            "share": self.stack.calibration.share,
             "threshold": self.stack.calibration.threshold,
             "candidates": self.candidates,
             "passages": self.store.count(),
