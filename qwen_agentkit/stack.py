@@ -77,9 +77,7 @@ class Stack:
         measured = self.calibration
         if measured.share == 1:
             return self.reranking_model.model_copy(update={"threshold": measured.threshold})
-        return SearchOrder(
-            reranker=self.reranking_model, threshold=measured.threshold, share=measured.share
-        )
+        return SearchOrder(reranker=self.reranking_model, threshold=measured.threshold, share=measured.share)
 
     @cached_property
     def chat(self) -> ChatQwen:

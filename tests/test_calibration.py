@@ -122,7 +122,12 @@ def test_a_calibration_is_kept_beside_its_store(tmp_path: Path) -> None:
     assert load_calibration(tmp_path, "nano-embedding", "nano-reranker") == catalog
     with pytest.warns(UserWarning, match="does not count for other"):
         assert load_calibration(tmp_path, "other", "nano-reranker").fusion is None
-    for broken in ("{", "{}", json.dumps({**json.loads(file.read_text()), "threshold": 7}), json.dumps({**json.loads(file.read_text()), "share": 2})):
+    for broken in (
+        "{",
+        "{}",
+        json.dumps({**json.loads(file.read_text()), "threshold": 7}),
+        json.dumps({**json.loads(file.read_text()), "share": 2}),
+    ):
         file.write_text(broken)
         with pytest.raises(InputError, match=r"calibration\.json.*Run it again, or delete"):
             load_calibration(tmp_path, "nano-embedding", "nano-reranker")

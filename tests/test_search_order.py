@@ -57,7 +57,11 @@ def test_texts_that_no_search_has_scored_are_reranked(nano: QwenReranker) -> Non
         ("Who paints the red boat?", "Ana paints the red boat.", "Boat, boat and boat: a boat is a boat."),
         ("ما لون القارب الأحمر الكبير؟", "القارب الأحمر الكبير في الميناء.", "الميناء كبير والقارب صغير."),
         ("灯塔什么时候建成？", "这座灯塔于1887年建成。", "渔船什么时候出海？"),
-        ("Wann wurde der Leuchtturm gebaut?", "The lighthouse was built in 1887.", "The bread costs two euros."),
+        (
+            "Wann wurde der Leuchtturm gebaut?",
+            "The lighthouse was built in 1887.",
+            "The bread costs two euros.",
+        ),
         ("كم سعر الخبز؟", "The price of bread is two euros.", "The lighthouse was built in 1887."),
     ],
 )
