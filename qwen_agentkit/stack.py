@@ -73,7 +73,7 @@ class Stack:
 
     @property
     def reranker(self) -> QwenReranker | SearchOrder:
-        """What orders passages and says how relevant they are: the reranker, the search, or a mean of both."""
+        """What orders passages and scores their relevance: the reranker, the search, or a mean of both."""
         measured = self.calibration
         if measured.share == 1:
             return self.reranking_model.model_copy(update={"threshold": measured.threshold})

@@ -76,7 +76,7 @@ def config(vocabulary: int) -> Qwen3Config:
 
 
 def waves(wanted: dict[int, tuple[float, float]], below: float) -> np.ndarray:
-    """Amplitudes of cosines and sines whose sum lies in the bounds `wanted` at these distances, else `below`."""
+    """Return amplitudes of waves whose sum lies in the bounds `wanted` at these distances, else `below`."""
     distances = np.unique([*range(400), *np.linspace(400, 8192, 800).astype(int)])
     angles = np.outer(distances, BASE ** (-np.arange(WAVES) / (HEAD // 2)))
     basis = np.concatenate([np.cos(angles), -np.sin(angles)], axis=1)
@@ -103,6 +103,7 @@ class Layer:
             state[f"{self.prefix}{norm}.weight"].fill_(math.sqrt((LONG**2 + squares) / WIDTH))
 
     def reach(self, largest: float) -> None:
+        """Scale queries and keys so that their largest product is `largest`."""
         for norm in ("q_norm", "k_norm"):
             self.state[f"{self.prefix}self_attn.{norm}.weight"].fill_((largest / HEAD**0.5) ** 0.5)
 
@@ -136,7 +137,7 @@ def embed(
 
 def gather_contexts(layer: Layer) -> None:
     """Layer 0: head 0 averages the last tokens by importance, head 1 finds the part of the prompt."""
-    near = {distance: (-0.15, 0.15) for distance in range(WINDOW)}
+    near = dict.fromkeys(range(WINDOW), (-0.15, 0.15))
     amplitudes = waves(near | {3: (-np.inf, -1.0), 4: (-np.inf, -4.0)}, -9.5)
     layer.distances(amplitudes)
     small, filler = 0.3, 8.0  # a filler keeps the key's length, so that importance counts linearly

@@ -1,4 +1,4 @@
-"""Fits the weights of fusion, the share of the reranker, and the threshold of relevance, on questions with gold.
+"""Fits the weights of fusion, the share of the reranker, and the threshold, on questions with gold.
 
 Knows rows of scores; the weights are chosen from a small grid, so that hundreds of questions are enough.
 """
@@ -104,12 +104,12 @@ def fit_calibration(
     fusion = _fit_fusion(cases, finder.store.fusion)
     good = [case for case in cases if case.question in set(answerable)]
     fused = {case.question.id: case.legs.fuse(fusion)[: finder.candidates] for case in cases}
-    best = max(([_reciprocal(leg, case) for case in good] for leg in (_dense, _words)), key=sum)
-    before = [_reciprocal(lambda case: fused[case.question.id], case) for case in good]
+    best = max(([_reciprocal(leg(case), case) for case in good] for leg in (_dense, _words)), key=sum)
+    before = [_reciprocal(fused[case.question.id], case) for case in good]
     judged = {case.question.id: _judge(case, fused[case.question.id], finder) for case in cases}
     reranked = {share: {id: _mix(fused[id], judged[id], share) for id in fused} for share in _SHARES}
     gains = {
-        share: [_reciprocal(lambda case: ranked[case.question.id], case) for case in good]
+        share: [_reciprocal(ranked[case.question.id], case) for case in good]
         for share, ranked in reranked.items()
     }
     share = max(gains, key=lambda share: sum(gains[share]))
@@ -165,9 +165,9 @@ def _words(case: _Case) -> list[Hit]:
     return case.legs.words
 
 
-def _reciprocal(ranking: Callable[[_Case], Sequence[Hit]], case: _Case) -> float:
+def _reciprocal(hits: Sequence[Hit], case: _Case) -> float:
     """The reciprocal rank of the first gold hit among the first ten; 0 without one."""
-    for rank, hit in enumerate(ranking(case)[:_DEPTH], 1):
+    for rank, hit in enumerate(hits[:_DEPTH], 1):
         if hit.id in case.gold:
             return 1 / rank
     return 0.0
@@ -200,7 +200,7 @@ def _fit_fusion(cases: Sequence[_Case], known: Fusion | None) -> Fusion:
 
 
 def _mrr(cases: Sequence[_Case], fusion: Fusion) -> float:
-    return float(np.mean([_reciprocal(lambda case: case.legs.fuse(fusion), case) for case in cases]))
+    return float(np.mean([_reciprocal(case.legs.fuse(fusion), case) for case in cases]))
 
 
 def _judge(case: _Case, hits: Sequence[Hit], finder: StoreFinder) -> list[float]:
