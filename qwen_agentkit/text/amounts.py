@@ -6,14 +6,13 @@ Fractions ("two thirds", 三分之二), halves behind a whole ("a year and a hal
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from decimal import Decimal
 from functools import lru_cache
-from importlib import resources
 from typing import Any
 
+from qwen_agentkit.text.data_files import load_table
 from qwen_agentkit.text.folding import normalize_text
 from qwen_agentkit.text.numerals import find_eastern_numerals, format_number, hour_words
 
@@ -142,15 +141,13 @@ def _read(number: str) -> str:
     return ".".join(values)
 
 
-@lru_cache(maxsize=1)
 def _load() -> dict[str, dict[str, Any]]:
     """Return the tables of sayings by language.
 
     "parts" follow a numerator ("thirds" has the key 3), "wholes" are fractions in words, "halves" add a half
     to {n}, which counts {u} or one of the "units", and "pairs" are two of something in one word.
     """
-    text = resources.files("qwen_agentkit").joinpath("data/amounts.json").read_text("utf-8")
-    tables: dict[str, dict[str, Any]] = json.loads(text)
+    tables: dict[str, dict[str, Any]] = load_table("amounts")
     return tables
 
 

@@ -1,7 +1,7 @@
 """Words of the calendar, of units and of money in all languages, from Unicode's CLDR through Babel.
 
-Knows Babel, which is imported when first needed. Every form is normalized as the texts that it is compared
-with. A language that Babel does not know has no words.
+Knows Babel, which is imported when first needed, and words that CLDR lacks. Every form is normalized as the
+texts that it is compared with. A language that Babel does not know has no words.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import product
 from typing import TYPE_CHECKING
 
+from qwen_agentkit.text.data_files import load_table
 from qwen_agentkit.text.folding import normalize_text
 
 if TYPE_CHECKING:
@@ -25,84 +27,11 @@ Forms = dict[str, frozenset[str]]
 _BABEL_NAMES = {"zh-hant": "zh_Hant", "no": "nb", "tl": "fil"}
 # Arabic names its months in three ways.
 _FURTHER = {"ar": ("ar_SY", "ar_DZ", "ar_MA"), "zh": ("zh_Hant",), "zh-hant": ("zh",), "sr": ("sr_Latn",)}
-_KILO = "mass-kilogram"
-_FURTHER_UNITS = {
-    "ar": {
-        "مترا مربعا": "area-square-meter",
-        "كيلومترا مربعا": "area-square-kilometer",
-        "مترا مكعبا": "volume-cubic-meter",
-    },
-    "he": {"מטר רבוע": "area-square-meter", "מטרים רבועים": "area-square-meter"},
-    "en": {
-        "mah": "electric-milliampere-hour", "ah": "electric-ampere-hour", "wh": "energy-watt-hour",
-        "nm": "torque-newton-meter", "lb-ft": "torque-pound-force-foot", "ft-lb": "torque-pound-force-foot",
-        "ft-lbs": "torque-pound-force-foot", "rpm": "frequency-rotation", "db": "sound-decibel",
-        "kbit/s": "rate-kilobit", "kbps": "rate-kilobit", "mbit/s": "rate-megabit", "mbps": "rate-megabit",
-        "gbit/s": "rate-gigabit", "gbps": "rate-gigabit", "psi": "pressure-pound-force-per-square-inch",
-        "mcg": "mass-microgram", "kilo": _KILO, "kilos": _KILO, "lbs": "mass-pound",
-    },
-    **{code: {"kilo": _KILO, "kilos": _KILO} for code in ("de", "fr", "nl", "tr", "id", "ms", "fi", "da",
-    "no")},
-    "el": {"τοις εκατό": "concentr-percent", "τοις χιλίοις": "concentr-permille"},
-    "sv": {"kilo": _KILO, "dag": "duration-day", "dagar": "duration-day"},
-    "es": {"kilo": _KILO, "kilos": _KILO}, "pt": {"quilo": _KILO, "quilos": _KILO, "kilo": _KILO},
-    "cs": {"dní": "duration-day"},
-    "it": {"chilo": _KILO, "chili": _KILO}, "ru": {"кило": _KILO}, "hi": {"किलो": _KILO},
-    "hu": {"kiló": _KILO},
-    "ja": {
-        "センチ": "length-centimeter", "ミリ": "length-millimeter", "リッター": "volume-liter",
-        "ヘクタール": "area-hectare",
-    },
-    "zh": {"斤": "mass-jin", "公里": "length-kilometer", "公斤": _KILO, "千克": _KILO},
-    "vi": {
-        "ki-lô-gam": _KILO, "kí": _KILO, "cân": _KILO, "gam": "mass-gram", "ki-lô-mét": "length-kilometer",
-        "cây số": "length-kilometer", "mét": "length-meter", "xăng-ti-mét": "length-centimeter",
-        "mi-li-mét": "length-millimeter", "lít": "volume-liter",
-    },
-}  # fmt: skip
 TOMAN = "TMN"
 """Stands for ten Iranian rials."""
-_FURTHER_SIGNS = {
-    "tr": {"tl": "TRY"},
-    "fa": {"تومان": TOMAN, "تومن": TOMAN},
-    "he": {'ש"ח': "ILS", "שח": "ILS"},
-    "en": {
-        "toman": TOMAN,
-        "tomans": TOMAN,
-        "rs": "INR PKR LKR NPR",
-        "kr": "SEK NOK DKK ISK",
-        "zł": "PLN",
-        "kč": "CZK",
-    },
-    "zh": {"人民币": "CNY", "元": "CNY", "块": "CNY", "块钱": "CNY", "元钱": "CNY"},
-    "zh-hant": {"人民幣": "CNY", "元": "CNY", "塊": "CNY"},
-    "ja": {"元": "CNY"},
-}
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 _COUNTS = (1, 2, 3, 5, 11, 1.5)
 """Numbers whose units have all plural forms of all languages."""
-
-UNITS = (
-    *("mass-kilogram", "mass-gram", "mass-milligram", "mass-tonne", "mass-pound", "mass-ounce"),
-    *("length-kilometer", "length-meter", "length-centimeter", "length-millimeter", "length-mile"),
-    *("length-foot", "length-inch", "length-yard", "area-square-meter", "area-square-kilometer"),
-    *("area-hectare", "area-acre", "volume-liter", "volume-milliliter", "volume-centiliter"),
-    *("volume-deciliter", "volume-cubic-meter", "volume-gallon", "duration-second", "duration-minute"),
-    *("duration-hour", "duration-day", "duration-week", "duration-month", "duration-year"),
-    *("temperature-celsius", "temperature-fahrenheit", "concentr-percent", "concentr-permille"),
-    *("digital-byte", "digital-kilobyte", "digital-megabyte", "digital-gigabyte", "digital-terabyte"),
-    *("power-watt", "power-kilowatt", "power-megawatt", "energy-kilowatt-hour", "energy-kilocalorie"),
-    *("energy-joule", "energy-kilojoule", "electric-volt", "electric-ampere", "frequency-hertz"),
-    *("frequency-kilohertz", "frequency-megahertz", "frequency-gigahertz", "speed-kilometer-per-hour"),
-    *("speed-mile-per-hour", "speed-meter-per-second", "mass-microgram", "length-micrometer"),
-    *("length-nanometer", "volume-cup", "volume-tablespoon", "volume-teaspoon", "volume-pint"),
-    *("volume-hectoliter", "volume-cubic-centimeter", "area-square-centimeter", "area-square-foot"),
-    *("area-square-mile", "pressure-bar", "pressure-millibar", "pressure-hectopascal", "pressure-kilopascal"),
-    *("pressure-megapascal", "pressure-pound-force-per-square-inch", "torque-newton-meter"),
-    *("torque-pound-force-foot", "electric-milliampere", "electric-ohm", "energy-calorie"),
-    *("power-horsepower", "power-gigawatt", "digital-kilobit", "digital-megabit", "digital-gigabit"),
-    *("duration-millisecond", "duration-decade", "duration-century", "concentr-part-per-million"),
-)
 
 
 def _locales(language: str) -> list[Locale]:
@@ -144,25 +73,31 @@ def _calendar_forms(language: str, what: str, width: str) -> Forms:
 @lru_cache(maxsize=128)
 def unit_forms(language: str) -> tuple[Forms, Forms]:
     """Return the forms of units that stand in front of a number, and those that stand behind it."""
-    from babel.units import UnknownUnitError, format_unit
-
     before: dict[str, set[str]] = {}
     behind: dict[str, set[str]] = {}
     # The British spell units otherwise, but name months and money alike.
     for locale in _locales(language) + (_locales("en_GB") if language == "en" else []):
-        for unit in UNITS:
-            for length in ("long", "short", "narrow"):
-                for count in _COUNTS if length == "long" else (1, 5):
-                    try:
-                        text = normalize_text(format_unit(count, unit, length, locale=locale))
-                    except UnknownUnitError:
-                        continue
-                    head, number, tail = _around_number(text)
-                    if number and not (head and tail):
-                        (before if head else behind).setdefault(head or tail, set()).add(unit)
-    for form, unit in _FURTHER_UNITS.get(language, {}).items():
+        for unit, text in _written_units(locale):
+            head, number, tail = _around_number(text)
+            if number and not (head and tail):
+                (before if head else behind).setdefault(head or tail, set()).add(unit)
+    for form, unit in load_table("units")["words"].get(language, {}).items():
         behind.setdefault(normalize_text(form), set()).add(unit)
     return _frozen(before), _frozen(behind)
+
+
+def _written_units(locale: Locale) -> Iterator[tuple[str, str]]:
+    """Yield each unit with a number in front of it or behind it, in all its forms."""
+    from babel.units import UnknownUnitError, format_unit
+
+    lengths = (("long", _COUNTS), ("short", (1, 5)), ("narrow", (1, 5)))
+    shapes = [(length, count) for length, counts in lengths for count in counts]
+    for unit, (length, count) in product(load_table("units")["names"], shapes):
+        try:
+            text = format_unit(count, unit, length, locale=locale)
+        except UnknownUnitError:
+            continue
+        yield unit, normalize_text(text)
 
 
 def _around_number(text: str) -> tuple[str, str, str]:
@@ -179,29 +114,34 @@ def currency_forms(language: str) -> Forms:
 
     A word that several currencies share, such as "dinar", means each of them.
     """
-    from babel.numbers import get_currency_name
-
     forms: dict[str, set[str]] = {}
     for locale in _locales(language):
-        codes = [code for code in _current_currencies() if code in locale.currencies]
-        names = {
-            code: {normalize_text(locale.currencies[code])}
-            | {normalize_text(get_currency_name(code, count, locale)) for count in (1, 2, 5, 11)}
-            for code in codes
-        }
-        for code in codes:
-            symbol = normalize_text(locale.currency_symbols.get(code, code))
-            signs = "".join(char for char in symbol if unicodedata.category(char) == "Sc")
-            for form in {code.casefold(), symbol, symbol.strip("."), signs, *names[code]}:
-                if any(char.isalpha() for char in form) or signs:
-                    forms.setdefault(form, set()).add(code)
-        for sign, code in _FURTHER_SIGNS.get(language, {}).items():
-            forms.setdefault(normalize_text(sign), set()).update(code.split())
+        names = {code: _names(code, locale) for code in _current_currencies() if code in locale.currencies}
+        for code, own in names.items():
+            for form in own | _signs(code, locale):
+                forms.setdefault(form, set()).add(code)
+        for sign, codes in load_table("money")["signs"].get(language, {}).items():
+            forms.setdefault(normalize_text(sign), set()).update(codes.split())
         for word, owners in _kinds(names).items():
             # Arabic counts from eleven on in the accusative, which CLDR lacks for most money: 45 ريالا.
             for form in (word, f"{word}ا") if language == "ar" else (word,):
                 forms.setdefault(form, set()).update(owners)
     return _frozen(forms)
+
+
+def _names(code: str, locale: Locale) -> set[str]:
+    """Return the names of a currency, in the singular and the plurals."""
+    from babel.numbers import get_currency_name
+
+    names = [locale.currencies[code], *(get_currency_name(code, count, locale) for count in (1, 2, 5, 11))]
+    return {normalize_text(name) for name in names}
+
+
+def _signs(code: str, locale: Locale) -> set[str]:
+    """Return the code of a currency and its signs: "usd", "us$" and "$"."""
+    symbol = normalize_text(locale.currency_symbols.get(code, code))
+    sign = "".join(char for char in symbol if unicodedata.category(char) == "Sc")
+    return {code.casefold(), symbol, symbol.strip("."), sign}
 
 
 def _kinds(names: dict[str, set[str]]) -> dict[str, set[str]]:

@@ -14,7 +14,7 @@ from typing import Literal
 from langchain_core.documents import Document
 from typing_extensions import TypedDict  # pydantic reads typing's from Python 3.12 on only
 
-from qwen_agentkit.text.calendar_words import calendar_names
+from qwen_agentkit.text.calendar_names import calendar_names
 from qwen_agentkit.text.citations import document_source, passage_language, without_markers
 from qwen_agentkit.text.contacts import digit_runs, find_long_codes, is_stated
 from qwen_agentkit.text.dates import Date, find_dates, has_other_order

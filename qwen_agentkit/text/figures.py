@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from qwen_agentkit.text.amounts import FRACTION, fraction_values, rewrite_parts, rewrite_sums
-from qwen_agentkit.text.calendar_words import find_days, find_months, unnamed_days, unnamed_months
+from qwen_agentkit.text.calendar_words import find_days, find_months
 from qwen_agentkit.text.day_parts import find_noon
 from qwen_agentkit.text.digits import (
     CHAIN,
@@ -32,6 +32,7 @@ from qwen_agentkit.text.readings import (
     read_time,
 )
 from qwen_agentkit.text.spoken import knows_half_hours, rewrite_amounts, rewrite_years, spoken_times
+from qwen_agentkit.text.unnamed_days import unnamed_days, unnamed_months
 
 __all__ = ["Figure", "collect_values", "find_figures", "find_ranges"]
 

@@ -8,18 +8,17 @@ Languages are ISO 639-1 codes; clearly traditional Chinese is ``"zh-hant"``.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from functools import lru_cache
-from importlib import resources
 from itertools import repeat
-from typing import Any, cast
+from typing import Any
 from unicodedata import normalize
 
+from qwen_agentkit.text.data_files import load_table
 from qwen_agentkit.text.scripts import count_scripts, script_of
 
 __all__ = ["common_words", "detect_language", "has_phrase", "is_rtl", "language_name", "phrase"]
@@ -305,10 +304,9 @@ def _load_identifier() -> Any:
     return LanguageIdentifier.from_model_file(MODEL_FILE)
 
 
-@lru_cache
 def _load_words() -> dict[str, dict[str, str]]:
-    text = resources.files("qwen_agentkit").joinpath("data/words.json").read_text("utf-8")
-    return cast("dict[str, dict[str, str]]", json.loads(text))
+    table: dict[str, dict[str, str]] = load_table("words")
+    return table
 
 
 @lru_cache
@@ -318,10 +316,9 @@ def common_words(language: str) -> frozenset[str]:
     return frozenset(" ".join(tables).split())
 
 
-@lru_cache
 def _load_phrases() -> dict[str, dict[str, Any]]:
-    text = resources.files("qwen_agentkit").joinpath("data/phrases.json").read_text("utf-8")
-    return cast("dict[str, dict[str, Any]]", json.loads(text))
+    table: dict[str, dict[str, Any]] = load_table("phrases")
+    return table
 
 
 def phrase(language: str, key: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from qwen_agentkit.text.calendar_words import calendar_names
+from qwen_agentkit.text.calendar_names import calendar_names
 from qwen_agentkit.text.folding import normalize_text
 
 __all__ = ["find_codes", "find_names", "find_roman_numerals", "remove_codes"]

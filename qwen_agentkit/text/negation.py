@@ -7,14 +7,13 @@ Knows the words and endings of negation of many languages.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib import resources
 from itertools import islice
 from typing import Any, NamedTuple
 
+from qwen_agentkit.text.data_files import load_table
 from qwen_agentkit.text.folding import normalize_text, remove_accents
 from qwen_agentkit.text.sentences import split_sentences
 from qwen_agentkit.text.stems import find_stems
@@ -142,15 +141,13 @@ def _sign_said(text: str, pattern: str) -> str:
     return found[0].strip() if found else ""
 
 
-@lru_cache(maxsize=1)
 def _load() -> dict[str, dict[str, Any]]:
     """Return the tables by language.
 
     "words" deny; "inside" are denials inside a word, with the word without them; "loose" makes forms of a
     word the same; "signs" are denials in scripts without spaces, with the text without them.
     """
-    text = resources.files("qwen_agentkit").joinpath("data/negations.json").read_text("utf-8")
-    tables: dict[str, dict[str, Any]] = json.loads(text)
+    tables: dict[str, dict[str, Any]] = load_table("negations")
     return tables
 
 

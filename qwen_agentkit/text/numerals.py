@@ -6,14 +6,13 @@ Knows the words of `data/numbers.json` and how they combine. Words with other me
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import lru_cache
-from importlib import resources
 from typing import NamedTuple
 
+from qwen_agentkit.text.data_files import load_table
 from qwen_agentkit.text.folding import normalize_text
 
 __all__ = [
@@ -146,11 +145,9 @@ def hour_words(language: str, *, sure: bool = False) -> dict[str, int]:
     return {word: value for word, value in words.value_of.items() if value < 25 and word not in left_out}
 
 
-@lru_cache(maxsize=1)
 def _load_table() -> dict[str, dict[str, str]]:
     """Return the words of each number by language; "~" marks those with other meanings."""
-    text = resources.files("qwen_agentkit").joinpath("data/numbers.json").read_text("utf-8")
-    table: dict[str, dict[str, str]] = json.loads(text)
+    table: dict[str, dict[str, str]] = load_table("numbers")
     return table
 
 

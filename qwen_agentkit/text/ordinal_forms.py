@@ -6,13 +6,12 @@ the endings of cases and genders.
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
-from importlib import resources
 
+from qwen_agentkit.text.data_files import load_table
 from qwen_agentkit.text.folding import normalize_text, remove_accents
 from qwen_agentkit.text.letters import fold_indic
 
@@ -119,10 +118,8 @@ def load_forms(code: str) -> tuple[dict[str, tuple[int, bool]], dict[str, tuple[
     return forms, stems
 
 
-@lru_cache(maxsize=1)
 def _table() -> dict[str, str]:
-    text = resources.files("qwen_agentkit").joinpath("data/ordinals.json").read_text("utf-8")
-    table: dict[str, str] = json.loads(text)
+    table: dict[str, str] = load_table("ordinals")
     return table
 
 

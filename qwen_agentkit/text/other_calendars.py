@@ -7,14 +7,13 @@ begin with the sight of the moon.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from functools import lru_cache
-from importlib import resources
 from typing import NamedTuple
 
+from qwen_agentkit.text.data_files import load_table
 from qwen_agentkit.text.folding import normalize_text
 
 __all__ = ["OtherDate", "find_other_dates"]
@@ -126,8 +125,7 @@ _CONVERT: dict[str, Callable[[int, int, int], date]] = {JALALI: _from_jalali, HI
 @lru_cache(maxsize=1)
 def _months() -> dict[str, tuple[str, int]]:
     """Return the normalized names of months, of many languages, with their calendar and number."""
-    text = resources.files("qwen_agentkit").joinpath("data/other_months.json").read_text("utf-8")
-    table: dict[str, list[list[str]]] = json.loads(text)
+    table: dict[str, list[list[str]]] = load_table("other_months")
     return {
         normalize_text(name): (calendar, number)
         for calendar, rows in ((JALALI, table["jalali"]), (HIJRI, table["hijri"]))

@@ -7,11 +7,13 @@ understood asks for anything.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal
 
 import regex
 
-from qwen_agentkit.text.calendar_words import find_days, find_months, unnamed_days
+from qwen_agentkit.text.calendar_words import find_days, find_months
+from qwen_agentkit.text.data_files import load_table
 from qwen_agentkit.text.figures import Figure, collect_values, find_figures
 from qwen_agentkit.text.folding import normalize_text
 from qwen_agentkit.text.minor_money import share_of
@@ -19,64 +21,12 @@ from qwen_agentkit.text.names import find_names
 from qwen_agentkit.text.sparse import sparse_query
 from qwen_agentkit.text.spoken import spoken_times
 from qwen_agentkit.text.titles import find_titled_names
+from qwen_agentkit.text.unnamed_days import unnamed_days
 
 __all__ = ["QuestionKind", "asked_kind", "fitness", "lacks_answer", "states_kind"]
 
 QuestionKind = Literal["hour", "date", "price", "duration", "number", "person"]
 
-# The first kind whose words are in the question counts: "how much does it cost" asks for a price.
-_ASKED: dict[QuestionKind, str] = {
-    "price": (
-        r"\b(?:how much (?:does|do|is|are|will|would|did)\b.*\b(?:cost|pay|charge|fee|ticket|price)"
-        r"|what does .* cost"
-        r"|(?:what|how much)\b.*\b(?:price|fee|fine|charge|cost|fare|rent|deposit)|was kostet"
-        r"|wie teuer|combien coûte"
-        r"|quel est le prix|cuánto cuesta|quanto costa|quanto custa|ile kosztuje|kaç para)\b"
-        r"|сколько стоит|كم (?:سعر|ثمن|تكلفه|يكلف|تكلف|رسوم|اجره|تبلغ رسوم|تبلغ غرامه|غرامه)"
-        r"|(?:ما|ماهي|ما هو|ما هي) (?:سعر|ثمن|تكلفه|رسوم|غرامه|اجره)|بكم|多少钱|多少錢|价格是|收费"
-        r"|票价|费用是|罚款|いくら|얼마"
-    ),
-    "duration": (
-        r"\b(?:how long|how many (?:minutes|hours|days|weeks|months|years)|wie lange|combien de temps"
-        r"|cuánto tiempo"
-        r"|quanto tempo|hoe lang|jak długo|hur länge)\b|как долго"
-        r"|كم (?:المده|يستغرق|تستغرق|من الوقت|مده|يوم|يوما|ساعه|دقيقه|اسبوع|شهر|تدوم|يدوم)|ما مده|ما هي مده"
-        r"|多久|多长时间|多長時間|几天|幾天|几个小时|几分钟|どのくらい|얼마나 오래"
-    ),
-    "hour": (
-        r"\b(?:what time|at what hour|opening (?:hours|times)|when (?:does|do|is|are|can|will)\b.*"
-        r"\b(?:open|close|start|begin|leave|depart|arrive|run|end|serve)\w*|um wie viel uhr|öffnungszeiten"
-        r"|wann (?:öffnet|schließt|fährt|beginnt|macht)|à quelle heure|a qué hora|a che ora"
-        r"|a que horas|hoe laat"
-        r"|о которой|w jakich godzinach|o której)\b|во сколько|часы работы"
-        r"|متي (?:يفتح|تفتح|يغلق|تغلق|يغادر|تغادر|يبدا|تبدا|ينتهي|تنتهي|يصل|تصل|يعمل|تعمل)"
-        r"|(?:في )?اي ساعه|ساعات (?:العمل|الدوام)"
-        r"|مواعيد|几点|幾點|什么时候(?:开门|关门|开放|开始|出发|营业)|開放時間|开放时间|营业时间|何時|몇 시"
-    ),
-    "date": (
-        r"\b(?:when|what (?:day|date|month|year)|which (?:day|month|year)|in which year|wann|quand"
-        r"|cuándo|quando"
-        r"|wanneer|kiedy|når|när|milloin|ne zaman|kapan|bao giờ|khi nào)\b|когда|коли|متي|في اي (?:عام"
-        r"|سنه|يوم|شهر|تاريخ)"
-        r"|什么时候|什麼時候|哪一?年|哪一?天|何时|いつ|언제|कब|مתי"
-    ),
-    "number": (
-        r"\b(?:how (?:many|much|far|high|old|big|large|deep|wide|fast|hot|tall|often)|wie ?viele?"
-        r"|combien|cuánt[oa]s?"
-        r"|quant[ioae]|hoeveel|ile|hur många|berapa|kaç)\b|сколько|скільки|^كم |\bكم\b|ما عدد|كم عدد"
-        r"|多少|几个|幾個|多高|多远|多遠|多大|多深|多重|多长|多長|多宽|多厚|多快"
-        r"|いくつ|何人|몇|कितन|\bwie (?:hoch|lang|weit|alt|groß|schwer|tief|breit|schnell)\b"
-        r"|what temperature|how (?:hot|cold|warm|heavy)|welcher? temperatur|quelle température"
-        r"|qué temperatura"
-        r"|каком температур|какой температур|درجه (?:ال)?حرار|什么温度|多少度|何度"
-    ),
-    "person": (
-        r"\b(?:who|whom|whose|wer|wem|wen|wessen|quién(?:es)?|chi|quem|vem|hvem|kto|kogo|komu|kdo|kim|siapa)\b"
-        r"|^(?:(?:à|de|par|avec) )?qui\b|\bc'est qui\b|\b(?:кто|кого|кому|кем|хто|кой|ко)\b|^ai\b|\bai\?"
-        r"|^من (?!اين|متي|اي |فضلك|خلال|الساعه|الساعة)|^من$|چه كسي|چه كساني|كيست|^מי\b|कौन|किसने|किसको"
-        r"|কে\b(?= |\?)|谁|誰|哪位|哪个人|什么人|だれ|どなた|누구|누가|ใคร|ποιο[ςσ]|ποια\b"
-    ),
-}
 _WITHOUT: dict[QuestionKind, float] = {
     "hour": 0.3,
     "price": 0.4,
@@ -95,7 +45,6 @@ _OTHER_THINGS = 0.3
 _COUNTED = re.compile(
     r"(?:how many|wie ?viele|combien de|cuánt[oa]s|quant[ie]|كم(?: عدد)?|сколько) (?P<thing>[^\W\d_]{3,})"
 )
-_COMPILED = {kind: re.compile(words) for kind, words in _ASKED.items()}
 _ARTICLE = re.compile("^[وبفك]?(?:ال|لل)")
 _ARABIC_VOWEL = re.compile("[اويءئؤ]")
 _ENDING = re.compile("(?<=..)[ةهت]$")
@@ -111,7 +60,16 @@ _FREE = re.compile(
 def asked_kind(question: str) -> QuestionKind | None:
     """Return what a question asks for; None if that is not known."""
     text = normalize_text(question).replace("ة", "ه")  # Many write the one for the other.
-    return next((kind for kind, words in _COMPILED.items() if words.search(text)), None)
+    return next((kind for kind, words in _compile().items() if words.search(text)), None)
+
+
+@lru_cache(maxsize=1)
+def _compile() -> dict[QuestionKind, re.Pattern[str]]:
+    """Return the words of each kind; the first kind counts: "how much does it cost" asks for a price."""
+    return {
+        kind: re.compile("|".join([rf"\b(?:{'|'.join(asked['words'])})\b", *asked["anywhere"]]))
+        for kind, asked in load_table("questions").items()
+    }
 
 
 def states_kind(kind: QuestionKind, sentence: str, language: str) -> bool:
