@@ -37,7 +37,7 @@ except ValueError as error:
 upsert((2, "third"))
 texts = [row["text"] for row in table.search().where("id = 2").to_list()]
 print(new, known, texts)
-if (new, known) != (2, "refused"):
+if (new, known, texts) != (2, "refused", ["third", "third"]):
     raise SystemExit("the finding is out of date")
 PYTHON
 venv/bin/python upsert.py
