@@ -13,7 +13,7 @@ from qdrant_client import QdrantClient
 
 from qwen_agentkit.cli.options import choose_preset
 from qwen_agentkit.errors import StoreError
-from qwen_agentkit.vectorstores import archive, client_backend
+from qwen_agentkit.vectorstores import backup_files, client_backend, points
 from qwen_agentkit.vectorstores.archive import make_backup, restore_backup
 from qwen_agentkit.vectorstores.edge_backend import EdgeBackend
 from qwen_agentkit.vectorstores.store import QwenVectorStore
@@ -198,7 +198,7 @@ def test_a_backup_that_fails_leaves_the_one_before(
     def fail(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(archive, "_write_part", fail)
+    monkeypatch.setattr(backup_files, "_write_part", fail)
     backend = EdgeBackend.acquire(folder, "documents", create=False)
     with pytest.raises(StoreError, match="No space left"):
         make_backup(backend, file, "documents")
@@ -246,7 +246,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> QdrantClient:
 def test_a_copy_to_a_server_is_resumed(
     run: Run, folder: Path, server: QdrantClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive, "_PER_PART", 2)
+    monkeypatch.setattr(points, "POINTS_PER_PART", 2)
     upsert, calls = server.upsert, iter([True, False])
 
     def dying(*arguments: Any, **options: Any) -> Any:

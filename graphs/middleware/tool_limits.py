@@ -18,7 +18,7 @@ from langgraph.types import Command
 
 from qwen_agentkit.errors import AccessError
 from qwen_agentkit.graphs.shared.runtime import ALWAYS_RAISED
-from qwen_agentkit.graphs.shared.threads import run_in_thread
+from qwen_agentkit.graphs.shared.threads import start_in_thread
 
 __all__ = ["ToolLimitsMiddleware", "cut_text", "read_failure"]
 
@@ -47,7 +47,7 @@ class ToolLimitsMiddleware(AgentMiddleware[AgentState[Any], Any, Any]):
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Result]
     ) -> Result:
         """Run the call in a thread, and wait for it at most so long."""
-        call = run_in_thread(partial(handler, request), "qwen-agentkit-tool")
+        call = start_in_thread(partial(handler, request), "qwen-agentkit-tool")
         try:
             return self._cut_result(call.result(self.seconds))
         except _RAISED:

@@ -64,7 +64,8 @@ def extract_answer(
         sentences: Maximum number of sentences to quote.
 
     Returns:
-        The answer and its citations, in the same order; ("", []) when no document has a sentence.
+        The answer and its citations, in the same order; ("", []) when no document has a sentence, or the best
+        one lacks what is asked for.
     """
     candidates = [
         sentence
@@ -74,8 +75,8 @@ def extract_answer(
     if reranker is None or not candidates:
         best = candidates[:1]
     else:
-        ranked = reranker.compress_documents([_under_headings(one) for one in candidates], question)
-        best = _keep_best([_alone(one) for one in ranked], question)[:sentences]
+        ranked = reranker.compress_documents([_put_under_headings(one) for one in candidates], question)
+        best = _keep_best([_remove_headings(one) for one in ranked], question)[:sentences]
     if not best or _lacks_answer(question, best[0]):
         return "", []
     citations: list[Citation] = [
@@ -87,7 +88,7 @@ def extract_answer(
 
 
 def _split_passage(number: int, document: Document) -> list[Document]:
-    """The sentences of a passage without its title and headings, which match much and say little."""
+    """Return the sentences of a passage without its title and headings, which match much and say little."""
     metadata = document.metadata
     headings = {str(metadata.get("title", "")), *str(metadata.get("section", "")).split(" > ")}
     known = {
@@ -105,8 +106,8 @@ def _split_passage(number: int, document: Document) -> list[Document]:
     return found
 
 
-def _under_headings(sentence: Document) -> Document:
-    """A sentence below the title and headings of its page.
+def _put_under_headings(sentence: Document) -> Document:
+    """Return a sentence below the title and headings of its page.
 
     A reranker then sees what the sentence is about, and one that repeats the subject has no advantage.
     """
@@ -115,13 +116,13 @@ def _under_headings(sentence: Document) -> Document:
     return Document(whole, metadata={**sentence.metadata, "sentence": text})
 
 
-def _alone(sentence: Document) -> Document:
-    """The sentence as it stands in its passage."""
+def _remove_headings(sentence: Document) -> Document:
+    """Return the sentence as it stands in its passage."""
     return Document(sentence.metadata["sentence"], metadata=sentence.metadata)
 
 
 def _keep_best(ranked: Sequence[Document], question: str) -> list[Document]:
-    """The sentences whose scores are near the best, best first.
+    """Return the sentences whose scores are near the best, best first.
 
     The score is the sentence's own, times its passage's, times how well its form fits the question.
     """

@@ -32,7 +32,7 @@ from qwen_agentkit.errors import (
     StoreMismatchError,
     StoreNotFoundError,
 )
-from qwen_agentkit.graphs.shared.threads import run_in_thread
+from qwen_agentkit.graphs.shared.threads import start_in_thread
 
 __all__ = [
     "ALWAYS_RAISED",
@@ -213,7 +213,7 @@ class _Node(Runnable[Any, Update], Generic[ContextT]):
                 return context.run(self._run, input, cancelled)
 
         try:
-            return await asyncio.wrap_future(run_in_thread(run, "qwen-agentkit-node"))
+            return await asyncio.wrap_future(start_in_thread(run, "qwen-agentkit-node"))
         except asyncio.CancelledError:
             cancelled.set()
             raise
@@ -251,7 +251,7 @@ def run_with_deadline(seconds: float | None, work: Callable[[], T]) -> T:
         return work()
     cancelled = _cancelled.get() or threading.Event()
     end = time.monotonic() + seconds
-    future = run_in_thread(work, "qwen-agentkit-deadline")
+    future = start_in_thread(work, "qwen-agentkit-deadline")
     while not wait([future], min(_POLL_SECONDS, max(0.0, end - time.monotonic()))).done:
         if cancelled.is_set():
             raise RunCancelled(threading.current_thread().name)

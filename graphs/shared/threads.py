@@ -1,8 +1,8 @@
-"""Daemon threads for work that blocks, used again and again. Knows nothing about the work.
+"""Daemon threads for nodes and tools, used again and again. Knows nothing about the work.
 
 Starting a thread blocks its caller until the thread runs, which takes milliseconds while others compute. An
-event loop that starts one for every node of every graph does little else. A `ThreadPoolExecutor` would keep a
-process alive until late work ends.
+event loop that starts one for every node of every graph does little else. A `ThreadPoolExecutor`, as stores
+use it, would keep a process alive until late work ends.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from concurrent.futures import Future, wait
 from queue import Empty, SimpleQueue
 from typing import TypeAlias, TypeVar
 
-__all__ = ["run_in_thread"]
+__all__ = ["start_in_thread"]
 
 T = TypeVar("T")
 
@@ -32,12 +32,15 @@ _idle: deque[_Inbox] = deque()  # of the threads that wait; its methods are atom
 _running: set[Future[object]] = set()
 
 
-def run_in_thread(work: Callable[[], T], name: str) -> Future[T]:
-    """Run `work` in a daemon thread, which does not keep the process alive.
+def start_in_thread(work: Callable[[], T], name: str) -> Future[T]:
+    """Start `work` in a daemon thread, which does not keep the process alive.
 
     Args:
         work: Sees the context variables of the caller.
-        name: Of the thread, while it works.
+        name: The name of the thread while it works.
+
+    Returns:
+        The result to come. It cannot be canceled.
     """
     future: Future[T] = Future()
     future.set_running_or_notify_cancel()  # from here on the future cannot be cancelled
@@ -63,19 +66,24 @@ def run_in_thread(work: Callable[[], T], name: str) -> Future[T]:
 
 def _work(inbox: _Inbox) -> None:
     """Run what comes, until nothing comes for a while."""
-    while True:
-        try:
-            run = inbox.get(timeout=_IDLE_SECONDS)
-        except Empty:
-            try:
-                _idle.remove(inbox)
-            except ValueError:  # work is on its way
-                continue
-            return
+    while run := _next_work(inbox):
         run()
         del run  # it holds the result
         threading.current_thread().name = _IDLE_NAME
         _idle.append(inbox)
+
+
+def _next_work(inbox: _Inbox) -> Callable[[], None] | None:
+    """Wait for work; None if none came, and the thread is no longer among the idle ones."""
+    try:
+        return inbox.get(timeout=_IDLE_SECONDS)
+    except Empty:
+        pass
+    try:
+        _idle.remove(inbox)
+    except ValueError:  # somebody has taken it, and work is on its way
+        return inbox.get()
+    return None
 
 
 @atexit.register

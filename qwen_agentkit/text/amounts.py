@@ -1,4 +1,4 @@
-"""Amounts that are said in other ways than by digits, rewritten in digits in a normalized text.
+"""Amounts in words, rewritten in digits in a normalized text.
 
 Fractions ("two thirds", 三分之二), halves behind a whole ("a year and a half"), the Arabic and Hebrew dual
 ("ساعتان"), powers of ten and signs of percent. A fraction is written with U+2044, so that 2⁄3 is not a date.
@@ -7,13 +7,13 @@ Fractions ("two thirds", 三分之二), halves behind a whole ("a year and a hal
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from qwen_agentkit.text.data_files import load_table
-from qwen_agentkit.text.folding import normalize_text
+from qwen_agentkit.text.folding import normalize_pattern
 from qwen_agentkit.text.numerals import find_eastern_numerals, format_number, hour_words
 
 __all__ = ["FRACTION", "fraction_values", "rewrite_parts", "rewrite_sums"]
@@ -50,17 +50,14 @@ def rewrite_sums(text: str, language: str) -> tuple[str, dict[str, str]]:
         The text, and the words that each of the numbers replaces.
     """
     said: dict[str, str] = {}
-    text = _MIXED.sub(lambda found: _note(said, found[0], _mixed(found)), text)
-    text = _POWER.sub(lambda found: _note(said, found[0], _power(found[1] or "1", found[2])), text)
-    text = _EXPONENT.sub(lambda found: _note(said, found[0], _power(found[1], found[2])), text)
+    text = _rewrite(text, _MIXED, _mixed, said)
+    text = _rewrite(text, _POWER, lambda found: _power(found[1] or "1", found[2]), said)
+    text = _rewrite(text, _EXPONENT, lambda found: _power(found[1], found[2]), said)
     text = _TENTH.sub(r".\1元", text)
     if language == "ko":
-        text = _KOREAN_NUMBER.sub(lambda found: _note(said, found[0], _korean(found[0])), text)
+        text = _rewrite(text, _KOREAN_NUMBER, lambda found: _korean(found[0]), said)
     for pattern, number_of in _compile_sums(language.split("-")[0]):
-        text = pattern.sub(
-            lambda found, number_of=number_of: f" {_note(said, found[0], number_of(found))} ",  # type: ignore[misc]  # mypy knows no default of a lambda
-            text,
-        )
+        text = _rewrite(text, pattern, number_of, said, apart=True)
     return text, said
 
 
@@ -72,20 +69,31 @@ def rewrite_parts(text: str, language: str) -> tuple[str, dict[str, str]]:
     """
     said: dict[str, str] = {}
     code = language.split("-")[0]
-    text = _EASTERN_PART.sub(lambda found: _note(said, found[0], _eastern_part(found)), text)
+    text = _rewrite(text, _EASTERN_PART, _eastern_part, said)
     if code == "ja":
-        text = _TENTHS.sub(lambda found: _note(said, found[0], _tenths(found)), text)
+        text = _rewrite(text, _TENTHS, _tenths, said)
     if code == "ko":
-        text = _KOREAN_PART.sub(lambda found: _note(said, found[0], f"{found[2]}⁄{found[1]}"), text)
-    for pattern, value, numerators in _compile_parts(code):
-
-        def write(found: re.Match[str], value: str = value, numerators: dict[str, int] = numerators) -> str:
-            number = found.groupdict().get("n") or ""
-            top = f"{numerators.get(number, number)}⁄" if number else ""
-            return f" {_note(said, found[0], top + value)} "
-
-        text = pattern.sub(write, text)
+        text = _rewrite(text, _KOREAN_PART, lambda found: f"{found[2]}⁄{found[1]}", said)
+    for pattern, number_of in _compile_parts(code):
+        text = _rewrite(text, pattern, number_of, said, apart=True)
     return text, said
+
+
+_NumberOf = Callable[[re.Match[str]], str]
+
+
+def _rewrite(
+    text: str, pattern: re.Pattern[str], number_of: _NumberOf, said: dict[str, str], *, apart: bool = False
+) -> str:
+    """Replace what a pattern finds by its number, and note the words; `apart` puts spaces around it."""
+
+    def write(found: re.Match[str]) -> str:
+        number = number_of(found)
+        digits = re.match(r"[\d.⁄-]*", number)
+        said[digits[0] if digits else ""] = found[0].strip()
+        return f" {number} " if apart else number
+
+    return pattern.sub(write, text)
 
 
 def fraction_values(numerator: str, denominator: str) -> set[str]:
@@ -97,11 +105,6 @@ def fraction_values(numerator: str, denominator: str) -> set[str]:
         format_number(round(part, 3)),
         *(format_number(round(part * 100, places)) for places in (0, 1, 2)),
     }
-
-
-def _note(said: dict[str, str], words: str, number: str) -> str:
-    said[re.match(r"[\d.⁄-]*", number)[0]] = words.strip()  # type: ignore[index]  # it always matches
-    return number
 
 
 def _power(number: str, exponent: str) -> str:
@@ -155,28 +158,33 @@ def _table(name: str) -> dict[str, Any]:
     return _load()[name]
 
 
-_NumberOf = Callable[[re.Match[str]], str]
-
-
 @lru_cache(maxsize=64)
 def _compile_sums(code: str) -> list[tuple[re.Pattern[str], _NumberOf]]:
+    """Return the sayings for pairs and halves with what writes them in digits."""
+    pairs = _table("pairs").get(code, {}).items()
+    halves = _table("halves").get(code, {}).items()
+    compiled = [(_compile(saying, code), partial(_write_pair, written)) for saying, written in pairs]
+    if not halves:
+        return compiled
     words = _counting_words(code)
-    either = "|".join([*sorted(map(re.escape, words), key=len, reverse=True), r"\d{1,3}"])
-    compiled: list[tuple[re.Pattern[str], _NumberOf]] = []
-    for saying, written in _table("pairs").get(code, {}).items():
-        compiled.append((_compile(saying, code), lambda found, written=written: written))  # type: ignore[misc]  # as above
-    for saying, written in _table("halves").get(code, {}).items():
-        body = saying.replace("{u}", _table("units").get(code, "")).replace("{n}", f"(?P<n>{either})", 1)
-        body = body.replace("{n}", f"(?:{either})")
-
-        def number_of(found: re.Match[str], written: str = written) -> str:
-            groups = found.groupdict()
-            number = groups.get("n") or ""
-            unit = groups.get("u") or _last_unit(found[0], code)
-            return f"{written.replace('{}', str(words.get(number, number)))} {unit}".strip()
-
-        compiled.append((_compile(body, code), number_of))
+    number = _either(words, r"\d{1,3}")
+    for saying, written in halves:
+        body = saying.replace("{u}", _table("units").get(code, "")).replace("{n}", f"(?P<n>{number})", 1)
+        body = body.replace("{n}", f"(?:{number})")
+        compiled.append((_compile(body, code), partial(_write_half, written, words, code)))
     return compiled
+
+
+def _write_pair(written: str, found: re.Match[str]) -> str:
+    return written
+
+
+def _write_half(written: str, words: dict[str, int], code: str, found: re.Match[str]) -> str:
+    """Write "{}.5" and what is counted with the number in the place of the braces."""
+    groups = found.groupdict()
+    number = groups.get("n") or ""
+    unit = groups.get("u") or _last_unit(found[0], code)
+    return f"{written.replace('{}', str(words.get(number, number)))} {unit}".strip()
 
 
 def _last_unit(words: str, code: str) -> str:
@@ -188,15 +196,25 @@ def _last_unit(words: str, code: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def _compile_parts(code: str) -> list[tuple[re.Pattern[str], str, dict[str, int]]]:
+def _compile_parts(code: str) -> list[tuple[re.Pattern[str], _NumberOf]]:
+    """Return the sayings for parts of a whole with what writes them in digits."""
     words = {word: number for word, number in _number_words(code).items() if 1 <= number <= 9}
-    either = "|".join([*sorted(map(re.escape, words), key=len, reverse=True), r"\d"])
-    compiled = [
-        (_compile(rf"(?P<n>{either})[ -]?(?:{names})", code), str(part), words)
-        for part, names in _table("parts").get(code, {}).items()
-    ]
-    whole = _table("wholes").get(code, {}).items()
-    return [*compiled, *((_compile(names, code), value, {}) for value, names in whole)]
+    number = _either(words, r"\d")
+    parts = {
+        part: rf"(?P<n>{number})[ -]?(?:{names})" for part, names in _table("parts").get(code, {}).items()
+    }
+    sayings = parts | _table("wholes").get(code, {})  # a whole is "1⁄2", a part "2"
+    return [(_compile(saying, code), partial(_write_part, part, words)) for part, saying in sayings.items()]
+
+
+def _write_part(part: str, words: dict[str, int], found: re.Match[str]) -> str:
+    number = found.groupdict().get("n")
+    return f"{words.get(number, number)}⁄{part}" if number else part
+
+
+def _either(words: Iterable[str], digits: str) -> str:
+    """Return a pattern for number words, the longest first, or digits."""
+    return "|".join([*sorted(map(re.escape, words), key=len, reverse=True), digits])
 
 
 def _number_words(code: str) -> dict[str, int]:
@@ -217,8 +235,7 @@ def _counting_words(code: str) -> dict[str, int]:
 
 
 def _compile(pattern: str, code: str) -> re.Pattern[str]:
-    # Only letters are normalized: the pattern has its own signs.
-    plain = re.sub(r"[^\x00-\x7f⁄]+", lambda found: normalize_text(found[0]), pattern)
+    plain = normalize_pattern(pattern)
     if code in ("zh", "ja", "ko", "th"):
         return re.compile(plain)
     return re.compile(rf"(?<![\w:.,\u0900-\u0963])(?:{plain})(?![\w:\u0900-\u0963])")

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 
 from qwen_agentkit.text.data_files import load_table
-from qwen_agentkit.text.folding import normalize_text
+from qwen_agentkit.text.folding import normalize_pattern
 
 __all__ = ["find_noon"]
 
@@ -42,7 +42,7 @@ def _compile() -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Return the patterns of the words behind a number and of those in front of it."""
     table = load_table("day_parts")
     behind, before = (
-        {part: _normalize_words("|".join(words)) for part, words in table[place].items()}
+        {part: normalize_pattern("|".join(words)) for part, words in table[place].items()}
         for place in ("behind", "before")
     )
     # "At night" is before midnight or after it. With the word for hours only: "3 дня" is three days.
@@ -56,11 +56,6 @@ def _compile() -> tuple[re.Pattern[str], re.Pattern[str]]:
             rf"(?:(?P<am>{before['am']})|(?P<pm>{before['pm']})|(?P<night>{before['night']}))(?: saat| के)? ?$"
         ),
     )
-
-
-def _normalize_words(pattern: str) -> str:
-    """Normalize the words of a pattern, and not its signs."""
-    return re.sub(r"[^\x00-\x7f]+", lambda found: normalize_text(found[0]), pattern)
 
 
 def _of_night(hour: str) -> str | None:

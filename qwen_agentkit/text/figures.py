@@ -31,8 +31,10 @@ from qwen_agentkit.text.ranges import is_range
 from qwen_agentkit.text.readings import (
     read_time,
 )
-from qwen_agentkit.text.spoken import knows_half_hours, rewrite_amounts, rewrite_years, spoken_times
+from qwen_agentkit.text.short_signs import write_signs_apart
+from qwen_agentkit.text.spoken import knows_half_hours, spoken_times
 from qwen_agentkit.text.unnamed_days import unnamed_days, unnamed_months
+from qwen_agentkit.text.years import rewrite_years
 
 __all__ = ["Figure", "collect_values", "find_figures", "find_ranges"]
 
@@ -66,7 +68,7 @@ def find_figures(text: str, language: str) -> list[Figure]:
         text: A sentence without citation markers.
         language: The language of the text; it decides which words are numbers, months and units.
     """
-    prepared = _prepare(remove_codes(rewrite_amounts(text)), language)
+    prepared = _prepare(remove_codes(write_signs_apart(text)), language)
     text = prepared.text
     found = [_with_said(figure, prepared.said) for figure in _find_numbers(text, language)]
     for month in find_months(text, language):
@@ -146,7 +148,7 @@ def _with_said(figure: Figure, said: dict[str, str]) -> Figure:
 
 def find_ranges(text: str, language: str) -> list[tuple[Figure, Figure]]:
     """Return the pairs of numbers of which a text says that one goes up to the other."""
-    text = _prepare(remove_codes(rewrite_amounts(text)), language).text
+    text = _prepare(remove_codes(write_signs_apart(text)), language).text
     found = sorted(_find_numbers(text, language), key=lambda figure: (figure.start, figure.end))
     return [
         (one, other)
@@ -165,7 +167,7 @@ def collect_values(text: str, language: str) -> set[str]:
     values = {value for figure in figures for value in figure.values if value[0] not in "wh"}
     values |= {f"~{value}" for figure in figures for value in figure.common}
     values |= {str(number) for number in find_roman_numerals(text).values()}
-    prepared = _prepare(rewrite_amounts(text), language)
+    prepared = _prepare(write_signs_apart(text), language)
     text = _blank_fractions(prepared.text)
     for match in CHAIN.finditer(text):
         values |= collect_chain_values(text, match, language)

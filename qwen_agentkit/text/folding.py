@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from qwen_agentkit.text.superscripts import separate_raised
 
-__all__ = ["normalize_text", "remove_accents"]
+__all__ = ["normalize_pattern", "normalize_text", "remove_accents"]
 
 _FOLDED = str.maketrans(
     {
@@ -42,6 +42,11 @@ def normalize_text(text: str) -> str:
     text = unicodedata.normalize("NFKC", text.translate(_FOLDED)).translate(_FOLDED)
     text = _POINTS.sub("", text)
     return _NO_SPACE.sub("", " ".join(text.translate(_PLAIN).casefold().split()))
+
+
+def normalize_pattern(pattern: str) -> str:
+    """Normalize the letters of a regular expression, and not its signs."""
+    return re.sub(r"[^\x00-\x7f⁄]+", lambda found: normalize_text(found[0]), pattern)
 
 
 def _write_decimal(match: re.Match[str]) -> str:

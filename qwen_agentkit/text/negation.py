@@ -40,6 +40,11 @@ class _Plain(NamedTuple):
     said: list[str]
     """The negations as written."""
 
+    def add_negation(self, word: str) -> None:
+        """Note a negation behind the words read so far."""
+        self.denied.append(len(self.tokens))
+        self.said.append(word)
+
 
 def find_denial(claim: str, passages: Sequence[str], language: str) -> str | None:
     """Return the negation in which a claim differs from a sentence that it repeats; None if in none.
@@ -55,21 +60,23 @@ def find_denial(claim: str, passages: Sequence[str], language: str) -> str | Non
     own = _read(claim, code)
     if len(own.tokens) < (_FEWEST_SIGNS if code in _load()["signs"] else _FEWEST):
         return None
-    differing = None
-    for passage in passages:
-        for sentence in _sentences(passage, code):
-            for place in _places(own.tokens, sentence.tokens):
-                end = place + len(own.tokens)
-                last = end == len(sentence.tokens)  # What stands behind the run may belong to other words.
-                inside = [
-                    said
-                    for said, at in zip(sentence.said, sentence.denied, strict=True)
-                    if place <= at < end + last
-                ]
-                if bool(inside) == bool(own.said):
-                    return None
-                differing = differing or (own.said or inside)[0]
-    return differing
+    # Each repetition of the claim, with the negations in it.
+    repeated = [
+        _negations_within(sentence, place, place + len(own.tokens))
+        for passage in passages
+        for sentence in _sentences(passage, code)
+        for place in _places(own.tokens, sentence.tokens)
+    ]
+    if not repeated or any(bool(inside) == bool(own.said) for inside in repeated):
+        return None
+    return (own.said or repeated[0])[0]
+
+
+def _negations_within(sentence: _Plain, start: int, end: int) -> list[str]:
+    """Return the negations of a run of words; what stands behind the run may belong to other words."""
+    is_last = end == len(sentence.tokens)
+    places = zip(sentence.said, sentence.denied, strict=True)
+    return [said for said, place in places if start <= place < end + is_last]
 
 
 def _places(part: list[str], whole: list[str]) -> list[int]:
@@ -90,30 +97,28 @@ def _read(text: str, code: str) -> _Plain:
 
 def _read_words(text: str, code: str) -> _Plain:
     plain = _Plain([], [], [])
-    negations, inside = _words(code), _inside(code)
+    negations = _negations(code)
     folded = normalize_text(text)
-    for match in _TOKEN.finditer(folded if code in ("vi",) else remove_accents(folded)):
+    for match in _TOKEN.finditer(folded if code == "vi" else remove_accents(folded)):
         for word in _split(match[0], code):
-            bare = remove_accents(word)
-            if bare in negations:
-                plain.denied.append(len(plain.tokens))
-                plain.said.append(word)
+            if remove_accents(word) in negations:
+                plain.add_negation(word)
                 continue
-            if word in _CARRIERS.get(code, ()):
-                continue
-            for pattern, without in inside:
-                changed = pattern.sub(without, word)
-                if changed != word:
-                    plain.denied.append(len(plain.tokens))
-                    plain.said.append(word)
-                    word = changed
-                    break
+            stem = _without_denial(word, code)
+            if stem != word:
+                plain.add_negation(word)
             for loose, same in _loose(code):
-                word = loose.sub(same, word)
-            if word not in _CARRIERS.get(code, ()):
+                stem = loose.sub(same, stem)
+            if not _CARRIERS.get(code, frozenset()) & {word, stem}:
                 # "Does not cover" is the opposite of "covers".
-                plain.tokens.append(find_stems(word, code)[0] if code == "en" else word)
+                plain.tokens.append(find_stems(stem, code)[0] if code == "en" else stem)
     return plain
+
+
+def _without_denial(word: str, code: str) -> str:
+    """Return a word without the denial inside it: "can" for "can't"."""
+    changed = (pattern.sub(without, word) for pattern, without in _inside(code))
+    return next((other for other in changed if other != word), word)
 
 
 def _split(word: str, code: str) -> list[str]:
@@ -129,8 +134,7 @@ def _read_signs(text: str, code: str) -> _Plain:
         marked = re.sub(pattern, chr(0xE000 + place) + without, marked)
     for char in marked:
         if "\ue000" <= char <= "\ue0ff":
-            plain.denied.append(len(plain.tokens))
-            plain.said.append(_sign_said(folded, _load()["signs"][code][ord(char) - 0xE000][0]))
+            plain.add_negation(_sign_said(folded, _load()["signs"][code][ord(char) - 0xE000][0]))
         elif char.isalnum() or "\u0e30" <= char <= "\u0e4e":
             plain.tokens.append(char)
     return plain
@@ -152,7 +156,7 @@ def _load() -> dict[str, dict[str, Any]]:
 
 
 @lru_cache(maxsize=64)
-def _words(code: str) -> frozenset[str]:
+def _negations(code: str) -> frozenset[str]:
     return frozenset(remove_accents(normalize_text(word)) for word in _load()["words"].get(code, "").split())
 
 

@@ -20,8 +20,9 @@ from qwen_agentkit.text.citations import (
     nearest_sentence,
     without_markers,
 )
-from qwen_agentkit.text.evidence import Evidence, Missing, find_missing
+from qwen_agentkit.text.evidence import Evidence
 from qwen_agentkit.text.languages import detect_language
+from qwen_agentkit.text.missing import Missing, find_missing
 from qwen_agentkit.text.sentences import Sentence, split_sentences
 
 __all__ = [

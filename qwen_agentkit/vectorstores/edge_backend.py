@@ -55,6 +55,7 @@ from qwen_agentkit.vectorstores.points import (
     Point,
     SparseVector,
 )
+from qwen_agentkit.vectorstores.remembered import RememberedResults
 from qwen_agentkit.vectorstores.threads import run_in_thread
 
 __all__ = ["EdgeBackend"]
@@ -62,7 +63,6 @@ __all__ = ["EdgeBackend"]
 T = TypeVar("T")
 
 _PAGE = 1000
-_MOST_RESULTS = 1000
 _WORTH_AN_INDEX = 2000
 """Points from which on reading all payloads takes longer than it takes to make an index."""
 
@@ -84,7 +84,7 @@ class EdgeBackend:
         self._changing = threading.RLock()
         self._block = threading.local()
         self._changes = 0
-        self._results: dict[str, tuple[int, Any]] = {}
+        self._results = RememberedResults()
         self._indexes: PayloadIndexes | None = None
         if (folder / CONFIG).is_file():
             self._load()
@@ -155,12 +155,15 @@ class EdgeBackend:
                 return
             self._open.pop(self.folder, None)
             if self._shard is not None:
-                with translated(self.folder):
-                    points = self._shard.count(edge.CountRequest(exact=True))
-                    self._shard.close()
-                    self._shard = None
-                    if not moved:
-                        write_closing(self.folder, points)
+                self._close_shard(self._shard, moved=moved)
+
+    def _close_shard(self, shard: edge.EdgeShard, *, moved: bool) -> None:
+        with translated(self.folder):
+            points = shard.count(edge.CountRequest(exact=True))
+            shard.close()
+            self._shard = None
+            if not moved:
+                write_closing(self.folder, points)
 
     def create(self, layout: Layout, maker: dict[str, Any]) -> None:
         """Create the shard under another name and rename it, so that it is never incomplete."""
@@ -326,14 +329,7 @@ class EdgeBackend:
 
     def _remembered(self, key: str, compute: Callable[[], T]) -> T:
         """Return what was computed before, unless the collection has changed since."""
-        changes = self._changes  # read before, so that a change in between makes the result old
-        known = self._results.get(key)
-        if known is None or known[0] != changes:
-            if len(self._results) >= _MOST_RESULTS:
-                self._results.clear()
-            known = self._results[key] = (changes, compute())
-        found: T = known[1]
-        return found
+        return self._results.get(key, self._changes, compute)
 
     def _index_for(self, condition: Condition) -> None:
         """Index the metadata that a condition asks for."""

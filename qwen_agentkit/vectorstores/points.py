@@ -7,7 +7,9 @@ vector named ``"langchain-sparse"``. An id that is not a UUID is kept in the pay
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +26,7 @@ __all__ = [
     "FIRST_STAGE",
     "LARGEST_INTEGER",
     "MOST_LANGUAGES",
+    "POINTS_PER_PART",
     "SPARSE",
     "TENANT",
     "Hit",
@@ -32,6 +35,7 @@ __all__ = [
     "Quantization",
     "SparseVector",
     "find_problem",
+    "in_parts",
     "make_payload",
     "make_point",
     "make_words",
@@ -47,6 +51,9 @@ LARGEST_INTEGER = 2**63 - 1
 """The largest integer that a back end stores and filters."""
 MOST_LANGUAGES = 50
 """The most languages of a store that help to recognize the language of a question."""
+
+POINTS_PER_PART = 1000
+"""The most points that are read or written at once."""
 
 _DEEPEST = 100
 """The most levels of metadata. The embedded store cannot read a payload of more than about 125 levels."""
@@ -118,6 +125,13 @@ class Hit:
             page_content=self.payload.get("page_content", ""),
             metadata=dict(self.payload.get("metadata") or {}),
         )
+
+
+def in_parts(points: Iterable[Point]) -> Iterator[list[Point]]:
+    """Yield points in lists of `POINTS_PER_PART`."""
+    rest = iter(points)
+    while part := list(islice(rest, POINTS_PER_PART)):
+        yield part
 
 
 def find_problem(point: Point, dimensions: int) -> str:

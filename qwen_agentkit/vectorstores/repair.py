@@ -11,10 +11,10 @@ from typing import Any
 from qwen_agentkit.errors import StoreError, StoreLockedError, StoreNotFoundError
 from qwen_agentkit.text.languages import detect_language
 from qwen_agentkit.text.sparse import sparse_document
-from qwen_agentkit.vectorstores.archive import replace_shard
 from qwen_agentkit.vectorstores.edge_backend import EdgeBackend
 from qwen_agentkit.vectorstores.edge_files import forget_closing, leftovers, read_closing
 from qwen_agentkit.vectorstores.points import Point, find_problem
+from qwen_agentkit.vectorstores.replacing import replace_shard
 
 __all__ = ["StoreReport", "check_store", "repair_store"]
 
