@@ -20,80 +20,78 @@ def chat(**fields: Any) -> dict[str, Any]:
     return {"model": "rag", "messages": [USER], **fields}
 
 
-@pytest.mark.parametrize(
-    ("fields", "ignored"),
-    [
-        (  # Open WebUI
-            {
-                "chat_id": "c",
-                "background_tasks": {"title_generation": True},
-                "features": {"web_search": False},
-                "metadata": {"a": 1},
-            },
-            {"chat_id", "background_tasks", "features", "metadata"},
+OTHER_PROGRAMS: list[tuple[dict[str, Any], set[str]]] = [
+    (  # Open WebUI
+        {
+            "chat_id": "c",
+            "background_tasks": {"title_generation": True},
+            "features": {"web_search": False},
+            "metadata": {"a": 1},
+        },
+        {"chat_id", "background_tasks", "features", "metadata"},
+    ),
+    (  # programs that send every field of the API
+        dict.fromkeys(
+            [
+                "stream",
+                "stream_options",
+                "tools",
+                "tool_choice",
+                "response_format",
+                "logprobs",
+                "n",
+                "stop",
+                "seed",
+                "settings",
+                "chat_template_kwargs",
+                "reasoning_effort",
+                "user",
+            ]
         ),
-        (  # programs that send every field of the API
-            dict.fromkeys(
-                [
-                    "stream",
-                    "stream_options",
-                    "tools",
-                    "tool_choice",
-                    "response_format",
-                    "logprobs",
-                    "n",
-                    "stop",
-                    "seed",
-                    "settings",
-                    "chat_template_kwargs",
-                    "reasoning_effort",
-                    "user",
-                ]
-            ),
-            set(),
-        ),
-        ({"tools": [CALL], "tool_choice": "none"}, {"tools", "tool_choice"}),
-        ({"logprobs": False, "top_logprobs": 0, "n": 1.0}, {"top_logprobs"}),
-        ({"stop": ["\n\n"], "max_completion_tokens": 9}, {"stop", "max_completion_tokens"}),
-        ({"chat_template_kwargs": {"enable_thinking": "no", "x": 1}}, {"chat_template_kwargs.x"}),
-        ({"messages": [{"role": "developer", "content": "Be brief."}, USER]}, {"messages.developer"}),
-        ({"messages": [USER, {"role": "system", "content": "Be brief."}]}, {"messages.system"}),
-        (
-            {
-                "messages": [
-                    {"role": "user", "content": [{"type": "text", "text": "Look"}, PICTURE]},
-                    {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]},
-                    {"role": "user", "content": [{"type": "text", "text": QUESTION}]},
-                ]
-            },
-            {"messages.image_url", "messages.refusal"},
-        ),
-        (
-            {
-                "messages": [
-                    {"role": "user", "content": ""},
-                    {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]},
-                    {"role": "tool", "tool_call_id": "1", "content": "x"},
-                    USER,
-                ]
-            },
-            {"messages.tool"},
-        ),
-        ({"messages": [{"role": "user", "content": f"{QUESTION} \ud83d"}]}, set()),
-    ],
-    ids=lambda value: ",".join(value)[:40] if isinstance(value, dict) else None,
-)
-async def test_bodies_of_other_programs_are_answered(
-    nano_stack: Stack, fields: dict[str, Any], ignored: set[str]
-) -> None:
+        set(),
+    ),
+    ({"tools": [CALL], "tool_choice": "none"}, {"tools", "tool_choice"}),
+    ({"logprobs": False, "top_logprobs": 0, "n": 1.0}, {"top_logprobs"}),
+    ({"stop": ["\n\n"], "max_completion_tokens": 9}, {"stop", "max_completion_tokens"}),
+    ({"chat_template_kwargs": {"enable_thinking": "no", "x": 1}}, {"chat_template_kwargs.x"}),
+    ({"messages": [{"role": "developer", "content": "Be brief."}, USER]}, {"messages.developer"}),
+    ({"messages": [USER, {"role": "system", "content": "Be brief."}]}, {"messages.system"}),
+    (
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": "Look"}, PICTURE]},
+                {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]},
+                {"role": "user", "content": [{"type": "text", "text": QUESTION}]},
+            ]
+        },
+        {"messages.image_url", "messages.refusal"},
+    ),
+    (
+        {
+            "messages": [
+                {"role": "user", "content": ""},
+                {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]},
+                {"role": "tool", "tool_call_id": "1", "content": "x"},
+                USER,
+            ]
+        },
+        {"messages.tool"},
+    ),
+    ({"messages": [{"role": "user", "content": f"{QUESTION} \ud83d"}]}, set()),
+]
+"""Fields of a body, and those that `x-ignored-fields` has to name."""
+
+
+async def test_bodies_of_other_programs_are_answered(nano_stack: Stack) -> None:
     async with served(nano_stack) as site, site.client() as client:
-        content = json.dumps(chat(**fields))
-        answer = await client.post(
-            "/v1/chat/completions", content=content, headers={"content-type": "application/json"}
-        )
-    assert answer.status_code == 200, answer.text
-    assert HOURS in answer.json()["choices"][0]["message"]["content"]
-    assert set(answer.headers.get("x-ignored-fields", "").split(", ")) - {""} == ignored
+        for fields, ignored in OTHER_PROGRAMS:
+            content = json.dumps(chat(**fields))
+            answer = await client.post(
+                "/v1/chat/completions", content=content, headers={"content-type": "application/json"}
+            )
+            assert answer.status_code == 200, (fields, answer.text)
+            assert HOURS in answer.json()["choices"][0]["message"]["content"], fields
+            assert set(answer.headers.get("x-ignored-fields", "").split(", ")) - {""} == ignored, fields
 
 
 async def test_usage_in_a_stream_is_sent_only_to_who_wants_it(nano_stack: Stack) -> None:
@@ -104,31 +102,30 @@ async def test_usage_in_a_stream_is_sent_only_to_who_wants_it(nano_stack: Stack)
             assert ('"usage"' in text) is (wanted is True)
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "told"),
-    [
-        ("chat/completions", chat(tools=[CALL]), "choose its chat, not its agent"),
-        ("chat/completions", chat(n=0), "'n' cannot be obeyed"),
-        ("chat/completions", chat(messages=[{"role": "user", "content": " \u200b\u2066"}]), "is empty"),
-        ("chat/completions", chat(messages=[{"role": "user", "content": [PICTURE]}]), "'image_url'"),
-        (
-            "chat/completions",
-            chat(messages=[{"role": "user", "content": 3}]),
-            "at messages.0.content: Input should be a valid string, or: Input should be a valid list.",
-        ),
-        ("embeddings", {"model": "nano-embedding", "input": ["a", 1]}, "at input.1"),
-        ("embeddings", {"model": "nano-embedding", "input": ["a", "\u200b"]}, "Text 1 of the input is empty"),
-        ("rerank", {"model": "nano-reranker", "query": " ", "documents": ["a"]}, "query is empty"),
-        ("rerank", {"model": "nano-reranker", "query": "a", "documents": [None]}, "at documents.0"),
-        ("search", {"query": "\u200f"}, "query is empty"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else None,
-)
-async def test_a_refusal_says_what_to_do(nano_stack: Stack, path: str, body: Any, told: str) -> None:
+REFUSED: list[tuple[str, Any, str]] = [
+    ("chat/completions", chat(tools=[CALL]), "choose its chat, not its agent"),
+    ("chat/completions", chat(n=0), "'n' cannot be obeyed"),
+    ("chat/completions", chat(messages=[{"role": "user", "content": " \u200b\u2066"}]), "is empty"),
+    ("chat/completions", chat(messages=[{"role": "user", "content": [PICTURE]}]), "'image_url'"),
+    (
+        "chat/completions",
+        chat(messages=[{"role": "user", "content": 3}]),
+        "at messages.0.content: Input should be a valid string, or: Input should be a valid list.",
+    ),
+    ("embeddings", {"model": "nano-embedding", "input": ["a", 1]}, "at input.1"),
+    ("embeddings", {"model": "nano-embedding", "input": ["a", "\u200b"]}, "Text 1 of the input is empty"),
+    ("rerank", {"model": "nano-reranker", "query": " ", "documents": ["a"]}, "query is empty"),
+    ("rerank", {"model": "nano-reranker", "query": "a", "documents": [None]}, "at documents.0"),
+    ("search", {"query": "\u200f"}, "query is empty"),
+]
+
+
+async def test_a_refusal_says_what_to_do(nano_stack: Stack) -> None:
     async with served(nano_stack) as site, site.client() as client:
-        answer = await client.post(f"/v1/{path}", json=body)
-    assert answer.status_code == 400
-    assert told in answer.json()["error"]["message"]
+        for path, body, told in REFUSED:
+            answer = await client.post(f"/v1/{path}", json=body)
+            assert answer.status_code == 400, (path, body)
+            assert told in answer.json()["error"]["message"], (path, body)
 
 
 async def test_a_body_that_is_no_json_is_named_so(nano_stack: Stack) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qwen_agentkit.engine.checkpoint.loading import load
+from qwen_agentkit.engine.checkpoint.loading import Loaded, load
 from qwen_agentkit.engine.decode import generate as generate_module
 from qwen_agentkit.engine.decode.generate import generate
 from qwen_agentkit.engine.decode.sampler import Sampling
@@ -20,11 +20,15 @@ from tests.fakes.hybrids import HYBRIDS, save_hybrid
 PROMPT = list(range(300, 420))
 
 
-@pytest.mark.parametrize("kind", HYBRIDS)
+@pytest.fixture(scope="module", params=HYBRIDS)
+def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    folder = save_hybrid(request.param, tmp_path_factory.mktemp(request.param))
+    return load(str(folder), device="cpu", dtype="float32", chat=True)
+
+
 def test_states_are_counted_before_the_prompt_is_read(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loaded = load(str(save_hybrid(kind, tmp_path)), device="cpu", dtype="float32", chat=True)
     states, size = loaded.state_bytes, token_bytes(loaded.model.config.get_text_config(), loaded.dtype)
     assert states > 0
     needed = MOST_HELD * states + (len(PROMPT) + 8) * size
@@ -44,9 +48,7 @@ def test_states_are_counted_before_the_prompt_is_read(
     assert list(generate(loaded, PROMPT, Sampling(), max_tokens=8))
 
 
-@pytest.mark.parametrize("kind", HYBRIDS)
-def test_no_sequence_holds_more(kind: str, tmp_path: Path) -> None:
-    loaded = load(str(save_hybrid(kind, tmp_path)), device="cpu", dtype="float32", chat=True)
+def test_no_sequence_holds_more(loaded: Loaded) -> None:
     cache = KVCache(loaded.model.config, loaded.dtype, loaded.device)
     cache.keep_states_at(range(10, 110, 10))
 

@@ -151,27 +151,6 @@ def _load_table() -> dict[str, dict[str, str]]:
     return table
 
 
-_KOREAN_TENS = {
-    f"{tens}{one}": 10 * place + n
-    for place, tens in enumerate(("스물", "서른", "마흔", "쉰", "예순", "일흔", "여든", "아흔"), 2)
-    for n, forms in enumerate(
-        (
-            ("",),
-            ("하나", "한"),
-            ("둘", "두"),
-            ("셋", "세"),
-            ("넷", "네"),
-            ("다섯",),
-            ("여섯",),
-            ("일곱",),
-            ("여덟",),
-            ("아홉",),
-        )
-    )
-    for one in forms
-}
-
-
 @lru_cache(maxsize=64)
 def _compile_words(code: str) -> _Words:
     value_of: dict[str, int] = {}
@@ -184,8 +163,6 @@ def _compile_words(code: str) -> _Words:
             word = normalize_text(form.lstrip("~").replace("_", " "))
             value_of[word] = int(value)
             unsure |= {word} if form.startswith("~") else set()
-    if code == "ko":
-        value_of |= _KOREAN_TENS
     either = "|".join(sorted(map(re.escape, value_of), key=len, reverse=True))
     return _Words(re.compile(_AROUND.get(code, _WORD).format(either)), value_of, frozenset(unsure))
 
