@@ -28,9 +28,7 @@ from qwen_agentkit.text.names import find_roman_numerals, remove_codes
 from qwen_agentkit.text.numerals import Numeral, find_eastern_numerals, find_number_words
 from qwen_agentkit.text.other_calendars import OtherDate, find_other_dates
 from qwen_agentkit.text.ranges import is_range
-from qwen_agentkit.text.readings import (
-    read_time,
-)
+from qwen_agentkit.text.readings import read_time
 from qwen_agentkit.text.short_signs import write_signs_apart
 from qwen_agentkit.text.spoken import knows_half_hours, spoken_times
 from qwen_agentkit.text.unnamed_days import unnamed_days, unnamed_months

@@ -48,26 +48,33 @@ def find_names(text: str, language: str) -> list[str]:
     """
     found = [match[1] for match in _TITLE.finditer(text)]
     words = list(_CAPITALIZED.finditer(remove_codes(text)))
-    # The first word has a capital in any case.
-    long = [word for word in words if len(word[0]) > 3][1:]
-    if sum(word[0][0].isupper() for word in long) * 4 >= len(long) * 3 > 6:
+    if _is_heading([word[0] for word in words]):
         return found
     known = calendar_names(language)
     first = next((place for place, char in enumerate(text) if char.isalnum()), len(text))
     for word in words:
-        name = next((part for part in _WIDE.split(_POSSESSIVE.sub("", word[0])) if part), "1")
-        if name[0].isdigit():
+        name = _bare_name(word[0])
+        if not name or name in _ERAS or normalize_text(name) in known:
             continue
         acronym = len(name) > 1 and name.isupper()
         capital = name[0].isupper() and len(name) > 2 and language not in _CAPITALS_MEAN_NOTHING
-        begins = word.start() <= first or _ends_clause(
-            text[max(0, word.start() - 20) : word.start()], language
-        )
-        if name in _ERAS:
-            continue
-        if (acronym or (capital and not begins)) and normalize_text(name) not in known:
+        before = text[max(0, word.start() - 20) : word.start()]
+        begins = word.start() <= first or _ends_clause(before, language)
+        if acronym or (capital and not begins):
             found.append(name)
     return found
+
+
+def _is_heading(words: list[str]) -> bool:
+    """Tell whether most long words have a capital; the first has one in any case."""
+    long = [word for word in words if len(word) > 3][1:]
+    return len(long) > 2 and sum(word[0].isupper() for word in long) >= 0.75 * len(long)
+
+
+def _bare_name(word: str) -> str:
+    """Return a word without its possessive ending and what stands together with it; "" if it is a number."""
+    parts = [part for part in _WIDE.split(_POSSESSIVE.sub("", word)) if part]
+    return parts[0] if parts and not parts[0][0].isdigit() else ""
 
 
 _ROMAN = re.compile(
