@@ -160,9 +160,11 @@ def test_answers_and_arguments_are_of_the_type(nano: Loaded, kind: Any, called: 
         assert "properties" in schema
     else:
         schema = response_format(kind)["json_schema"]["schema"]
-    for seed in range(4):
-        if (text := walk(nano, Turn(schema=schema), seed)) is not None:
-            TypeAdapter(kind).validate_json(text)
+    walks = (walk(nano, Turn(schema=schema), seed) for seed in range(4))
+    texts = [text for text in walks if text is not None]
+    assert texts
+    for text in texts:
+        TypeAdapter(kind).validate_json(text)
 
 
 def test_words_about_fields_of_a_typed_dict_are_kept() -> None:

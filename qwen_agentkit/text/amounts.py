@@ -168,6 +168,8 @@ def _compile_sums(code: str) -> list[tuple[re.Pattern[str], _NumberOf]]:
         return compiled
     words = _counting_words(code)
     number = _either(words, r"\d{1,3}")
+    if code in ("zh", "ja"):  # 五个半 is no part of 二十五个半
+        number = f"(?<![〇零一二三四五六七八九十百千万萬亿億\\d])(?:{number})"
     for saying, written in halves:
         body = saying.replace("{u}", _table("units").get(code, "")).replace("{n}", f"(?P<n>{number})", 1)
         body = body.replace("{n}", f"(?:{number})")
@@ -198,7 +200,7 @@ def _last_unit(words: str, code: str) -> str:
 @lru_cache(maxsize=64)
 def _compile_parts(code: str) -> list[tuple[re.Pattern[str], _NumberOf]]:
     """Return the sayings for parts of a whole with what writes them in digits."""
-    words = {word: number for word, number in _number_words(code).items() if 1 <= number <= 9}
+    words = {word: number for word, number in hour_words(code, sure=True).items() if 1 <= number <= 9}
     number = _either(words, r"\d")
     parts = {
         part: rf"(?P<n>{number})[ -]?(?:{names})" for part, names in _table("parts").get(code, {}).items()
@@ -217,17 +219,8 @@ def _either(words: Iterable[str], digits: str) -> str:
     return "|".join([*sorted(map(re.escape, words), key=len, reverse=True), digits])
 
 
-def _number_words(code: str) -> dict[str, int]:
-    """Return the words for numbers up to 24, without those for places in an order."""
-    if code in ("zh", "ja"):
-        return {sign: n for n, sign in enumerate("一二三四五六七八九十", 1)} | {"两": 2, "兩": 2}
-    return hour_words(code, sure=True)
-
-
 def _counting_words(code: str) -> dict[str, int]:
     """Return the number words that count something, those with other meanings too: "one", but not "first"."""
-    if code in ("zh", "ja"):
-        return _number_words(code)
     words = {word: number for word, number in hour_words(code).items() if word not in ("a", "an", "dozen")}
     return {
         w: n for w, n in words.items() if not (code == "en" and re.search("(?:st|nd|rd|th|ice|once)$", w))

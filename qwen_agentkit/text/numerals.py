@@ -140,9 +140,20 @@ def hour_words(language: str, *, sure: bool = False) -> dict[str, int]:
         language: An ISO 639-1 code.
         sure: Whether to leave out words with other meanings, such as "a" and "third".
     """
+    if language in _NO_WORDS:
+        return _spell_han_hours()
     words = _compile_words(language)
     left_out = words.unsure if sure else frozenset()
     return {word: value for word, value in words.value_of.items() if value < 25 and word not in left_out}
+
+
+@lru_cache(maxsize=1)
+def _spell_han_hours() -> dict[str, int]:
+    """Return the numbers below 25 in Chinese signs."""
+    tens = {"": 0, "十": 10, "二十": 20}
+    ones = ("", *"一二三四五六七八九")
+    words = {f"{ten}{one}": value + n for ten, value in tens.items() for n, one in enumerate(ones)}
+    return {word: n for word, n in words.items() if 0 < n < 25} | {"两": 2, "兩": 2}
 
 
 def _load_table() -> dict[str, dict[str, str]]:

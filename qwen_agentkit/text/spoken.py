@@ -20,15 +20,6 @@ __all__ = ["knows_half_hours", "spoken_times"]
 _LETTER = r"[^\W\u0e00-\u9fff\uac00-\ud7a3]"
 """A letter of a script with spaces between words."""
 _NO_HOURS = ("a", "an", "once", "twice")
-_HAN_HOUR = {
-    **{sign: n for n, sign in enumerate("一二三四五六七八九十", 1)},
-    "两": 2,
-    "兩": 2,
-    "十一": 11,
-    "十二": 12,
-}
-
-
 _TimeOf = Callable[[re.Match[str]], str | None]
 
 
@@ -98,8 +89,6 @@ def _compile_sayings(code: str) -> list[tuple[re.Pattern[str], _TimeOf]]:
     """Return the sayings of a language with what reads them."""
     times = load_table("times")
     words = {word: n for word, n in hour_words(code).items() if n <= 12 and word not in _NO_HOURS}
-    if code in ("zh", "ja"):
-        words = dict(_HAN_HOUR)
     coming = {normalize_text(word): n for n, word in enumerate(times["coming"].get(code, "").split(), 1)}
     article = "(?:ال)?" if code == "ar" else ""
     compiled: list[tuple[re.Pattern[str], _TimeOf]] = []
