@@ -153,11 +153,11 @@ class LlamaModel(Vocabulary):
             if not body.get("grammar"):
                 server.handle_completions(dict(body), take)
                 return
-            with ExitStack() as beginning:
-                beginning.enter_context(_beginning)
+            with ExitStack() as until_first_chunk:
+                until_first_chunk.enter_context(_beginning)
 
                 def take_first(chunk: dict[str, Any]) -> bool:
-                    beginning.close()
+                    until_first_chunk.close()
                     return take(chunk)
 
                 server.handle_completions(dict(body), take_first)
