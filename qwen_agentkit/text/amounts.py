@@ -50,12 +50,12 @@ def rewrite_sums(text: str, language: str) -> tuple[str, dict[str, str]]:
         The text, and the words that each of the numbers replaces.
     """
     said: dict[str, str] = {}
-    text = _rewrite(text, _MIXED, _mixed, said)
-    text = _rewrite(text, _POWER, lambda found: _power(found[1] or "1", found[2]), said)
-    text = _rewrite(text, _EXPONENT, lambda found: _power(found[1], found[2]), said)
+    text = _rewrite(text, _MIXED, _read_mixed, said)
+    text = _rewrite(text, _POWER, lambda found: _read_power(found[1] or "1", found[2]), said)
+    text = _rewrite(text, _EXPONENT, lambda found: _read_power(found[1], found[2]), said)
     text = _TENTH.sub(r".\1元", text)
     if language == "ko":
-        text = _rewrite(text, _KOREAN_NUMBER, lambda found: _korean(found[0]), said)
+        text = _rewrite(text, _KOREAN_NUMBER, lambda found: _read_korean(found[0]), said)
     for pattern, number_of in _compile_sums(language.split("-")[0]):
         text = _rewrite(text, pattern, number_of, said, apart=True)
     return text, said
@@ -69,9 +69,9 @@ def rewrite_parts(text: str, language: str) -> tuple[str, dict[str, str]]:
     """
     said: dict[str, str] = {}
     code = language.split("-")[0]
-    text = _rewrite(text, _EASTERN_PART, _eastern_part, said)
+    text = _rewrite(text, _EASTERN_PART, _read_eastern_part, said)
     if code == "ja":
-        text = _rewrite(text, _TENTHS, _tenths, said)
+        text = _rewrite(text, _TENTHS, _read_tenths, said)
     if code == "ko":
         text = _rewrite(text, _KOREAN_PART, lambda found: f"{found[2]}⁄{found[1]}", said)
     for pattern, number_of in _compile_parts(code):
@@ -107,35 +107,35 @@ def fraction_values(numerator: str, denominator: str) -> set[str]:
     }
 
 
-def _power(number: str, exponent: str) -> str:
+def _read_power(number: str, exponent: str) -> str:
     digits = Decimal(number.replace(",", ".") if number.count(",") == 1 else number.replace(",", ""))
     value = digits.scaleb(int(exponent))
     return format_number(value)
 
 
-def _mixed(found: re.Match[str]) -> str:
+def _read_mixed(found: re.Match[str]) -> str:
     return format_number(round(int(found[1]) + Decimal(found[2]) / Decimal(found[3]), 3))
 
 
-def _eastern_part(found: re.Match[str]) -> str:
-    whole, part = _read(found[1]), _read(found[2])
+def _read_eastern_part(found: re.Match[str]) -> str:
+    whole, part = _read_number(found[1]), _read_number(found[2])
     if whole in ("100", "1000"):
         return f"{part}{'%' if whole == '100' else '‰'}"
     return f"{part}⁄{whole}" if part.isdecimal() and whole.isdecimal() else found[0]
 
 
-def _tenths(found: re.Match[str]) -> str:
-    return f"{int(_read(found[1])) * 10 + int(_read(found[2]) if found[2] else 0)}%"
+def _read_tenths(found: re.Match[str]) -> str:
+    return f"{int(_read_number(found[1])) * 10 + int(_read_number(found[2]) if found[2] else 0)}%"
 
 
-def _korean(number: str) -> str:
+def _read_korean(number: str) -> str:
     """Read a Sino-Korean number in Hangul; what has no unit, such as 이사, is none."""
     if len(number) > 1 and not re.search("[십백천만억]", number):
         return number
-    return _read(number.translate(_HAN_OF))
+    return _read_number(number.translate(_HAN_OF))
 
 
-def _read(number: str) -> str:
+def _read_number(number: str) -> str:
     """Read a number in digits or Chinese signs; 点 is a decimal point."""
     whole, *decimals = re.split("[点點]", number)
     if number[0].isdecimal():
@@ -185,11 +185,11 @@ def _write_half(written: str, words: dict[str, int], code: str, found: re.Match[
     """Write "{}.5" and what is counted with the number in the place of the braces."""
     groups = found.groupdict()
     number = groups.get("n") or ""
-    unit = groups.get("u") or _last_unit(found[0], code)
+    unit = groups.get("u") or _find_last_unit(found[0], code)
     return f"{written.replace('{}', str(words.get(number, number)))} {unit}".strip()
 
 
-def _last_unit(words: str, code: str) -> str:
+def _find_last_unit(words: str, code: str) -> str:
     """Return what is counted in "a year and a half"."""
     if code not in ("en", "fr", "es", "pt"):
         return ""

@@ -34,7 +34,7 @@ _COUNTS = (1, 2, 3, 5, 11, 1.5)
 """Numbers whose units have all plural forms of all languages."""
 
 
-def _locales(language: str) -> list[Locale]:
+def _find_locales(language: str) -> list[Locale]:
     from babel import Locale, UnknownLocaleError
 
     found = []
@@ -60,7 +60,7 @@ def month_forms(language: str, width: str) -> Forms:
 
 def _calendar_forms(language: str, what: str, width: str) -> Forms:
     forms: dict[str, set[str]] = {}
-    for locale in _locales(language):
+    for locale in _find_locales(language):
         for context in ("format", "stand-alone"):
             for number, name in getattr(locale, what)[context][width].items():
                 plain = normalize_text(name).strip(".་")
@@ -76,14 +76,14 @@ def unit_forms(language: str) -> tuple[Forms, Forms]:
     before: dict[str, set[str]] = {}
     behind: dict[str, set[str]] = {}
     # The British spell units otherwise, but name months and money alike.
-    for locale in _locales(language) + (_locales("en_GB") if language == "en" else []):
+    for locale in _find_locales(language) + (_find_locales("en_GB") if language == "en" else []):
         for unit, text in _written_units(locale):
             head, number, tail = _around_number(text)
             if number and not (head and tail):
                 (before if head else behind).setdefault(head or tail, set()).add(unit)
     for form, unit in load_table("units")["words"].get(language, {}).items():
         behind.setdefault(normalize_text(form), set()).add(unit)
-    return _frozen(before), _frozen(behind)
+    return _freeze(before), _freeze(behind)
 
 
 def _written_units(locale: Locale) -> Iterator[tuple[str, str]]:
@@ -115,21 +115,23 @@ def currency_forms(language: str) -> Forms:
     A word that several currencies share, such as "dinar", means each of them.
     """
     forms: dict[str, set[str]] = {}
-    for locale in _locales(language):
-        names = {code: _names(code, locale) for code in _current_currencies() if code in locale.currencies}
+    for locale in _find_locales(language):
+        names = {
+            code: _name_currency(code, locale) for code in _current_currencies() if code in locale.currencies
+        }
         for code, own in names.items():
-            for form in own | _signs(code, locale):
+            for form in own | _sign_currency(code, locale):
                 forms.setdefault(form, set()).add(code)
         for sign, codes in load_table("money")["signs"].get(language, {}).items():
             forms.setdefault(normalize_text(sign), set()).update(codes.split())
-        for word, owners in _kinds(names).items():
+        for word, owners in _find_kinds(names).items():
             # Arabic counts from eleven on in the accusative, which CLDR lacks for most money: 45 ريالا.
             for form in (word, f"{word}ا") if language == "ar" else (word,):
                 forms.setdefault(form, set()).update(owners)
-    return _frozen(forms)
+    return _freeze(forms)
 
 
-def _names(code: str, locale: Locale) -> set[str]:
+def _name_currency(code: str, locale: Locale) -> set[str]:
     """Return the names of a currency, in the singular and the plurals."""
     from babel.numbers import get_currency_name
 
@@ -137,14 +139,14 @@ def _names(code: str, locale: Locale) -> set[str]:
     return {normalize_text(name) for name in names}
 
 
-def _signs(code: str, locale: Locale) -> set[str]:
+def _sign_currency(code: str, locale: Locale) -> set[str]:
     """Return the code of a currency and its signs: "usd", "us$" and "$"."""
     symbol = normalize_text(locale.currency_symbols.get(code, code))
     sign = "".join(char for char in symbol if unicodedata.category(char) == "Sc")
     return {code.casefold(), symbol, symbol.strip("."), sign}
 
 
-def _kinds(names: dict[str, set[str]]) -> dict[str, set[str]]:
+def _find_kinds(names: dict[str, set[str]]) -> dict[str, set[str]]:
     """Return the kinds of money among the names, such as "dinar".
 
     They are the last words in one language and the first in another: those that repeat more often.
@@ -155,13 +157,13 @@ def _kinds(names: dict[str, set[str]]) -> dict[str, set[str]]:
             words = [word for word in form.replace("-", " ").split() if word.isalpha()]
             for place in (0, -1) if words else ():
                 ends[place].setdefault(words[place], set()).add(code)
-            for piece in _pieces(form):
+            for piece in _cut_kinds(form):
                 ends[0].setdefault(piece, set()).add(code)
                 ends[-1].setdefault(piece, set()).add(code)
     return max(ends, key=lambda found: sum(len(codes) for codes in found.values() if len(codes) > 2))
 
 
-def _pieces(name: str) -> Iterator[str]:
+def _cut_kinds(name: str) -> Iterator[str]:
     """Yield what may be the kind in a name without spaces: Chinese writes it last, Thai first."""
     if " " not in name and name >= "\u2e80":
         yield from (name[-length:] for length in range(2, 5) if length < len(name))
@@ -180,5 +182,5 @@ def _current_currencies() -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _frozen(forms: dict[str, set[str]]) -> Forms:
+def _freeze(forms: dict[str, set[str]]) -> Forms:
     return {form: frozenset(meanings) for form, meanings in forms.items() if form}

@@ -62,24 +62,24 @@ def find_denial(claim: str, passages: Sequence[str], language: str) -> str | Non
         return None
     # Each repetition of the claim, with the negations in it.
     repeated = [
-        _negations_within(sentence, place, place + len(own.tokens))
+        _find_negations(sentence, place, place + len(own.tokens))
         for passage in passages
-        for sentence in _sentences(passage, code)
-        for place in _places(own.tokens, sentence.tokens)
+        for sentence in _read_sentences(passage, code)
+        for place in _find_places(own.tokens, sentence.tokens)
     ]
     if not repeated or any(bool(inside) == bool(own.said) for inside in repeated):
         return None
     return (own.said or repeated[0])[0]
 
 
-def _negations_within(sentence: _Plain, start: int, end: int) -> list[str]:
+def _find_negations(sentence: _Plain, start: int, end: int) -> list[str]:
     """Return the negations of a run of words; what stands behind the run may belong to other words."""
     is_last = end == len(sentence.tokens)
     places = zip(sentence.said, sentence.denied, strict=True)
     return [said for said, place in places if start <= place < end + is_last]
 
 
-def _places(part: list[str], whole: list[str]) -> list[int]:
+def _find_places(part: list[str], whole: list[str]) -> list[int]:
     """Return where a run of words occurs in another."""
     length = len(part)
     starts = (place for place, token in enumerate(whole) if token == part[0])
@@ -87,7 +87,7 @@ def _places(part: list[str], whole: list[str]) -> list[int]:
 
 
 @lru_cache(maxsize=64)  # Every sentence of an answer is compared with the same few passages.
-def _sentences(passage: str, code: str) -> list[_Plain]:
+def _read_sentences(passage: str, code: str) -> list[_Plain]:
     return [_read(found.text, code) for found in split_sentences(passage) if len(found.text) <= _LONGEST]
 
 
@@ -97,17 +97,17 @@ def _read(text: str, code: str) -> _Plain:
 
 def _read_words(text: str, code: str) -> _Plain:
     plain = _Plain([], [], [])
-    negations = _negations(code)
+    negations = _load_negations(code)
     folded = normalize_text(text)
     for match in _TOKEN.finditer(folded if code == "vi" else remove_accents(folded)):
-        for word in _split(match[0], code):
+        for word in _split_joined(match[0], code):
             if remove_accents(word) in negations:
                 plain.add_negation(word)
                 continue
-            stem = _without_denial(word, code)
+            stem = _remove_denial(word, code)
             if stem != word:
                 plain.add_negation(word)
-            for loose, same in _loose(code):
+            for loose, same in _load_loose(code):
                 stem = loose.sub(same, stem)
             if not _CARRIERS.get(code, frozenset()) & {word, stem}:
                 # "Does not cover" is the opposite of "covers".
@@ -115,13 +115,13 @@ def _read_words(text: str, code: str) -> _Plain:
     return plain
 
 
-def _without_denial(word: str, code: str) -> str:
+def _remove_denial(word: str, code: str) -> str:
     """Return a word without the denial inside it: "can" for "can't"."""
-    changed = (pattern.sub(without, word) for pattern, without in _inside(code))
+    changed = (pattern.sub(without, word) for pattern, without in _load_inside(code))
     return next((other for other in changed if other != word), word)
 
 
-def _split(word: str, code: str) -> list[str]:
+def _split_joined(word: str, code: str) -> list[str]:
     """Split what French and Italian join: "n'est" is "n" and "est". English keeps "can't"."""
     return re.split("['’]", word) if code in ("fr", "it", "ca") else [word]
 
@@ -134,13 +134,13 @@ def _read_signs(text: str, code: str) -> _Plain:
         marked = re.sub(pattern, chr(0xE000 + place) + without, marked)
     for char in marked:
         if "\ue000" <= char <= "\ue0ff":
-            plain.add_negation(_sign_said(folded, _load()["signs"][code][ord(char) - 0xE000][0]))
+            plain.add_negation(_find_sign(folded, _load()["signs"][code][ord(char) - 0xE000][0]))
         elif char.isalnum() or "\u0e30" <= char <= "\u0e4e":
             plain.tokens.append(char)
     return plain
 
 
-def _sign_said(text: str, pattern: str) -> str:
+def _find_sign(text: str, pattern: str) -> str:
     found = re.search(pattern, text)
     return found[0].strip() if found else ""
 
@@ -156,15 +156,15 @@ def _load() -> dict[str, dict[str, Any]]:
 
 
 @lru_cache(maxsize=64)
-def _negations(code: str) -> frozenset[str]:
+def _load_negations(code: str) -> frozenset[str]:
     return frozenset(remove_accents(normalize_text(word)) for word in _load()["words"].get(code, "").split())
 
 
 @lru_cache(maxsize=64)
-def _inside(code: str) -> list[tuple[re.Pattern[str], str]]:
+def _load_inside(code: str) -> list[tuple[re.Pattern[str], str]]:
     return [(re.compile(pattern), without) for pattern, without in _load()["inside"].get(code, ())]
 
 
 @lru_cache(maxsize=64)
-def _loose(code: str) -> list[tuple[re.Pattern[str], str]]:
+def _load_loose(code: str) -> list[tuple[re.Pattern[str], str]]:
     return [(re.compile(pattern), same) for pattern, same in _load()["loose"].get(code, ())]
