@@ -26,7 +26,7 @@ _THREADED = re.compile(r"\[Threaded comment\].*?Comment:\s*", re.S)
 
 
 def read_xlsx(data: bytes) -> list[Part]:
-    """Read an Excel file: of each sheet the name as a heading, rows as shown, text boxes, comments."""
+    """Read an Excel file: of each sheet the name as a heading, rows, text boxes, charts and comments."""
     return read_office(data, "Excel", _read_workbook)
 
 
@@ -42,13 +42,16 @@ def _read_workbook(data: bytes) -> list[Part]:
         _read_sheet(
             sheet, {**shared, "page": number}, uncounted.get(sheet.title, []), boxes.get(sheet.title, [])
         )
-        for number, sheet in enumerate(book.worksheets, start=1)
+        for number, sheet in enumerate((book[name] for name in book.sheetnames), start=1)
     ]
 
 
 def _read_sheet(sheet: Any, metadata: dict[str, Any], uncounted: list[str], boxes: list[str]) -> Part:
     if sheet.sheet_state != "visible":
         return Part("", metadata, (f"The sheet {sheet.title!r} is hidden and was left out.",))
+    if not hasattr(sheet, "merged_cells"):  # A sheet that is nothing but a chart.
+        shown = "\n\n".join(boxes)
+        return Part(f"# {sheet.title}\n\n{shown}" if shown else "", metadata)
     hidden_rows, hidden_columns = _find_hidden(sheet)
     text = sheet_as_text(_rows(sheet, hidden_rows, hidden_columns))
     comments = "\n\n".join(_write_comments(sheet, hidden_rows, hidden_columns))

@@ -20,6 +20,7 @@ __all__ = ["read_eml", "read_msg"]
 
 _RAW = re.compile("[\udc80-\udcff]")
 _WORD = re.compile(r"\w+")
+_RECIPIENT_TYPE = 0x0C15
 _MOST = 200
 """Attachments of a message."""
 
@@ -179,7 +180,8 @@ def _read_outlook(data: bytes, read: ReadMember) -> list[Part]:
     head = [
         ("Subject", message.subject or ""),
         ("From", message.sender or ""),
-        ("To", ", ".join(str(one.email_address or one.name) for one in message.recipients)),
+        ("To", _recipients(message, 1)),
+        ("Cc", _recipients(message, 2)),
         ("Date", message.sent_date.isoformat(" ") if message.sent_date else ""),
     ]
     warnings = () if body else ("The body of the message could not be read. Save it as .eml and try again.",)
@@ -188,3 +190,12 @@ def _read_outlook(data: bytes, read: ReadMember) -> list[Part]:
         name = attachment.file_name or f"attachment {number}"
         parts += read_member(attachment.file_bytes or b"", name, read)
     return parts
+
+
+def _recipients(message: Any, kind: int) -> str:
+    """Return who a message is for, 1, or in copy, 2 (MS-OXOMSG, 2.2.3.1)."""
+    return ", ".join(
+        str(one.email_address or one.name)
+        for one in message.recipients
+        if (one.properties.int_prop_value(_RECIPIENT_TYPE) or 1) & 0xF == kind
+    )
