@@ -257,9 +257,7 @@ class OdfText:
         elif name in ("hidden-text", "hidden-paragraph") or self.is_hidden(style):
             self._warn()
         elif name == "frame" and (found := self._find_object(child)) is not None and is_formula(found):
-            formula = write_formula(found)
-            yield f" {formula}" if self._before[-1:].isalnum() and formula[:1].isalnum() else formula
-            self._before = ""
+            yield self._write_inline(write_formula(found), child.tail or "0")
         elif name in _SHAPES or name == "ruby-text":
             if name != "ruby-text":
                 self._put_aside(child)
@@ -283,6 +281,12 @@ class OdfText:
             (self._objects[name] for name in (n.removeprefix("./") for n in names) if name in self._objects),
             None,
         )
+
+    def _write_inline(self, formula: str, after: str) -> str:
+        """Set a formula apart from letters and figures beside it, which are no part of it."""
+        before, self._before = self._before, ""
+        space = " " if before[-1:].isalnum() and formula[:1].isalnum() else ""
+        return f"{space}{formula}{' ' if after[0].isalnum() and formula[-1:].isalnum() else ''}"
 
     def _write_object(self, root: Any) -> str:
         """Write a formula, or a chart: its titles, and the table of its values."""
