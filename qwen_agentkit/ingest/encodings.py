@@ -51,7 +51,7 @@ _NAMES = {
 
 _NO_TEXT = frozenset({"idna", "punycode", "utf-7", "unicode_escape", "raw_unicode_escape"})
 """Encodings of Python in which nobody writes files, or which text must not be taken for."""
-_HZ = re.compile(rb"~\{(?:[!-w][!-~]){1,80}~\}")
+_HZ = re.compile(rb"~\{(?:[!-w][!-~]){3,200}~\}")
 _BINARY = "The file is binary; expected text. Give it its true ending, or remove it."
 _STRAY = re.compile("[\udc80-\udcff]")
 _FEW = 24
@@ -159,7 +159,7 @@ def _decode_shifted(data: bytes) -> Decoded | None:
     """Decode Asian text that consists of ASCII, and so would be UTF-8: ISO-2022 and HZ."""
     if b"\x1b$" in data[:_HEAD]:
         names = ("iso2022_kr", "iso2022_jp_2", "iso2022_jp_ext")
-    elif len(_HZ.findall(data[:_HEAD])) > 1:
+    elif _HZ.search(data[:_HEAD]):
         names = ("hz",)
     else:
         return None

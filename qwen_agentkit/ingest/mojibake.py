@@ -19,6 +19,8 @@ _TAKEN_FOR = {
 }
 _ASIAN = frozenset({"gb18030", "cp932"})
 _HAN = re.compile("[\u2e80-\uffef]")
+_MANY = 40
+"""Bytes of Asian text that are not valid UTF-8 by chance."""
 _FEWEST = 6
 _SHARE = 0.6
 """The bytes beyond ASCII, and the part of them, that have to be UTF-8 in disguise."""
@@ -26,7 +28,7 @@ _WRITABLE = 0.9
 """The part of the characters that the encoding has to have."""
 _FEW = 3
 """Pieces of UTF-7 that may be chance."""
-_UTF7 = re.compile(r"\+([A-Za-z0-9/]{2,})(?:-|(?=[^A-Za-z0-9/+]|$))")
+_UTF7 = re.compile(r"\+([A-Za-z0-9/+]{2,})(?:-|(?=[^A-Za-z0-9/+]|$))")
 
 
 def find_mojibake(text: str) -> tuple[str, ...]:
@@ -48,7 +50,7 @@ def _is_disguised(words: str, encoding: str) -> bool:
     data = words.encode(encoding, "ignore")
     if len(data.decode(encoding)) < _WRITABLE * len(words):
         return False
-    if encoding in _ASIAN and 2 * len(_HAN.findall(words)) < len(words):
+    if encoding in _ASIAN and (len(data) < _MANY or 2 * len(_HAN.findall(words)) < len(words)):
         return False  # They have Greek and Cyrillic letters too.
     spaces = words.count(" ")
     valid = len(data.decode("utf-8", "ignore").encode()) - spaces
