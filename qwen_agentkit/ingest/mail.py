@@ -21,6 +21,7 @@ __all__ = ["read_eml", "read_msg"]
 _RAW = re.compile("[\udc80-\udcff]")
 _WORD = re.compile(r"\w+")
 _RECIPIENT_TYPE = 0x0C15
+_FLOWED = re.compile(r" \n(?![>\n])")
 _MOST = 200
 """Attachments of a message."""
 
@@ -90,7 +91,9 @@ def _read_body(message: EmailMessage) -> tuple[str, tuple[str, ...]]:
         body = message.get_body(preferencelist=(cast(Any, kind),))
         if body is not None:
             decoded = decode_text(_payload(body), _charset(body))
-            text = html_as_text(decoded.text)[0] if kind == "html" else decoded.text.strip()
+            text = (
+                html_as_text(decoded.text)[0] if kind == "html" else _join_flowed(body, decoded.text).strip()
+            )
             texts[kind] = text, decoded.warnings
     plain, html = texts.get("plain", ("", ())), texts.get("html", ("", ()))
     if not message.is_multipart() or not any(
@@ -98,6 +101,15 @@ def _read_body(message: EmailMessage) -> tuple[str, tuple[str, ...]]:
     ):  # One follows the other.
         return "\n\n".join(filter(None, (plain[0], html[0]))), plain[1] + html[1]
     return html if _says_more(html[0], plain[0]) else plain
+
+
+def _join_flowed(body: MIMEPart, text: str) -> str:
+    """Join lines that a space at their end continues (RFC 3676); "delsp" drops the space."""
+    if str(body.get_param("format", "")).lower() != "flowed":
+        return text
+    end = " " if str(body.get_param("delsp", "")).lower() != "yes" else ""
+    lines = re.sub(r"(?m)^ (?=[ >]|From )", "", text).replace("\n-- \n", "\n--\n")
+    return _FLOWED.sub(end, lines)
 
 
 def _says_more(html: str, plain: str) -> bool:
