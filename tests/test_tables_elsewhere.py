@@ -1,4 +1,4 @@
-"""Tables of kinds that are rarer: header rows in the middle, rows of units, fields, and formats of numbers."""
+"""Tables of rarer kinds: header rows in the middle, rows of units, fields, and formats of numbers."""
 
 from __future__ import annotations
 

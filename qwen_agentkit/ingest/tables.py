@@ -22,7 +22,11 @@ _LOOKED_AT = 100
 """Rows among which those that name the columns are looked for."""
 _LONGEST = 4_000_000
 """Most characters of a line."""
-_UNIT = re.compile(r"[(\[]?[^\W\d_%]{0,5}[%°€$£¥²³/·.]?[^\W\d_]{0,4}[²³\d]?[)\]]?")
+_UNIT = re.compile(
+    r"[(\[][^()\[\]]{1,12}[)\]]|[^\W\d_]{0,5}[%°€$£¥²³/·][^\W\d_]{0,4}[²³2]?"
+    r"|[kcmnµ]?m|[km]?g|t|[mch]?l|ha|s|h|min|d|[kMG]?Hz|[kMG]?W|[kMG]?Wh|[kM]?V|A|Pa|hPa|bar|[kMGT]?B"
+    r"|EUR|USD|GBP|CHF|TRY|SAR|AED|EGP|INR|JPY|CNY|kV|km2|m2|m3|м|км|кг|т|л|руб|م|كم|كغ|米|公里|千米|公斤|元|円|人"
+)
 """What stands for a unit: (m), km², %, EUR."""
 _EXCEL_TEXT = re.compile(r'="([^"]*)"')
 """How text that looks like a number is written for Excel: ="00042"."""
