@@ -10,11 +10,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from qwen_agentkit.errors import LoadError
-from qwen_agentkit.ingest.encodings import decode_text
 from qwen_agentkit.ingest.office import check_archive, first_title, local_name
 from qwen_agentkit.ingest.parts import Part
+from qwen_agentkit.ingest.pictures import PICTURE_SUFFIXES
 from qwen_agentkit.ingest.webpages import read_html
 from qwen_agentkit.ingest.xmlfiles import parse_xml
+from qwen_agentkit.ingest.zipnames import entry_names
 
 __all__ = ["ReadMember", "read_epub", "read_member", "read_zip"]
 
@@ -50,15 +51,19 @@ def read_zip(data: bytes, read: ReadMember) -> list[Part]:
                     f"bytes; expected at most {_MOST:,} files of {_LARGEST:,} bytes. Unpack it and ingest "
                     "the folder."
                 )
-            return [part for entry in entries for part in _read_entry(archive, entry, read)]
+            names = entry_names(entries)
+            return [
+                part
+                for pair in zip(entries, names, strict=True)
+                for part in _read_entry(archive, *pair, read)
+            ]
     except _BROKEN as error:
         raise LoadError(
             f"The file is a broken archive ({error}); expected a zip file. Make it anew and try again."
         ) from error
 
 
-def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, read: ReadMember) -> list[Part]:
-    name = _entry_name(entry)
+def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, read: ReadMember) -> list[Part]:
     pieces = name.split("/")
     if any(piece.startswith((".", "~$")) and piece != ".." for piece in pieces) or pieces[0] == "__MACOSX":
         return []
@@ -71,22 +76,16 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, read: ReadMemb
     return read_member(content, name, read)
 
 
-def _entry_name(entry: zipfile.ZipInfo) -> str:
-    """Return the name of a file: programs that know no UTF-8 write it in the encoding of their country."""
-    if entry.flag_bits & 0x800 or entry.filename.isascii():
-        return entry.filename.replace("\\", "/")
-    try:
-        return decode_text(entry.filename.encode("cp437")).text.replace("\\", "/")
-    except (LoadError, ValueError):
-        return entry.filename.replace("\\", "/")
-
-
 def read_member(data: bytes, name: str, read: ReadMember) -> list[Part]:
     """Read a file of an archive or a message. What cannot be read is a warning of a part without text."""
     suffix = posixpath.splitext(name)[1].lower()
     try:
         if suffix in _ARCHIVES:
             raise LoadError("It is an archive inside another file. Unpack it, and ingest what it holds.")
+        if suffix in PICTURE_SUFFIXES:
+            raise LoadError(
+                "It is a picture inside another file. Save it as a file of its own, and ingest that."
+            )
         parts = read(data, suffix)
     except LoadError as error:
         return [Part("", {"member": name}, (f"{name!r} was not read: {error}",))]

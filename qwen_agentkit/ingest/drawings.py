@@ -1,4 +1,4 @@
-"""The text boxes of Excel sheets, which openpyxl passes over (ECMA-376 part 1, 20.5)."""
+"""The text boxes and charts of Excel sheets, which openpyxl passes over (ECMA-376 part 1, 20.5)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
+from qwen_agentkit.ingest.charts import chart_text
 from qwen_agentkit.ingest.office import local_name
 from qwen_agentkit.ingest.xmlfiles import parse_xml
 
@@ -18,7 +19,7 @@ _WORKBOOK = "xl/workbook.xml"
 
 
 def drawn_texts(data: bytes) -> dict[str, list[str]]:
-    """Return the texts of the boxes on each sheet, by the name of the sheet."""
+    """Return the texts of the boxes and charts on each sheet, by the name of the sheet."""
     found: dict[str, list[str]] = {}
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         if not any(name.startswith("xl/drawings/") for name in archive.namelist()):
@@ -28,7 +29,7 @@ def drawn_texts(data: bytes) -> dict[str, list[str]]:
             if local_name(sheet) == "sheet" and (part := parts.get(sheet.get(f"{_R}id", ""))):
                 drawings = [path for _, path in _relations(archive, part) if "/drawings/" in path]
                 found[sheet.get("name", "")] = [
-                    text for path in drawings if path.endswith(".xml") for text in _boxes(archive, path)
+                    text for path in drawings if path.endswith(".xml") for text in _shapes(archive, path)
                 ]
     return found
 
@@ -46,16 +47,28 @@ def _relations(archive: zipfile.ZipFile, part: str) -> Iterator[tuple[str, str]]
             yield relation.get("Id", ""), target.lstrip("/")
 
 
-def _boxes(archive: zipfile.ZipFile, path: str) -> Iterator[str]:
+def _shapes(archive: zipfile.ZipFile, path: str) -> Iterator[str]:
     try:
         root = parse_xml(archive.read(path))
     except KeyError:
         return
+    parts = dict(_relations(archive, path))
     for shape in root.iter():
+        if local_name(shape) == "chart" and (part := parts.get(shape.get(f"{_R}id", ""))):
+            yield from _charts(archive, part)
         if local_name(shape) == "sp":
             lines = ("".join(_texts(part)) for part in shape.iter() if local_name(part) == "p")
             if text := "\n".join(filter(None, (" ".join(line.split()) for line in lines))):
                 yield text
+
+
+def _charts(archive: zipfile.ZipFile, part: str) -> Iterator[str]:
+    try:
+        root = parse_xml(archive.read(part))
+    except KeyError:
+        return
+    if local_name(root) == "chartSpace" and (text := chart_text(root)):
+        yield text
 
 
 def _texts(paragraph: Any) -> Iterator[str]:

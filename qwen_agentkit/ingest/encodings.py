@@ -6,9 +6,12 @@ import codecs
 import re
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import pairwise
 from typing import NamedTuple
 
 from qwen_agentkit.errors import LoadError
+from qwen_agentkit.ingest.mojibake import find_mojibake, refuse_utf7
 
 __all__ = ["Decoded", "codec_of", "decode_text", "to_utf8"]
 
@@ -25,8 +28,8 @@ _CANDIDATES = (
 )
 """What is looked for: the legacy encodings of files that people still have."""
 _RARE = (
-    *("iso8859-2", "iso8859-5", "iso8859-6", "iso8859-7", "cp850", "cp852", "cp866"),
-    *("mac-cyrillic", "mac-roman"),
+    *("iso8859-2", "iso8859-5", "iso8859-6", "iso8859-7", "mac-cyrillic", "mac-roman"),
+    *("cp720", "cp737", "cp850", "cp852", "cp857", "cp862", "cp866", "cp1125"),
 )
 """Those of DOS, older Macs and early web pages, which need better evidence."""
 _NEARLY = 0.8
@@ -48,12 +51,14 @@ _NAMES = {
 
 _NO_TEXT = frozenset({"idna", "punycode", "utf-7", "unicode_escape", "raw_unicode_escape"})
 """Encodings of Python in which nobody writes files, or which text must not be taken for."""
+_HZ = re.compile(rb"~\{(?:[!-w][!-~]){3,200}~\}")
 _BINARY = "The file is binary; expected text. Give it its true ending, or remove it."
 _STRAY = re.compile("[\udc80-\udcff]")
 _FEW = 24
 """Bytes beyond ASCII that are too few to tell encodings apart beyond doubt."""
 _QUOTE_INSIDE = re.compile(r"(?<=[^\W\d_])[«»“”„‚‹›](?=[^\W\d_])")
 _FOREIGN_WORD = re.compile(r"[^\W\d_]*[\u0370-\u06ff][^\W\d_]*")
+_WORD = re.compile(r"[^\W\d_]+")
 _ASCII_LETTER = re.compile("[A-Za-z]")
 _HEAD = 200_000
 """The bytes in which an encoding is looked for."""
@@ -82,7 +87,9 @@ def decode_text(data: bytes, declared: str = "") -> Decoded:
     decoded = _decode(data, codec_of(declared) if declared else "")
     if "\0" in decoded.text:
         raise LoadError(_BINARY)
-    return decoded._replace(text=decoded.text.replace("\r\n", "\n").replace("\r", "\n"))
+    refuse_utf7(decoded.text)
+    text = decoded.text.replace("\r\n", "\n").replace("\r", "\n")
+    return Decoded(text, decoded.warnings + find_mojibake(text))
 
 
 def codec_of(label: str) -> str:
@@ -128,11 +135,8 @@ def _decode(data: bytes, declared: str) -> Decoded:
         if data.startswith(mark):
             text = data[len(mark) :].decode(name, "replace")
             return Decoded(text, _count_lost(text, name))
-    if b"\x1b$" in data[:_HEAD]:  # ISO-2022-JP consists of ASCII, and so would be UTF-8.
-        try:
-            return Decoded(data.decode("iso2022_jp"))
-        except ValueError:
-            pass
+    if shifted := _decode_shifted(data):
+        return shifted
     if b"\0" in data:
         return _decode_wide(data)
     try:
@@ -149,6 +153,22 @@ def _decode(data: bytes, declared: str) -> Decoded:
         else:
             return _check_declared(data, text, declared)
     return _detect(data, declared)
+
+
+def _decode_shifted(data: bytes) -> Decoded | None:
+    """Decode Asian text that consists of ASCII, and so would be UTF-8: ISO-2022 and HZ."""
+    if b"\x1b$" in data[:_HEAD]:
+        names = ("iso2022_kr", "iso2022_jp_2", "iso2022_jp_ext")
+    elif _HZ.search(data[:_HEAD]):
+        names = ("hz",)
+    else:
+        return None
+    for name in names:
+        with suppress(ValueError):
+            text = data.decode(name)
+            if "\x1b" not in text and not text.isascii():
+                return Decoded(text, (_assumption(name),) if name == "hz" else ())
+    return None
 
 
 def _count_lost(text: str, name: str) -> tuple[str, ...]:
@@ -228,7 +248,7 @@ def _detect(data: bytes, declared: str) -> Decoded:
     found = chardet.detect_all(data[:_HEAD], include_encodings=_CANDIDATES + _RARE, compat_names=False)
     ranked = list(_readable(data, [(str(one["encoding"] or ""), one["confidence"] or 0.0) for one in found]))
     if not ranked or _is_binary(ranked[0][1]):
-        raise LoadError(_BINARY)
+        return _decode_wide(data)  # Without a space or a figure, no byte of it is zero.
     ranked = _with_usual_first(_with_whole_words_first(ranked))
     name, text, confidence = ranked[0]
     few = sum(byte > 0x7F for byte in data[:_HEAD]) < _FEW
@@ -244,8 +264,18 @@ def _detect(data: bytes, declared: str) -> Decoded:
 
 
 def _with_whole_words_first(ranked: list[tuple[str, str, float]]) -> list[tuple[str, str, float]]:
-    """Put what mixes scripts inside words behind the rest: "coыte" is "coûte" read wrongly."""
-    return sorted(ranked, key=lambda one: _mixes_scripts(one[1][:_HEAD]))
+    """Put what mixes scripts or cases inside words behind the rest: "coыte" is "coûte" read wrongly."""
+    return sorted(ranked, key=lambda one: _mixes_scripts(one[1][:_HEAD]) or _mixes_cases(one[1][:_HEAD]))
+
+
+def _mixes_cases(text: str) -> bool:
+    """Tell whether a fifth of the words beyond ASCII have a capital of theirs behind a small letter."""
+    words = [word for word in _WORD.findall(text) if not word.isascii()]
+    mixed = sum(
+        any(not after.isascii() and after.isupper() and before.islower() for before, after in pairwise(word))
+        for word in words
+    )
+    return 0 < len(words) <= 5 * mixed
 
 
 def _mixes_scripts(text: str) -> bool:

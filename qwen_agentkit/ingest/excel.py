@@ -23,10 +23,16 @@ __all__ = ["read_xlsx"]
 
 _THREADED = re.compile(r"\[Threaded comment\].*?Comment:\s*", re.S)
 """What Excel puts before a comment for programs that know no threads."""
+_NO_LETTERS = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]|AM/PM|A/P', re.I)
+"""What a format shows as it is, and its settings."""
+_WEEKDAY = re.compile("^[^0#?]*(?<![a-z])a{3,4}(?![a-z])[^0#?]*$", re.I)
+"""Formats of weekdays in Chinese and Japanese programs."""
+_DATED = re.compile("[dyaegbr]|mmm", re.I)
+"""Letters of days and years."""
 
 
 def read_xlsx(data: bytes) -> list[Part]:
-    """Read an Excel file: of each sheet the name as a heading, rows as shown, text boxes, comments."""
+    """Read an Excel file: of each sheet the name as a heading, rows, text boxes, charts and comments."""
     return read_office(data, "Excel", _read_workbook)
 
 
@@ -42,13 +48,16 @@ def _read_workbook(data: bytes) -> list[Part]:
         _read_sheet(
             sheet, {**shared, "page": number}, uncounted.get(sheet.title, []), boxes.get(sheet.title, [])
         )
-        for number, sheet in enumerate(book.worksheets, start=1)
+        for number, sheet in enumerate((book[name] for name in book.sheetnames), start=1)
     ]
 
 
 def _read_sheet(sheet: Any, metadata: dict[str, Any], uncounted: list[str], boxes: list[str]) -> Part:
     if sheet.sheet_state != "visible":
         return Part("", metadata, (f"The sheet {sheet.title!r} is hidden and was left out.",))
+    if not hasattr(sheet, "merged_cells"):  # A sheet that is nothing but a chart.
+        shown = "\n\n".join(boxes)
+        return Part(f"# {sheet.title}\n\n{shown}" if shown else "", metadata)
     hidden_rows, hidden_columns = _find_hidden(sheet)
     text = sheet_as_text(_rows(sheet, hidden_rows, hidden_columns))
     comments = "\n\n".join(_write_comments(sheet, hidden_rows, hidden_columns))
@@ -78,7 +87,7 @@ def _rows(sheet: Any, hidden_rows: set[int], hidden_columns: set[int]) -> Iterat
     rows: dict[int, dict[int, str]] = {}
     for (row, column), cell in sorted(sheet._cells.items()):
         if row not in hidden_rows and column not in hidden_columns and (row, column) not in covered:
-            text = _write_value(cell.value, cell.number_format)
+            text = _write_value(cell.value, cell.number_format, sheet.parent.epoch)
             if struck and cell._style.fontId in struck:
                 text = mark_struck(text.replace("~~", ""))
             for other_row, other_column in spans.get((row, column), [(row, column)]):
@@ -155,8 +164,13 @@ def _find_uncounted(data: bytes) -> dict[str, list[str]]:
     return found
 
 
-def _write_value(value: Any, code: str) -> str:
+def _write_value(value: Any, code: str, epoch: datetime) -> str:
     """Write a value as a sheet shows it, dates in ISO format."""
+    letters = _NO_LETTERS.sub("", code)
+    if isinstance(value, int | float) and _WEEKDAY.search(letters):  # openpyxl knows no date in it.
+        value = _as_date(value, epoch)
+    if isinstance(value, datetime) and value.year < 1905 and not _DATED.search(letters):
+        value = value.time()  # Only the time of day is shown of 30.25 days.
     if isinstance(value, datetime) and value.time() == time():
         value = value.date()
     if isinstance(value, date | time):
@@ -170,6 +184,16 @@ def _write_value(value: Any, code: str) -> str:
     if isinstance(value, list):  # rich text: strings, and blocks with a font
         return _join_rich_text(value)
     return "" if value is None else str(value)
+
+
+def _as_date(value: float, epoch: datetime) -> date | float:
+    from openpyxl.utils.datetime import from_excel
+
+    try:
+        found = from_excel(value, epoch)
+    except (ValueError, OverflowError):
+        return value
+    return found if isinstance(found, date) else value
 
 
 def _join_rich_text(blocks: Iterable[Any]) -> str:

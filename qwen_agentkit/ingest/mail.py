@@ -20,6 +20,8 @@ __all__ = ["read_eml", "read_msg"]
 
 _RAW = re.compile("[\udc80-\udcff]")
 _WORD = re.compile(r"\w+")
+_RECIPIENT_TYPE = 0x0C15
+_FLOWED = re.compile(r" \n(?![>\n])")
 _MOST = 200
 """Attachments of a message."""
 
@@ -89,7 +91,9 @@ def _read_body(message: EmailMessage) -> tuple[str, tuple[str, ...]]:
         body = message.get_body(preferencelist=(cast(Any, kind),))
         if body is not None:
             decoded = decode_text(_payload(body), _charset(body))
-            text = html_as_text(decoded.text)[0] if kind == "html" else decoded.text.strip()
+            text = (
+                html_as_text(decoded.text)[0] if kind == "html" else _join_flowed(body, decoded.text).strip()
+            )
             texts[kind] = text, decoded.warnings
     plain, html = texts.get("plain", ("", ())), texts.get("html", ("", ()))
     if not message.is_multipart() or not any(
@@ -97,6 +101,15 @@ def _read_body(message: EmailMessage) -> tuple[str, tuple[str, ...]]:
     ):  # One follows the other.
         return "\n\n".join(filter(None, (plain[0], html[0]))), plain[1] + html[1]
     return html if _says_more(html[0], plain[0]) else plain
+
+
+def _join_flowed(body: MIMEPart, text: str) -> str:
+    """Join lines that a space at their end continues (RFC 3676); "delsp" drops the space."""
+    if str(body.get_param("format", "")).lower() != "flowed":
+        return text
+    end = " " if str(body.get_param("delsp", "")).lower() != "yes" else ""
+    lines = re.sub(r"(?m)^ (?=[ >]|From )", "", text).replace("\n-- \n", "\n--\n")
+    return _FLOWED.sub(end, lines)
 
 
 def _says_more(html: str, plain: str) -> bool:
@@ -179,7 +192,8 @@ def _read_outlook(data: bytes, read: ReadMember) -> list[Part]:
     head = [
         ("Subject", message.subject or ""),
         ("From", message.sender or ""),
-        ("To", ", ".join(str(one.email_address or one.name) for one in message.recipients)),
+        ("To", _recipients(message, 1)),
+        ("Cc", _recipients(message, 2)),
         ("Date", message.sent_date.isoformat(" ") if message.sent_date else ""),
     ]
     warnings = () if body else ("The body of the message could not be read. Save it as .eml and try again.",)
@@ -188,3 +202,12 @@ def _read_outlook(data: bytes, read: ReadMember) -> list[Part]:
         name = attachment.file_name or f"attachment {number}"
         parts += read_member(attachment.file_bytes or b"", name, read)
     return parts
+
+
+def _recipients(message: Any, kind: int) -> str:
+    """Return who a message is for, 1, or in copy, 2 (MS-OXOMSG, 2.2.3.1)."""
+    return ", ".join(
+        str(one.email_address or one.name)
+        for one in message.recipients
+        if (one.properties.int_prop_value(_RECIPIENT_TYPE) or 1) & 0xF == kind
+    )

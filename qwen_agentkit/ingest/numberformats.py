@@ -43,7 +43,7 @@ def show_duration(value: timedelta, code: str) -> str:
     sign = "-" if value.total_seconds() < 0 else ""
     minutes, rest = divmod(seconds, 60)
     if "[m" in code.lower():
-        return f"{sign}{minutes}:{rest:02}"
+        return f"{sign}{minutes}:{rest:02}" if "s" in code.lower() or rest else f"{sign}{minutes}"
     if "[s" in code.lower():
         return f"{sign}{seconds}"
     shown = f"{sign}{minutes // 60}:{minutes % 60:02}"
@@ -61,7 +61,8 @@ def _choose_section(code: str, value: float) -> tuple[list[re.Match[str]], float
     conditions = [_condition(section) for section in sections]
     for section, condition in zip(sections, conditions, strict=True):
         if condition and _holds(condition, value):
-            return section, value
+            below_zero = condition[1] in ("<", "<=", "=") and float(condition[2]) <= 0
+            return section, abs(value) if below_zero else value  # Such a section writes its own sign.
     if any(conditions):
         return next((s for s, c in zip(sections, conditions, strict=True) if not c), sections[-1]), value
     if value < 0 and len(sections) > 1:
@@ -98,14 +99,27 @@ def _show(tokens: list[re.Match[str]], value: Decimal) -> str:
     if any(token["fraction"] for token in tokens):
         return sign + _show_fraction(tokens, value)
     if exponent := next((token["exponent"] for token in tokens if token["exponent"]), ""):
-        decimals = len(places[0].partition(".")[2])
-        mantissa, _, power = f"{value:.{decimals}E}".partition("E")
-        digits = str(abs(int(power))).rjust(len(exponent) - 2, "0")
-        mark = "-" if int(power) < 0 else "+" if exponent[1] == "+" else ""
-        return f"{sign}{mantissa}E{mark}{digits}"
+        shown = _show_scientific(places[0], exponent, value)
+        numbers = [token for token in tokens if token["places"] or token["exponent"]]
+        return sign + "".join(
+            shown if token is numbers[0] else "" if token in numbers else _literal(token) for token in tokens
+        )
     pieces = _fill(places, value)
     shown = "".join(pieces.pop(0) if token["places"] else _literal(token) for token in tokens)
     return sign + shown if any(char in "123456789" for char in shown) else shown
+
+
+def _show_scientific(places: str, exponent: str, value: Decimal) -> str:
+    """Return 1.23E+06 for 0.00E+00; the power of ##0.0E+0 is a multiple of three: 123.5E+3."""
+    whole, _, decimals = places.partition(".")
+    step = len(whole) or 1
+    power = value.adjusted() // step * step if value else 0
+    for _ in range(2):  # Rounding may add a digit: 999.96 is 1.0E+3.
+        mantissa = value.scaleb(-power).quantize(Decimal(1).scaleb(-len(decimals)), rounding=ROUND_HALF_UP)
+        power += step if mantissa.adjusted() >= step else 0
+    digits = str(abs(power)).rjust(len(exponent) - 2, "0")
+    mark = "-" if power < 0 else "+" if exponent[1] == "+" else ""
+    return f"{mantissa:f}E{mark}{digits}"
 
 
 def _literal(token: re.Match[str]) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from qwen_agentkit.ingest.headers import Spanned
 from qwen_agentkit.ingest.numbering import format_count
+from qwen_agentkit.ingest.odfobjects import is_formula, write_formula
 from qwen_agentkit.ingest.office import local_name
 from qwen_agentkit.ingest.struck import join_struck, mark_struck
 from qwen_agentkit.ingest.tables import rows_as_text
@@ -21,6 +22,8 @@ _UNREAD = frozenset({
 })  # fmt: skip
 _FORMATS = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
 _FORMATS |= {"一, 二, 三, ...": "chineseCounting", "أ, ب, ت, ...": "arabicAlpha", "1": "decimal"}
+_SHAPES = frozenset({"frame", "text-box", "custom-shape", "g", "rect", "ellipse", "line", "connector"})
+"""Drawn shapes, which may hold text, and frames, which may hold a formula or a chart."""
 _DEEPEST = 100
 
 
@@ -35,9 +38,11 @@ class OdfText:
 
     Args:
         roots: The roots that define styles.
+        objects: The roots of the formulas and charts in the document, by their names.
     """
 
-    def __init__(self, roots: Sequence[Any]) -> None:
+    def __init__(self, roots: Sequence[Any], objects: Mapping[str, Any]) -> None:
+        self._objects = objects
         self.warnings: list[str] = []
         self._parents: dict[str, str] = {}
         self._positions: dict[str, str] = {}
@@ -114,6 +119,8 @@ class OdfText:
                 yield self._table(child)
             elif name == "annotation":
                 self._comment(child)
+            elif name == "frame" and (found := self._find_object(child)) is not None:
+                yield f"\n\n{self._write_object(found)}"
             elif name not in _UNREAD and not self._is_left_out(child):
                 yield from self._blocks(child, depth + 1)
             yield "".join(f"\n\n{text}" for text in self.take_waiting())
@@ -217,6 +224,8 @@ class OdfText:
                 paragraphs.append(join_struck("".join(self._runs(child))))
             elif local_name(child) in ("list", "h", "table"):
                 paragraphs.append(self.write_blocks([child], 1))
+            elif local_name(child) in _SHAPES:
+                self._put_aside(child)
         return " ".join(" ".join(paragraphs).split())
 
     def _comment(self, annotation: Any) -> None:
@@ -247,13 +256,45 @@ class OdfText:
             yield "\n"
         elif name in ("hidden-text", "hidden-paragraph") or self.is_hidden(style):
             self._warn()
-        elif name in ("frame", "text-box", "custom-shape", "ruby-text"):
-            self._waiting.append(self.write_blocks(child, 1).strip() if name != "ruby-text" else "")
+        elif name == "frame" and (found := self._find_object(child)) is not None and is_formula(found):
+            yield self._write_inline(write_formula(found), child.tail or "0")
+        elif name in _SHAPES or name == "ruby-text":
+            if name != "ruby-text":
+                self._put_aside(child)
         elif name not in _UNREAD and name:
             own = next((self._positions[one] for one in self._line(style) if one in self._positions), None)
             texts = self._runs(child, position if own is None else own)
             struck = next((self._struck[one] for one in self._line(style) if one in self._struck), False)
             yield mark_struck("".join(texts)) if struck else "".join(texts)
+
+    def _put_aside(self, shape: Any) -> None:
+        """Let the text of a shape wait for the end of the paragraph in which it is anchored."""
+        before, waiting = self._before, self.take_waiting()
+        text = self.write_blocks([shape], 1).strip()
+        self._before = before
+        self._waiting = [*waiting, text] if text else waiting
+
+    def _find_object(self, frame: Any) -> Any:
+        """Return the formula or chart that a frame shows; None if it shows none."""
+        names = (attribute(one, "href") for one in frame if local_name(one) == "object")
+        return next(
+            (self._objects[name] for name in (n.removeprefix("./") for n in names) if name in self._objects),
+            None,
+        )
+
+    def _write_inline(self, formula: str, after: str) -> str:
+        """Set a formula apart from letters and figures beside it, which are no part of it."""
+        before, self._before = self._before, ""
+        space = " " if before[-1:].isalnum() and formula[:1].isalnum() else ""
+        return f"{space}{formula}{' ' if after[0].isalnum() and formula[-1:].isalnum() else ''}"
+
+    def _write_object(self, root: Any) -> str:
+        """Write a formula, or a chart: its titles, and the table of its values."""
+        if is_formula(root):
+            return write_formula(root)
+        titles = ("".join(one.itertext()).strip() for one in root.iter() if local_name(one) == "title")
+        tables = (self._table(one).strip() for one in root.iter() if local_name(one) == "table")
+        return "\n\n".join(filter(None, (", ".join(filter(None, titles)), *tables)))
 
     def _mark(self, text: str | None, position: str) -> str:
         if not text:

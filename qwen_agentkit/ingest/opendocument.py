@@ -9,6 +9,7 @@ from typing import Any
 
 from qwen_agentkit.errors import LoadError
 from qwen_agentkit.ingest.headers import Spanned
+from qwen_agentkit.ingest.odfobjects import read_objects
 from qwen_agentkit.ingest.odftext import OdfText, attribute
 from qwen_agentkit.ingest.office import check_archive, first_title, local_name
 from qwen_agentkit.ingest.parts import Part
@@ -36,8 +37,9 @@ class _Package:
             self.content = parse_xml(archive.read("content.xml"))
             self.styles = parse_xml(archive.read("styles.xml")) if "styles.xml" in names else None
             meta = parse_xml(archive.read("meta.xml")) if "meta.xml" in names else None
+            objects = read_objects(archive)
         roots = [root for root in (self.styles, self.content) if root is not None]
-        self.text = OdfText(roots)
+        self.text = OdfText(roots, objects)
         titles = ("".join(one.itertext()) for one in _all(meta, "title")) if meta is not None else ()
         self.title = next(iter(titles), None)
 
@@ -116,8 +118,9 @@ def _read_sheet(writer: OdfText, sheet: Any, metadata: dict[str, Any]) -> Part:
         return Part("", metadata, (f"The sheet {name!r} is hidden and was left out.",))
     uncounted: list[str] = []
     text = sheet_as_text(list(_rows(writer, sheet, uncounted)))
-    comments = writer.take_waiting()
-    whole = "\n\n".join(filter(None, (text, *comments)))
+    shapes = [writer.write_blocks(one).strip() for one in sheet if local_name(one) == "shapes"]
+    shown = (*shapes, *writer.take_waiting())
+    whole = "\n\n".join(filter(None, (text, *shown)))
     warnings = (
         (f"The sheet {name!r} has {len(uncounted)} formulas without values, which were left out. Open the "
          "file in a spreadsheet program, save it, and ingest it again.",)

@@ -19,8 +19,10 @@ __all__ = ["read_rtf"]
 _TOKEN = re.compile(r"\\([a-z]{1,32})(-?\d{1,10})? ?|\\'[0-9a-f]{2}|\\[^a-z]|[{}]|[^\\{}]+|\\", re.I)
 _TITLE = re.compile(r"\{\\title ([^{}\\]{1,300})\}")
 _POSITIONS = {"super": "super", "sub": "sub", "nosupersub": "", "plain": "", "up": "super", "dn": "sub"}
-_APART = re.compile(r"footnote|header[lrf]?|footer[lrf]?")
+_APART = re.compile(r"footnote|header[lrf]?|footer[lrf]?|shptxt|dptxbxtext")
 """Groups that are written as paragraphs of their own."""
+_BOXES = frozenset({"shp", "shpinst", "shpgrp", "do"})
+"""Groups of drawn boxes, which the library passes over with the text in them."""
 
 
 def read_rtf(data: bytes) -> list[Part]:
@@ -50,8 +52,6 @@ def read_rtf(data: bytes) -> list[Part]:
         ) from error
     title = _TITLE.search(source)
     said: tuple[str, ...] = ("Hidden text was left out.",) if hidden else ()
-    if "\\shptxt" in source:
-        said += ("The text of drawn boxes was left out. Save the file as .docx to have it read.",)
     # Characters beyond 16 bits are written as two numbers.
     text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return [Part(join_struck(replace_surrogates(_write(text))), first_title(title and title[1]), said)]
@@ -110,7 +110,9 @@ def _rewrite(source: str) -> tuple[str, bool]:
         elif word:
             state = state.after(word, number)
             piece = "\\par " if word == "column" or (state.end and _APART.fullmatch(word)) else piece
-            piece = "" if word == "pntext" else piece
+            piece = "" if word == "pntext" or word in _BOXES else piece
+            if word in _BOXES and written[-1:] == ["\\*"]:
+                written.pop()
         elif piece.startswith("\\'"):
             if skip or state.hidden:
                 skip, hidden = max(0, skip - 1), hidden or not skip

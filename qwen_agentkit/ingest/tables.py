@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice
@@ -21,6 +22,14 @@ _LOOKED_AT = 100
 """Rows among which those that name the columns are looked for."""
 _LONGEST = 4_000_000
 """Most characters of a line."""
+_UNIT = re.compile(
+    r"[(\[][^()\[\]]{1,12}[)\]]|[^\W\d_]{0,5}[%°€$£¥²³/·][^\W\d_]{0,4}[²³2]?"
+    r"|[kcmnµ]?m|[km]?g|t|[mch]?l|ha|s|h|min|d|[kMG]?Hz|[kMG]?W|[kMG]?Wh|[kM]?V|A|Pa|hPa|bar|[kMGT]?B"
+    r"|EUR|USD|GBP|CHF|TRY|SAR|AED|EGP|INR|JPY|CNY|kV|km2|m2|m3|м|км|кг|т|л|руб|م|كم|كغ|米|公里|千米|公斤|元|円|人"
+)
+"""What stands for a unit: (m), km², %, EUR."""
+_EXCEL_TEXT = re.compile(r'="([^"]*)"')
+"""How text that looks like a number is written for Excel: ="00042"."""
 _WIDEST = 16_384
 """Most cells of a row, as in a spreadsheet: a line of millions is no row."""
 
@@ -43,6 +52,7 @@ def rows_as_text(
     cleaned = [_clean(row) for row in rows]
     names: Sequence[str] = []
     if header_rows:
+        header_rows += _has_units(cleaned[header_rows : header_rows + _LOOKED_AT])
         names = join_names(cleaned[:header_rows])
         body = cleaned[header_rows:]
         written = [_write_named(names, row) for row in body] if body else [_write_plain(names)]
@@ -52,6 +62,15 @@ def rows_as_text(
         if has_cells:
             names = _write_block(list(block), [] if gaps_end else names, paragraphs, plain)
     return "".join(paragraphs).strip("\n")
+
+
+def _has_units(rows: Sequence[Sequence[str]]) -> bool:
+    """Tell whether the first row below the names has units for them: nothing, m, km²."""
+    if len(rows) < 2 or not rows[0] or rows[0][0] or not any(rows[0]):
+        return False
+    units = [cell for cell in rows[0] if cell]
+    filled = all(row and row[0] for row in rows[1:])
+    return filled and all(_UNIT.fullmatch(cell) for cell in units)
 
 
 def _clean(row: Sequence[str]) -> Sequence[str]:
@@ -155,6 +174,7 @@ def _read_table(data: bytes, delimiters: str) -> list[Part]:
             f"The file is a broken table: {error} at line {reader.line_num}; expected rows of cells. "
             "Close the quote that is open there and try again."
         ) from error
+    rows = [[_EXCEL_TEXT.sub(r"\1", cell) if cell.startswith('="') else cell for cell in row] for row in rows]
     if rows and rows[0] and rows[0][0].startswith("sep="):  # what Excel reads to know the delimiter
         del rows[0]
     return [Part(rows_as_text(rows), {}, decoded.warnings + _doubt(rows))]

@@ -59,6 +59,8 @@ _ENDS = {
 """Elements that a start tag ends, since their end tags may be left out."""
 _MAY_STAY_OPEN = frozenset({"p", *_ENDS, "body", "html"})
 _BOUNDS = frozenset({"ul", "ol", "menu", "dl", "table", "select", "body"})
+_FIELDS = frozenset({"meter", "output", "progress", "select"})
+"""Fields of forms with a text of their own, which is no part of the text beside them."""
 _SHORT = 100
 """Pieces of text in a bar that asks for consent, or in a heading."""
 _NEAR = 24
@@ -73,6 +75,8 @@ _SCRIPTED = {
     "msubsup": {2: "sub", 3: "sup"},
     "mover": {2: "sup"},
     "munder": {2: "sub"},
+    "munderover": {2: "sub", 3: "sup"},
+    "mmultiscripts": {2: "sub", 3: "sup", 5: "sub", 6: "sup"},  # 4 tells the scripts in front apart.
     "mroot": {2: "sup"},
 }
 """The children of formulas that are raised or lowered."""
@@ -220,7 +224,7 @@ class _Page:
         self._struck += self._open[-1].struck
         if style.get("display") in _APART and not self._border(name):
             self._open[-1].border = "\n"
-        elif style.get("display") == "table-cell":
+        elif style.get("display") == "table-cell" or name in _FIELDS:
             self._open[-1].border = " "
         self._put(self._open[-1].border)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from qwen_agentkit.ingest.headers import Spanned
 from qwen_agentkit.ingest.tables import rows_as_text
@@ -11,6 +11,7 @@ __all__ = ["Table"]
 
 _MOST_REPEATS = 100_000
 """Cells that spans may add to a table: a page can ask for millions of them."""
+_LAST_ROW = 1000
 _LONGEST = 1000
 """Characters of a cell. A table without header cells that has a longer one places the parts of a page."""
 
@@ -91,10 +92,25 @@ class Table:
                 f"{row[0].rstrip(':')}: {' | '.join(row[1:])}" for row in self._rows if any(row)
             )
         else:
-            written = rows_as_text(self._rows, count)
+            parts = self._split(count) if count else [(self._rows, 0)]
+            written = "\n\n".join(rows_as_text(rows, heads) for rows, heads in parts)
         return "\n\n".join(filter(None, (" ".join(self.caption.split()), written)))
+
+    def _split(self, count: int) -> Iterator[tuple[list[list[str]], int]]:
+        """Yield the parts of a table between header rows, and how many name the columns of each."""
+        start = 0
+        for at in range(count, len(self._rows) + 1):
+            ends = at == len(self._rows)
+            named = not ends and self._heads[at] and sum(map(bool, self._rows[at])) > 1
+            if ends or (named and not self._heads[at - 1]):
+                yield self._rows[start:at], count
+                start = at
+                heads = (n for n in range(at, len(self._rows)) if not self._heads[n])
+                count = next(heads, at) - at
 
 
 def _span(attributes: Mapping[str, str], name: str) -> int:
     value = attributes.get(name, "").strip()
+    if value == "0" and name == "rowspan":  # It goes on to the end of the table.
+        return _LAST_ROW
     return max(1, min(int(value), 1000)) if value.isdecimal() and len(value) < 6 else 1

@@ -54,6 +54,7 @@ _LETTERS: dict[str, dict[str, str]] = {
 }  # fmt: skip
 
 _WORD = re.compile(r"[^\W\d_][\w\u0300-\u036f\u0900-\u097f]*")
+_ASCII_LETTER = re.compile("[A-Za-z]")
 _CHINESE_TITLE = re.compile("《[^》]*》")
 _CASED = frozenset({"latin", "cyrillic"})
 """Scripts of several languages in which names begin with capitals."""
@@ -131,6 +132,8 @@ def detect_language(text: str, default: str = "en", among: Sequence[str] = ()) -
 
 def _weigh_scripts(text: str) -> Counter[str]:
     """Return what `count_scripts` does, without counting words where there is one script only."""
+    if text.isascii():
+        return Counter({"latin"} if _ASCII_LETTER.search(text) else ())
     names = {script_of(char) for char in set(text)} - {""}
     return count_scripts(text) if len(names) > 1 else Counter(names)
 
@@ -142,7 +145,7 @@ def _own_words(text: str, script: str) -> list[str]:
         words = [word for word in words if script_of(word[0]) == script]
     if script not in _CASED:
         return words
-    plain = [word for place, word in enumerate(words) if not place or word[0].islower() == word[0].isalpha()]
+    plain = words[:1] + [word for word in words[1:] if word[0].islower() or not word[0].isalpha()]
     return [word.lower() for word in (plain if len(plain) > 1 else words)]
 
 
@@ -208,7 +211,7 @@ def _count_votes(words: list[str], script: str) -> dict[str, float]:
     return votes
 
 
-@lru_cache(maxsize=1 << 14)  # Most words of a page are among those of the pages before.
+@lru_cache(maxsize=1 << 16)  # Most words of a page are among those of the pages before.
 def _languages_with(word: str, script: str) -> frozenset[str]:
     """Return the languages that have a word or at least its characteristic letters."""
     known, letters = _load_signs(script)

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
-__all__ = ["clean", "illegible", "is_left_vowel", "may_be_words", "needs_care", "script_of"]
+__all__ = ["clean", "count_torn", "illegible", "is_left_vowel", "may_be_words", "needs_care", "script_of"]
 
 # Presentation forms of Arabic, Hebrew and Latin letters, and radicals and copies of Han characters.
 _FORMS = re.compile("[\ufb00-\ufb4f\ufb50-\ufdff\ufe70-\ufefc\uf900-\ufaff\u2e80-\u2fdf]+")
@@ -42,6 +42,11 @@ _NO_TEXT = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\uf8ff\U000f0000-\U000
 _ODD = re.compile(r"(?<!\S)(?:[A-Za-z]*[a-z][A-Z]\S*|[^aeiouyAEIOUY\s]+)(?!\S)")
 """What `_is_odd` says of a word of more than three ASCII letters, for many words at once."""
 _ARABIC_WORD = re.compile(r"[\u0620-\u065f\u0670-\u06d3]+")
+_TORN = re.compile(
+    r"(?<![\w().،:/-])(?<!\d )[\u0626\u0628\u062a-\u062e\u0633-\u063f\u0641-\u0647\u0649\u064a\u0679-\u0687"
+    r"\u069a-\u06bf\u06c1-\u06c3\u06cc\u06ce](?![\w().،:/-])(?! \d)"
+)
+_TORN_SHARE = 0.08
 _CAPITAL_INSIDE = re.compile("[a-z][A-Z]")
 _VOWEL = re.compile("[aeiouyAEIOUY]")
 _FEW = 20
@@ -100,6 +105,16 @@ def illegible(text: str, unknown: int) -> str:
     if len(latin) >= _FEW and len(_ODD.findall(" ".join(latin))) > 0.5 * len(latin):
         return "its words are in no language"
     return ""
+
+
+def count_torn(text: str) -> int:
+    """Return how many letters stand alone that Arabic script joins to the next; 0 if they are few.
+
+    Letters that count points or follow a figure, such as the mark of a year, may stand alone.
+    """
+    words = _ARABIC_WORD.findall(text)
+    torn = len(_TORN.findall(text)) if words else 0
+    return torn if torn > 1 and torn > _TORN_SHARE * len(words) else 0
 
 
 def _is_letter(word: str) -> bool:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
-from qwen_agentkit.ingest.pdf.characters import clean, illegible, may_be_words, needs_care
+from qwen_agentkit.ingest.pdf.characters import clean, count_torn, illegible, may_be_words, needs_care
 from qwen_agentkit.ingest.pdf.glyphs import Glyph
 
 __all__ = ["choose_glyphs", "find_doubt"]
@@ -77,6 +77,11 @@ def find_doubt(glyphs: Sequence[Glyph], text: str) -> tuple[bool, str]:
         return True, (
             f"{lost} {'letters have' if lost > 1 else 'letter has'} no text in the file and "
             f"{'are' if lost > 1 else 'is'} missing in words. Compare them with the page."
+        )
+    if torn := count_torn(text):
+        return True, (
+            f"{torn} letters stand alone where the script joins them; words are torn apart or lack letters. "
+            "Compare them with the page."
         )
     return True, ""
 

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import pairwise
 from threading import Lock
 from typing import Any
 
@@ -24,6 +23,7 @@ from qwen_agentkit.ingest.pdf.layout import write_rows
 from qwen_agentkit.ingest.pdf.lines import Row, find_rows
 from qwen_agentkit.ingest.pdf.pieces import read_glyphs
 from qwen_agentkit.ingest.pdf.running import join_pages, running_lines, without_lines
+from qwen_agentkit.ingest.pdf.vertical import turn_vertical
 
 __all__ = ["read_pages"]
 
@@ -120,26 +120,15 @@ def _read_page(document: Any, number: int, content: ContentReader) -> _Page:
 
 def _add_lines(page: _Page, glyphs: Sequence[Glyph]) -> None:
     """Add the lines of a page: those in its main direction, then the others."""
+    glyphs = turn_vertical(glyphs)
     sizes = Counter(glyph.angle for glyph in glyphs if glyph.text.strip())
     for angle, _ in sizes.most_common():
         turned = [glyph for glyph in glyphs if glyph.angle == angle]
-        rows = find_rows(_upright(turned))
+        rows = find_rows(turned)
         if page.rows:
             page.aside += rows
         else:
             page.rows = rows
-
-
-def _upright(glyphs: list[Glyph]) -> list[Glyph]:
-    """Turn vertical Chinese or Japanese text, so that its lines run to the right."""
-    down = sum(
-        abs(after.x0 - before.x0) < 0.2 * after.size and 0.5 < (before.y - after.y) / (after.size or 1) < 1.6
-        for before, after in pairwise(glyphs)
-    )
-    dense = sum("\u2e80" <= glyph.text[:1] <= "\u9fff" for glyph in glyphs)
-    if 2 * down < len(glyphs) or 2 * dense < len(glyphs):
-        return glyphs
-    return [Glyph(one.text, -one.y, -one.y + one.size, one.x0, one.size) for one in glyphs]
 
 
 def _join(paragraphs: Sequence[str], page: _Page) -> str:
