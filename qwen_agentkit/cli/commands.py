@@ -132,6 +132,7 @@ def ingest_on_ray(
     """
     from qwen_agentkit.ray import spread
 
+    stack.check_maker()
     compute = spread(stack.embeddings, workers)
     from qwen_agentkit.ingest import ingest as ingest_paths
     from qwen_agentkit.vectorstores.shards import ShardedEmbeddings  # pyarrow comes with Ray
@@ -279,8 +280,7 @@ def make_demo_store() -> Path:
 def _check_question(question: str) -> None:
     if not question.strip():
         raise InputError(
-            f"The question {question!r} is empty; expected words. Type, for instance: "
-            'qwen-agentkit ask "When does the library open?"'
+            f'The question {question!r} is empty; expected words, such as "When does the library open?"'
         )
     try:
         question.encode()

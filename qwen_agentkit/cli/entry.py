@@ -162,7 +162,7 @@ def ingest(
 
 @app.command()
 def search(
-    query: Annotated[str, typer.Argument(help="What to look for, in any language.")],
+    query: Annotated[list[str], typer.Argument(help="What to look for, in any language.")],
     preset: Preset = None,
     store: Store = DEFAULT_STORE,
     candidates: Candidates = 20,
@@ -173,7 +173,8 @@ def search(
     with _without_collecting():
         from qwen_agentkit.cli import commands, show  # loads torch: only when a command runs
 
-    results = commands.search(open_stack(preset, store), query, candidates=candidates, limit=limit)
+    text = " ".join(query)  # quotes around it are not needed
+    results = commands.search(open_stack(preset, store), text, candidates=candidates, limit=limit)
     if as_json:
         print_json({"results": results})
     else:
@@ -182,7 +183,7 @@ def search(
 
 @app.command()
 def ask(
-    question: Annotated[str, typer.Argument(help="A question, in any language.")],
+    question: Annotated[list[str], typer.Argument(help="A question, in any language.")],
     preset: Preset = None,
     store: Store = DEFAULT_STORE,
     think: Think = None,
@@ -203,13 +204,14 @@ def ask(
         from qwen_agentkit.cli import commands, show  # loads torch: only when a command runs
 
     stack = open_stack(preset, store)
+    asked = " ".join(question)  # quotes around it are not needed
     settings = {"candidates": candidates, "passages": passages, "min_score": min_score}
     if as_json:
-        print_json(commands.ask(stack, question, thinking=think, settings=settings, trace=trace))
+        print_json(commands.ask(stack, asked, thinking=think, settings=settings, trace=trace))
         return
     show.print_notice(stack.preset)
     stream = show.AnswerStream()
-    result = commands.ask(stack, question, thinking=think, settings=settings, on_event=stream, trace=trace)
+    result = commands.ask(stack, asked, thinking=think, settings=settings, on_event=stream, trace=trace)
     stream.close(result)
 
 

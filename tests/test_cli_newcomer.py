@@ -1,0 +1,110 @@
+"""What the commands say to a person who uses them for the first time, and how names stand in a terminal."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from qwen_agentkit.cli import commands, show, show_store, terminal
+from qwen_agentkit.errors import InputError, StoreMismatchError
+from qwen_agentkit.ingest import read_document
+from qwen_agentkit.ingest.discovery import SUFFIXES, discover
+from qwen_agentkit.stack import Stack
+from tests.fakes.command_line import Run
+
+REFUSED = (".doc", ".ppt", ".xls")
+
+
+@pytest.fixture
+def terminal_of_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+
+
+def _order_is_safe(line: str, name: str) -> bool:
+    """Whether the name stands in an isolate, so that it turns nothing else of its line."""
+    start = line.index(name)
+    return line[start - 1] in "\u2066\u2067" and line[start + len(name)] == "\u2069"
+
+
+@pytest.mark.parametrize("name", ["وثائق/عقد", "my papers/سجل.csv", "מסמכים/12", "سند ۱۲.pdf"])
+def test_a_right_to_left_name_turns_nothing_else(
+    name: str, terminal_of_a_person: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _order_is_safe(f"{terminal.isolate_name(name)}  12", name)
+    result = {"source": name, "text": "x", "score": 0.5, "rank_before": 1, "relevant": True}
+    show.print_results([result])  # type: ignore[list-item]  # a part of a result
+    assert _order_is_safe(capsys.readouterr().out.split("\n")[0], name)
+    show_store.print_rows([{"source": name, "passages": 12}], "nothing")
+    row = capsys.readouterr().out.split("\n")[1]
+    assert row.startswith(f"\u200e{name}\u200e")
+
+
+def test_other_names_and_other_readers_get_no_marks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("lease.docx", "用户手册.md", "सूचना.txt"):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys.stdout, "isatty", lambda: True)
+            assert terminal.isolate_name(name) == name
+    show_store.print_rows([{"source": "عقد.pdf", "passages": 1}], "nothing")
+    assert not set("\u200e\u2066\u2067\u2069") & set(capsys.readouterr().out)
+    assert terminal.isolate_name("عقد.pdf") == "عقد.pdf"
+
+
+def test_a_question_needs_no_quotes(run: Run, handbook_store: Path) -> None:
+    quoted = run("ask", "When does the library open?", "--store", handbook_store, "--json").json
+    plain = run("ask", "When", "does the library", "open?", "--store", handbook_store, "--json").json
+    assert plain["question"] == quoted["question"]
+    assert plain["answer"] == quoted["answer"]
+
+
+@pytest.mark.parametrize("preset", ["0.6b", "8b"])
+def test_a_store_of_another_preset_is_refused_before_models_are_loaded(
+    run: Run, handbook_store: Path, preset: str
+) -> None:
+    for command in (("ask", "Why?"), ("search", "boat"), ("ingest", commands.handbook_folder())):
+        ran = run(*command, "--preset", preset, "--store", handbook_store)
+        assert ran.code == 2
+        assert f"made with the preset nano; expected {preset}" in ran.err
+    with pytest.raises(StoreMismatchError, match="made with the preset nano"):
+        Stack(preset, handbook_store).store(create=True)
+
+
+def test_no_message_asks_for_a_format_that_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no documents") as told:
+        discover([tmp_path])
+    named = [word.strip(",.") for word in str(told.value).partition("such as ")[2].split()]
+    endings = {f".{word}" for word in named} & SUFFIXES
+    assert len(endings) > 5
+    assert not endings & set(REFUSED)
+    with pytest.raises(Exception, match="There is no reader") as refused:
+        read_document(b"x", ".heic")
+    assert not {word.strip(",") for word in str(refused.value).split()} & set(REFUSED)
+
+
+def test_the_tables_of_doctor_fit_80_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    row = {"name": "Qwen/Qwen3-Coder-480B-A35B-Instruct", "weights_gb": 960.3, "int8_gb": 481.1}
+    rest = {"int4_gb": 301.4, "cache_gb": 2.1, "fits_ram": "bf16", "downloaded": False}
+    show.print_findings({"checkpoints": [{**row, **rest}]})
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert {"weights", "int8", "int4", "cache", "fits", "on", "disk"} <= set(" ".join(lines).split())
+
+
+def test_an_abstention_after_reading_shows_what_was_read(capsys: pytest.CaptureFixture[str]) -> None:
+    read = {"source": "price.md", "text": "The kettle is blue.", "language": "en", "score": 0.4}
+    result = {
+        "answer": "",
+        "abstained": True,
+        "nearest": [],
+        "citations": [],
+        "timings": {},
+        "language": "en",
+    }
+    show.AnswerStream().close({**result, "documents": [read]})  # type: ignore[typeddict-item]  # a part
+    assert "read, no answer: price.md 0.40: The kettle is blue." in capsys.readouterr().out
