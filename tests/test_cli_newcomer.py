@@ -17,8 +17,17 @@ from tests.fakes.command_line import Run
 REFUSED = (".doc", ".ppt", ".xls")
 
 
+@pytest.fixture(scope="module")
+def hours_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of one document, made with nano."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    (folder / "hours.md").write_text("The library opens at nine.", encoding="utf-8")
+    commands.ingest(Stack("nano", folder / "store"), [folder / "hours.md"])
+    return folder / "store"
+
+
 @pytest.fixture
-def terminal_of_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+def terminal_of_a_person(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
 
 
@@ -53,23 +62,23 @@ def test_other_names_and_other_readers_get_no_marks(
     assert terminal.isolate_name("عقد.pdf") == "عقد.pdf"
 
 
-def test_a_question_needs_no_quotes(run: Run, handbook_store: Path) -> None:
-    quoted = run("ask", "When does the library open?", "--store", handbook_store, "--json").json
-    plain = run("ask", "When", "does the library", "open?", "--store", handbook_store, "--json").json
+def test_a_question_needs_no_quotes(run: Run, hours_store: Path) -> None:
+    quoted = run("ask", "When does the library open?", "--store", hours_store, "--json").json
+    plain = run("ask", "When", "does the library", "open?", "--store", hours_store, "--json").json
     assert plain["question"] == quoted["question"]
     assert plain["answer"] == quoted["answer"]
 
 
 @pytest.mark.parametrize("preset", ["0.6b", "8b"])
 def test_a_store_of_another_preset_is_refused_before_models_are_loaded(
-    run: Run, handbook_store: Path, preset: str
+    run: Run, hours_store: Path, preset: str
 ) -> None:
-    for command in (("ask", "Why?"), ("search", "boat"), ("ingest", commands.handbook_folder())):
-        ran = run(*command, "--preset", preset, "--store", handbook_store)
+    for command in (("ask", "Why?"), ("search", "boat"), ("ingest", hours_store.parent / "hours.md")):
+        ran = run(*command, "--preset", preset, "--store", hours_store)
         assert ran.code == 2
         assert f"made with the preset nano; expected {preset}" in ran.err
     with pytest.raises(StoreMismatchError, match="made with the preset nano"):
-        Stack(preset, handbook_store).store(create=True)
+        Stack(preset, hours_store).store(create=True)
 
 
 def test_no_message_asks_for_a_format_that_is_refused(tmp_path: Path) -> None:
@@ -108,3 +117,27 @@ def test_an_abstention_after_reading_shows_what_was_read(capsys: pytest.CaptureF
     }
     show.AnswerStream().close({**result, "documents": [read]})  # type: ignore[typeddict-item]  # a part
     assert "read, no answer: price.md 0.40: The kettle is blue." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("encoding", ["arabic1", "rot13", "utf-32"])
+def test_a_wrong_encoding_takes_nothing_out_of_the_store(run: Run, tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "hours.txt").write_text("تفتح المكتبة في التاسعة", encoding="utf-8")
+    arguments = ("ingest", tmp_path / "docs", "--store", tmp_path / "store")
+    assert run(*arguments, "--preset", "nano", "--json").json["added"] == 1
+    ran = run(*arguments, "--encoding", encoding)
+    assert ran.code == 2
+    assert "removed" not in ran.err
+    assert run("docs", "list", "--store", tmp_path / "store", "--json").json["documents"]
+    assert run(*arguments, "--json").json["skipped"] == 1
+
+
+def test_watch_takes_the_options_of_a_single_run(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "hours.txt").write_bytes("تفتح المكتبة".encode("cp1256"))
+    changes = "qwen_agentkit.ingest.watching.file_changes"
+    monkeypatch.setattr(changes, lambda paths: [])
+    stack = Stack("nano", tmp_path / "store")
+    told = next(commands.watch(stack, [tmp_path / "hours.txt"], encoding="arabic1"))
+    assert "'arabic1' is not known" in told.error

@@ -103,7 +103,15 @@ def ingest(
         )
 
 
-def watch(stack: Stack, paths: Sequence[Path], *, groups: bool = False) -> Iterator[WatchReport]:
+def watch(
+    stack: Stack,
+    paths: Sequence[Path],
+    *,
+    groups: bool = False,
+    ocr: OcrMode = "auto",
+    ocr_languages: Sequence[str] = (),
+    encoding: str | None = None,
+) -> Iterator[WatchReport]:
     """Do what `ingest` does now and whenever files change, until Ctrl-C. Yields what each run did.
 
     The store is open only during a run, so that others can write to it between two.
@@ -111,7 +119,10 @@ def watch(stack: Stack, paths: Sequence[Path], *, groups: bool = False) -> Itera
     from qwen_agentkit.ingest.watching import file_changes
     from qwen_agentkit.ingest.watching import watch as watch_changes
 
-    return watch_changes(partial(ingest, stack, paths, groups=groups), file_changes(paths))
+    run = partial(
+        ingest, stack, paths, groups=groups, ocr=ocr, ocr_languages=ocr_languages, encoding=encoding
+    )
+    return watch_changes(run, file_changes(paths))
 
 
 def ingest_on_ray(

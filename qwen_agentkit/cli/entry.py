@@ -137,8 +137,12 @@ def ingest(
     from qwen_agentkit.cli import commands, show  # loads torch: only when a command runs
 
     stack = open_stack(preset, store, quantization)
+    mode = cast("OcrMode", ocr)  # Another word is refused with a better message than a type has.
+    languages = ocr_languages.split(",") if ocr_languages else []
     if watch:
-        for result in commands.watch(stack, paths, groups=groups):
+        for result in commands.watch(
+            stack, paths, groups=groups, ocr=mode, ocr_languages=languages, encoding=encoding
+        ):
             if as_json:
                 print_json(result.to_dict())
                 sys.stdout.flush()
@@ -146,8 +150,6 @@ def ingest(
                 show.print_watch_report(result)
         return
     run = partial(commands.ingest_on_ray, workers=workers) if ray else commands.ingest
-    mode = cast("OcrMode", ocr)  # Another word is refused with a better message than a type has.
-    languages = ocr_languages.split(",") if ocr_languages else []
     with progress_bars(silent=as_json) as progress:
         report = run(
             stack, paths, progress, groups=groups, ocr=mode, ocr_languages=languages, encoding=encoding

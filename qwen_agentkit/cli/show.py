@@ -207,7 +207,7 @@ def print_findings(found: Mapping[str, Any]) -> None:
 
 def _build_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Return a table with a column for each key of the rows. A missing value is an empty cell."""
-    table = Table(box=None, header_style="dim", pad_edge=False)
+    table = Table(box=None, header_style="dim", pad_edge=False, collapse_padding=True)
     headings = list(dict.fromkeys(name for row in reversed(rows) for name in row))
     for heading in headings:
         shown = _HEADINGS.get(heading, heading).replace("_", " ")
