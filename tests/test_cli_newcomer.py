@@ -69,16 +69,23 @@ def test_a_question_needs_no_quotes(run: Run, hours_store: Path) -> None:
     assert plain["answer"] == quoted["answer"]
 
 
-@pytest.mark.parametrize("preset", ["0.6b", "8b"])
+@pytest.mark.parametrize("command", ["ask", "search", "ingest"])
 def test_a_store_of_another_preset_is_refused_before_models_are_loaded(
-    run: Run, hours_store: Path, preset: str
+    run: Run, hours_store: Path, command: str
 ) -> None:
-    for command in (("ask", "Why?"), ("search", "boat"), ("ingest", hours_store.parent / "hours.md")):
-        ran = run(*command, "--preset", preset, "--store", hours_store)
-        assert ran.code == 2
-        assert f"made with the preset nano; expected {preset}" in ran.err
+    what = hours_store.parent / "hours.md" if command == "ingest" else "boat"  # the file is unchanged
+    ran = run(command, what, "--preset", "0.6b", "--store", hours_store)
+    assert ran.code == 2
+    assert "made with the preset nano; expected 0.6b" in ran.err
     with pytest.raises(StoreMismatchError, match="made with the preset nano"):
-        Stack(preset, hours_store).store(create=True)
+        Stack("4b", hours_store).store(create=True)
+
+
+def test_a_checkpoint_that_is_not_here_is_named(run: Run, hours_store: Path, tmp_path: Path) -> None:
+    ran = run("ingest", hours_store.parent / "hours.md", "--preset", "0.6b", "--store", tmp_path / "new")
+    assert ran.code == 2
+    assert "Qwen/Qwen3-Embedding-0.6B" in ran.err
+    assert "--preset nano" in ran.err
 
 
 def test_no_message_asks_for_a_format_that_is_refused(tmp_path: Path) -> None:
@@ -117,6 +124,8 @@ def test_an_abstention_after_reading_shows_what_was_read(capsys: pytest.CaptureF
     }
     show.AnswerStream().close({**result, "documents": [read]})  # type: ignore[typeddict-item]  # a part
     assert "read, no answer: price.md 0.40: The kettle is blue." in capsys.readouterr().out
+    show.AnswerStream().close({**result, "language": "en", "documents": []})  # type: ignore[typeddict-item]
+    assert "the store is empty" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("encoding", ["arabic1", "rot13", "utf-32"])

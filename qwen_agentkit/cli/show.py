@@ -37,6 +37,8 @@ __all__ = [
 _HEADINGS = {"downloaded": "on disk"}
 """Short headings, with which the table of checkpoints fits 80 columns."""
 
+_EMPTY = "Nothing found: the store is empty."
+
 _NAMED = 3
 """How many of the files that were passed over for one reason are named."""
 
@@ -87,7 +89,7 @@ def print_results(found: Sequence[SearchResult]) -> None:
     """Print passages with their scores and their rank before reranking."""
     out = console()
     if not found:
-        out.print("Nothing found: the store is empty.")
+        out.print(_EMPTY)
     elif not any(result["relevant"] for result in found):
         out.print("Nothing is relevant. The nearest passages:", style="yellow")
     for place, result in enumerate(found, 1):
@@ -141,6 +143,8 @@ def _print_nearest(result: AskResult) -> None:
             start = " ".join(passage["text"].split())[:_NEAREST_SHOWN]
             score = "" if passage["score"] is None else f" {passage['score']:.2f}"
             out.print(label_line(f"  {label}: {isolate_name(passage['source'])}{score}: ", start))
+    if not (result["nearest"] or result["documents"]):
+        out.print(_EMPTY, style="yellow")
     if result["nearest"]:
         lower = math.floor(result["nearest"][0]["score"] * 100) / 100
         out.print(
