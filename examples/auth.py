@@ -1,5 +1,7 @@
 """Who may ask: authentication of a LangGraph server, whose groups decide which documents a user finds.
 
+It is a part of a server, not a script: pip install 'qwen-agentkit[studio]', then:
+
 1. Put the documents into one folder for each group, set QWEN_AGENTKIT_GROUPS=1, and run the graph `ingest`,
    or while the server is down: qwen-agentkit ingest documents --groups
 2. Name this file in langgraph.json; Studio's own way in has to be closed:

@@ -1,4 +1,7 @@
-"""RAG on Milvus Lite (langchain-milvus): python examples/milvus.py DOCS QUESTION [EMBEDDER RERANKER]."""
+"""RAG on Milvus Lite: python examples/milvus.py DOCS QUESTION [EMBEDDER RERANKER].
+
+It needs: pip install langchain-milvus milvus-lite
+"""
 
 import sys
 import tempfile

@@ -16,7 +16,8 @@ from pydantic import ConfigDict
 from qwen_agentkit.calibration import Calibration, SearchOrder, load_calibration
 from qwen_agentkit.catalog import preset_checkpoint
 from qwen_agentkit.embeddings import QwenEmbeddings
-from qwen_agentkit.errors import StoreNotFoundError
+from qwen_agentkit.errors import StoreMismatchError, StoreNotFoundError
+from qwen_agentkit.makers import made_by_preset
 from qwen_agentkit.rerankers import QwenReranker
 from qwen_agentkit.vectorstores.points import Quantization
 from qwen_agentkit.vectorstores.store import QwenVectorStore
@@ -99,7 +100,13 @@ class Stack:
         return [self.embeddings.model, self.reranking_model.model, preset_checkpoint(self.preset, "chat")]
 
     def store(self, *, create: bool = False) -> QwenVectorStore:
-        """Open the store; it has to exist unless `create`."""
+        """Open the store; it has to exist unless `create`.
+
+        Raises:
+            StoreNotFoundError: It does not.
+            StoreMismatchError: Another preset made it. That is said before any model is loaded or downloaded.
+        """
+        self.check_maker()
         if not create and (not self.folder.exists() or _is_empty(self.folder)):
             raise StoreNotFoundError(
                 f"{str(self.folder)!r} holds no store; expected one. Create it with: qwen-agentkit ingest "
@@ -112,6 +119,20 @@ class Stack:
             fusion=self.calibration.fusion,
             quantization=self.quantization,
         )
+
+    def check_maker(self) -> None:
+        """Check that no other preset made the store.
+
+        Raises:
+            StoreMismatchError: One did.
+        """
+        made = made_by_preset(self.folder.expanduser())
+        if made not in (None, self.preset):
+            raise StoreMismatchError(
+                f"The store {str(self.folder)!r} was made with the preset {made}; expected {self.preset}, "
+                "whose vectors cannot be compared with those in it. Leave --preset out to use the store as "
+                "it is, or ingest the documents into another folder with --store."
+            )
 
     def rag_graph(self, store: QwenVectorStore | None = None) -> RagGraph:
         """The `rag` graph over an open store; without one it is opened at the first question."""

@@ -165,7 +165,7 @@ def test_calibrate_fits_a_store_and_the_commands_use_it(run: Run, town: Path) ->
     asked = "Who won the football cup in Mongolia?"
     told = run("ask", asked, "--preset", "nano", "--store", town / "store")
     assert "nearest: " in told.out
-    assert f"Passages answer from {kept.threshold:.2f} on." in told.out
+    assert f"A passage needs a score of {kept.threshold:.2f} to answer." in told.out
     assert "Nothing is relevant." in run("search", asked, "--preset", "nano", "--store", town / "store").out
     forced = run(
         "ask", asked, "--preset", "nano", "--store", town / "store", "--min-score", "0", "--json"

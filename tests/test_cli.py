@@ -172,8 +172,8 @@ def test_a_file_that_cannot_be_read(run: Run, copied_store: Path, tmp_path: Path
         (["ask", "{long}", "--preset", "nano"], "expected at most 20000"),
         (["search", "{long}", "--preset", "nano"], "tokens"),
         (["ask", "Why?", "--preset", "7b"], "Unknown preset '7b'"),
-        (["ask", "Why?", "--preset", "8b"], "--preset nano"),
-        (["ask", "Why?", "--preset", "0.6b"], "Qwen/Qwen3-Embedding-0.6B"),
+        (["ask", "Why?", "--preset", "8b"], "made with the preset nano"),
+        (["ingest", "{tmp}/empty", "--preset", "0.6b"], "made with the preset nano"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )

@@ -103,7 +103,15 @@ def ingest(
         )
 
 
-def watch(stack: Stack, paths: Sequence[Path], *, groups: bool = False) -> Iterator[WatchReport]:
+def watch(
+    stack: Stack,
+    paths: Sequence[Path],
+    *,
+    groups: bool = False,
+    ocr: OcrMode = "auto",
+    ocr_languages: Sequence[str] = (),
+    encoding: str | None = None,
+) -> Iterator[WatchReport]:
     """Do what `ingest` does now and whenever files change, until Ctrl-C. Yields what each run did.
 
     The store is open only during a run, so that others can write to it between two.
@@ -111,7 +119,10 @@ def watch(stack: Stack, paths: Sequence[Path], *, groups: bool = False) -> Itera
     from qwen_agentkit.ingest.watching import file_changes
     from qwen_agentkit.ingest.watching import watch as watch_changes
 
-    return watch_changes(partial(ingest, stack, paths, groups=groups), file_changes(paths))
+    run = partial(
+        ingest, stack, paths, groups=groups, ocr=ocr, ocr_languages=ocr_languages, encoding=encoding
+    )
+    return watch_changes(run, file_changes(paths))
 
 
 def ingest_on_ray(
@@ -132,6 +143,7 @@ def ingest_on_ray(
     """
     from qwen_agentkit.ray import spread
 
+    stack.check_maker()
     compute = spread(stack.embeddings, workers)
     from qwen_agentkit.ingest import ingest as ingest_paths
     from qwen_agentkit.vectorstores.shards import ShardedEmbeddings  # pyarrow comes with Ray
@@ -279,8 +291,7 @@ def make_demo_store() -> Path:
 def _check_question(question: str) -> None:
     if not question.strip():
         raise InputError(
-            f"The question {question!r} is empty; expected words. Type, for instance: "
-            'qwen-agentkit ask "When does the library open?"'
+            f'The question {question!r} is empty; expected words, such as "When does the library open?"'
         )
     try:
         question.encode()

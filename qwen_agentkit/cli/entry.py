@@ -137,8 +137,12 @@ def ingest(
     from qwen_agentkit.cli import commands, show  # loads torch: only when a command runs
 
     stack = open_stack(preset, store, quantization)
+    mode = cast("OcrMode", ocr)  # Another word is refused with a better message than a type has.
+    languages = ocr_languages.split(",") if ocr_languages else []
     if watch:
-        for result in commands.watch(stack, paths, groups=groups):
+        for result in commands.watch(
+            stack, paths, groups=groups, ocr=mode, ocr_languages=languages, encoding=encoding
+        ):
             if as_json:
                 print_json(result.to_dict())
                 sys.stdout.flush()
@@ -146,8 +150,6 @@ def ingest(
                 show.print_watch_report(result)
         return
     run = partial(commands.ingest_on_ray, workers=workers) if ray else commands.ingest
-    mode = cast("OcrMode", ocr)  # Another word is refused with a better message than a type has.
-    languages = ocr_languages.split(",") if ocr_languages else []
     with progress_bars(silent=as_json) as progress:
         report = run(
             stack, paths, progress, groups=groups, ocr=mode, ocr_languages=languages, encoding=encoding
@@ -162,7 +164,7 @@ def ingest(
 
 @app.command()
 def search(
-    query: Annotated[str, typer.Argument(help="What to look for, in any language.")],
+    query: Annotated[list[str], typer.Argument(help="What to look for, in any language.")],
     preset: Preset = None,
     store: Store = DEFAULT_STORE,
     candidates: Candidates = 20,
@@ -173,7 +175,8 @@ def search(
     with _without_collecting():
         from qwen_agentkit.cli import commands, show  # loads torch: only when a command runs
 
-    results = commands.search(open_stack(preset, store), query, candidates=candidates, limit=limit)
+    text = " ".join(query)  # quotes around it are not needed
+    results = commands.search(open_stack(preset, store), text, candidates=candidates, limit=limit)
     if as_json:
         print_json({"results": results})
     else:
@@ -182,7 +185,7 @@ def search(
 
 @app.command()
 def ask(
-    question: Annotated[str, typer.Argument(help="A question, in any language.")],
+    question: Annotated[list[str], typer.Argument(help="A question, in any language.")],
     preset: Preset = None,
     store: Store = DEFAULT_STORE,
     think: Think = None,
@@ -203,13 +206,14 @@ def ask(
         from qwen_agentkit.cli import commands, show  # loads torch: only when a command runs
 
     stack = open_stack(preset, store)
+    asked = " ".join(question)  # quotes around it are not needed
     settings = {"candidates": candidates, "passages": passages, "min_score": min_score}
     if as_json:
-        print_json(commands.ask(stack, question, thinking=think, settings=settings, trace=trace))
+        print_json(commands.ask(stack, asked, thinking=think, settings=settings, trace=trace))
         return
     show.print_notice(stack.preset)
     stream = show.AnswerStream()
-    result = commands.ask(stack, question, thinking=think, settings=settings, on_event=stream, trace=trace)
+    result = commands.ask(stack, asked, thinking=think, settings=settings, on_event=stream, trace=trace)
     stream.close(result)
 
 

@@ -137,7 +137,10 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
+        reason = str(error.strerror).partition(" (while")[
+            0
+        ]  # Python adds the address, which stands here already
         raise InputError(
-            f"The port {port} of {host} cannot be used ({error.strerror}); expected a free one. Type, for "
+            f"The port {port} of {host} cannot be used ({reason}); expected a free one. Type, for "
             f"instance: --port {port + 1}"
         ) from error

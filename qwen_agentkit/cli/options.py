@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from qwen_agentkit.catalog import PRESETS
 from qwen_agentkit.cli.terminal import escape_json
+from qwen_agentkit.makers import made_by_preset
 
 if TYPE_CHECKING:
     from qwen_agentkit.stack import Stack
@@ -34,15 +34,7 @@ _DEFAULT_PRESET = "0.6b"
 
 def choose_preset(given: str | None, store: Path) -> str:
     """Return the preset to use: the one that was given, else the one that made the store, else 0.6b."""
-    if given is not None:
-        return given
-    maker = store.expanduser() / "documents" / "embedder.json"
-    try:
-        model = json.loads(maker.read_text("utf-8"))["model"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return _DEFAULT_PRESET
-    made = [preset for preset, models in PRESETS.items() if models["embedding"] == model]
-    return made[0] if made else _DEFAULT_PRESET
+    return given or made_by_preset(store.expanduser()) or _DEFAULT_PRESET
 
 
 def open_stack(preset: str | None, folder: Path, quantization: str | None = None) -> Stack:

@@ -46,7 +46,7 @@ def serve(
 ) -> None:
     """Serve a store: a page to read and ask, the OpenAI API, and an MCP server at /mcp. Offline.
 
-    The store is made if need be. While it is served, no other process can open it.
+    The store is made if need be. While it is served, no other process can write to it.
     """
     from qwen_agentkit.cli import hosting  # loads torch: only when a command runs
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.table import Table
 
-from qwen_agentkit.cli.terminal import console, isolate_lines, label_line, one_line
+from qwen_agentkit.cli.terminal import console, isolate_lines, isolate_name, label_line, mark_cell, one_line
 from qwen_agentkit.stack import NANO_NOTICE
 from qwen_agentkit.text.languages import phrase
 
@@ -34,6 +34,11 @@ __all__ = [
 ]
 
 
+_HEADINGS = {"downloaded": "on disk"}
+"""Short headings, with which the table of checkpoints fits 80 columns."""
+
+_EMPTY = "Nothing found: the store is empty."
+
 _NAMED = 3
 """How many of the files that were passed over for one reason are named."""
 
@@ -53,15 +58,15 @@ def print_report(found: IngestReport) -> None:
     )
     for failure in found.failed:
         console(stderr=True).print(
-            f"failed: {one_line(failure['source'])}: {one_line(failure['reason'])}", style="red"
+            f"failed: {isolate_name(failure['source'])}: {one_line(failure['reason'])}", style="red"
         )
     for warning in found.warnings:
         page = f", page {warning['page']}" if warning["page"] else ""
-        text = f"warning: {one_line(warning['source'])}{page}: {one_line(warning['reason'])}"
+        text = f"warning: {isolate_name(warning['source'])}{page}: {one_line(warning['reason'])}"
         console(stderr=True).print(text, style="yellow")
     reasons: dict[str, list[str]] = {}
     for other in found.passed_over:
-        reasons.setdefault(other["reason"], []).append(one_line(other["source"]))
+        reasons.setdefault(other["reason"], []).append(isolate_name(other["source"]))
     for reason, sources in reasons.items():
         more = f" and {len(sources) - _NAMED} more" if len(sources) > _NAMED else ""
         text = f"passed over: {', '.join(sources[:_NAMED])}{more}: {reason}"
@@ -76,7 +81,7 @@ def print_watch_report(found: WatchReport) -> None:
         console(stderr=True).print(f"failed, will be tried again: {one_line(found.error)}", style="red")
     for failure in found.failing:
         if failure["tries"] > 1:
-            line = f"keeps failing: {one_line(failure['source'])} ({failure['tries']} tries)"
+            line = f"keeps failing: {isolate_name(failure['source'])} ({failure['tries']} tries)"
             console(stderr=True).print(line, style="red")
 
 
@@ -84,12 +89,13 @@ def print_results(found: Sequence[SearchResult]) -> None:
     """Print passages with their scores and their rank before reranking."""
     out = console()
     if not found:
-        out.print("Nothing found: the store is empty.")
+        out.print(_EMPTY)
     elif not any(result["relevant"] for result in found):
         out.print("Nothing is relevant. The nearest passages:", style="yellow")
     for place, result in enumerate(found, 1):
         out.print(
-            f"{place}. {result['score']:.3f}  {one_line(result['source'])}  (was {result['rank_before']})",
+            f"{place}. {result['score']:.3f}  {isolate_name(result['source'])}  "
+            f"(before reranking: {result['rank_before']})",
             style="bold",
         )
         out.print(isolate_lines(result["text"]))
@@ -130,15 +136,20 @@ class AnswerStream:
 
 
 def _print_nearest(result: AskResult) -> None:
-    """Print the passages that came nearest, and how to let them answer."""
+    """Print the passages that came nearest, and how to let them answer; else those without an answer."""
     out = console()
-    for passage in result["nearest"]:
-        start = " ".join(passage["text"].split())[:_NEAREST_SHOWN]
-        out.print(label_line(f"  nearest: {passage['source']} {passage['score']:.2f}: ", start))
+    for label, passages in (("nearest", result["nearest"]), ("read, no answer", result["documents"])):
+        for passage in passages:
+            start = " ".join(passage["text"].split())[:_NEAREST_SHOWN]
+            score = "" if passage["score"] is None else f" {passage['score']:.2f}"
+            out.print(label_line(f"  {label}: {isolate_name(passage['source'])}{score}: ", start))
+    if not (result["nearest"] or result["documents"]):
+        out.print(_EMPTY, style="yellow")
     if result["nearest"]:
         lower = math.floor(result["nearest"][0]["score"] * 100) / 100
         out.print(
-            f"Passages answer from {result['threshold']:.2f} on. Let the nearest answer: --min-score {lower}",
+            f"A passage needs a score of {result['threshold']:.2f} to answer. "
+            f"To let the nearest one answer, add --min-score {lower}",
             style="dim",
         )
 
@@ -149,7 +160,8 @@ def _print_sources(result: AskResult) -> None:
     if result["citations"]:
         out.print(isolate_lines(phrase(result["language"], "sources")), style="dim")
     for citation in result["citations"]:
-        out.print(label_line(f"  [{citation['marker']}] {one_line(citation['source'])}: ", citation["quote"]))
+        source = isolate_name(citation["source"])
+        out.print(label_line(f"  [{citation['marker']}] {source}: ", citation["quote"]))
     seconds = ", ".join(f"{stage} {value * 1000:.0f} ms" for stage, value in result["timings"].items())
     out.print(seconds, style="dim")
 
@@ -173,7 +185,7 @@ def print_ranking(found: Sequence[SearchResult], shown: int) -> None:
 
 def _shorten_source(source: str) -> str:
     """Return the last folder and the file name, which fit a narrow table."""
-    return one_line("/".join(source.split("/")[-2:]))
+    return mark_cell("/".join(source.split("/")[-2:]))
 
 
 def print_project(folder: Path, files: Sequence[Path]) -> None:
@@ -199,10 +211,12 @@ def print_findings(found: Mapping[str, Any]) -> None:
 
 def _build_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Return a table with a column for each key of the rows. A missing value is an empty cell."""
-    table = Table(box=None, header_style="dim", pad_edge=False)
+    table = Table(box=None, header_style="dim", pad_edge=False, collapse_padding=True)
     headings = list(dict.fromkeys(name for row in reversed(rows) for name in row))
     for heading in headings:
-        table.add_column(heading.replace("_", " "), no_wrap=heading == "name", overflow="fold")
+        shown = _HEADINGS.get(heading, heading).replace("_", " ")
+        width = max(map(len, shown.split()))  # wraps between words, never within one
+        table.add_column(shown, no_wrap=heading == "name", overflow="fold", min_width=width)
     for row in rows:
         table.add_row(*(str(row.get(heading, "")) for heading in headings))
     return table

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from qwen_agentkit.cli.terminal import console, isolate_lines, one_line
+from qwen_agentkit.cli.terminal import console, isolate_lines, mark_cell, one_line
 from qwen_agentkit.vectorstores.repair import StoreReport
 
 __all__ = ["print_line", "print_passages", "print_plan", "print_rows", "print_store_report", "print_values"]
@@ -27,7 +27,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], nothing: str) -> None:
     for number, heading in enumerate(rows[0]):
         table.add_column(heading, overflow="fold", no_wrap=bool(number))
     for row in rows:
-        table.add_row(*(one_line(str(value)) for value in row.values()))
+        table.add_row(*(mark_cell(str(value)) for value in row.values()))
     console().print(table)
 
 

@@ -13,10 +13,21 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.text import Text
 
-__all__ = ["console", "escape_json", "isolate_lines", "label_line", "one_line", "progress_bars"]
+__all__ = [
+    "console",
+    "escape_json",
+    "isolate_lines",
+    "isolate_name",
+    "label_line",
+    "mark_cell",
+    "one_line",
+    "progress_bars",
+]
 
 # Unicode isolates: the text inside keeps its own direction and does not affect its neighbors.
 _LEFT, _RIGHT, _END = "\u2066", "\u2067", "\u2069"
+# An invisible letter that runs from left to right.
+_LEFT_MARK = "\u200e"
 
 # Characters that control a terminal: colors, its title, the clipboard. A tab and a line feed are text.
 _CONTROLS = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {0x09, 0x0A})
@@ -64,6 +75,27 @@ def isolate_lines(text: str) -> str:
     if not sys.stdout.isatty():
         return text
     return "\n".join(_isolate(part) if part.strip() else part for part in text.split("\n"))
+
+
+def isolate_name(name: str) -> str:
+    """Return a name of a file on one line that leaves the order of the words around it alone.
+
+    Without the marks, a line that begins with an Arabic name would run from right to left as a whole, and the
+    number after it would stand before it. A name in other scripts, and output that no person reads, get none.
+    """
+    name = one_line(name)
+    return _isolate(name) if _turns_neighbors(name) else name
+
+
+def mark_cell(text: str) -> str:
+    """Do for a cell of a table what `isolate_name` does, with marks that a folded or cut cell may lose."""
+    text = one_line(text)
+    return f"{_LEFT_MARK}{text}{_LEFT_MARK}" if _turns_neighbors(text) else text
+
+
+def _turns_neighbors(text: str) -> bool:
+    """Tell whether a person reads the output, and text in it runs from right to left."""
+    return sys.stdout.isatty() and any(unicodedata.bidirectional(char) in ("R", "AL") for char in text)
 
 
 def label_line(label: str, text: str, *, style: str = "") -> Text:

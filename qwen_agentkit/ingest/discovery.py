@@ -91,7 +91,8 @@ def no_documents(roots: Sequence[Path]) -> InputError:
     """Return the error to raise for paths that hold no documents."""
     named = ", ".join(repr(str(root)) for root in roots)
     return InputError(
-        f"{named} holds no documents; expected files ending in {', '.join(sorted(SUFFIXES))}. Check the path."
+        f"{named} holds no documents; expected files such as .csv, .docx, .eml, .html, .md, .pdf, .pptx, "
+        ".txt, .xlsx or .zip. Check the path."
     )
 
 

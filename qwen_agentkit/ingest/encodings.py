@@ -10,10 +10,10 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import NamedTuple
 
-from qwen_agentkit.errors import LoadError
+from qwen_agentkit.errors import InputError, LoadError
 from qwen_agentkit.ingest.mojibake import find_mojibake, refuse_utf7
 
-__all__ = ["Decoded", "codec_of", "decode_text", "to_utf8"]
+__all__ = ["Decoded", "check_encoding", "codec_of", "decode_text", "to_utf8"]
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -107,6 +107,23 @@ def codec_of(label: str) -> str:
         return name if name not in _NO_TEXT and "meta".encode(name) == b"meta" else ""
     except (LookupError, ValueError, TypeError, AttributeError):
         return ""
+
+
+def check_encoding(encoding: str) -> None:
+    """Check that a name of an encoding is known, before it makes every file fail.
+
+    Raises:
+        InputError: It is not.
+    """
+    try:
+        b"a".decode(codec_of(encoding) or encoding)
+    except UnicodeError:
+        return  # known, and not this byte's
+    except (LookupError, ValueError) as error:  # A name with a zero byte is a ValueError.
+        raise InputError(
+            f"The encoding {encoding!r} is not known; expected a name such as 'windows-1256'. Check the "
+            "spelling, or leave it out to have the encoding detected."
+        ) from error
 
 
 def to_utf8(data: bytes, encoding: str) -> bytes:

@@ -70,9 +70,10 @@ def _find_reader(suffix: str, readers: Mapping[str, Reader], encoding: str | Non
         return _read_with(_CONTAINERS[suffix], partial(read_document, readers=readers, encoding=encoding))
     if suffix in _READERS:
         return _READERS[suffix]
+    refused = {known for known, reader in _READERS.items() if reader is refuse_old}
     raise LoadError(
         f"There is no reader for {suffix!r} files; expected one of "
-        f"{', '.join(sorted({*_READERS, *readers} - CODE_SUFFIXES))}, or source code. Convert it."
+        f"{', '.join(sorted({*_READERS, *readers} - CODE_SUFFIXES - refused))}, or source code. Convert it."
     )
 
 

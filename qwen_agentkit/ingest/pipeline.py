@@ -22,6 +22,7 @@ from langchain_core.vectorstores import VectorStore
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.ingest.chunking import Chunking, estimate_tokens, make_chunks
 from qwen_agentkit.ingest.discovery import SourceFile, find_documents, no_documents, read_paths
+from qwen_agentkit.ingest.encodings import check_encoding
 from qwen_agentkit.ingest.ocr import Ocr, OcrMode, choose_ocr
 from qwen_agentkit.ingest.parts import Reader
 from qwen_agentkit.ingest.reading import Failure, ReadFile, hash_file
@@ -131,11 +132,14 @@ def ingest(
 
     Raises:
         InputError: A path does not exist, or holds no documents and the store has none of it, or `ocr` or its
-            languages cannot be used here, or `records` is missing. The store is unchanged.
+            languages cannot be used here, or the encoding is unknown, or `records` is missing. The store is
+            unchanged.
         StoreMismatchError: Another embedder made the store.
         StoreWriteError: The disk is full or the folder is read-only; run it again to continue.
     """
     started = time.perf_counter()
+    if encoding:
+        check_encoding(encoding)
     roots = read_paths(paths)
     own_readers = {suffix.lower(): reader for suffix, reader in (readers or {}).items()}
     found = find_documents(roots, own_readers)

@@ -97,9 +97,10 @@ def read_file(
     except OSError as error:
         return Failure(error.strerror or str(error), passing=True)
     except LoadError as error:
-        # A package that is not installed says nothing about the file.
+        # A package that is not installed says nothing about the file, nor does an encoding that it is not in.
         missing = isinstance(error.__cause__, ImportError)
-        return Failure(str(error), passing=missing, expected=missing and is_picture)
+        other = encoding is not None and isinstance(error.__cause__, UnicodeError)
+        return Failure(str(error), passing=missing or other, expected=missing and is_picture)
     except (AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         # What a library raises for a damaged file must not end the run.
         return Failure(

@@ -32,8 +32,8 @@ def _translate(error: BaseException, folder: Path) -> StoreError:
     if "WouldBlock" in text:
         return StoreLockedError(
             f"The store {str(folder.parent)!r} is in use by another process, and only one at a time can "
-            "write to it. Stop that process (an ingest, langgraph dev, a notebook), or share a Qdrant "
-            "server: url="
+            "write to it. Stop that process (an ingest, `serve`, langgraph dev, a notebook), or share a "
+            "Qdrant server: url="
         )
     if isinstance(error, OSError) or any(sign in text for sign in ("os error", "I/O error", "Os {")):
         return StoreWriteError(
