@@ -26,8 +26,10 @@ T = TypeVar("T")
 _FINISHES = {
     **dict.fromkeys(("stop", "eos", "eos_token", "end_turn", "stop_sequence"), "stop"),
     **dict.fromkeys(("length", "max_tokens", "max_length"), "length"),
-    **dict.fromkeys(("abort", "aborted", "canceled", "cancelled"), "cancelled"),
 }
+
+# Ends that are no end of an answer.
+_BROKEN = ("abort", "aborted", "canceled", "cancelled", "error")
 
 # Ends that say more than that there are calls, of which the last may be cut short.
 _TELLING = ("length", "content_filter")
@@ -101,7 +103,7 @@ class AnswerReader:
             raise self.failure("ended its answer before it had begun")
         if self._finish is None and not self._ended:
             raise self.failure("ended its answer without saying that it was complete")
-        if self._finish in ("cancelled", "error"):
+        if self._finish and self._finish.lower() in _BROKEN:
             raise self.failure(f"broke off its answer ({self._finish!r})")
         for event in (*self._content.close(), *self._streamed_calls.read()):
             yield self._checked(event)
