@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -170,6 +171,24 @@ def test_rounding_is_no_fault_of_a_score(serve: Serve) -> None:
     replies = [scores((0, 0.9), (1, 0.1)), scores((0, 1.0000001)), scores((0, -1e-9))]
     serve({"/v1/rerank": replies}, owner="sglang", model="R")
     assert QwenReranker(model="R", base_url=URL).score([("q", "a"), ("r", "b")]) == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("vector", "wrong"),
+    [
+        (lambda texts: [1.0] * len(texts), "8 and 32 numbers"),  # two requests
+        (lambda texts: [[1.0, 0.0], [0.0, 1.0]], "one for each token"),
+    ],
+)
+def test_every_vector_has_one_form(serve: Serve, vector: Callable[[list[str]], Any], wrong: str) -> None:
+    def reply(body: dict[str, Any]) -> dict[str, Any]:
+        texts = body["input"]
+        return {"data": [{"index": i, "embedding": vector(texts)} for i, _ in enumerate(texts)]}
+
+    serve({"/v1/embeddings": reply}, model="E")
+    embedder = QwenEmbeddings(model="E", base_url=URL, max_retries=0)
+    with pytest.raises(ServerAnswerError, match=wrong):
+        embedder.embed_documents([f"t{i}" for i in range(40)])
 
 
 def test_a_failure_instead_of_vectors_says_why(serve: Serve) -> None:
