@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
@@ -48,7 +49,7 @@ from qwen_agentkit.chat.structured import (
 )
 from qwen_agentkit.chat.structured import response_format as as_response_format
 from qwen_agentkit.chat.threads import side_by_side, stream_from_thread
-from qwen_agentkit.chat.tool_choice import ToolChoice, read_choice
+from qwen_agentkit.chat.tool_choice import ToolChoice, forbids_parallel, read_choice
 from qwen_agentkit.chat.tools import Tool, read_tools
 from qwen_agentkit.errors import InputError, InputTooLongError, ServerUnsupportedError
 from qwen_agentkit.server.address import shown_address
@@ -130,7 +131,8 @@ class ChatQwen(ChatSettings, BaseChatModel):
         Args:
             tools: Functions, LangChain tools, pydantic classes, TypedDicts or JSON schemas.
             tool_choice: "auto" or None lets the model choose, "none" hides the tools, "any" makes the answer
-                one or more calls, and a tool's name calls of that tool.
+                one or more calls, and a tool, or its name, calls of it. Forms of OpenAI and Anthropic
+                are read, too.
             parallel_tool_calls: False allows one call at most in a turn.
             response_format: Schema of an answer that is not a tool call: a pydantic class, a TypedDict, a
                 JSON schema, or a format in the OpenAI form.
@@ -143,6 +145,8 @@ class ChatQwen(ChatSettings, BaseChatModel):
         """
         schemas = read_tools(tools, strict=strict)
         choice = read_choice(tool_choice, [schema["function"]["name"] for schema in schemas])
+        if parallel_tool_calls is None and forbids_parallel(tool_choice):
+            parallel_tool_calls = False
         if parallel_tool_calls is not None:
             kwargs["parallel_tool_calls"] = parallel_tool_calls
         if response_format is not None:
@@ -305,9 +309,11 @@ class ChatQwen(ChatSettings, BaseChatModel):
         """Return the settings of one call and its request; `whole` is that of `to_template`."""
         given = dict(given)
         tools = read_tools(given.pop("tools", None) or ())
-        choice = read_choice(given.pop("tool_choice", None), [tool["function"]["name"] for tool in tools])
+        wished = given.pop("tool_choice", None)
+        choice = read_choice(wished, [tool["function"]["name"] for tool in tools])
         tools = [] if choice == "none" else tools
         parallel = given.pop("parallel_tool_calls", None)
+        parallel = not forbids_parallel(wished) if parallel is None else parallel
         wanted, parsed = given.pop("response_format", None), given.pop(PARSED, False)
         settings = self._with_settings(given if stop is None else {**given, "stop": stop})
         if settings.n > 1:
@@ -362,7 +368,8 @@ class ChatQwen(ChatSettings, BaseChatModel):
             ServerUnsupportedError: As `get_token_ids`, unless `custom_get_token_ids` is set.
         """
         if self.custom_get_token_ids is not None:
-            return super().get_num_tokens_from_messages(messages, tools)
+            schemas = json.dumps(read_tools(tools), ensure_ascii=False) if tools else ""
+            return super().get_num_tokens_from_messages(messages) + len(self.get_token_ids(schemas))
         with self._use():
             loaded = self._load_tokenizer()
             from qwen_agentkit.engine.decode.answer import prompt_length  # loads torch, which no server needs

@@ -6,8 +6,7 @@ Knows the messages of this package and of other providers, no checkpoint and no 
 from __future__ import annotations
 
 import json
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -24,9 +23,10 @@ from langchain_core.messages import (
     ToolMessage,
 )
 from langchain_core.messages.ai import UsageMetadata
-from langchain_core.messages.tool import tool_call, tool_call_chunk
+from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatResult
 
+from qwen_agentkit.chat.blocks import calls_of, plain_text, text_of, thoughts_of
 from qwen_agentkit.chat.parsing import ContentEvent, Event, InvalidCallEvent, ReasoningEvent
 from qwen_agentkit.chat.request import Done
 from qwen_agentkit.chat.tags import json_call
@@ -36,34 +36,6 @@ from qwen_agentkit.text.readable import readable
 __all__ = ["REASONS", "from_events", "to_template", "with_reasons"]
 
 _ROLES = {HumanMessage: "user", SystemMessage: "system", AIMessage: "assistant"}
-
-# Blocks of content, ours and other providers', by the key that holds their text.
-_TEXTS = {
-    "text": "text",
-    "text-plain": "text",
-    "input_text": "text",
-    "output_text": "text",
-    "refusal": "refusal",
-}
-_THOUGHTS = {"reasoning": "reasoning", "thinking": "thinking"}
-_CALLS = {"tool_call": "args", "tool_use": "input"}  # by the key that holds the arguments
-
-# Blocks that repeat fields of the message, or that only their own provider can read.
-_REPEATED = (
-    "tool_call_chunk",
-    "input_json_delta",
-    "invalid_tool_call",
-    "function_call",
-    "server_tool_call",
-    "server_tool_call_chunk",
-    "server_tool_result",
-    "server_tool_use",
-    "redacted_thinking",
-    "non_standard",
-)
-
-# What names the thing in a block, the most telling first.
-_NAMES = ("title", "name", "filename", "uri", "url")
 
 REASONS = "invalid_tool_call_errors"
 """Where the metadata of messages keep what is wrong with their invalid calls, in the same order."""
@@ -83,8 +55,8 @@ def to_template(messages: Sequence[BaseMessage], *, whole: bool = True) -> list[
 
     Args:
         messages: The chat, left as it is.
-        whole: False takes any part of a chat in any order, for counting: results need no call, and blocks
-            that are not text are left out.
+        whole: False takes any part of a chat in any order, for counting: results need no call, blocks that
+            are not text are left out, and messages of an unknown kind are the user's.
 
     Raises:
         InputError: There are no messages, one of the caller's own holds something other than text, one is of
@@ -169,7 +141,7 @@ def _check_results(messages: Sequence[BaseMessage]) -> None:
     called: set[str | None] = set()
     for message in messages:
         if isinstance(message, AIMessage):
-            called |= {call["id"] for call in (*_calls(message), *message.invalid_tool_calls)}
+            called |= {call["id"] or "" for call in (*_calls(message), *message.invalid_tool_calls)}
         elif isinstance(message, ToolMessage) and message.tool_call_id not in called:
             raise InputError(
                 f"A tool message answers the call {message.tool_call_id!r}, which no AI message before it "
@@ -195,6 +167,8 @@ def _to_template(message: BaseMessage, *, whole: bool) -> dict[str, Any]:
     if isinstance(message, ChatMessage) and message.role in _ROLES.values():
         return {"role": message.role, "content": text}
     role = next((role for kind, role in _ROLES.items() if isinstance(message, kind)), None)
+    if role is None and not whole:
+        return {"role": "user", "content": text}
     if role is None:
         kind = type(message).__name__ + (
             f" of role {message.role!r}" if isinstance(message, ChatMessage) else ""
@@ -234,74 +208,31 @@ def _result(message: ToolMessage, text: str) -> str:
 
 
 def _text(message: BaseMessage, *, whole: bool) -> str:
-    content = message.content or ""
-    if isinstance(content, str):
-        return content
     # What a tool or another model gave is in the chat already, and the caller cannot take it back.
     given = not isinstance(message, (HumanMessage, SystemMessage, ChatMessage))
-    return "".join(_text_of(block, whole=whole, given=given) for block in content)
+    return text_of(message.content, whole=whole, given=given) or _said_apart(message)
 
 
-def _text_of(block: str | dict[str, Any], *, whole: bool, given: bool) -> str:
-    if isinstance(block, str):
-        return block
-    kind = block.get("type")
-    if kind in _TEXTS:
-        return str(block.get(_TEXTS[kind]) or "")
-    if kind == "json":
-        return json.dumps(block.get("json"), ensure_ascii=False)
-    if not whole or kind in _THOUGHTS or kind in _CALLS or kind in _REPEATED:
-        return ""
-    if given:
-        return _note(block)
-    raise InputError(
-        f"A message holds a block of type {kind!r}; expected text, which is all that this checkpoint reads. "
-        "Send text blocks, or describe the content in words."
-    )
-
-
-def _note(block: Mapping[str, Any]) -> str:
-    """Return what stands in place of a block that is not text, and warn."""
-    if not block.get("type"):  # data in no form of its own, as some tools give it
-        return json.dumps(block, ensure_ascii=False, default=str)
-    resource = block.get("resource")
-    if isinstance(resource, Mapping) and isinstance(resource.get("text"), str):
-        return str(resource["text"])
-    kind = str(block.get("mime_type") or block.get("mimeType") or block["type"])
-    names = (str(block.get(key) or "") for key in _NAMES)
-    shown = next((name for name in names if name and not name.startswith("data:")), "")[:200]
-    warnings.warn(
-        f"This checkpoint reads text only: {kind} in a chat is replaced by a note. Have the tool describe it "
-        "in words.",
-        stacklevel=2,
-    )
-    return f"[{kind} left out: {shown}]" if shown else f"[{kind} left out]"
-
-
-def _blocks(message: AIMessage) -> list[dict[str, Any]]:
-    content = message.content if isinstance(message.content, list) else []
-    return [block for block in content if isinstance(block, dict)]
+def _said_apart(message: BaseMessage) -> str:
+    """Return the words of a message without content, which OpenAI keeps elsewhere."""
+    audio = message.additional_kwargs.get("audio")
+    spoken = audio.get("transcript") if isinstance(audio, dict) else None
+    return str(message.additional_kwargs.get("refusal") or spoken or "")
 
 
 def _reasoning(message: AIMessage) -> str:
-    if thought := message.additional_kwargs.get("reasoning_content"):
-        return str(thought)
-    return "".join(
-        str(block.get(_THOUGHTS[kind]) or "")
-        for block in _blocks(message)
-        if (kind := str(block.get("type"))) in _THOUGHTS
-    )
+    thought = message.additional_kwargs.get("reasoning_content")
+    return plain_text(thought) if thought else thoughts_of(message.content)
 
 
 def _calls(message: AIMessage) -> list[ToolCall]:
     """Return the calls of a message, which some providers keep in its content only."""
     if message.tool_calls or message.invalid_tool_calls:
         return message.tool_calls
-    return [
-        tool_call(name=block["name"], args=block.get(_CALLS[kind]) or {}, id=block.get("id"))
-        for block in _blocks(message)
-        if (kind := str(block.get("type"))) in _CALLS
-    ]
+    former = message.additional_kwargs.get("function_call")  # OpenAI's first form; its result has the name
+    if isinstance(former, dict):
+        former = {"type": "function_call", "call_id": former.get("name"), **former}
+    return calls_of(message.content if not former else [former])
 
 
 def _unread(call: InvalidToolCall) -> str:

@@ -49,6 +49,7 @@ class ContentReader:
         self._in_reasoning = False  # the parser is in a thought that the server sends as a field of its own
         self._drafts: _DraftFilter | None = None
         self._held = ""
+        self._may_close_again = False  # the server has closed a thought, and some models do so once more
 
     def feed_reasoning(self, text: str) -> Iterator[Event]:
         """Take a piece of a thought that the server sends as a field of its own."""
@@ -63,6 +64,7 @@ class ContentReader:
         """Say that no more of such a thought comes."""
         if self._parser is not None and self._in_reasoning:
             self._in_reasoning = self._begins_inside = self._may_think = False
+            self._may_close_again = True
             yield from self._parser.feed(CLOSE_THINK)
             if self._json:
                 self._parser = None  # the content may be JSON or a call
@@ -71,6 +73,13 @@ class ContentReader:
         """Take a piece of content and yield what it settles."""
         yield from self.end_reasoning()
         self._held += text
+        if self._may_close_again:
+            start = self._held.lstrip()
+            if CLOSE_THINK.startswith(start):
+                return
+            self._may_close_again = False
+            if start.startswith(CLOSE_THINK):
+                self._held = start.removeprefix(CLOSE_THINK)
         if self._parser is None:
             self._parser = self._choose_parser()
         if self._parser is not None:

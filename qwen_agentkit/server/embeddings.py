@@ -104,7 +104,10 @@ class EmbeddingServer:
             return np.empty((0, self.dimensions), dtype=np.float32)
         try:
             with ThreadPoolExecutor(min(_PARALLEL, len(batches)), "qwen-agentkit-embed") as pool:
-                return np.concatenate(list(pool.map(self._batch, batches)))
+                parts = list(pool.map(self._batch, batches))
+            if len(lengths := {part.shape[1] for part in parts}) > 1:
+                raise self._malformed(f"vectors of {' and '.join(map(str, sorted(lengths)))} numbers")
+            return np.concatenate(parts)
         except (ServerRefusedError, ServerAnswerError) as error:
             if "" not in texts:
                 raise
@@ -122,7 +125,9 @@ class EmbeddingServer:
             vectors = np.stack([_vector(row["embedding"]) for row in rows])
         except (KeyError, TypeError, ValueError) as error:
             raise self._malformed("no list of vectors of one length") from error
-        if numbers != list(range(len(texts))) or vectors.ndim != 2:
+        if vectors.ndim != 2:
+            raise self._malformed("other than one vector for a text, such as one for each token")
+        if numbers != list(range(len(texts))):
             raise self._malformed(f"vectors number {numbers[:8]} for {len(texts)} texts")
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         if not np.isfinite(lengths).all() or not lengths.all():

@@ -5,6 +5,7 @@ Format: https://html.spec.whatwg.org/multipage/server-sent-events.html, as httpx
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -20,12 +21,17 @@ __all__ = ["END", "read_events"]
 END = "[DONE]"
 """The data of the event that ends an answer."""
 
+# Names of events that only keep a connection alive.
+_PINGS = ("ping", "heartbeat", "keepalive", "keep-alive")
+
 # Seconds to wait for the end of a response after its last event; a new connection costs less than more.
 _LAST_WAIT = 0.2
 
 
 def read_events(response: httpx.Response, cancelled: threading.Event, silence: float) -> Iterator[str]:
     """Yield the data of each event, up to and including `END`; what follows is not read as events.
+
+    The data of an event that is named "error" becomes a JSON object with the key "error".
 
     Args:
         response: An open response of type text/event-stream.
@@ -42,12 +48,27 @@ def read_events(response: httpx.Response, cancelled: threading.Event, silence: f
     for event in source.iter_sse():
         if cancelled.is_set():
             return
-        if data := event.data.strip():
+        data = event.data.strip()
+        if event.event == "error":
+            yield _error(data)
+        elif data and event.event.lower() not in _PINGS:
             yield data
         if data == END:
             content.finish()
             return
         content.heard = time.monotonic()  # the caller may have taken long
+
+
+def _error(data: str) -> str:
+    try:
+        found = json.loads(data)
+    except ValueError:
+        found = data
+    return (
+        data
+        if isinstance(found, dict) and found.get("error")
+        else json.dumps({"error": found or "no reason given"})
+    )
 
 
 class _Content:

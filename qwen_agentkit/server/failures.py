@@ -95,14 +95,19 @@ class Failures:
             "again; if it happens again, look into the server's log."
         )
 
-    def while_answering(self, reason: str) -> ServerAnswerError:
-        """Translate an error that the server reports in the middle of its answer."""
+    def while_answering(self, reason: str) -> ServerAnswerError | InputTooLongError:
+        """Translate an error that the server reports in its answer, or in place of one."""
+        if _TOO_LONG.search(reason):
+            return InputTooLongError(
+                f"{self._root} answered: {reason}. Shorten the text, or serve the model with a longer "
+                "context."
+            )
         return ServerAnswerError(
             f"The server at {self._root} failed while it answered: {reason}. Ask again; if it happens again, "
             "look into the server's log."
         )
 
-    def not_json(self, text: str) -> ServerAnswerError:
+    def not_json(self, text: str) -> ServerAnswerError | InputTooLongError:
         """Translate an answer that is not the JSON it should be."""
         if text.startswith('{"error"'):  # with quotes or line breaks in it that are not escaped
             return self.while_answering(_shorten(text))

@@ -101,7 +101,8 @@ class Server:
             ServerError: There was no whole answer.
         """
         with self._open("POST", path, body, threading.Event()) as response:
-            return self._json(response)
+            answer = self._json(response)
+        return self._object(answer) if isinstance(answer, dict) else answer
 
     @contextmanager
     def stream(
@@ -123,7 +124,7 @@ class Server:
         with self._open("POST", path, body, cancelled) as response:
             if cancelled.is_set():
                 yield iter(())
-            elif "text/event-stream" in response.headers.get("content-type", ""):
+            elif _streams(response):
                 events = read_events(response, cancelled, self._silence)
                 yield ({"done": True} if data == END else self._object(self._parse(data)) for data in events)
             else:
@@ -221,13 +222,22 @@ class Server:
 
     def _json(self, response: httpx.Response) -> Any:
         response.read()
-        return self._parse(response.text)
+        # JSON is UTF-8, whatever the content type says, and may begin with a byte order mark.
+        return self._parse(response.content.decode("utf-8-sig", "replace"))
 
     def _parse(self, text: str) -> Any:
         try:
             return json.loads(text)
         except ValueError as error:
             raise self._failures.not_json(text) from error
+
+
+def _streams(response: httpx.Response) -> bool:
+    """Whether a response is a stream of events; some proxies change its content type."""
+    kind = response.headers.get("content-type", "").lower()
+    if "text/event-stream" in kind or "json" in kind:
+        return "json" not in kind
+    return response.read().startswith((b"data:", b"event:", b":"))
 
 
 def _encode(body: Mapping[str, Any]) -> bytes:

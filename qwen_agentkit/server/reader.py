@@ -22,6 +22,18 @@ __all__ = ["AnswerReader", "StoppedThoughtError"]
 
 T = TypeVar("T")
 
+# Other words of servers, in lower case, for the ends that this package looks at.
+_FINISHES = {
+    **dict.fromkeys(("stop", "eos", "eos_token", "end_turn", "stop_sequence"), "stop"),
+    **dict.fromkeys(("length", "max_tokens", "max_length"), "length"),
+}
+
+# Ends that are no end of an answer.
+_BROKEN = ("abort", "aborted", "canceled", "cancelled", "error")
+
+# Ends that say more than that there are calls, of which the last may be cut short.
+_TELLING = ("length", "content_filter")
+
 # Names of the types of parts, for errors.
 _TYPE_NAMES: Mapping[type, str] = {str: "text", list: "a list of objects", dict: "an object"}
 
@@ -74,7 +86,8 @@ class AnswerReader:
             self._usage = usage or self._usage
         for choice in self._objects("choices", chunk.get("choices"))[:1]:
             self.begun = True
-            self._finish = self._part("finish_reason", choice.get("finish_reason"), str) or self._finish
+            finish = self._part("finish_reason", choice.get("finish_reason"), str)
+            self._finish = _FINISHES.get(finish.lower(), finish) or self._finish
             delta = choice.get("delta") or choice.get("message")
             for event in self._read_delta(self._part("delta", delta, dict)):
                 yield self._checked(event)
@@ -90,7 +103,7 @@ class AnswerReader:
             raise self.failure("ended its answer before it had begun")
         if self._finish is None and not self._ended:
             raise self.failure("ended its answer without saying that it was complete")
-        if self._finish in ("abort", "error"):
+        if self._finish and self._finish.lower() in _BROKEN:
             raise self.failure(f"broke off its answer ({self._finish!r})")
         for event in (*self._content.close(), *self._streamed_calls.read()):
             yield self._checked(event)
@@ -112,7 +125,7 @@ class AnswerReader:
 
     def _check_failure(self, chunk: Mapping[str, Any]) -> None:
         """Refuse an error that comes in place of a chunk."""
-        reason = chunk.get("message") or chunk.get("detail")
+        reason = chunk.get("message") or chunk.get("detail") or chunk.get("msg")
         if chunk.get("object") == "error" or (isinstance(reason, str) and not chunk.get("choices")):
             raise self.failure(f"failed while it answered: {reason or reprlib.repr(chunk)}")
 
@@ -140,9 +153,14 @@ class AnswerReader:
         thought = delta.get("reasoning_content") or delta.get("reasoning")
         if thought := self._part("reasoning", thought, str):
             yield from self._content.feed_reasoning(thought)
-        if text := self._text(delta.get("content")):
-            yield from self._content.feed(text)
-        for part in self._objects("tool_calls", delta.get("tool_calls")):
+        # OpenAI keeps the words of a refusal apart, and kept a call apart before there were several.
+        for text in (self._text(delta.get("content")), self._part("refusal", delta.get("refusal"), str)):
+            if text:
+                yield from self._content.feed(text)
+        parts = self._objects("tool_calls", delta.get("tool_calls"))
+        if function := self._part("function_call", delta.get("function_call"), dict):
+            parts = parts or [{"index": 0, "function": function}]
+        for part in parts:
             yield from self._content.end_reasoning()
             function = self._part("function", part.get("function"), dict)
             name = self._part("name", function.get("name"), str)
@@ -182,7 +200,13 @@ class AnswerReader:
                 f"The answer has to be {wanted}, but {self._root} answered without one: it ignores "
                 f"tool_choice. {_INSTEAD}"
             )
-        others = [name for name in called if name and request.forced_tool not in (None, name)]
+        if request.forbids_calls and called:
+            raise ServerUnsupportedError(
+                f"tool_choice='none', but {self._root} answered with a call of {called[0]!r}. {_INSTEAD}"
+            )
+        offered = [tool["function"]["name"] for tool in request.tools]
+        allowed = [request.forced_tool] if request.forced_tool else offered
+        others = [name for name in called if name and request.forced_call and name not in allowed]
         if others:
             raise ServerUnsupportedError(
                 f"The answer has to be {wanted}, but {self._root} answered with a call of {others[0]!r}: it "
@@ -213,7 +237,7 @@ class AnswerReader:
 
     def _done(self) -> Done:
         usage = self._usage
-        finish = "tool_calls" if self._called and self._finish != "length" else self._finish
+        finish = "tool_calls" if self._called and self._finish not in _TELLING else self._finish
         if finish in ("tool_calls", "function_call") and not self._called:
             finish = "stop"
         return Done(

@@ -38,6 +38,9 @@ _PROBES = ("Paris is the capital of France.", "Bananas ripen faster in a paper b
 # How much more the right answer has to score than the wrong one; without its head a model gives all the same.
 _LEAST = 0.01
 
+# How far rounding takes a score out of 0..1.
+_ROUNDING = 1e-6
+
 Route = Callable[[str, Sequence[str]], list[float]]
 
 
@@ -159,14 +162,17 @@ class RerankServer:
     def _sorted(self, rows: Any, count: int) -> list[float]:
         """Bring scores into the order of the documents, and check them."""
         try:
-            scores = {int(row["index"]): float(row.get("relevance_score", row.get("score"))) for row in rows}
+            scored = [
+                (int(str(row["index"])), float(row.get("relevance_score", row.get("score")))) for row in rows
+            ]
         except (KeyError, TypeError, ValueError) as error:
             raise self._malformed("no list of scores") from error
-        if sorted(scores) != list(range(count)):
-            raise self._malformed(f"scores number {sorted(scores)[:8]} for {count} documents")
-        if not all(0 <= score <= 1 for score in scores.values()):
+        scored.sort()
+        if (numbers := [index for index, _ in scored]) != list(range(count)):
+            raise self._malformed(f"scores number {numbers[:8]} for {count} documents")
+        if not all(-_ROUNDING <= score <= 1 + _ROUNDING for _, score in scored):
             raise self._malformed("scores outside of 0..1, such as raw logits")
-        return [scores[index] for index in range(count)]
+        return [min(max(score, 0.0), 1.0) for _, score in scored]
 
     def _malformed(self, what: str) -> ServerAnswerError:
         return ServerAnswerError(
