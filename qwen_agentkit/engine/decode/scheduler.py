@@ -20,7 +20,7 @@ from qwen_agentkit.engine.checkpoint.loading import Loaded
 from qwen_agentkit.engine.decode.sequence import SequenceState
 from qwen_agentkit.engine.device_memory import free_memory, total_memory
 from qwen_agentkit.engine.forward.kv import KVCache
-from qwen_agentkit.engine.forward.packed import Segment, forward
+from qwen_agentkit.engine.forward.packed import Segment, forward, run_on_few_cores
 from qwen_agentkit.engine.forward.prefixes import PrefixStore, common_length
 from qwen_agentkit.errors import OutOfMemoryError
 
@@ -187,7 +187,8 @@ class Scheduler:
             return
         before = [task.sequence.cache.length if task.sequence.cache else 0 for task in tasks]
         try:
-            logits = _compute_logits(loaded, tasks)
+            tokens = sum(len(task.tokens) for task in tasks)
+            logits = run_on_few_cores(loaded.model, tokens, partial(_compute_logits, loaded, tasks))
         except Exception as error:  # whatever torch raises belongs to one sequence
             for task, length in zip(tasks, before, strict=True):
                 if task.sequence.cache:

@@ -8,20 +8,30 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
 
-from qwen_agentkit.engine.device_thread import spread_over_cores
+from qwen_agentkit.engine.device_thread import run_on_one_core, spread_over_cores
 from qwen_agentkit.engine.forward.attention import Segment
 from qwen_agentkit.engine.forward.decoder import Decoder
 from qwen_agentkit.engine.model_config import Model
 
-__all__ = ["Segment", "caches_restored", "forward", "is_one_row", "token_batches"]
+__all__ = ["Segment", "caches_restored", "forward", "is_one_row", "run_on_few_cores", "token_batches"]
+
+T = TypeVar("T")
+
+# Multiplications by a weight, taken as hidden by hidden, from which all cores together are worth their waiting
+# for each other, at every product. On an idle machine that is about 2**22; but beside other work they wait up
+# to a hundred times as long, and so little more time is risked here.
+_WORTH_A_TEAM = 2**24
+
+# Weights that fewer rows make large by that measure do not fit into a core's cache, and are read by all cores.
+_FEWEST_ROWS = 32
 
 # Tokens for each core from which all weights are worth being read by each.
 _WORTH_A_CORE = 96
@@ -81,6 +91,27 @@ def _run(model: Model, segments: Sequence[Segment]) -> Tensor:
         return rows
 
 
+def run_on_few_cores(model: Model, tokens: int, function: Callable[[], T]) -> T:
+    """Run a function, on one core if a forward of so many tokens is small, and return its result.
+
+    The products of a small one take less time than the cores need to wait for each other.
+
+    Args:
+        model: The model that the function runs.
+        tokens: That it runs at most at once.
+        function: Does all that belongs to the forward. Call this in the thread of the model's device.
+    """
+    if tokens <= _most_on_one_core(model) and _decoder(model).device.type == "cpu":
+        return run_on_one_core(function)
+    return function()
+
+
+def _most_on_one_core(model: Model) -> int:
+    """Tokens up to which a forward is small; 0 where the weights alone are too large for that."""
+    most = int(_WORTH_A_TEAM // model.config.get_text_config().hidden_size ** 2)
+    return most if most >= _FEWEST_ROWS else 0
+
+
 def is_one_row(model: Model, segments: Sequence[Segment]) -> bool:
     """Whether `forward` runs all of them as one packed row."""
     return len(_parts(model, segments)) == 1
@@ -95,7 +126,8 @@ def _parts(model: Model, segments: Sequence[Segment]) -> list[list[int]]:
     cores = torch.get_num_threads() if _decoder(model).device.type == "cpu" else 1
     lengths = [len(segment.tokens) for segment in segments]
     share = sum(lengths) / cores
-    if cores > 1 and share >= _WORTH_A_CORE:
+    worth = min(_WORTH_A_CORE, _most_on_one_core(model) // cores or _WORTH_A_CORE)
+    if cores > 1 and share >= worth:
         parts = _shares(lengths, cores)
         if max(sum(lengths[index] for index in part) for part in parts) <= _EVEN * share:
             return parts
