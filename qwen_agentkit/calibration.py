@@ -21,9 +21,18 @@ from qwen_agentkit.catalog import FUSIONS, THRESHOLDS, UNMEASURED, Fusion
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.rerankers import QwenReranker
 
-__all__ = ["Calibration", "SearchOrder", "catalog_calibration", "load_calibration", "save_calibration"]
+__all__ = [
+    "Calibration",
+    "SearchOrder",
+    "catalog_calibration",
+    "load_calibration",
+    "mean_scores",
+    "save_calibration",
+]
 
 _FILE = ".calibration.json"
+_READ = 10
+"""Passages that a reranker with a part of the score reads. Deeper ones rarely answer, and each costs time."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +128,22 @@ def _parse(found: dict[str, Any]) -> Calibration:
     return calibration
 
 
+def mean_scores(found: Sequence[float], judged: Sequence[float], share: float) -> list[float]:
+    """Return the mean of the search's scores and the reranker's for passages that the search has ordered.
+
+    Args:
+        found: The search's scores, 0 to 1, best first.
+        judged: The reranker's, of at least the ten best or of all. Unless it decides alone, it reads ten
+            only: for passages behind them it counts as 0.
+        share: Weight of the reranker, 0 to 1.
+    """
+    read = judged if share == 1 else judged[:_READ]
+    return [
+        (1 - share) * before + share * (read[rank] if rank < len(read) else 0.0)
+        for rank, before in enumerate(found)
+    ]
+
+
 class SearchOrder(BaseDocumentCompressor):
     """Orders passages by the mean of two scores, that of the search and that of a reranker.
 
@@ -132,20 +157,21 @@ class SearchOrder(BaseDocumentCompressor):
     threshold: float
     """Relevance below which a passage does not answer, 0 to 1."""
     share: float = 0.0
-    """Weight of the reranker's score in the mean, 0 to 1; at 0 it is not asked."""
+    """Weight of the reranker's score in the mean, 0 to 1. At 0 it is not asked; below 1 it reads ten."""
 
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> list[Document]:
         """Return the documents, best first, as copies with `metadata["relevance_score"]`."""
-        scores = [document.metadata.get("retrieval_score") for document in documents]
-        if any(score is None for score in scores):
+        found = [document.metadata.get("retrieval_score") for document in documents]
+        if any(score is None for score in found):
             return self.reranker.compress_documents(documents, query, callbacks)
+        documents = sorted(documents, key=lambda document: -float(document.metadata["retrieval_score"]))
+        scores = sorted(map(float, found), reverse=True)
         if self.share:
-            judged = self.score([(query, document.page_content) for document in documents])
-            scores = [
-                (1 - self.share) * found + self.share * one for found, one in zip(scores, judged, strict=True)
-            ]
+            read = documents if self.share == 1 else documents[:_READ]
+            judged = self.score([(query, document.page_content) for document in read])
+            scores = mean_scores(scores, judged, self.share)
         scored = [
             document.model_copy(update={"metadata": {**document.metadata, "relevance_score": score}})
             for document, score in zip(documents, scores, strict=True)

@@ -70,3 +70,14 @@ def test_nano_reranker_reads_pieces_in_order_counts_once_and_crosses_languages(
 ) -> None:
     right, wrong = nano.score([(question, better), (question, worse)])
     assert right > wrong + 0.02
+
+
+def test_the_reranker_reads_the_ten_best_of_the_search(nano: QwenReranker) -> None:
+    boats = [f"Boat {number} leaves the harbor." for number in range(11)]
+    documents = [Document(text, metadata={"retrieval_score": 0.3}) for text in boats]
+    late = Document(LIT, metadata={"retrieval_score": 0.2})
+    order = SearchOrder(reranker=nano, threshold=0.2, share=0.2)
+    scores = relevances(order, [late, *documents])
+    assert scores[LIT] == pytest.approx(0.8 * 0.2)
+    assert scores[boats[10]] == pytest.approx(0.8 * 0.3)
+    assert scores[boats[9]] > 0.8 * 0.3

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from qwen_agentkit.calibration import Calibration
+from qwen_agentkit.calibration import Calibration, mean_scores
 from qwen_agentkit.catalog import Fusion
 from qwen_agentkit.errors import InputError
 from qwen_agentkit.evaluation.bootstrap import Estimate, estimate_difference, estimate_statistic
@@ -211,10 +211,8 @@ def _judge(case: _Case, hits: Sequence[Hit], finder: StoreFinder) -> list[float]
 
 def _mix(hits: Sequence[Hit], judged: Sequence[float], share: float) -> list[Hit]:
     """The hits by the mean of the search's score and the reranker's, as `SearchOrder` has it."""
-    scored = [
-        replace(hit, score=(1 - share) * hit.score + share * score)
-        for hit, score in zip(hits, judged, strict=True)
-    ]
+    scores = mean_scores([hit.score for hit in hits], judged, share)
+    scored = [replace(hit, score=score) for hit, score in zip(hits, scores, strict=True)]
     return sorted(scored, key=lambda hit: -hit.score)
 
 
