@@ -25,12 +25,12 @@ __all__ = ["Segment", "caches_restored", "forward", "is_one_row", "run_on_few_co
 
 T = TypeVar("T")
 
-# Multiplications by a weight, taken as hidden by hidden, from which all cores together are worth their waiting
-# for each other, at every product. On an idle machine that is about 2**22; but beside other work they wait up
-# to a hundred times as long, and so little more time is risked here.
+# Multiplications by a weight, taken as hidden by hidden, from which all cores together are worth their
+# waiting for each other, at every product. On an idle machine that is about 2**22; but beside other work they
+# wait up to a hundred times as long, and so little more time is risked here.
 _WORTH_A_TEAM = 2**24
 
-# Weights that fewer rows make large by that measure do not fit into a core's cache, and are read by all cores.
+# Weights that fewer rows make large by that measure do not fit into a core's cache: all cores read them.
 _FEWEST_ROWS = 32
 
 # Tokens for each core from which all weights are worth being read by each.
