@@ -163,7 +163,9 @@ def _compile_sums(code: str) -> list[tuple[re.Pattern[str], _NumberOf]]:
     """Return the sayings for pairs and halves with what writes them in digits."""
     pairs = _table("pairs").get(code, {}).items()
     halves = _table("halves").get(code, {}).items()
-    compiled = [(_compile(saying, code), partial(_write_pair, written)) for saying, written in pairs]
+    compiled: list[tuple[re.Pattern[str], _NumberOf]] = [
+        (_compile(saying, code), partial(_write_pair, written)) for saying, written in pairs
+    ]
     if not halves:
         return compiled
     words = _counting_words(code)

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from qwen_agentkit.text.data_files import load_table
 from qwen_agentkit.text.folding import normalize_text
@@ -32,6 +32,11 @@ TOMAN = "TMN"
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 _COUNTS = (1, 2, 3, 5, 11, 1.5)
 """Numbers whose units have all plural forms of all languages."""
+_LENGTHS: dict[Literal["long", "short", "narrow"], tuple[float, ...]] = {
+    "long": _COUNTS,
+    "short": (1, 5),
+    "narrow": (1, 5),
+}
 
 
 def _find_locales(language: str) -> list[Locale]:
@@ -90,8 +95,7 @@ def _written_units(locale: Locale) -> Iterator[tuple[str, str]]:
     """Yield each unit with a number in front of it or behind it, in all its forms."""
     from babel.units import UnknownUnitError, format_unit
 
-    lengths = (("long", _COUNTS), ("short", (1, 5)), ("narrow", (1, 5)))
-    shapes = [(length, count) for length, counts in lengths for count in counts]
+    shapes = [(length, count) for length, counts in _LENGTHS.items() for count in counts]
     for unit, (length, count) in product(load_table("units")["names"], shapes):
         try:
             text = format_unit(count, unit, length, locale=locale)
