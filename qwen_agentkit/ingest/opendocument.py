@@ -126,7 +126,7 @@ def _read_sheet(writer: OdfText, sheet: Any, metadata: dict[str, Any]) -> Part:
     shapes = [writer.write_blocks(one).strip() for one in sheet if local_name(one) == "shapes"]
     shown = (*shapes, *writer.take_waiting())
     whole = "\n\n".join(filter(None, (text, *shown)))
-    warnings = (
+    warnings: tuple[str, ...] = (
         (f"The sheet {name!r} has {len(uncounted)} formulas without values, which were left out. Open the "
          "file in a spreadsheet program, save it, and ingest it again.",)
         if uncounted
