@@ -48,6 +48,23 @@ def test_figures_of_fields_and_formulas_stay_apart() -> None:
     assert _text(f"<p><math>{scripts}</math></p>", ".html") == "∑₁⁹"
 
 
+def test_children_of_a_flexible_box_stand_apart() -> None:
+    page = '<div style="display:flex"><span>7</span><span>8<b>9</b></span></div><p><i>1</i><i>2</i></p>'
+    assert _text(page, ".html").split() == ["7", "89", "12"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "shown"),
+    [
+        ("Name,Active\nAnna,TRUE\nBob,FALSE\n", "Name: Anna | Active: TRUE"),
+        ("Name,2024-01-01,2024-02-01\nAnna,1,2\nBob,3,4\n", "Name: Anna | 2024-01-01: 1 | 2024-02-01: 2"),
+        ("Anna,2024-01-01,2024-02-01\nBob,2024-03-01,2024-04-01\n", "Anna | 2024-01-01 | 2024-02-01"),
+    ],
+)
+def test_truth_values_and_days_tell_names_from_values(rows: str, shown: str) -> None:
+    assert _text(rows, ".csv").startswith(f"{shown}\n")
+
+
 def test_text_for_excel_in_a_delimited_file_is_text() -> None:
     assert _text('code,amount\n="00042",5\n="00007",6\n', ".csv").startswith("code: 00042 | amount: 5\n")
 

@@ -175,9 +175,9 @@ def _decode(data: bytes, declared: str) -> Decoded:
 def _decode_shifted(data: bytes) -> Decoded | None:
     """Decode Asian text that consists of ASCII, and so would be UTF-8: ISO-2022 and HZ."""
     if b"\x1b$" in data[:_HEAD]:
-        names = ("iso2022_kr", "iso2022_jp_2", "iso2022_jp_ext")
+        names = ["iso2022_kr", "iso2022_jp_2", "iso2022_jp_ext"]
     elif _HZ.search(data[:_HEAD]):
-        names = ("hz",)
+        names = ["hz"]
     else:
         return None
     for name in names:

@@ -24,7 +24,8 @@ _TOTALS = frozenset({
     "المجموع", "الإجمالي", "合计", "总计", "合計", "總計", "합계",
 })  # fmt: skip
 _VALUES = frozenset({"TRUE", "FALSE", "#N/A", "#DIV/0!", "#REF!", "#NAME?", "#VALUE!", "#NUM!", "#NULL!"})
-_YEAR = re.compile(r"(?:19|20)\d\d(?:\s*[/–-]\s*\d{2,4})?")
+_YEAR = re.compile(r"(?:19|20)\d\d(?:\s*[/–-]\s*\d{2,4}|-\d\d-\d\d)?")
+"""Years, seasons such as 2023/24, and days: figures that may name columns."""
 _SENTENCE = re.compile(r"[.!?。！？؟।,،;]\s|[.!?。！？؟।]$")
 
 
@@ -198,6 +199,6 @@ def _count_filled(row: Sequence[str]) -> int:
 def _kind(cell: str) -> str:
     """Return "number" for figures and dates, "mixed" for codes and texts with figures, else "text"."""
     if not any(map(str.isdecimal, cell)):
-        return "text"
+        return "mixed" if cell in _VALUES else "text"
     letters = sum(map(str.isalpha, cell))
     return "number" if not letters or (letters <= 3 and not cell[0].isalpha()) else "mixed"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from qwen_agentkit.errors import LoadError
@@ -117,16 +119,21 @@ def _read_sheet(writer: OdfText, sheet: Any, metadata: dict[str, Any]) -> Part:
     if writer.is_hidden(attribute(sheet, "style-name")):
         return Part("", metadata, (f"The sheet {name!r} is hidden and was left out.",))
     uncounted: list[str] = []
-    text = sheet_as_text(list(_rows(writer, sheet, uncounted)))
+    rows = list(_rows(writer, sheet, uncounted))
+    hidden = _hidden_columns(sheet, max(map(len, rows), default=0))
+    left_out = {at for at in hidden if any(row[at] for row in rows if at < len(row))}
+    text = sheet_as_text([[cell for at, cell in enumerate(row) if at not in hidden] for row in rows])
     shapes = [writer.write_blocks(one).strip() for one in sheet if local_name(one) == "shapes"]
     shown = (*shapes, *writer.take_waiting())
     whole = "\n\n".join(filter(None, (text, *shown)))
-    warnings = (
+    warnings: tuple[str, ...] = (
         (f"The sheet {name!r} has {len(uncounted)} formulas without values, which were left out. Open the "
          "file in a spreadsheet program, save it, and ingest it again.",)
         if uncounted
         else ()
     )  # fmt: skip
+    if left_out:
+        warnings += (f"The sheet {name!r} has {len(left_out)} hidden columns, which were left out.",)
     return Part(f"# {name}\n\n{whole}" if whole else "", metadata, warnings)
 
 
@@ -139,10 +146,37 @@ def _rows(writer: OdfText, sheet: Any, uncounted: list[str]) -> Iterator[list[st
         cells: list[str] = []
         for cell in row:
             if local_name(cell) in ("table-cell", "covered-table-cell"):
-                _add_cell(cells, cell, writer.write_cell(cell), merged)
+                _add_cell(cells, cell, writer.write_cell(cell) or _bare_value(cell), merged)
                 if attribute(cell, "formula") and not attribute(cell, "value-type"):
                     uncounted.append(attribute(cell, "formula"))
         yield from _repeat(_without_end(cells), _count(row, "number-rows-repeated"))
+
+
+def _hidden_columns(sheet: Any, width: int) -> set[int]:
+    """Return which of the columns are hidden."""
+    hidden: set[int] = set()
+    at = 0
+    for column in _all(sheet, "table-column"):
+        repeated = attribute(column, "number-columns-repeated")
+        end = min(at + (int(repeated) if repeated.isdecimal() else 1), width)
+        if attribute(column, "visibility") == "collapse":
+            hidden.update(range(at, end))
+        at = end
+    return hidden
+
+
+def _bare_value(cell: Any) -> str:
+    """Return the value of a cell that a program wrote without the text that shows it."""
+    kind, value = attribute(cell, "value-type"), attribute(cell, "value")
+    if kind == "percentage" and value:
+        with suppress(InvalidOperation):
+            return f"{Decimal(value).scaleb(2).normalize():f}%"
+    if kind == "boolean":
+        return attribute(cell, "boolean-value").upper()
+    named = attribute(
+        cell, {"date": "date-value", "time": "time-value", "string": "string-value"}.get(kind, "")
+    )
+    return named or f"{value} {attribute(cell, 'currency')}".strip()
 
 
 def _add_cell(cells: list[str], cell: Any, text: str, merged: dict[int, tuple[int, str]]) -> None:

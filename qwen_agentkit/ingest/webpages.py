@@ -121,7 +121,10 @@ def html_as_text(html: str, css: str = "") -> tuple[str, dict[str, str], bool]:
 class _Open:
     """An open element: where its text starts, and what becomes of it."""
 
-    __slots__ = ("border", "children", "fate", "first", "inner", "kept", "name", "raised", "start", "struck")
+    __slots__ = (
+        *("border", "children", "divides", "fate", "first", "inner", "kept", "name", "raised", "start"),
+        "struck",
+    )
 
     def __init__(self, name: str, start: int, fate: str, raised: str) -> None:
         self.name = name
@@ -133,6 +136,7 @@ class _Open:
         self.kept: list[tuple[bool, str]] = []
         self.inner = start  # where the text of its last child starts
         self.border = ""  # what ends an element that a style shows apart
+        self.divides = False  # whether a style shows its children apart
         self.struck = name in _STRUCK
 
 
@@ -222,9 +226,11 @@ class _Page:
         lines = f"{style.get('text-decoration', '')} {style.get('text-decoration-line', '')}"
         self._open[-1].struck |= "line-through" in lines.split()
         self._struck += self._open[-1].struck
+        divided = any(parent.divides for parent in self._open[-2:-1])
+        self._open[-1].divides = style.get("display", "").endswith(("flex", "grid"))
         if style.get("display") in _APART and not self._border(name):
             self._open[-1].border = "\n"
-        elif style.get("display") == "table-cell" or name in _FIELDS:
+        elif style.get("display") == "table-cell" or name in _FIELDS or divided:
             self._open[-1].border = " "
         self._put(self._open[-1].border)
 

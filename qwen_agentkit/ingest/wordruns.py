@@ -38,6 +38,7 @@ class Runs:
     def prepare(self, root: Any) -> None:
         """Rewrite the runs below an element: in its paragraphs."""
         self._remove_hidden(root)
+        _empty_instructions(root)
         before = ""
         for element in root.iter(f"{_W}p", f"{_W}r"):
             if local_name(element) == "p":
@@ -88,6 +89,24 @@ class Runs:
         if position is None:
             position = _raised_by_points(run)
         return position if position in ("superscript", "subscript") else ""
+
+
+def _empty_instructions(root: Any) -> None:
+    """Empty the results of fields that stand in the instruction of another one, which shows its own."""
+    fields: list[tuple[bool, list[Any]]] = []  # Whether the result has begun, and the texts before it.
+    for element in root.iter(f"{_W}fldChar", f"{_W}t"):
+        kind = element.get(f"{_W}fldCharType")
+        if local_name(element) == "t":
+            for in_result, texts in fields:
+                if not in_result:
+                    texts.append(element)
+        elif kind == "begin":
+            fields.append((False, []))
+        elif kind == "separate" and fields:
+            fields[-1] = (True, fields[-1][1])
+        elif kind == "end" and fields:
+            for text in fields.pop()[1]:
+                text.text = ""
 
 
 def _raised_by_points(run: Any) -> str | None:
