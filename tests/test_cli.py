@@ -257,7 +257,7 @@ def test_doctor_examines(run: Run, handbook_store: Path) -> None:
     assert found["nano-embedding"]["downloaded"]
     assert found["Qwen/Qwen3-8B"]["weights_gb"] == pytest.approx(16.4)
     assert "passages" in ran.json["store"]
-    assert "nano-reranker lowers the order" in ran.json["search"]
+    assert "of nano-reranker" in ran.json["search"]
     limit, *paths = ran.json["speed"]
     assert limit["many_rows"].endswith("GFLOP/s")
     assert [path["name"] for path in paths] == ["default", "int8, chat", "int8, vectors"]

@@ -26,11 +26,6 @@ def hours_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "store"
 
 
-@pytest.fixture
-def terminal_of_a_person(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-
-
 def _order_is_safe(line: str, name: str) -> bool:
     """Whether the name stands in an isolate, so that it turns nothing else of its line."""
     start = line.index(name)
@@ -39,8 +34,9 @@ def _order_is_safe(line: str, name: str) -> bool:
 
 @pytest.mark.parametrize("name", ["وثائق/عقد", "my papers/سجل.csv", "מסמכים/12", "سند ۱۲.pdf"])
 def test_a_right_to_left_name_turns_nothing_else(
-    name: str, terminal_of_a_person: None, capsys: pytest.CaptureFixture[str]
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert _order_is_safe(f"{terminal.isolate_name(name)}  12", name)
     result = {"source": name, "text": "x", "score": 0.5, "rank_before": 1, "relevant": True}
     show.print_results([result])  # type: ignore[list-item]  # a part of a result
@@ -109,7 +105,7 @@ def test_the_tables_of_doctor_fit_80_columns(
     show.print_findings({"checkpoints": [{**row, **rest}]})
     lines = capsys.readouterr().out.splitlines()
     assert all(len(line) <= 80 for line in lines)
-    assert {"weights", "int8", "int4", "cache", "fits", "on", "disk"} <= set(" ".join(lines).split())
+    assert {"size", "int8", "int4", "cache", "fits", "on", "disk"} <= set(" ".join(lines).split())
 
 
 def test_an_abstention_after_reading_shows_what_was_read(capsys: pytest.CaptureFixture[str]) -> None:

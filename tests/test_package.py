@@ -82,7 +82,7 @@ LAYERS: list[tuple[str, list[str], set[str]]] = [
     ),
     (
         "edge",
-        ["calibration", "stack", "ray", "studio", "serve", "evaluation", "cli"],
+        ["makers", "calibration", "stack", "ray", "studio", "serve", "evaluation", "cli"],
         {
             *("fastapi", "huggingface_hub", "ir_measures", "jinja2", "langchain_core", "langgraph"),
             *("matplotlib", "mcp", "numpy", "prometheus_client", "psutil", "pyarrow", "pydantic", "ray"),

@@ -34,8 +34,8 @@ __all__ = [
 ]
 
 
-_HEADINGS = {"downloaded": "on disk"}
-"""Short headings, with which the table of checkpoints fits 80 columns."""
+_HEADINGS = {"downloaded": "on disk", "weights_gb": "size gb"}
+"""Short headings, with which the table of checkpoints fits 80 columns without a break inside a word."""
 
 _EMPTY = "Nothing found: the store is empty."
 
@@ -215,8 +215,7 @@ def _build_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     headings = list(dict.fromkeys(name for row in reversed(rows) for name in row))
     for heading in headings:
         shown = _HEADINGS.get(heading, heading).replace("_", " ")
-        width = max(map(len, shown.split()))  # wraps between words, never within one
-        table.add_column(shown, no_wrap=heading == "name", overflow="fold", min_width=width)
+        table.add_column(shown, no_wrap=heading == "name", overflow="fold")
     for row in rows:
         table.add_row(*(str(row.get(heading, "")) for heading in headings))
     return table
