@@ -193,6 +193,16 @@ def test_a_model_is_not_let_go_while_it_writes(file: Path) -> None:
     assert llm.invoke("Hello").content_blocks
 
 
+def test_servers_end_before_the_process_does(file: Path) -> None:
+    llm = chat(file)
+    llm.invoke("Hello")
+    server = psutil.Process().num_threads()
+    model._stop_all()
+    gc.collect()
+    assert psutil.Process().num_threads() < server
+    assert llm.invoke("Hello").content_blocks
+
+
 def test_a_cancelled_answer_ends(file: Path) -> None:
     llm = chat(file)
     cancelled = threading.Event()

@@ -78,11 +78,12 @@ def test_a_chat_that_is_too_long_is_known_by_its_words(serve: Serve, reply: Any,
         sse([event("ping", "ping"), event("ping", "{}"), HI, END]),
         response(sse([HI, END]).content, "Text/Event-Stream"),
         response(sse([": hello", HI, END]).content, "text/plain"),
+        response(sse([HI, END]).content, "application/json"),
         response(b"\xef\xbb\xbf" + json.dumps(whole(content="Hi")).encode(), "application/json"),
         whole(content=None, refusal="Hi"),
         sse([delta(refusal="H"), delta(refusal="i"), END]),
     ],
-    ids=["pings", "capitals", "no type", "byte order mark", "refusal", "streamed refusal"],
+    ids=["pings", "capitals", "no type", "wrong type", "byte order mark", "refusal", "streamed refusal"],
 )
 def test_an_answer_in_another_form(serve: Serve, reply: Any, streamed: bool) -> None:
     serve({CHAT: reply})

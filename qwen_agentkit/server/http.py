@@ -234,10 +234,9 @@ class Server:
 
 def _streams(response: httpx.Response) -> bool:
     """Whether a response is a stream of events; some proxies change its content type."""
-    kind = response.headers.get("content-type", "").lower()
-    if "text/event-stream" in kind or "json" in kind:
-        return "json" not in kind
-    return response.read().startswith((b"data:", b"event:", b":"))
+    if "text/event-stream" in response.headers.get("content-type", "").lower():
+        return True
+    return response.read().lstrip().startswith((b"data:", b"event:", b":"))
 
 
 def _encode(body: Mapping[str, Any]) -> bytes:

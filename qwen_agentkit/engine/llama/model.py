@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -233,8 +234,12 @@ class LlamaModel(Vocabulary):
         left = memory_budget("cpu") - memory_in_use("cpu")
         return not self._gpu and wanted - held <= min(left, free_memory(torch.device("cpu")))
 
+    def stop(self) -> None:
+        """Let the server go, which ends after the calls that run; the next call starts another."""
+        self._server, self._room = None, 0
+
     def _start(self, room: int) -> None:
-        self._server, self._room = None, 0  # frees its memory first
+        self.stop()  # frees its memory first
         if not self._gpu:
             self._check_memory(room)
         self._server = start_server(
@@ -267,6 +272,15 @@ class LlamaModel(Vocabulary):
 
 _loaded: WeakValueDictionary[tuple[object, ...], LlamaModel] = WeakValueDictionary()
 _loading = threading.Lock()
+
+
+def _stop_all() -> None:
+    """Stop the servers while Python still runs: a thread may keep a model to the end of the process."""
+    for model in list(_loaded.values()):
+        model.stop()
+
+
+atexit.register(_stop_all)
 
 
 def load_llama(
