@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 from qwen_agentkit.engine.checkpoint.loading import Loaded, load
 from qwen_agentkit.engine.forward import attention, packed
 from qwen_agentkit.engine.forward.kv import KVCache
-from qwen_agentkit.engine.forward.packed import Segment, forward, token_batches
+from qwen_agentkit.engine.forward.packed import Segment, compute_logits, forward, token_batches
 
 
 @pytest.fixture(scope="module", params=["qwen3", "qwen3_moe"])
@@ -145,8 +145,38 @@ def test_what_is_small_or_cannot_be_shared_stays_one_row(
     loaded, _ = pair
     written = [Segment([7]) for _ in range(8)]  # a step of eight answers reads the weights once
     assert rows_run(loaded, written, monkeypatch) == [8]
+    monkeypatch.setattr(packed, "_NARROW", 0)
     uneven = [Segment(random_ids(length, length)) for length in (400, 100)]
     assert rows_run(loaded, uneven, monkeypatch) == [500]
+
+
+def test_cores_wait_for_each_other_at_no_product_of_a_small_row(
+    pair, two_cores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside other work, waiting takes a hundred times as long as such a product."""
+    loaded, _ = pair
+    cores: list[int] = []
+    run = packed._run
+
+    def counted(model: Any, part: list[Segment]) -> torch.Tensor:
+        cores.append(torch.get_num_threads())
+        return run(model, part)
+
+    def cores_of(*lengths: int) -> list[int]:
+        cores.clear()
+        segments = [Segment(random_ids(length, length)) for length in lengths]
+        loaded.compute(lambda: forward(loaded.model, segments))
+        loaded.compute(lambda: compute_logits(loaded.model, segments))
+        return cores
+
+    monkeypatch.setattr(packed, "_run", counted)
+    assert cores_of(1) == [1] * 2
+    assert cores_of(400, 100) == [1] * 4
+    monkeypatch.setattr(packed, "_ALONE", 50 * loaded.model.config.hidden_size**2)
+    assert cores_of(50) == [1] * 2
+    assert cores_of(51) == [2] * 2
+    monkeypatch.setattr(packed, "_NARROW", 0)  # as for a wide model, whose weights both cores have to read
+    assert cores_of(1) == [2] * 2
 
 
 def test_caches_grow_and_rows_keep_their_order_on_many_cores(pair, two_cores) -> None:

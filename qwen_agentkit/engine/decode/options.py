@@ -5,7 +5,7 @@ Prompts that begin with the same tokens share the keys and values of what they s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from qwen_agentkit.engine.checkpoint.loading import Loaded
 from qwen_agentkit.engine.checkpoint.template import chat_template
 from qwen_agentkit.engine.checkpoint.vocabulary import Vocabulary
 from qwen_agentkit.engine.forward.kv import KVCache
-from qwen_agentkit.engine.forward.packed import Segment, forward, run_on_few_cores, token_batches
+from qwen_agentkit.engine.forward.packed import Segment, compute_logits, forward, token_batches
 from qwen_agentkit.engine.forward.prefixes import common_length
 from qwen_agentkit.errors import InputTooLongError, ModelError, ModelUnsupportedError
 
@@ -91,23 +91,12 @@ def _read(loaded: Loaded, prompts: Sequence[list[int]]) -> tuple[int, Tensor]:
     cache = KVCache(loaded.model.config, loaded.dtype, loaded.device)
     for start in range(0, shared, loaded.token_budget):
         part = prompts[0][start : min(start + loaded.token_budget, shared)]
-        _compute(loaded, len(part), partial(forward, loaded.model, [Segment(part, cache, read=0)]))
+        loaded.compute(partial(forward, loaded.model, [Segment(part, cache, read=0)]))
     tails = [prompt[shared:] for prompt in prompts]
     rows: list[Tensor] = [torch.empty(0)] * len(tails)
     for batch in token_batches([len(tail) for tail in tails], loaded.token_budget):
         segments = [Segment(tails[i], cache, keep=False) for i in batch]
-        found = _compute(loaded, sum(len(tails[i]) for i in batch), partial(_logits, loaded, segments))
+        found = loaded.compute(partial(compute_logits, loaded.model, segments)).cpu()
         for index, row in zip(batch, found, strict=True):
             rows[index] = row
     return shared + sum(map(len, tails)), torch.stack(rows)
-
-
-def _compute(loaded: Loaded, tokens: int, function: Callable[[], Tensor]) -> Tensor:
-    return loaded.compute(partial(run_on_few_cores, loaded.model, tokens, function))
-
-
-def _logits(loaded: Loaded, segments: Sequence[Segment]) -> Tensor:
-    with torch.inference_mode():
-        head = loaded.model.get_output_embeddings()
-        logits: Tensor = head(forward(loaded.model, segments)).float().cpu()
-        return logits

@@ -20,7 +20,7 @@ from qwen_agentkit.engine.checkpoint.loading import Loaded
 from qwen_agentkit.engine.decode.sequence import SequenceState
 from qwen_agentkit.engine.device_memory import free_memory, total_memory
 from qwen_agentkit.engine.forward.kv import KVCache
-from qwen_agentkit.engine.forward.packed import Segment, forward, run_on_few_cores
+from qwen_agentkit.engine.forward.packed import Segment, compute_logits
 from qwen_agentkit.engine.forward.prefixes import PrefixStore, common_length
 from qwen_agentkit.errors import OutOfMemoryError
 
@@ -187,8 +187,7 @@ class Scheduler:
             return
         before = [task.sequence.cache.length if task.sequence.cache else 0 for task in tasks]
         try:
-            tokens = sum(len(task.tokens) for task in tasks)
-            logits = run_on_few_cores(loaded.model, tokens, partial(_compute_logits, loaded, tasks))
+            rows = _compute_logits(loaded, tasks)
         except Exception as error:  # whatever torch raises belongs to one sequence
             for task, length in zip(tasks, before, strict=True):
                 if task.sequence.cache:
@@ -199,7 +198,7 @@ class Scheduler:
             start = 0
             for task in tasks:
                 if task.rows:
-                    _append_sampled(task.sequence, logits[start : start + task.rows])
+                    _append_sampled(task.sequence, rows[start : start + task.rows])
                 start += task.rows
 
     def _retry_tasks(self, loaded: Loaded, tasks: Sequence[_Task], error: Exception) -> None:
@@ -264,11 +263,8 @@ def _drop_drafts(task: _Task) -> _Task:
 
 def _compute_logits(loaded: Loaded, tasks: Sequence[_Task]) -> Tensor:
     """Run the tokens of a step and return the wanted rows of logits, (rows, vocabulary), fp32."""
-    with torch.inference_mode():
-        segments = [Segment(task.tokens, task.sequence.cache, read=task.rows) for task in tasks]
-        head = loaded.model.get_output_embeddings()
-        logits: Tensor = head(forward(loaded.model, segments)).float()
-        return logits
+    segments = [Segment(task.tokens, task.sequence.cache, read=task.rows) for task in tasks]
+    return compute_logits(loaded.model, segments)
 
 
 def _append_sampled(sequence: SequenceState, logits: Tensor) -> None:

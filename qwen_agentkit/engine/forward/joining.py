@@ -25,7 +25,7 @@ from torch import Tensor
 
 from qwen_agentkit.engine.device_thread import run_on_device
 from qwen_agentkit.engine.forward.attention import Segment
-from qwen_agentkit.engine.forward.packed import caches_restored, forward, is_one_row, run_on_few_cores
+from qwen_agentkit.engine.forward.packed import caches_restored, forward, is_one_row
 from qwen_agentkit.engine.model_config import Model
 
 __all__ = ["JoinedForward"]
@@ -130,10 +130,6 @@ class JoinedForward:
         return taken
 
     def _run(self, calls: Sequence[_Call], budget: int) -> None:
-        tokens = sum(call.size for call in calls)
-        run_on_few_cores(self._model, tokens, partial(self._compute, calls, budget))
-
-    def _compute(self, calls: Sequence[_Call], budget: int) -> None:
         """Compute calls together; when that fails, each alone, so that one fails for nobody else."""
         try:
             hidden = self._forward(calls, budget)
@@ -142,7 +138,7 @@ class JoinedForward:
                 calls[0].error = error
             else:
                 for call in calls:
-                    self._compute([call], budget)
+                    self._run([call], budget)
             return
         parts = torch.split(hidden, [len(call.segments) for call in calls])
         for call, rows in zip(calls, parts, strict=True):

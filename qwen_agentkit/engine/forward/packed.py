@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TypeVar, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -21,20 +21,21 @@ from qwen_agentkit.engine.forward.attention import Segment
 from qwen_agentkit.engine.forward.decoder import Decoder
 from qwen_agentkit.engine.model_config import Model
 
-__all__ = ["Segment", "caches_restored", "forward", "is_one_row", "run_on_few_cores", "token_batches"]
-
-T = TypeVar("T")
-
-# Multiplications by a weight, taken as hidden by hidden, from which all cores together are worth their
-# waiting for each other, at every product. On an idle machine that is about 2**22; but beside other work they
-# wait up to a hundred times as long, and so little more time is risked here.
-_WORTH_A_TEAM = 2**24
-
-# Weights that fewer rows make large by that measure do not fit into a core's cache: all cores read them.
-_FEWEST_ROWS = 32
+__all__ = ["Segment", "caches_restored", "compute_logits", "forward", "is_one_row", "token_batches"]
 
 # Tokens for each core from which all weights are worth being read by each.
 _WORTH_A_CORE = 96
+
+# Up to this hidden size the weights of a layer fit into the cache of a core.
+_NARROW = 640
+
+# Tokens of a narrow model, times its hidden size squared, that one core computes alone: together cores would
+# wait for each other at every product. On an idle machine that pays off up to 2**22; but beside other work
+# they wait up to a hundred times as long, and so little more time is risked here.
+_ALONE = 2**25
+
+# As much for each core is worth being dealt out.
+_WORTH_DEALING = 2**22
 
 # Most that one core may have to do, of an equal share: else all cores take part in every operation.
 _EVEN = 1.1
@@ -52,6 +53,17 @@ def forward(model: Model, segments: Sequence[Segment]) -> Tensor:
         return _forward(model, segments)
 
 
+def compute_logits(model: Model, segments: Sequence[Segment]) -> Tensor:
+    """Run `segments` as `forward` does and return the logits of their rows, (rows, vocabulary), fp32."""
+
+    def compute() -> Tensor:
+        with torch.inference_mode():
+            found: Tensor = model.get_output_embeddings()(forward(model, segments)).float()
+            return found
+
+    return _run_if_small_on_one_core(model, segments, compute)
+
+
 @contextmanager
 def caches_restored(segments: Sequence[Segment]) -> Iterator[None]:
     """Leave the caches of segments as they were if the block fails."""
@@ -67,7 +79,7 @@ def caches_restored(segments: Sequence[Segment]) -> Iterator[None]:
 def _forward(model: Model, segments: Sequence[Segment]) -> Tensor:
     parts = _parts(model, segments)
     if len(parts) == 1:
-        return _run(model, segments)
+        return _run_if_small_on_one_core(model, segments, partial(_run, model, segments))
     found = spread_over_cores([partial(_run, model, [segments[index] for index in part]) for part in parts])
     rows: dict[int, Tensor] = {}
     for part, read in zip(parts, found, strict=True):
@@ -91,27 +103,6 @@ def _run(model: Model, segments: Sequence[Segment]) -> Tensor:
         return rows
 
 
-def run_on_few_cores(model: Model, tokens: int, function: Callable[[], T]) -> T:
-    """Run a function, on one core if a forward of so many tokens is small, and return its result.
-
-    The products of a small one take less time than the cores need to wait for each other.
-
-    Args:
-        model: The model that the function runs.
-        tokens: That it runs at most at once.
-        function: Does all that belongs to the forward. Call this in the thread of the model's device.
-    """
-    if tokens <= _most_on_one_core(model) and _decoder(model).device.type == "cpu":
-        return run_on_one_core(function)
-    return function()
-
-
-def _most_on_one_core(model: Model) -> int:
-    """Tokens up to which a forward is small; 0 where the weights alone are too large for that."""
-    most = int(_WORTH_A_TEAM // model.config.get_text_config().hidden_size ** 2)
-    return most if most >= _FEWEST_ROWS else 0
-
-
 def is_one_row(model: Model, segments: Sequence[Segment]) -> bool:
     """Whether `forward` runs all of them as one packed row."""
     return len(_parts(model, segments)) == 1
@@ -121,15 +112,47 @@ def _decoder(model: Model) -> Decoder:
     return cast(Decoder, model.base_model.forward)
 
 
+def _run_if_small_on_one_core(
+    model: Model, segments: Sequence[Segment], function: Callable[[], Tensor]
+) -> Tensor:
+    tokens = sum(len(segment.tokens) for segment in segments)
+    if _cores(model) > 1 and tokens <= _most_alone(model) and is_one_row(model, segments):
+        return run_on_one_core(function)
+    return function()
+
+
+def _cores(model: Model) -> int:
+    return torch.get_num_threads() if _decoder(model).device.type == "cpu" else 1
+
+
+def _most_alone(model: Model) -> int:
+    """Tokens up to which one core computes alone; none of a wide model."""
+    hidden = _hidden_size(model)
+    return int(_ALONE // hidden**2) if hidden <= _NARROW else 0
+
+
+def _worth_a_core(model: Model) -> int:
+    """Tokens for each core from which they are dealt out."""
+    hidden = _hidden_size(model)
+    return min(_WORTH_A_CORE, _WORTH_DEALING // hidden**2) if hidden <= _NARROW else _WORTH_A_CORE
+
+
+def _hidden_size(model: Model) -> int:
+    return int(model.config.get_text_config().hidden_size)
+
+
 def _parts(model: Model, segments: Sequence[Segment]) -> list[list[int]]:
-    """Indices of segments that make a packed row each: one row for all, unless cores get equal shares."""
-    cores = torch.get_num_threads() if _decoder(model).device.type == "cpu" else 1
+    """Indices of segments that make a packed row each.
+
+    That is one row for all, unless cores get equal shares or each a small one.
+    """
+    cores = _cores(model)
     lengths = [len(segment.tokens) for segment in segments]
     share = sum(lengths) / cores
-    worth = min(_WORTH_A_CORE, _most_on_one_core(model) // cores or _WORTH_A_CORE)
-    if cores > 1 and share >= worth:
+    if cores > 1 and share >= _worth_a_core(model):
         parts = _shares(lengths, cores)
-        if max(sum(lengths[index] for index in part) for part in parts) <= _EVEN * share:
+        largest = max(sum(lengths[index] for index in part) for part in parts)
+        if largest <= max(_EVEN * share, _most_alone(model)):
             return parts
     return [list(range(len(segments)))]
 
