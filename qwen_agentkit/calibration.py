@@ -163,21 +163,24 @@ class SearchOrder(BaseDocumentCompressor):
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> list[Document]:
         """Return the documents, best first, as copies with `metadata["relevance_score"]`."""
-        found = [document.metadata.get("retrieval_score") for document in documents]
-        if any(score is None for score in found):
+        if any(document.metadata.get("retrieval_score") is None for document in documents):
             return self.reranker.compress_documents(documents, query, callbacks)
-        documents = sorted(documents, key=lambda document: -float(document.metadata["retrieval_score"]))
-        scores = sorted(map(float, found), reverse=True)
+        found = sorted(documents, key=_search_score, reverse=True)
+        scores = [_search_score(document) for document in found]
         if self.share:
-            read = documents if self.share == 1 else documents[:_READ]
+            read = found if self.share == 1 else found[:_READ]
             judged = self.score([(query, document.page_content) for document in read])
             scores = mean_scores(scores, judged, self.share)
         scored = [
             document.model_copy(update={"metadata": {**document.metadata, "relevance_score": score}})
-            for document, score in zip(documents, scores, strict=True)
+            for document, score in zip(found, scores, strict=True)
         ]
         return sorted(scored, key=lambda document: -float(document.metadata["relevance_score"]))
 
     def score(self, text_pairs: Sequence[tuple[str, str]]) -> list[float]:
         """Return the reranker's score in 0..1 of each (query, text), in the order given."""
         return self.reranker.score(text_pairs)
+
+
+def _search_score(document: Document) -> float:
+    return float(document.metadata["retrieval_score"])
