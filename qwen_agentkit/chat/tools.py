@@ -81,8 +81,30 @@ def _described(tool: Tool) -> Tool:
     elif isinstance(reference := parameters.get("$ref"), str):  # readers of tools look for the properties
         whole = parameters.get("$defs", {}).get(reference.removeprefix("#/$defs/"), {})
         parameters = {**whole, "$defs": parameters["$defs"]}
-    parameters = {key: value for key, value in parameters.items() if key not in ("title", "description")}
+    parameters = _without_titles(parameters)
+    parameters.pop("description", None)
     return {"name": name, "description": description, "parameters": parameters}
+
+
+_NAMED_SCHEMAS = frozenset(("$defs", "definitions", "patternProperties", "properties"))
+_VALUES = frozenset(("const", "default", "enum", "examples"))
+
+
+def _without_titles(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema without the titles that pydantic makes of names. They tell a model nothing new."""
+    found: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key in _NAMED_SCHEMAS and isinstance(value, dict):
+            found[key] = {
+                name: _without_titles(one) if isinstance(one, dict) else one for name, one in value.items()
+            }
+        elif isinstance(value, dict) and key not in _VALUES:
+            found[key] = _without_titles(value)
+        elif isinstance(value, list) and key not in _VALUES:
+            found[key] = [_without_titles(one) if isinstance(one, dict) else one for one in value]
+        elif key != "title":
+            found[key] = value
+    return found
 
 
 _EXPECTED = (
