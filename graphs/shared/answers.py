@@ -40,6 +40,8 @@ _NEAR_BEST = 0.9
 _QUOTATION = re.compile('“[^”]*”|"[^"]*"|«[^»]*»|「[^」]*」')
 # Too similar to be told apart in one sentence.
 _SIMILAR_LANGUAGES = ({"no", "da"}, {"id", "ms"}, {"hr", "sr", "bs"}, {"cs", "sk"})
+_LANGUAGE = re.compile("[a-z]{2,3}(?:-[a-z]{2,8})*", re.I)
+"""A language code. Other words under that name in the metadata of a passage say nothing."""
 _MIN_LETTERS = 12
 """A shorter answer is a name or a number, which says more about the passage than about the language."""
 
@@ -90,12 +92,13 @@ def extract_answer(
 def _split_passage(number: int, document: Document) -> list[Document]:
     """Return the sentences of a passage without its title and headings, which match much and say little."""
     metadata = document.metadata
+    language = str(metadata.get("language") or "")
     headings = {str(metadata.get("title", "")), *str(metadata.get("section", "")).split(" > ")}
     known = {
         "marker": number,
         "source": document_source(document),
         "passage_score": _score(document),
-        "language": str(metadata.get("language") or ""),
+        "language": language if _LANGUAGE.fullmatch(language) else "",
         "headings": "\n".join(heading for heading in sorted(headings) if heading),
     }
     found = []
