@@ -44,7 +44,6 @@ PROSE = [delta(content="His name is Ali."), delta("stop")]
 WHOLE = '{"name": "Ali", "age": 9}'
 STUCK: dict[str, list[dict[str, Any]]] = {
     "a field is missing": calls('{"name": "Ali"}'),
-    "another tool": calls("{}", "nothing"),
     "two objects": calls(WHOLE, number=2),
 }
 
@@ -80,16 +79,21 @@ def test_json_that_a_stop_string_or_the_limit_cuts_is_no_prose(serve: Serve) -> 
     assert chat().invoke("Who?", response_format=Person, stop=["l"], thinking=False).text == '{"name": "A'
 
 
-# The only tool is asked for by its name, and another is refused at once.
-@pytest.mark.parametrize(
-    ("name", "tools"),
-    [*((name, [look]) for name in STUCK), *((name, []) for name in STUCK if "tool" not in name)],
-)
+@pytest.mark.parametrize("tools", [[], [look]], ids=["alone", "with tools"])
+@pytest.mark.parametrize("name", STUCK)
 def test_the_same_failure_again_and_again(serve: Serve, name: str, tools: Any) -> None:
     server = serve({CHAT: sse(STUCK[name])})
     with pytest.raises(AnswerFaultError, match=r"failed 3 times since the question: Error: "):
         ask(chat(), tools, ToolStrategy(Person))
     assert len(server.bodies()) == 3
+
+
+@pytest.mark.parametrize("tools", [[], [look]], ids=["alone", "with tools"])
+def test_a_call_of_a_tool_that_was_not_offered_is_refused_at_once(serve: Serve, tools: Any) -> None:
+    server = serve({CHAT: sse(calls("{}", "nothing"))})
+    with pytest.raises(ServerUnsupportedError, match="ignores tool_choice"):
+        ask(chat(), tools, ToolStrategy(Person))
+    assert len(server.bodies()) == 1
 
 
 def test_calls_that_nobody_can_read(serve: Serve) -> None:

@@ -188,12 +188,12 @@ def test_vectors_in_8_bits_are_near_and_rank_alike() -> None:
 
 
 @needs_int8_vectors
-def test_scores_in_8_bits_are_near() -> None:
+def test_scores_in_8_bits_are_near(tiny_qwen3_dir: Path) -> None:
     pairs = [("When does the boat leave?", text) for text in TEXTS]
-    plain = QwenReranker(model="nano", device="cpu").score(pairs)
-    small = QwenReranker(model="nano", device="cpu", quantize="int8").score(pairs)
+    plain = QwenReranker(model=str(tiny_qwen3_dir), device="cpu").score(pairs)
+    small = QwenReranker(model=str(tiny_qwen3_dir), device="cpu", quantize="int8").score(pairs)
     assert np.abs(np.array(plain) - np.array(small)).max() < 0.1
-    assert np.corrcoef(plain, small)[0, 1] > 0.999
+    assert np.corrcoef(plain, small)[0, 1] > 0.99
 
 
 @needs_int8_vectors

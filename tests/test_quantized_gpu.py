@@ -51,7 +51,7 @@ def test_another_number_type_is_refused(tiny_qwen3_dir: Path, gpu: pytest.Monkey
 
 @pytest.mark.filterwarnings("ignore")  # torchao's own, about torch's next releases
 def test_rounded_layers_give_nearly_the_same(save_random_model) -> None:
-    folder = save_random_model(hidden_size=128, intermediate_size=192, head_dim=32, seed=3)
+    folder = save_random_model(hidden_size=128, intermediate_size=192, head_dim=32, seed=5)
     plain, small = (
         AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval().requires_grad_(False)
         for _ in range(2)

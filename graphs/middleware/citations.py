@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -193,6 +194,14 @@ def _searched(request: Request) -> bool:
     )
 
 
+def _without_parts(sentence: str, language: str) -> str:
+    """Return a sentence without words such as "half of", which say what a tool computed."""
+    for figure in find_figures(sentence, language):
+        if not figure.text[:1].isdecimal() and any(value.startswith("0.") for value in figure.values):
+            sentence = re.sub(re.escape(figure.text), " ", sentence, flags=re.IGNORECASE)
+    return sentence
+
+
 def _verify(answer: str, request: Request, score: Score | None) -> Verification:
     """Verify an answer against all passages, and its uncited figures against the results of other tools."""
     language = _language(request)
@@ -205,9 +214,8 @@ def _verify(answer: str, request: Request, score: Score | None) -> Verification:
     markers = "".join(f" [{number}]" for number in range(1, len(results) + 1))
     for sentence in checked["sentences"] if results else []:
         if sentence["verdict"] == "uncited" and find_figures(sentence["text"], language):
-            [again, *_] = verify_citations(f"{sentence['text']}{markers}", results, language=language)[
-                "sentences"
-            ]
+            claim = f"{_without_parts(sentence['text'], language)}{markers}"
+            [again, *_] = verify_citations(claim, results, language=language)["sentences"]
             if again["verdict"] == "supported":
                 sentence["verdict"] = "supported"
                 checked["supported"] += 1

@@ -52,7 +52,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "max_position_embeddings": 40960,
     },
     "tiny": {
-        "vocab_size": 20000,
+        "vocab_size": 46080,
         "hidden_size": 64,
         "intermediate_size": 96,
         "num_hidden_layers": 2,
@@ -155,7 +155,8 @@ def embedder(size: str = "0.6b") -> Path:
 
 
 def _place(name: str) -> Path:
-    return Path(tempfile.gettempdir()) / f"qwen-agentkit-benchmark-{name}"
+    # The number is another one when a shape changes: a folder of the old shape may still be there.
+    return Path(tempfile.gettempdir()) / f"qwen-agentkit-benchmark-2-{name}"
 
 
 def _tokenizer(size: str) -> PreTrainedTokenizerFast:
