@@ -181,7 +181,7 @@ for quantize in (None, *cpu_quantizations()):
     if quantize != "int4":
         embeddings = QwenEmbeddings(model="nano", quantize=quantize)
         embeddings.embed_documents(["The boat leaves at nine. " * 40] * 3)
-        reranker = QwenReranker(model="nano", quantize=quantize)
+        reranker = QwenReranker(model="nano")
         reranker.compress_documents([Document("The boat leaves at nine.")] * 3, "When?")
     ChatQwen(model="nano", max_tokens=8, quantize=quantize).invoke("When does the boat leave?")
 

@@ -196,6 +196,11 @@ def test_scores_in_8_bits_are_near(tiny_qwen3_dir: Path) -> None:
     assert np.corrcoef(plain, small)[0, 1] > 0.99
 
 
+def test_a_reranker_of_exact_numbers_is_not_rounded() -> None:
+    with pytest.raises(ModelUnsupportedError, match="its scores would be wrong"):
+        QwenReranker(model="nano", quantize="int8").score([("When does the boat leave?", TEXTS[0])])
+
+
 @needs_int8_vectors
 def test_quantised_weights_and_vectors_are_told_apart(tiny_qwen3_dir: Path, tmp_path: Path) -> None:
     place = str(tiny_qwen3_dir)
@@ -264,8 +269,8 @@ def test_a_prompt_of_several_steps_is_read(quantize: str) -> None:
 
 @needs_int8_vectors
 @pytest.mark.parametrize("deterministic", [False, True])
-def test_heads_are_read_apart_from_documents(two_cores, deterministic: bool) -> None:
-    reranker = QwenReranker(model="nano", quantize="int8", deterministic=deterministic)
+def test_heads_are_read_apart_from_documents(two_cores, tiny_qwen3_dir: Path, deterministic: bool) -> None:
+    reranker = QwenReranker(model=str(tiny_qwen3_dir), quantize="int8", deterministic=deterministic)
     pairs = [(f"When does boat {number} leave?", TEXTS[1]) for number in range(12)]
     together = reranker.score(pairs)
     reranker._backend.prompts.clear()

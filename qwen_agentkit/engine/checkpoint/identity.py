@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from qwen_agentkit.catalog import nano_folder
 from qwen_agentkit.engine.checkpoint.adapters import Adapter, find_adapter
 from qwen_agentkit.engine.checkpoint.dtypes import choose_dtype, keeps_fp16
 from qwen_agentkit.engine.checkpoint.finding import find, revision_of, weight_files
@@ -99,6 +100,11 @@ def identify(
     own = folder.name if folder.is_file() or Path(name).is_dir() else name
     found = find_adapter(adapter, own) if adapter else None
     if quantize is not None:
+        if folder == nano_folder("nano-reranker"):
+            raise ModelUnsupportedError(
+                f"quantize={quantize!r}, but the weights of nano-reranker are exact numbers, which 8 and 4 "
+                "bits do not hold: its scores would be wrong. Leave quantize out."
+            )
         check_quantization(quantize, config, target, chat=chat)
         if torch.device(target).type == "cuda":
             dtype = _bfloat16(dtype, quantize)
