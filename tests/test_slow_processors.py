@@ -68,13 +68,13 @@ print(json.dumps({
 """
 
 # The error that each may have, as a share of the length of the hidden state.
-BOUNDS = {"float32": 1e-5, "float16": 1e-5, "int8 chat": 0.1, "int8 vectors": 0.1, "int8 scores": 0.1}
+BOUNDS = {"float32": 1e-5, "float16": 1e-5, "int8 chat": 0.1, "int8 vectors": 0.1, "int8 scores": 0.05}
 
 
 @pytest.fixture(scope="module")
 def folder(save_random_model: SaveModel) -> Path:
     """A checkpoint in bf16, as they are published."""
-    place = save_random_model(hidden_size=256, intermediate_size=384, head_dim=32, seed=42)
+    place = save_random_model(vocab_size=19986, hidden_size=256, intermediate_size=384, head_dim=32, seed=41)
     weights = load_file(place / "model.safetensors")
     save_file(
         {name: weight.bfloat16() for name, weight in weights.items()},
