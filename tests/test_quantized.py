@@ -193,7 +193,7 @@ def test_scores_in_8_bits_are_near(tiny_qwen3_dir: Path) -> None:
     plain = QwenReranker(model=str(tiny_qwen3_dir), device="cpu").score(pairs)
     small = QwenReranker(model=str(tiny_qwen3_dir), device="cpu", quantize="int8").score(pairs)
     assert np.abs(np.array(plain) - np.array(small)).max() < 0.1
-    assert np.corrcoef(plain, small)[0, 1] > 0.99
+    assert np.corrcoef(plain, small)[0, 1] > 0.999
 
 
 def test_a_reranker_of_exact_numbers_is_not_rounded() -> None:
